@@ -1,0 +1,351 @@
+"""One parked connection: what it sent that is not yet whole, who it is, what waits to be sent to it."""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Protocol
+
+from . import frames
+from .envelope import Identity
+from .errors import CloseCode
+
+#: Bytes read from one client in a tick, and messages taken from them.
+READ_BYTES = 65_536
+READ_MESSAGES = 64
+#: Seconds that a peer has to answer our close frame.
+CLOSE_TIMEOUT = 2.0
+#: Pieces of an outbox handed to the kernel in one call.
+PIECES = 64
+
+# All reads of a process go through one buffer: a tick reads one client at a time, and each takes its bytes out.
+_buffer = bytearray(READ_BYTES)
+_view = memoryview(_buffer)
+
+
+class Owner(Protocol):
+    """What a client tells its hub, always from within the loop."""
+
+    now: float
+    outbox_bytes: int
+
+    def text(self, client: Client, payload: bytes) -> None:
+        """A whole text message came; its UTF-8 is checked."""
+
+    def binary(self, client: Client, payload: bytes) -> None:
+        """A whole binary message came."""
+
+    def leave(self, client: Client) -> None:
+        """The client is closing: it is nobody's member from here on."""
+
+    def dirty(self, client: Client) -> None:
+        """The client has frames of its own to flush at the end of the tick."""
+
+    def wants_writable(self, client: Client, wanted: bool) -> None:
+        """The client has an outbox, or has none any more."""
+
+    def gone(self, client: Client) -> None:
+        """The client's descriptor is about to be closed."""
+
+    def too_slow(self, client: Client) -> None:
+        """The client's outbox grew over its bound."""
+
+
+class Client:
+    """One connection; at most one reader and one writer, both the loop.
+
+    `send(data)` is the whole write path and answers like socket.send. It is the socket's own while nothing waits;
+    with frames of its own waiting it sends those first; with an outbox it queues. So a room's flush is one plain
+    loop over its members.
+    """
+
+    __slots__ = (
+        "fd",
+        "send",
+        "user",
+        "address",
+        "language",
+        "extended",
+        "diff",
+        "listed",
+        "expires",
+        "issued",
+        "seen",
+        "pinged",
+        "began",
+        "closing",
+        "close_code",
+        "_owner",
+        "_parser",
+        "_socket",
+        "_own",
+        "_outbox",
+    )
+
+    def __init__(self, fd: int, owner: Owner, max_message: int) -> None:
+        self._socket = _socket.socket(fileno=fd)
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError):  # a Unix socket has no Nagle to switch off
+            self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        self.fd = fd
+        self.send: Callable[[bytes], int] = self._socket.send
+        self._owner = owner
+        self._parser = frames.Parser(max_message)
+        self._own: list[bytes] | None = None
+        self._outbox: Outbox | None = None
+        self.user: Identity | None = None
+        self.address = ""
+        self.language = "en"
+        #: It used an extension of the original protocol, so it may be sent some.
+        self.extended = False
+        #: It wants RosterDiffs instead of pushed GroupLists.
+        self.diff = False
+        #: It was sent the roster since its last change.
+        self.listed = False
+        #: Seconds (wall clock) at which its token ends.
+        self.expires = float("inf")
+        #: Milliseconds (wall clock) at which its token was issued.
+        self.issued = 0
+        #: Monotonic seconds: when it was last heard, pinged, began the message that it has not finished.
+        self.seen = owner.now
+        self.pinged = 0.0
+        self.began = 0.0
+        #: Monotonic seconds since when it is closing, 0 while it is open.
+        self.closing = 0.0
+        self.close_code = 0
+
+    def readable(self) -> bool:
+        """Read once, bounded, and hand on what is whole; True when more is buffered and wants another tick."""
+        data = b""
+        if not self._parser.more:
+            try:
+                size = self._socket.recv_into(_buffer)
+            except BlockingIOError:
+                return False
+            except OSError:
+                size = 0
+            if not size:
+                self.drop()
+                return False
+            data = bytes(_view[:size])
+        self.seen = self._owner.now
+        self.pinged = 0.0
+        return self.feed(data)
+
+    def feed(self, data: bytes) -> bool:
+        """Take in `data` as if it had been read now."""
+        parser = self._parser
+        messages = parser.feed(data, READ_MESSAGES)
+        owner = self._owner
+        for opcode, payload in messages:
+            if self.closing and opcode != frames.CLOSE:
+                continue
+            if opcode == frames.TEXT:
+                owner.text(self, payload)
+            else:
+                self._take_other(opcode, payload)
+        if parser.more:
+            return self.fd >= 0
+        if parser.error is not None:
+            self.close(parser.error.code, parser.error.reason)
+        elif parser.partial:
+            # A ping between its fragments does not make an unfinished message any younger.
+            if not self.began or any(opcode < frames.CLOSE for opcode, _ in messages):
+                self.began = owner.now
+        else:
+            self.began = 0.0
+        return False
+
+    def _take_other(self, opcode: int, payload: bytes) -> None:
+        if opcode == frames.BINARY:
+            self._owner.binary(self, payload)
+        elif opcode == frames.PING:
+            self.enqueue(frames.frame(frames.PONG, payload))
+        elif opcode == frames.CLOSE:
+            self._answer_close(payload)
+
+    def _answer_close(self, payload: bytes) -> None:
+        if self.closing:
+            self.drop()
+            return
+        code, _ = frames.parse_close(payload)
+        self.close(CloseCode.NORMAL if code == frames.NO_STATUS else code)
+        # Both close frames will have passed: the socket ends as soon as ours is written.
+        self.close_code = code
+        self.closing -= CLOSE_TIMEOUT
+
+    def enqueue(self, data: bytes) -> None:
+        """Queue frames of this client's own; they leave at the end of the tick, before the room's."""
+        if self._outbox is not None:
+            self._queue(data)
+        elif self._own is None:
+            self._own = [data]
+            self.send = self._send_own_first
+            self._owner.dirty(self)
+        else:
+            self._own.append(data)
+
+    def flush(self) -> None:
+        """Send the frames of its own that no room's flush took along, and end what has been closed."""
+        if self._own is not None and self.fd >= 0:
+            try:
+                self._send_own_first(b"")
+            except OSError:
+                self.drop()
+                return
+        if self.closing and self._outbox is None and self.fd >= 0:
+            self._finish()
+
+    def _send_own_first(self, data: bytes) -> int:
+        own, self._own = self._own, None
+        assert own is not None
+        self.send = self._socket.send
+        own.append(data)
+        whole = b"".join(own)
+        try:
+            sent = self._socket.send(whole)
+        except BlockingIOError:
+            sent = 0
+        if sent != len(whole):
+            self.keep(whole, sent)
+        return len(data)
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """Keep what the kernel did not take of `data` (all after `sent`) for when it can."""
+        self._outbox = Outbox(self._owner.now)
+        self._outbox.append(memoryview(data)[sent:] if sent else data)
+        self.send = self._queue
+        self._owner.wants_writable(self, True)
+        self._check_outbox()
+
+    def _queue(self, data: bytes) -> int:
+        assert self._outbox is not None
+        self._outbox.append(data)
+        self._check_outbox()
+        return len(data)
+
+    def _check_outbox(self) -> None:
+        assert self._outbox is not None
+        if self._outbox.size > self._owner.outbox_bytes and not self.closing:
+            self._owner.too_slow(self)
+
+    def writable(self) -> None:
+        """Send from the outbox; with its last byte the client is an ordinary one again."""
+        outbox = self._outbox
+        if outbox is None:
+            return
+        try:
+            sent = self._socket.sendmsg(outbox.pieces())
+        except BlockingIOError:
+            return
+        except OSError:
+            self.drop()
+            return
+        outbox.sent(sent)
+        if not outbox.size:
+            self._outbox = None
+            self.send = self._socket.send
+            self._owner.wants_writable(self, False)
+            self.flush()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._outbox.size if self._outbox is not None else 0
+
+    @property
+    def behind_since(self) -> float:
+        """Monotonic seconds since when bytes have been waiting, or infinity."""
+        return self._outbox.since if self._outbox is not None else float("inf")
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self.pinged = self._owner.now
+        self.enqueue(frames.frame(frames.PING, b""))
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin to close: leave the client set at once, send what waits and a close frame, then end."""
+        if self.closing or self.fd < 0:
+            return
+        self.closing = self._owner.now
+        self.close_code = code
+        self._owner.leave(self)
+        if self._outbox is not None:
+            # What waits is dropped but for the piece that the kernel may hold the first half of.
+            self._outbox.keep_first()
+        self.enqueue(frames.close_frame(code, reason))
+        self._owner.dirty(self)
+
+    def fail(self, error: BaseException) -> None:
+        """Close because handling this client raised."""
+        self.close(CloseCode.INTERNAL)
+
+    def _finish(self) -> None:
+        # The close frame is with the kernel. Unread bytes would turn our close into a reset that destroys it, so
+        # the write side ends now and the rest when the peer has ended too, or has had its time.
+        if self._owner.now - self.closing >= CLOSE_TIMEOUT:
+            self.drop()
+            return
+        try:
+            self._socket.shutdown(_socket.SHUT_WR)
+        except OSError:
+            self.drop()
+
+    def drop(self) -> None:
+        """End the connection here and now."""
+        if self.fd < 0:
+            return
+        if not self.closing:
+            self.closing = self._owner.now
+            self.close_code = self.close_code or 1006
+            self._owner.leave(self)
+        self._owner.gone(self)
+        self.fd = -1
+        self._own = self._outbox = None
+        self.send = _discard
+        self._socket.close()
+
+
+def _discard(data: bytes) -> int:
+    return len(data)
+
+
+class Outbox:
+    """References to the shared bytes that a slow client has not taken yet."""
+
+    __slots__ = ("_pieces", "size", "since")
+
+    def __init__(self, now: float) -> None:
+        self._pieces: deque[Any] = deque()
+        self.size = 0
+        self.since = now
+
+    def append(self, piece: bytes | memoryview) -> None:
+        """Add one more piece at the end."""
+        if piece:
+            self._pieces.append(piece)
+            self.size += len(piece)
+
+    def pieces(self) -> list[Any]:
+        """Return the first pieces, as many as one call should send."""
+        return list(islice(self._pieces, PIECES))
+
+    def sent(self, count: int) -> None:
+        """Forget the first `count` bytes."""
+        self.size -= count
+        pieces = self._pieces
+        while count:
+            first = len(pieces[0])
+            if first > count:
+                pieces[0] = memoryview(pieces[0])[count:]
+                return
+            pieces.popleft()
+            count -= first
+
+    def keep_first(self) -> None:
+        """Drop all but the first piece."""
+        while len(self._pieces) > 1:
+            self.size -= len(self._pieces.pop())

@@ -1,0 +1,204 @@
+"""The native wire: JSON text to Envelope and back. Every limit on a field of a client's message stands here.
+
+docs/protocol.md lists the types and their fields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from .envelope import Envelope, Identity, MessageType
+from .errors import ChatError, Failure
+from .frames import text_frame
+
+MAX_ID = 64
+MAX_NAME = 64
+WELCOME = "欢迎欢迎,热烈欢迎,进入聊天室"
+
+#: C0 and C1 control characters but tab, line feed and carriage return.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_GROUP_CHAT, _SINGLE_CHAT, _AUTH = MessageType.GROUP_CHAT, MessageType.SINGLE_CHAT, MessageType.AUTH
+
+
+def decode(text: bytes, max_chars: int) -> Envelope:
+    """Read one client message; raise ChatError, with the message's id as `ref` where it has a good one.
+
+    `text` is UTF-8 that the frame parser has checked. orjson stops at 1,024 levels of nesting, and the frame parser
+    at CHAT_MAX_MESSAGE_BYTES, so that hostile JSON costs next to nothing.
+    """
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise ChatError("bad_json") from None
+    if type(message) is not dict:
+        raise ChatError("not_an_object")
+    get = message.get
+    id = get("id")
+    if id is not None:
+        _check_id(id)
+    kind = get("type")
+    if type(kind) is not int:
+        raise ChatError("unknown_type", id)
+    room = get("room")
+    if room is not None:
+        _check_room(room, id)
+    data = to = None
+    if kind == _GROUP_CHAT:
+        data = _read_data(get("data"), id, max_chars)
+    elif kind == _SINGLE_CHAT:
+        to = _read_to(get("to"), id)
+        data = _read_data(get("data"), id, max_chars)
+    elif kind == _AUTH:
+        data = _read_token(get("data"), id)
+    return Envelope(kind, data, room, to, id)
+
+
+def has_control(text: str) -> bool:
+    """Tell whether `text` holds a control character that no message may carry."""
+    return not text.isprintable() and _CONTROL.search(text) is not None
+
+
+def _check_id(id: Any) -> None:
+    if type(id) is not str or not 0 < len(id) <= MAX_ID or not id.isprintable():
+        raise ChatError("bad_id")
+
+
+def _check_room(room: Any, ref: str | None) -> None:
+    if type(room) is not str or not 0 < len(room) <= MAX_NAME or not room.isprintable():
+        raise ChatError("bad_room", ref)
+
+
+def _read_data(data: Any, ref: str | None, max_chars: int) -> str:
+    if type(data) is not str:
+        raise ChatError("bad_data", ref)
+    if len(data) > max_chars:
+        raise ChatError("too_long", ref)
+    if not data.isprintable() and _CONTROL.search(data):
+        raise ChatError("bad_characters", ref)
+    return data
+
+
+def _read_to(to: Any, ref: str | None) -> str:
+    if to is None or to == "":
+        raise ChatError("missing_to", ref)
+    if type(to) is not str or len(to) > MAX_NAME or has_control(to):
+        raise ChatError("bad_to", ref)
+    if to.isspace():
+        raise ChatError("missing_to", ref)
+    return to
+
+
+def _read_token(data: Any, ref: str | None) -> str:
+    if type(data) is not str or not data or len(data) > 8192:
+        raise ChatError("bad_data", ref)
+    return data
+
+
+def user_json(user: Identity | None) -> dict[str, str] | None:
+    """Return the user as others see it: `{id, username}`, or None for the house."""
+    return None if user is None else {"id": user.id, "username": user.username}
+
+
+def frame(message: dict[str, Any]) -> bytes:
+    """Encode one server message as a whole text frame."""
+    return text_frame(orjson.dumps(message))
+
+
+def chat(envelope: Envelope) -> bytes:
+    """Encode a group or a direct message (types 2 and 3) as a frame; `seq` is left out where the room gives none."""
+    message: dict[str, Any] = {"type": envelope.type, "user": user_json(envelope.user)}
+    if envelope.to is not None:
+        message["to"] = envelope.to
+    message["data"] = envelope.data
+    message["room"] = envelope.room
+    if envelope.seq is not None:
+        message["seq"] = envelope.seq
+    message["id"] = envelope.id
+    message["ts"] = envelope.ts
+    return text_frame(orjson.dumps(message))
+
+
+def ack(envelope: Envelope) -> bytes:
+    """Encode the Ack (type 4) of a message that carried an id."""
+    message = {"type": 4, "ref": envelope.id, "id": envelope.id, "room": envelope.room, "ts": envelope.ts}
+    if envelope.seq is not None:
+        message["seq"] = envelope.seq
+    return text_frame(orjson.dumps(message))
+
+
+def error(
+    failure: Failure, language: str, ref: str | None = None, retry_after: float | None = None
+) -> bytes:
+    """Encode an Error (type 0); `retry_after` in seconds."""
+    message: dict[str, Any] = {"type": 0, "user": None, "data": failure.sentence(language), "code": failure.code}
+    if ref is not None:
+        message["ref"] = ref
+    if retry_after is not None:
+        message["retry_after"] = round(retry_after, 3)
+    return frame(message)
+
+
+def welcome() -> bytes:
+    """Encode the greeting that every newcomer gets: the original server's, without seq, never stored."""
+    return frame({"type": 2, "user": None, "data": WELCOME})
+
+
+def roster_diff(room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
+    """Encode a RosterDiff (type 5): users who came, names of those who went."""
+    return frame({"type": 5, "room": room, "joined": [user_json(user) for user in joined], "left": list(left)})
+
+
+def renewed(expires_ms: int) -> bytes:
+    """Encode the answer to Auth (type 9): when the fresh token expires, in milliseconds."""
+    return frame({"type": 9, "data": expires_ms})
+
+
+class RosterList:
+    """The GroupList (type 1) of a room, encoded as it grows.
+
+    `data` is JSON text inside JSON, as the original server sent it. To add a user costs O(1), so that a newcomer's
+    list needs no encoding of all the others; what left stays until `reset`, which each push of the roster begins with.
+    """
+
+    __slots__ = ("_head", "_entries", "_frame", "version")
+
+    def __init__(self, room: str) -> None:
+        name = orjson.dumps(room)
+        self._head = b'{"type":1,"user":null,"room":' + name + b',"data":"['
+        self._entries = bytearray()
+        self._frame: bytes | None = None
+        #: Grows with each change.
+        self.version = 0
+
+    def reset(self, users: Iterable[Identity]) -> None:
+        """Begin anew with `users`."""
+        self._entries = bytearray(b",".join(map(_escaped, users)))
+        self._changed()
+
+    def add(self, user: Identity) -> None:
+        """Append one user."""
+        if self._entries:
+            self._entries += b","
+        self._entries += _escaped(user)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._frame = None
+        self.version += 1
+
+    def frame(self) -> bytes:
+        """Return the whole list as a frame, encoded at most once for each change."""
+        if self._frame is None:
+            self._frame = text_frame(b"%b%b]\"}" % (self._head, self._entries))
+        return self._frame
+
+
+def _escaped(user: Identity) -> bytes:
+    entry = orjson.dumps({"id": user.id, "username": user.username})
+    return orjson.dumps(entry.decode())[1:-1]
+
+

@@ -1,0 +1,208 @@
+"""Every CHAT_* key: its default, its unit, what it is for.
+
+The app's own config wins, the environment fills what it leaves out, the default stands for the rest. A value that
+cannot be used stops the start with a sentence (ConfigError).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+PREFIX = "CHAT_"
+
+
+class ConfigError(ValueError):
+    """A CHAT_* value cannot be used; the message says which, and what to set instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The chat's configuration for one app, read once at its start."""
+
+    #: Where users (and later messages) live: an SQLAlchemy URL. Empty: chat.db in the app's instance folder.
+    database_url: str = ""
+    #: Redis or Valkey between several workers. Reserved: this version runs one worker only.
+    redis_url: str = ""
+    #: Whether strangers may register on the reference site.
+    registration: bool = True
+    #: How many proxies in front of the app may be believed about the client's address, host and scheme.
+    trusted_proxies: int = 0
+    #: Browser origins beside the site's own that may connect: `https://other.example`, a list; `*` for any.
+    allowed_origins: tuple[str, ...] = ()
+    #: Seconds that a socket token lives; pages renew theirs in time.
+    token_ttl: int = 900
+    #: The endpoint of the site's log-in view, to which the chat page sends strangers. Empty: Flask-Login's own.
+    login_endpoint: str = ""
+
+    #: Whether Chat(app) brings the chat's tables to their newest form; 0 leaves it to `flask chat db upgrade`.
+    upgrade_at_start: bool = True
+    #: The Content-Security-Policy of the chat's own pages. Empty: a strict one; a site that overrides templates may differ.
+    content_security_policy: str = ""
+
+    #: Characters that the `data` of one message may have.
+    max_message_chars: int = 10_000
+    #: Bytes that one WebSocket message may have, its fragments together; beyond it the socket closes with 1009.
+    max_message_bytes: int = 131_072
+    #: Rooms that keep nothing: no seq, no store, at most once. Names or patterns (`typing-*`), a list.
+    ephemeral_rooms: tuple[str, ...] = ()
+
+    #: Seconds that a user stays in the roster after the last socket went, so that a page reload does not flicker.
+    roster_grace: float = 3.0
+    #: Bytes a second that the roster pushes of one room may cost, all its members together.
+    roster_bytes_per_s: int = 20_000_000
+
+    #: Seconds of silence after which a client is pinged.
+    ping_interval: float = 25.0
+    #: Seconds that a pinged client has to say anything at all.
+    ping_timeout: float = 20.0
+    #: Seconds that a client may take to finish a message that it began.
+    message_timeout: float = 30.0
+
+    #: Messages a second that one user may send, over all sockets; 0 lifts the limit.
+    rate_limit: float = 20.0
+    #: Messages that a user may send at once before the rate counts.
+    rate_burst: int = 60
+    #: Refused messages in a row after which a flooding client is closed with 4429.
+    flood_limit: int = 100
+
+    #: Sockets in all; never more than the process's descriptor limit less 200.
+    max_connections: int = 10_000
+    #: Sockets of one user.
+    max_connections_per_user: int = 20
+    #: Sockets from one address.
+    max_connections_per_ip: int = 200
+
+    #: Bytes that may wait for a client that reads too slowly; beyond it the socket closes with 4408.
+    outbox_bytes: int = 4_194_304
+    #: Seconds that bytes may wait for such a client.
+    outbox_seconds: float = 20.0
+
+    #: Signals and other site code that may wait for one session; beyond it they are dropped and logged.
+    queue_size: int = 1_000
+    #: Seconds between two looks into the control table (kick, ban, log-out, send from another process).
+    control_interval: float = 0.5
+
+    def is_ephemeral(self, room: str) -> bool:
+        """Tell whether `room` keeps nothing."""
+        return any(fnmatch.fnmatchcase(room, pattern) for pattern in self.ephemeral_rooms)
+
+
+def load(config: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from an app's config and the environment; raise ConfigError for a value of no use."""
+    environ = os.environ if environ is None else environ
+    values = {}
+    for field in fields(Settings):
+        key = PREFIX + field.name.upper()
+        raw = config.get(key)
+        if raw is None:
+            raw = environ.get(key)
+        if raw is None:
+            continue
+        values[field.name] = _read(key, raw, field.type)
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _read(key: str, raw: Any, kind: Any) -> Any:
+    try:
+        return _READERS[kind](raw)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key} is {raw!r}: {error or 'not usable'}. Set it to {_WANTED[kind]}.") from None
+
+
+def _bool(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    text = str(raw).strip().lower()
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("neither yes nor no")
+
+
+def _int(raw: Any) -> int:
+    if isinstance(raw, bool):
+        raise ValueError("not a number")
+    return int(raw if isinstance(raw, int) else str(raw).strip().replace("_", ""))
+
+
+def _float(raw: Any) -> float:
+    value = float(raw)
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
+def _names(raw: Any) -> tuple[str, ...]:
+    parts = raw.replace(",", " ").split() if isinstance(raw, str) else list(raw)
+    if not all(isinstance(part, str) for part in parts):
+        raise ValueError("not a list of texts")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _str(raw: Any) -> str:
+    return str(raw).strip()
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "bool": _bool,
+    "int": _int,
+    "float": _float,
+    "str": _str,
+    "tuple[str, ...]": _names,
+}
+_WANTED = {
+    "bool": "1 or 0",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "tuple[str, ...]": "names separated by commas or spaces",
+}
+
+#: The least value that each key can have, where 0 is not it.
+_LEAST: dict[str, float] = {
+    "token_ttl": 10,
+    "max_message_chars": 1,
+    "max_message_bytes": 1024,
+    "roster_bytes_per_s": 1000,
+    "ping_interval": 0.1,
+    "ping_timeout": 0.1,
+    "message_timeout": 0.1,
+    "rate_burst": 1,
+    "flood_limit": 1,
+    "max_connections": 1,
+    "max_connections_per_user": 1,
+    "max_connections_per_ip": 1,
+    "outbox_bytes": 65_536,
+    "outbox_seconds": 0.1,
+    "queue_size": 1,
+    "control_interval": 0.05,
+}
+
+
+def _check(settings: Settings) -> None:
+    for field in fields(Settings):
+        value = getattr(settings, field.name)
+        least = _LEAST.get(field.name, 0)
+        if isinstance(value, int | float) and value < least:
+            raise ConfigError(f"{PREFIX}{field.name.upper()} is {value}. Set it to {least} or more.")
+    for origin in settings.allowed_origins:
+        _check_origin(origin)
+
+
+def _check_origin(origin: str) -> None:
+    if origin == "*":
+        return
+    parts = urlsplit(origin)
+    if not parts.scheme or not parts.netloc or parts.path.strip("/"):
+        raise ConfigError(
+            f"CHAT_ALLOWED_ORIGINS holds {origin!r}. Write an origin as https://host or https://host:port, or * for any."
+        )

@@ -1,0 +1,151 @@
+"""Every way to fail that a client can see: error codes and close codes, one table each, with what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class CloseCode(IntEnum):
+    """Why a connection was closed. RFC 6455 section 7.4.1 below 4000, ours from 4000."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED = 1003
+    INVALID_DATA = 1007
+    TOO_BIG = 1009
+    INTERNAL = 1011
+    RESTARTING = 1012
+    FULL = 1013
+    TOKEN = 4401
+    FORBIDDEN = 4403
+    TOO_SLOW = 4408
+    FLOODING = 4429
+
+
+class Reconnect(StrEnum):
+    """What a client should do after a close; docs/protocol.md explains each."""
+
+    BACKOFF = "with jittered backoff"
+    LONGER = "after a longer backoff"
+    FRESH_TOKEN = "once, with a fresh token"
+    RESUME = "with jittered backoff, then resume"
+    RETRY_AFTER = "after retry_after"
+    NEVER = "no"
+
+
+RECONNECT: dict[CloseCode, Reconnect] = {
+    CloseCode.NORMAL: Reconnect.NEVER,
+    CloseCode.GOING_AWAY: Reconnect.BACKOFF,
+    CloseCode.PROTOCOL_ERROR: Reconnect.BACKOFF,
+    CloseCode.UNSUPPORTED: Reconnect.BACKOFF,
+    CloseCode.INVALID_DATA: Reconnect.BACKOFF,
+    CloseCode.TOO_BIG: Reconnect.BACKOFF,
+    CloseCode.INTERNAL: Reconnect.BACKOFF,
+    CloseCode.RESTARTING: Reconnect.BACKOFF,
+    CloseCode.FULL: Reconnect.LONGER,
+    CloseCode.TOKEN: Reconnect.FRESH_TOKEN,
+    CloseCode.FORBIDDEN: Reconnect.NEVER,
+    CloseCode.TOO_SLOW: Reconnect.RESUME,
+    CloseCode.FLOODING: Reconnect.RETRY_AFTER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of the table: the code that programs read, the sentence that people read, the close that follows."""
+
+    code: str
+    en: str
+    zh: str
+    close: CloseCode | None = None
+
+    def sentence(self, language: str) -> str:
+        """Return the sentence in `language` ("zh" or "en")."""
+        return self.zh if language == "zh" else self.en
+
+
+#: The original server's one sentence, in every language: its clients compare with it.
+EXPIRED = "token过期"
+
+FAILURES: dict[str, Failure] = {
+    row.code: row
+    for row in (
+        Failure("bad_json", "That is not valid JSON.", "消息不是有效的 JSON。"),
+        Failure("not_an_object", "A message must be a JSON object.", "消息必须是 JSON 对象。"),
+        Failure("unknown_type", "There is no such message type.", "没有这种消息类型。"),
+        Failure("bad_data", "`data` must be text.", "data 必须是文本。"),
+        Failure("too_long", "The message is too long.", "消息太长了。"),
+        Failure(
+            "bad_characters",
+            "The message holds control characters that cannot be sent.",
+            "消息中含有不能发送的控制字符。",
+        ),
+        Failure(
+            "bad_id", "`id` must be text of 1 to 64 characters.", "id 必须是 1 到 64 个字符的文本。"
+        ),
+        Failure("bad_room", "`room` must be the name of a room.", "room 必须是房间名。"),
+        Failure("missing_to", "Say in `to` who the message is for.", "请在 to 中写明收信人。"),
+        Failure("bad_to", "`to` must be a user name.", "to 必须是用户名。"),
+        Failure("unknown_user", "Nobody of that name is here now.", "此人现在不在线。"),
+        Failure(
+            "id_conflict",
+            "This `id` was already used for another message.",
+            "这个 id 已用于另一条消息。",
+        ),
+        Failure("binary", "Only text messages are understood here.", "这里只接受文本消息。"),
+        Failure(
+            "rate_limited", "Too many messages; wait a moment.", "发送太快，请稍候再发。"
+        ),
+        Failure(
+            "flooding",
+            "Too many messages for too long; the connection is closed.",
+            "持续发送过快，连接已关闭。",
+            CloseCode.FLOODING,
+        ),
+        Failure("token_expired", EXPIRED, EXPIRED, CloseCode.TOKEN),
+        Failure("token_invalid", EXPIRED, EXPIRED, CloseCode.TOKEN),
+        Failure(
+            "token_mismatch",
+            "That token belongs to somebody else.",
+            "该令牌属于其他用户。",
+            CloseCode.TOKEN,
+        ),
+        Failure("kicked", "You were removed from the chat.", "你已被移出聊天室。", CloseCode.FORBIDDEN),
+        Failure("banned", "You are banned from the chat.", "你已被禁止进入聊天室。", CloseCode.FORBIDDEN),
+        Failure(
+            "server_full", "The chat is full; try again later.", "聊天室已满，请稍后再试。", CloseCode.FULL
+        ),
+        Failure(
+            "too_many_for_user",
+            "You have too many connections open.",
+            "你打开的连接太多了。",
+            CloseCode.FULL,
+        ),
+        Failure(
+            "too_many_for_address",
+            "Too many connections come from your address.",
+            "来自你所在地址的连接太多了。",
+            CloseCode.FULL,
+        ),
+        Failure("internal", "Something went wrong here; try again.", "服务器出错了，请重试。", CloseCode.INTERNAL),
+    )
+}
+
+
+class ChatError(Exception):
+    """A message or a request that cannot be served; `code` is a key of FAILURES.
+
+    `ref` is the `id` of the message that it is about, `retry_after` seconds, each where there is one.
+    """
+
+    def __init__(self, code: str, ref: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(code)
+        self.failure = FAILURES[code]
+        self.ref = ref
+        self.retry_after = retry_after
+
+    @property
+    def code(self) -> str:
+        return self.failure.code

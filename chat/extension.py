@@ -1,0 +1,133 @@
+"""Chat: the Flask extension. It keeps nothing of an app; `app.extensions["chat"]` does."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, current_app
+
+from . import config, redaction, views
+from .cli import chat_cli
+from .envelope import Identity
+from .state import ChatState
+from .store.migrate import upgrade
+from .store.users import Users
+
+IdentityLoader = Callable[[], Identity | None]
+ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
+
+
+class Chat:
+    """Realtime chat for a Flask site: `Chat(app)`, or `Chat()` and later `chat.init_app(app)`.
+
+    The methods that act need an app context; `app.extensions["chat"]` has the same ones and needs none.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        url_prefix: str = "",
+        identity_loader: IdentityLoader | None = None,
+        claims_loader: ClaimsLoader | None = None,
+    ) -> None:
+        self._url_prefix = url_prefix
+        self._identity_loader = identity_loader
+        self._claims_loader = claims_loader
+        self._states: weakref.WeakSet[ChatState] = weakref.WeakSet()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, *, url_prefix: str | None = None) -> None:
+        """Add the chat to `app`; raise RuntimeError if it has one, ConfigError for a setting of no use."""
+        if "chat" in app.extensions:
+            raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
+        settings = config.load(app.config)
+        state = app.extensions["chat"] = ChatState(app, settings)
+        if settings.upgrade_at_start:
+            upgrade(state.database_url)
+        self._give_loaders(state)
+        self._states.add(state)
+        views.register(app, self._url_prefix if url_prefix is None else url_prefix)
+        app.cli.add_command(chat_cli)
+        redaction.install()
+        atexit.register(_drain_at_exit, weakref.ref(state))
+
+    def _give_loaders(self, state: ChatState) -> None:
+        if self._identity_loader is not None:
+            state.load_identity = self._identity_loader
+        if self._claims_loader is not None:
+            state.load_claims, state.has_own_users = self._claims_loader, True
+
+    def identity_loader(self, loader: IdentityLoader) -> IdentityLoader:
+        """Decorate the function that says who is logged in on the current request: an Identity, or None."""
+        self._identity_loader = loader
+        for state in self._states:
+            self._give_loaders(state)
+        return loader
+
+    def claims_loader(self, loader: ClaimsLoader) -> ClaimsLoader:
+        """Decorate the function that makes an Identity of a good token's claims; it may raise for a bad one."""
+        self._claims_loader = loader
+        for state in self._states:
+            self._give_loaders(state)
+        return loader
+
+    @property
+    def state(self) -> ChatState:
+        """The chat of the current app."""
+        return current_app.extensions["chat"]
+
+    @property
+    def users(self) -> Users:
+        """The users' table of the current app."""
+        return self.state.users
+
+    def send(self, room: str, text: str) -> None:
+        """Say `text` in `room` as the house."""
+        self.state.send(room, text)
+
+    def direct(self, to: str, text: str) -> None:
+        """Say `text` to the user named `to`, as the house."""
+        self.state.direct(to, text)
+
+    def roster(self, room: str = "lobby") -> list[Identity]:
+        """Return the users in `room`."""
+        return self.state.roster(room)
+
+    def token_for(self, identity: Identity, ttl: float | None = None) -> str:
+        """Return a JWT that lets `identity` into the chat for `ttl` seconds."""
+        return self.state.token_for(identity, ttl)
+
+    def revoke(self, user_id: str) -> None:
+        """End all sockets of this user, and let no earlier token count: for log-out and a changed password."""
+        self.state.revoke(user_id)
+
+    def kick(self, username: str) -> None:
+        """Close this user's sockets; a new token lets the user in again."""
+        self.state.kick(username)
+
+    def ban(self, username: str) -> None:
+        """Close this user's sockets and let the user in no more."""
+        self.state.ban(username)
+
+    def unban(self, username: str) -> None:
+        """Let a banned user in again."""
+        self.state.unban(username)
+
+    def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return `function(*args)`, run where it holds up no loop: argon2, slow queries."""
+        return self.state.run_blocking(function, *args)
+
+    def drain(self, seconds: float = 2.0) -> bool:
+        """Close everyone with 1012 and wait until they have gone, for servers without a hook of ours."""
+        return self.state.drain(seconds)
+
+
+def _drain_at_exit(reference: weakref.ref[ChatState]) -> None:
+    state = reference()
+    if state is not None:
+        state.drain_at_exit()

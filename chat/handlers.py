@@ -1,0 +1,123 @@
+"""What each message type does: one table, of which every app has its own copy and may add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from . import codec
+from .client import Client
+from .config import Settings
+from .envelope import Envelope, MessageType
+from .errors import ChatError
+from .hub import Hub, direct_room
+
+Handler = Callable[["Dispatcher", Client, Envelope], None]
+
+
+class Outside(Protocol):
+    """What handlers ask for that may block, and so runs outside the tick."""
+
+    def renew(self, client: Client, envelope: Envelope) -> None:
+        """Check the fresh token of an Auth message, and answer it."""
+
+    def said(self, client: Client, envelope: Envelope) -> None:
+        """Tell the site of a message that was delivered."""
+
+
+class Dispatcher:
+    """Takes each client message through limits, codec and table; whatever is bad ends as an Error to its sender."""
+
+    def __init__(self, settings: Settings, outside: Outside, table: dict[int, Handler]) -> None:
+        self.hub: Hub
+        self.settings = settings
+        self.outside = outside
+        self.table = table
+        self._max_chars = settings.max_message_chars
+
+    def received(self, client: Client, payload: bytes, binary: bool = False) -> None:
+        """Serve one message of `client`."""
+        try:
+            if self.settings.rate_limit:
+                self._count(client, payload)
+            if binary:
+                raise ChatError("binary")
+            envelope = codec.decode(payload, self._max_chars)
+            handler = self.table.get(envelope.type)
+            if handler is None:
+                raise ChatError("unknown_type", envelope.id)
+            if envelope.id is not None or envelope.type > 3:
+                client.extended = True
+            handler(self, client, envelope)
+        except ChatError as error:
+            self.hub.refuse(client, error)
+
+    def _count(self, client: Client, payload: bytes) -> None:
+        assert client.user is not None
+        user = self.hub.user(client.user.id)
+        if user is None or user.bucket is None:
+            return
+        wait = user.bucket.take(self.hub.now)
+        if not wait:
+            return
+        if user.bucket.refused >= self.settings.flood_limit:
+            wait = self.settings.rate_burst / self.settings.rate_limit
+            self.hub.shut_out(client.user.id, wait)
+            raise ChatError("flooding", retry_after=wait)
+        raise ChatError("rate_limited", self._ref(payload), wait)
+
+    def _ref(self, payload: bytes) -> str | None:
+        try:
+            return codec.decode(payload, self._max_chars).id
+        except ChatError as error:
+            return error.ref
+
+
+def group_list(chat: Dispatcher, client: Client, envelope: Envelope) -> None:
+    """Type 1: answer with the room's roster."""
+    client.enqueue(chat.hub.room(envelope.room).roster.list.frame())
+
+
+def group_chat(chat: Dispatcher, client: Client, envelope: Envelope) -> None:
+    """Type 2: say it to everyone in the room, the sender too; acknowledge it where it has an id."""
+    room = chat.hub.room(envelope.room)
+    envelope.room, envelope.user = room.name, client.user
+    fresh = room.order.place(envelope)
+    if envelope.id is not None:
+        client.enqueue(codec.ack(envelope))
+    if fresh:
+        envelope.id = envelope.id or chat.hub.new_id()
+        room.say(envelope)
+        chat.outside.said(client, envelope)
+
+
+def single_chat(chat: Dispatcher, client: Client, envelope: Envelope) -> None:
+    """Type 3: say it to one user, on all sockets; a missing or empty `to` never comes this far."""
+    assert client.user is not None and envelope.to is not None
+    receiver = chat.hub.named(envelope.to)
+    if receiver is None:
+        raise ChatError("unknown_user", envelope.id)
+    envelope.to = receiver.identity.username
+    envelope.user = client.user
+    envelope.room = direct_room(client.user.id, receiver.identity.id)
+    order = chat.hub.conversation(envelope.room)
+    fresh = order.place(envelope)
+    if envelope.id is not None:
+        client.enqueue(codec.ack(envelope))
+    if fresh:
+        envelope.id = envelope.id or chat.hub.new_id()
+        chat.hub.direct(envelope, receiver, client)
+        chat.outside.said(client, envelope)
+
+
+def auth(chat: Dispatcher, client: Client, envelope: Envelope) -> None:
+    """Type 9: take a fresh token for this connection."""
+    chat.outside.renew(client, envelope)
+
+
+HANDLERS: dict[int, Handler] = {
+    MessageType.GROUP_LIST: group_list,
+    MessageType.GROUP_CHAT: group_chat,
+    MessageType.SINGLE_CHAT: single_chat,
+    MessageType.AUTH: auth,
+}

@@ -1,0 +1,335 @@
+"""The lock-guarded client set and its rooms: who is here, and who hears what."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from . import codec
+from .client import Client
+from .config import Settings
+from .drivers import allocate_lock
+from .envelope import Envelope, Identity, MessageType
+from .errors import FAILURES, ChatError, CloseCode
+from .limits import TokenBucket
+from .reactor import Reactor
+from .room import Order, Room, broadcast
+from .roster import Roster
+
+LOBBY = "lobby"
+#: Direct conversations whose order is kept in memory; the one longest silent is forgotten first.
+CONVERSATIONS = 10_000
+
+Listener = Callable[[Client], None]
+
+
+class User:
+    """One user who is connected: the identity, all of its sockets on this worker, and what it may still say."""
+
+    __slots__ = ("identity", "clients", "bucket")
+
+    def __init__(self, identity: Identity, bucket: TokenBucket | None) -> None:
+        self.identity = identity
+        self.clients: list[Client] = []
+        self.bucket = bucket
+
+
+class Hub:
+    """Owns the clients of one app in one process, and everything that they share.
+
+    Its methods run in the reactor's loop, but for those that say otherwise. The lock guards the sets that other
+    threads read (`users`, rooms' members and rosters): the loop holds it while it changes one, others while they
+    copy one; nothing yields while it is held.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Callable[[str, BaseException], None],
+        received: Callable[[Client, bytes, bool], None],
+        limit: int,
+    ) -> None:
+        self.settings = settings
+        self.outbox_bytes = settings.outbox_bytes
+        self.text = received
+        self.connected: Listener = _ignore
+        self.disconnected: Listener = _ignore
+        self.limit = limit
+        self._lock = allocate_lock()
+        self._users: dict[str, User] = {}
+        self._names: dict[str, User] = {}
+        self._folded: dict[str, User] = {}
+        self._flooded: dict[str, float] = {}
+        self._addresses: Counter[str] = Counter()
+        self._count = 0
+        self._rooms: dict[str, Room] = {}
+        self._conversations: OrderedDict[str, Order] = OrderedDict()
+        self._dirty: list[Client] = []
+        self._slow: list[Client] = []
+        self._roster_timer = float("inf")
+        # Made here, after any fork: two processes never share it.
+        self._id_prefix = f"{time.time_ns() // 1_000_000:x}{secrets.token_hex(3)}-"
+        self._serial = itertools.count(1)
+        self.draining = False
+        self.reactor = Reactor(self.flush, log)
+        self.lobby = self._open_room(LOBBY)
+
+    # ---- who is here -------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds at the tick under way."""
+        return self.reactor.now
+
+    def __len__(self) -> int:
+        return self._count
+
+    def admit(self, client: Client, user: Identity) -> None:
+        """Make `client` a member of the client set and of the lobby, greet it, and show it who is there.
+
+        Raises ChatError where there is no place for it.
+        """
+        code = self._full(user, client.address)
+        if code is not None:
+            raise ChatError(code)
+        client.user = user
+        room = self.lobby
+        with self._lock:
+            known = self._users.get(user.id) or self._add_user(user)
+            known.clients.append(client)
+            self._addresses[client.address] += 1
+            self._count += 1
+            room.members[client] = None
+            room.roster.join(known.identity)
+        client.enqueue(codec.welcome() + room.roster.list.frame())
+        client.listed = room.roster.list.version
+        self._schedule_roster(room)
+        self.connected(client)
+
+    def _full(self, user: Identity, address: str) -> str | None:
+        settings = self.settings
+        if self._flooded and self._flooded.get(user.id, 0) > self.now:
+            return "flooding"
+        if self._count >= min(settings.max_connections, self.limit):
+            return "server_full"
+        known = self._users.get(user.id)
+        if known is not None and len(known.clients) >= settings.max_connections_per_user:
+            return "too_many_for_user"
+        if self._addresses[address] >= settings.max_connections_per_ip:
+            return "too_many_for_address"
+        return None
+
+    def _add_user(self, identity: Identity) -> User:
+        rate = self.settings.rate_limit
+        bucket = TokenBucket(rate, self.settings.rate_burst, self.now) if rate > 0 else None
+        user = self._users[identity.id] = User(identity, bucket)
+        self._names[identity.username] = user
+        if (key := identity.username.casefold()) != identity.username:
+            self._folded[key] = user
+        return user
+
+    def leave(self, client: Client) -> None:
+        """Take `client` out of the client set; it gets nothing more but its close."""
+        if client.user is None:
+            return
+        user = self._users.get(client.user.id)
+        if user is None or client not in user.clients:
+            return
+        with self._lock:
+            user.clients.remove(client)
+            if not user.clients:
+                self._forget(user)
+            self._leave_address(client.address)
+            self._count -= 1
+            for room in self._rooms.values():
+                if client in room.members:
+                    del room.members[client]
+                    room.roster.leave(user.identity, self.now)
+        self._schedule_roster(self.lobby)
+        self.disconnected(client)
+
+    def _forget(self, user: User) -> None:
+        name = user.identity.username
+        del self._users[user.identity.id]
+        for index, key in ((self._names, name), (self._folded, name.casefold())):
+            if index.get(key) is user:
+                del index[key]
+
+    def _leave_address(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+    def user(self, user_id: str) -> User | None:
+        """Return the connected user of that id."""
+        return self._users.get(user_id)
+
+    def named(self, username: str) -> User | None:
+        """Return the connected user of that name: as written, else in any case."""
+        key = username.casefold()
+        return self._names.get(username) or self._folded.get(key) or self._names.get(key)
+
+    def members(self, room: str) -> list[Identity]:
+        """Return the users in `room`; from any thread."""
+        with self._lock:
+            found = self._rooms.get(room)
+            return list(found.roster) if found is not None else []
+
+    def shut_out(self, user_id: str, seconds: float) -> None:
+        """Let a flooding user not come back before `seconds` have passed."""
+        self._flooded = {id: until for id, until in self._flooded.items() if until > self.now}
+        self._flooded[user_id] = self.now + seconds
+
+    # ---- what is said ------------------------------------------------------------------------------------------
+
+    def room(self, name: str | None) -> Room:
+        """Return the room that a message names: the lobby, for now, whatever it names."""
+        return self.lobby
+
+    def _open_room(self, name: str) -> Room:
+        settings = self.settings
+        roster = Roster(name, settings.roster_grace, settings.roster_bytes_per_s)
+        room = self._rooms[name] = Room(name, roster, settings.is_ephemeral(name))
+        return room
+
+    def new_id(self) -> str:
+        """Return an id for a message that came without one: unique in any room."""
+        return f"{self._id_prefix}{next(self._serial):x}"
+
+    def direct(self, envelope: Envelope, receiver: User, sender: Client | None) -> None:
+        """Deliver a direct message to all sockets of `receiver`, and to the sender's other extended ones."""
+        frame = codec.chat(envelope)
+        for client in receiver.clients:
+            client.enqueue(frame)
+        if sender is None or sender.user is None or sender.user.id == receiver.identity.id:
+            return
+        own = self._users.get(sender.user.id)
+        for client in own.clients if own else ():
+            if client is not sender and client.extended:
+                client.enqueue(frame)
+
+    def conversation(self, name: str) -> Order:
+        """Return the order of the direct conversation `name`."""
+        order = self._conversations.get(name)
+        if order is None:
+            order = self._conversations[name] = Order(self.settings.is_ephemeral(name))
+            if len(self._conversations) > CONVERSATIONS:
+                self._conversations.popitem(last=False)
+        else:
+            self._conversations.move_to_end(name)
+        return order
+
+    def refuse(self, client: Client, error: ChatError) -> None:
+        """Send `client` an Error, and close it where the table says so."""
+        failure = error.failure
+        client.enqueue(codec.error(failure, client.language, error.ref, error.retry_after))
+        if failure.close is not None:
+            client.close(failure.close)
+
+    def binary(self, client: Client, payload: bytes) -> None:
+        """Answer a binary message, which nothing understands yet."""
+        self.text(client, payload, True)
+
+    # ---- what the reactor calls --------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """End a tick: write what the rooms said, then what single clients still wait for."""
+        for room in self._rooms.values():
+            if room.pending:
+                room.flush()
+        while self._dirty or self._slow:
+            slow, self._slow = self._slow, []
+            for client in slow:
+                client.close(CloseCode.TOO_SLOW)
+            dirty, self._dirty = self._dirty, []
+            for client in dirty:
+                client.flush()
+
+    def dirty(self, client: Client) -> None:
+        """Note that `client` has frames of its own, or a close, to flush."""
+        self._dirty.append(client)
+
+    def wants_writable(self, client: Client, wanted: bool) -> None:
+        """Have the reactor watch whether `client` can be written to."""
+        self.reactor.watch_writable(client, wanted)
+
+    def too_slow(self, client: Client) -> None:
+        """Note a client whose outbox is over its bound; it may be in the middle of a room's flush."""
+        self._slow.append(client)
+
+    def gone(self, client: Client) -> None:
+        """Forget a client's descriptor."""
+        self.reactor.remove(client)
+
+    # ---- the roster --------------------------------------------------------------------------------------------
+
+    def _schedule_roster(self, room: Room) -> None:
+        due = room.roster.due_at()
+        if due is None or due >= self._roster_timer:
+            return
+        self._roster_timer = due
+        self.reactor.call_later(max(0.0, due - self.now), self._turn_roster, room, due)
+
+    def _turn_roster(self, room: Room, due: float) -> None:
+        if due != self._roster_timer:
+            return
+        self._roster_timer = float("inf")
+        with self._lock:
+            room.roster.expire(self.now)
+        self.push_roster(room)
+        self._schedule_roster(room)
+
+    def push_roster(self, room: Room) -> None:
+        """Tell the members of `room` who came and went, if somebody did and the budget allows it."""
+        change = room.roster.take_change(self.now)
+        if change is None:
+            return
+        whole = room.roster.list.frame()
+        diff = codec.roster_diff(room.name, change.joined, change.left)
+        version = room.roster.list.version
+        lists = [c for c in room.members if not c.diff and c.listed != version]
+        diffs = [c for c in room.members if c.diff and c.listed != version]
+        broadcast(lists, whole)
+        broadcast(diffs, diff)
+        room.roster.spent(len(whole) * len(lists) + len(diff) * len(diffs), self.now)
+
+    # ---- the end -----------------------------------------------------------------------------------------------
+
+    def close_user(self, user_id: str, code: CloseCode, failure: str | None = None) -> int:
+        """Close all sockets of a user, with an Error first where `failure` names one; return how many."""
+        user = self._users.get(user_id)
+        clients = list(user.clients) if user is not None else []
+        for client in clients:
+            if failure is not None:
+                client.enqueue(codec.error(FAILURES[failure], client.language))
+            client.close(code)
+        return len(clients)
+
+    def drain(self) -> None:
+        """Admit nobody any more and close everyone with 1012."""
+        self.draining = True
+        for client in self.clients():
+            client.close(CloseCode.RESTARTING)
+
+    def clients(self) -> list[Client]:
+        """Return every parked client, members and those who are closing."""
+        return [parked for parked in self.reactor.parked() if isinstance(parked, Client)]
+
+
+def direct_room(one: str, other: str) -> str:
+    """Return the name of the conversation of two users, given their ids."""
+    first, second = sorted((one, other))
+    return f"dm:{first}:{second}"
+
+
+def house_message(room: str, text: str) -> Envelope:
+    """Return what the house itself says in `room`."""
+    return Envelope(MessageType.GROUP_CHAT, text, room, ts=time.time_ns() // 1_000_000)
+
+
+def _ignore(client: Client) -> None:
+    pass
+

@@ -1,0 +1,272 @@
+"""What runs in a serving process, made at its first socket: hub, jobs, sweeper, and the eye on the control table."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import codec
+from .auth import Guard, Pass, now_ms
+from .client import Client
+from .config import Settings
+from .envelope import Envelope, Identity, MessageType
+from .errors import FAILURES, ChatError, CloseCode
+from .handlers import Dispatcher, Handler
+from .hub import Hub, direct_room
+from .jobs import Jobs
+from .store.control import Control, Row
+from .sweeper import Sweeper
+
+log = logging.getLogger("chat")
+
+#: Descriptors that the rest of the process may need beside the parked sockets.
+SPARE_DESCRIPTORS = 200
+#: Milliseconds for which rows of the control table are kept, and how many looks pass between two prunings.
+CONTROL_KEEP_MS = 3_600_000
+PRUNE_EVERY = 1_200
+
+Announce = Callable[..., None]
+
+
+class Site:
+    """What the running part asks of the site around it; `extension.py` gives it. All but `guard` run outside ticks."""
+
+    def __init__(self, guard: Guard, control: Control, announce: Announce, listens: Callable[[str], bool]) -> None:
+        self.guard = guard
+        self.control = control
+        #: announce(kind, **facts) sends the signal of that kind.
+        self.announce = announce
+        #: listens(kind) tells whether the signal has receivers; callable from a tick.
+        self.listens = listens
+
+
+class Live:
+    """The chat of one app while it serves sockets in one process."""
+
+    def __init__(self, settings: Settings, site: Site, table: Mapping[int, Handler], last_control: int) -> None:
+        self.pid = os.getpid()
+        self._settings = settings
+        self._site = site
+        self._last_control = last_control
+        dispatcher = Dispatcher(settings, self, dict(table))
+        self.hub = Hub(settings, self._log_from_tick, dispatcher.received, raise_descriptor_limit() - SPARE_DESCRIPTORS)
+        dispatcher.hub = self.hub
+        self.hub.connected, self.hub.disconnected = self._connected, self._disconnected
+        self.driver = self.hub.reactor.driver
+        self.jobs = Jobs(self.driver, settings.queue_size, _log_failed_job)
+        self._sweeper = Sweeper(self.hub)
+        self.driver.background(self._watch_control)
+
+    # ---- coming in ---------------------------------------------------------------------------------------------
+
+    def enter(self, fd: int, early: bytes, verdict: Pass | ChatError, **traits: Any) -> None:
+        """Park the descriptor and let its client in, or tell it why not; from any thread outside a tick.
+
+        `traits` are attributes of the Client: address, language, diff, extended.
+        """
+        self.hub.reactor.call(self._enter, fd, early, verdict, traits)
+
+    def _enter(self, fd: int, early: bytes, verdict: Pass | ChatError, traits: dict[str, Any]) -> None:
+        hub = self.hub
+        client = Client(fd, hub, self._settings.max_message_bytes)
+        for name, value in traits.items():
+            setattr(client, name, value)
+        hub.reactor.add(client)
+        try:
+            if isinstance(verdict, ChatError):
+                raise verdict
+            if hub.draining:
+                client.close(CloseCode.RESTARTING)
+                return
+            client.expires, client.issued = verdict.expires, verdict.issued
+            hub.admit(client, verdict.identity)
+        except ChatError as error:
+            hub.refuse(client, error)
+        if early:
+            hub.reactor.call_soon(self._feed, client, early)
+
+    def _feed(self, client: Client, early: bytes) -> None:
+        if client.fd >= 0 and client.feed(early):
+            self.hub.reactor.read_again(client)
+
+    # ---- what handlers ask for (handlers.Outside) -----------------------------------------------------------------
+
+    def renew(self, client: Client, envelope: Envelope) -> None:
+        """Check a fresh token outside the tick: a site's own claims loader may look into its database."""
+        self.jobs.put(client, self._check_renewal, client, envelope.data, envelope.id)
+
+    def _check_renewal(self, client: Client, token: str, ref: str | None) -> None:
+        verdict: Pass | ChatError
+        try:
+            verdict = self._site.guard.check(token)
+        except ChatError as error:
+            error.ref = ref
+            verdict = error
+        self.hub.reactor.call_soon(self._renewed, client, verdict, ref)
+
+    def _renewed(self, client: Client, verdict: Pass | ChatError, ref: str | None) -> None:
+        if client.closing or client.user is None:
+            return
+        if isinstance(verdict, Pass) and verdict.identity.id != client.user.id:
+            verdict = ChatError("token_mismatch", ref)
+        if isinstance(verdict, ChatError):
+            self.hub.refuse(client, verdict)
+            return
+        client.expires, client.issued = verdict.expires, verdict.issued
+        client.enqueue(codec.renewed(int(verdict.expires * 1000)))
+
+    def said(self, client: Client, envelope: Envelope) -> None:
+        """Tell the site of a message, if it listens."""
+        if self._site.listens("message"):
+            self._announce(
+                client,
+                "message",
+                identity=client.user,
+                room=envelope.room,
+                to=envelope.to,
+                text=envelope.data,
+                id=envelope.id,
+                seq=envelope.seq,
+                ts=envelope.ts,
+            )
+
+    def _connected(self, client: Client) -> None:
+        if self._site.listens("connect"):
+            self._announce(client, "connect", identity=client.user)
+
+    def _disconnected(self, client: Client) -> None:
+        if self._site.listens("disconnect"):
+            self._announce(client, "disconnect", identity=client.user, code=client.close_code)
+
+    def _announce(self, client: Client, kind: str, **facts: Any) -> None:
+        if not self.jobs.put(client, self._call_site, kind, facts):
+            self._log_from_tick(f"a signal ({kind}) was dropped: its session's queue is full", None)
+
+    def _call_site(self, kind: str, facts: dict[str, Any]) -> None:
+        self._site.announce(kind, **facts)
+
+    # ---- what the site says ------------------------------------------------------------------------------------
+
+    def send(self, room: str, text: str) -> None:
+        """Say `text` in `room` as the house; from any thread."""
+        self.hub.reactor.call(self._send, room, text)
+
+    def _send(self, room: str, text: str) -> None:
+        place = self.hub.room(room)
+        envelope = Envelope(MessageType.GROUP_CHAT, text, place.name, id=self.hub.new_id())
+        place.order.place(envelope)
+        place.say(envelope)
+
+    def direct(self, to: str, text: str) -> None:
+        """Say `text` to the user named `to`, as the house; nobody hears it if the user is not here."""
+        self.hub.reactor.call(self._direct, to, text)
+
+    def _direct(self, to: str, text: str) -> None:
+        receiver = self.hub.named(to)
+        if receiver is None:
+            return
+        room = direct_room("", receiver.identity.id)
+        envelope = Envelope(MessageType.SINGLE_CHAT, text, room, receiver.identity.username, self.hub.new_id())
+        self.hub.conversation(room).place(envelope)
+        self.hub.direct(envelope, receiver, None)
+
+    def roster(self, room: str) -> list[Identity]:
+        """Return the users in `room`; from any thread."""
+        return self.hub.members(room)
+
+    # ---- control: the same whether it comes from this process or from the table ------------------------------------
+
+    def revoke(self, user_id: str, at_ms: int, failure: str) -> None:
+        """Close this user's sockets whose token is older than `at_ms`; `failure` names the Error that they get."""
+        self._site.guard.revoke(user_id, at_ms)
+        self.hub.reactor.call(self._close_older, user_id, at_ms, failure)
+
+    def _close_older(self, user_id: str, at_ms: int, failure: str) -> None:
+        user = self.hub.user(user_id)
+        row = FAILURES.get(failure, FAILURES["token_invalid"])
+        for client in list(user.clients) if user is not None else ():
+            if client.issued < at_ms:
+                client.enqueue(codec.error(row, client.language))
+                client.close(row.close or CloseCode.TOKEN)
+
+    def _watch_control(self) -> None:
+        looks = 0
+        while True:
+            self.driver.sleep(self._settings.control_interval)
+            looks += 1
+            try:
+                for row in self._site.control.after(self._last_control):
+                    self._last_control = row.id
+                    self._obey(row)
+                if looks % PRUNE_EVERY == 0:
+                    self._site.control.prune(now_ms() - CONTROL_KEEP_MS)
+            except Exception:
+                # A database that is away comes back; a row that makes no sense was passed.
+                log.exception("the control table could not be read")
+                self.driver.sleep(5 * self._settings.control_interval)
+
+    def _obey(self, row: Row) -> None:
+        payload = row.payload
+        if row.kind == "revoke":
+            self.revoke(payload["user_id"], payload["at"], payload.get("failure", "token_invalid"))
+        elif row.kind == "ban":
+            self._site.guard.ban(payload["user_id"])
+        elif row.kind == "unban":
+            self._site.guard.unban(payload["user_id"])
+        elif row.kind == "send":
+            self.send(payload["room"], payload["text"])
+        elif row.kind == "direct":
+            self.direct(payload["to"], payload["text"])
+        elif row.kind == "who":
+            users = [user._asdict() for user in self.roster(payload["room"])]
+            self._site.control.post("who_reply", {"nonce": payload["nonce"], "users": users})
+
+    # ---- the end -----------------------------------------------------------------------------------------------
+
+    def begin_drain(self) -> None:
+        """Have everyone closed with 1012 and nobody admitted any more; safe in a signal handler."""
+        self.hub.draining = True
+        self.hub.reactor.call_soon(self.hub.drain)
+
+    def drain(self, seconds: float) -> bool:
+        """Close everyone with 1012 and wait until all have gone, `seconds` at the most; True when all have."""
+        self.begin_drain()
+        end = time.monotonic() + seconds
+        while len(self.hub.reactor) and time.monotonic() < end:
+            self.driver.sleep(0.01)
+        return not len(self.hub.reactor)
+
+    def drain_at_exit(self) -> None:
+        """Say 1012 to whoever is still there while the interpreter ends: the loop may turn no more."""
+        if not self.hub.draining and self.driver.is_loop_thread():
+            self.hub.drain()
+            self.hub.flush()
+        elif not self.hub.draining:
+            with contextlib.suppress(Exception):
+                self.drain(1.0)
+
+    def _log_from_tick(self, message: str, error: BaseException | None) -> None:
+        # A handler's lock may be held by somebody who waits for this very loop: logging is a job like any other.
+        self.jobs.put("log", _log_error, message, error)
+
+
+def _log_error(message: str, error: BaseException | None) -> None:
+    log.error(message, exc_info=error)
+
+
+def _log_failed_job(error: BaseException) -> None:
+    log.error("site code failed", exc_info=error)
+
+
+def raise_descriptor_limit() -> int:
+    """Raise this process's soft limit of open files to its hard one, and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,0 +1,59 @@
+"""Password hashes: argon2id, off the event loop, as slow for a user who does not exist as for one who does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import argon2
+
+MIN_CHARS = 8
+MAX_CHARS = 1024
+
+# OWASP's parameters for argon2id with the least memory: a burst of log-ins over ten threads takes 190 MB, where the
+# library's own default would take 640 MB of a small machine.
+_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+# A hash with the parameters above of 32 random bytes that nobody kept: what no password matches, as slowly.
+_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$pPDWuIbeh1zaMHfMOmYRRw$co6zsXi5jskxGZdYuRzlFp/gR0M6efzY+j4lBztw+PM"
+
+
+class BadPassword(ValueError):
+    """A password is not allowed: `code` says why, the text is a sentence in English."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def check(password: str) -> None:
+    """Raise BadPassword unless `password` may be chosen: its length in characters is the only rule."""
+    if len(password) < MIN_CHARS:
+        raise BadPassword("password_short", f"A password has at least {MIN_CHARS} characters.")
+    if len(password) > MAX_CHARS:
+        raise BadPassword("password_long", f"A password has at most {MAX_CHARS} characters.")
+
+
+class Passwords:
+    """Hash and verify passwords; `run(fn, *args)` runs a function off the event loop and returns its result."""
+
+    def __init__(self, run: Callable[..., Any]) -> None:
+        self._run = run
+
+    def hash(self, password: str) -> str:
+        """Return the hash to store of a password that `check` has let through."""
+        return self._run(_HASHER.hash, password)
+
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        """Tell whether the password belongs to the hash; None (no such user, no password) takes as long to say no."""
+        return self._run(_matches, password_hash or _NOBODY, password[: MAX_CHARS + 1])
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Tell whether the hash was made with other parameters than today's."""
+        return _HASHER.check_needs_rehash(password_hash)
+
+
+def _matches(password_hash: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(password_hash, password)
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return False

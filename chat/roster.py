@@ -1,0 +1,110 @@
+"""Who is in a room: users, not sockets; changes are gathered, and paid for from a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .codec import RosterList
+from .envelope import Identity
+
+#: Seconds between two pushes at the least.
+MIN_INTERVAL = 0.1
+
+
+class Change(NamedTuple):
+    """What a push has to tell: who came, and the names of those who went."""
+
+    joined: list[Identity]
+    left: list[str]
+
+
+class Roster:
+    """The users of one room, each counted by its sockets. All times are monotonic seconds, given by the caller.
+
+    A user leaves `grace` seconds after the last socket. Changes wait for `take_change`, which `due_at` puts at least
+    max(0.1 s, what the last push cost / budget) after the one before: everyone's list to everyone at each join would
+    be O(N³) bytes.
+    """
+
+    def __init__(self, room: str, grace: float, bytes_per_s: float) -> None:
+        self.list = RosterList(room)
+        self._grace = grace
+        self._bytes_per_s = bytes_per_s
+        self._users: dict[str, Identity] = {}
+        self._sockets: dict[str, int] = {}
+        self._leaving: dict[str, float] = {}
+        self._joined: dict[str, Identity] = {}
+        self._left: dict[str, str] = {}
+        self._next_push = 0.0
+
+    def __iter__(self) -> Iterator[Identity]:
+        return iter(self._users.values())
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def __contains__(self, user_id: object) -> bool:
+        return user_id in self._users
+
+    def join(self, user: Identity) -> None:
+        """Count one more socket of `user`."""
+        self._leaving.pop(user.id, None)
+        self._sockets[user.id] = self._sockets.get(user.id, 0) + 1
+        if user.id not in self._users:
+            self._users[user.id] = user
+            self._note_joined(user)
+
+    def leave(self, user: Identity, now: float) -> None:
+        """Count one socket of `user` less; with the last one the grace begins."""
+        count = self._sockets.get(user.id, 0) - 1
+        if count > 0:
+            self._sockets[user.id] = count
+        elif count == 0:
+            del self._sockets[user.id]
+            self._leaving[user.id] = now + self._grace
+
+    def expire(self, now: float) -> None:
+        """Drop the users whose grace is over."""
+        while self._leaving:
+            user_id, at = next(iter(self._leaving.items()))
+            if at > now:
+                return
+            del self._leaving[user_id]
+            self._note_left(self._users.pop(user_id))
+
+    def due_at(self) -> float | None:
+        """Return when something is next to be done (a grace to end, a change to push), or None."""
+        times = []
+        if self._joined or self._left:
+            times.append(self._next_push)
+        if self._leaving:
+            times.append(next(iter(self._leaving.values())))
+        return min(times, default=None)
+
+    def take_change(self, now: float) -> Change | None:
+        """Return what changed since the last push, if there is something and the budget allows a push by now."""
+        if now < self._next_push or not (self._joined or self._left):
+            return None
+        change = Change(list(self._joined.values()), list(self._left.values()))
+        self._joined.clear()
+        self._left.clear()
+        if change.left:
+            self.list.reset(self._users.values())
+        return change
+
+    def spent(self, size: int, now: float) -> None:
+        """Charge a push of `size` bytes, all members together: it says when the next one may be."""
+        self._next_push = now + max(MIN_INTERVAL, size / self._bytes_per_s)
+
+    def _note_joined(self, user: Identity) -> None:
+        # One who left since the last push is still in the list, which only a push cleans.
+        listed = self._left.pop(user.id, None) is not None
+        self._joined[user.id] = user
+        if not listed:
+            self.list.add(user)
+
+    def _note_left(self, user: Identity) -> None:
+        # Told even where nobody heard of the coming yet: newcomers' lists have shown it.
+        self._joined.pop(user.id, None)
+        self._left[user.id] = user.username

@@ -1,0 +1,282 @@
+"""The chat of one app: `app.extensions["chat"]`. Everything here may be called from any view, thread or script."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, has_request_context
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from jwt.exceptions import ExpiredSignatureError
+
+from . import signals
+from .auth import Guard, now_ms
+from .config import Settings
+from .drivers import Driver, allocate_lock, make_driver
+from .envelope import Identity
+from .errors import ChatError
+from .handlers import HANDLERS, Handler
+from .live import Live, Site
+from .store.control import Control
+from .store.engine import make_engine
+from .store.users import Users
+
+log = logging.getLogger("chat")
+
+#: Seconds that `drain` waits for the last socket to go, and `roster` for servers to answer.
+DRAIN_SECONDS = 2.0
+ANSWER_SECONDS = 2.0
+#: Bytes that a key for HS256 must have at the least (RFC 7518 section 3.2).
+KEY_BYTES = 32
+#: Identities of a site's own users that were written to the store already.
+KNOWN_IDENTITIES = 10_000
+
+_SIGNALS = {
+    "connect": signals.client_connected,
+    "disconnect": signals.client_disconnected,
+    "message": signals.message_sent,
+}
+
+
+class UnknownUser(LookupError):
+    """The chat has never seen a user of that name."""
+
+
+class ChatState:
+    """Settings, users, tokens and, once a socket came, the running part of one app's chat."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.database_url = settings.database_url or _instance_database(app)
+        engine = make_engine(self.database_url)
+        #: Users and the control table; each call is one transaction, off the event loop.
+        self.users = Users(engine, self.run_blocking)
+        self.control = Control(engine, self.run_blocking)
+        #: {type: handler} of this app alone; add to it before the first socket.
+        self.handlers: dict[int, Handler] = dict(HANDLERS)
+        self.load_identity: Callable[[], Identity | None] = _flask_login_identity
+        self.load_claims: Callable[[Mapping[str, Any]], Identity] = self._own_claims
+        #: The site has its own users in its own JWTs: their rows are made when they come.
+        self.has_own_users = False
+        self.guard = Guard(self._decode, self._identify)
+        self._site = Site(self.guard, self.control, self._announce, self._listens)
+        self._live: Live | None = None
+        self._driver: tuple[int, Driver] | None = None
+        self._lock = allocate_lock()
+        self._known: set[Identity] = set()
+        _set_up_tokens(app)
+
+    # ---- the running part --------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> Live | None:
+        """The running part in this process, None before its first socket."""
+        live = self._live
+        return live if live is not None and live.pid == os.getpid() else None
+
+    def start(self) -> Live:
+        """Return the running part, made now if this process had none; not from a tick."""
+        if self.live is None:
+            revocations, last = self.users.revocations(), self.control.last_id()
+            # The lock is an original one: nothing in here may yield.
+            with self._lock:
+                if self.live is None:
+                    self.guard.load(revocations)
+                    self._live = Live(self.settings, self._site, self.handlers, last)
+        assert self._live is not None
+        return self._live
+
+    def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return `function(*args)`, run in the thread pool under gevent and directly elsewhere."""
+        pid = os.getpid()
+        if self._driver is None or self._driver[0] != pid:
+            self._driver = (pid, make_driver())
+        return self._driver[1].run_blocking(function, *args)
+
+    # ---- tokens ------------------------------------------------------------------------------------------------
+
+    def token_for(self, identity: Identity, ttl: float | None = None) -> str:
+        """Return a JWT that lets `identity` into the chat for `ttl` seconds (CHAT_TOKEN_TTL)."""
+        with self.app.app_context():
+            return create_access_token(
+                identity.id,
+                additional_claims={"username": identity.username, "iat_ms": now_ms()},
+                expires_delta=timedelta(seconds=self.settings.token_ttl if ttl is None else ttl),
+            )
+
+    def remember(self, identity: Identity) -> None:
+        """See to it that a site's own user has a row, so that it can be kicked and banned by name."""
+        if identity in self._known:
+            return
+        self.users.ensure(identity)
+        if len(self._known) >= KNOWN_IDENTITIES:
+            self._known.clear()
+        self._known.add(identity)
+
+    def _decode(self, token: str) -> Mapping[str, Any]:
+        with self.app.app_context():
+            try:
+                claims = decode_token(token)
+            except ExpiredSignatureError:
+                raise ChatError("token_expired") from None
+            except Exception:  # PyJWT and flask-jwt-extended have families of errors; each says: not a token of ours
+                raise ChatError("token_invalid") from None
+        if claims.get("type") != "access":
+            raise ChatError("token_invalid")
+        return claims
+
+    def _identify(self, claims: Mapping[str, Any]) -> Identity:
+        try:
+            with self.app.app_context():
+                identity = self.load_claims(claims)
+            return Identity(str(identity.id), str(identity.username))
+        except Exception as error:
+            log.warning("a token with a good signature names nobody: %s", type(error).__name__)
+            raise ChatError("token_invalid") from None
+
+    def _own_claims(self, claims: Mapping[str, Any]) -> Identity:
+        return Identity(str(claims[self.app.config["JWT_IDENTITY_CLAIM"]]), claims["username"])
+
+    # ---- what a site says --------------------------------------------------------------------------------------
+
+    def send(self, room: str, text: str) -> None:
+        """Say `text` in `room` as the house: here if this process serves, else through the control table."""
+        self._check_text(text)
+        if self.live is not None:
+            self.live.send(room, text)
+        else:
+            self.control.post("send", {"room": room, "text": text})
+
+    def direct(self, to: str, text: str) -> None:
+        """Say `text` to the user named `to`, as the house."""
+        self._check_text(text)
+        if self.live is not None:
+            self.live.direct(to, text)
+        else:
+            self.control.post("direct", {"to": to, "text": text})
+
+    def _check_text(self, text: str) -> None:
+        if not isinstance(text, str) or len(text) > self.settings.max_message_chars:
+            raise ValueError(f"A message is text of at most {self.settings.max_message_chars} characters.")
+
+    def roster(self, room: str = "lobby") -> list[Identity]:
+        """Return the users in `room`: of this process if it serves, else of the servers that answer in 2 s."""
+        if self.live is not None:
+            return self.live.roster(room)
+        if has_request_context():
+            return []
+        return self.ask_roster(room) or []
+
+    def ask_roster(self, room: str) -> list[Identity] | None:
+        """Ask the running servers who is in `room`, through the control table; None if none answered in 2 s."""
+        nonce = os.urandom(8).hex()
+        last = self.control.post("who", {"room": room, "nonce": nonce})
+        end = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < end:
+            time.sleep(0.05)
+            for row in self.control.after(last):
+                last = row.id
+                if row.kind == "who_reply" and row.payload["nonce"] == nonce:
+                    return [Identity(**user) for user in row.payload["users"]]
+        return None
+
+    # ---- who may stay ------------------------------------------------------------------------------------------
+
+    def revoke(self, user_id: str, failure: str = "token_invalid") -> None:
+        """End all sockets of this user, and let no token count that was issued before now; on every server."""
+        at = now_ms()
+        self.users.revoke(user_id, at)
+        self.control.post("revoke", {"user_id": user_id, "at": at, "failure": failure})
+        if self.live is not None:
+            self.live.revoke(user_id, at, failure)
+
+    def kick(self, username: str) -> None:
+        """Close this user's sockets with 4403; a new token lets the user in again. Raises UnknownUser."""
+        self.revoke(self._id_of(username), "kicked")
+
+    def ban(self, username: str) -> None:
+        """Close this user's sockets with 4403 and let the user in no more. Raises UnknownUser."""
+        user_id = self._id_of(username)
+        self.users.ban(user_id)
+        self.control.post("ban", {"user_id": user_id})
+        self.guard.ban(user_id)
+        self.revoke(user_id, "banned")
+
+    def unban(self, username: str) -> None:
+        """Let a banned user in again. Raises UnknownUser."""
+        user_id = self._id_of(username)
+        self.users.unban(user_id)
+        self.control.post("unban", {"user_id": user_id})
+        self.guard.unban(user_id)
+
+    def _id_of(self, username: str) -> str:
+        user = self.users.by_name(username)
+        if user is None:
+            raise UnknownUser(username)
+        return user.id
+
+    # ---- the end -----------------------------------------------------------------------------------------------
+
+    def begin_drain(self) -> None:
+        """Have everyone closed with 1012 and new sockets refused; returns at once, safe in a signal handler."""
+        if self.live is not None:
+            self.live.begin_drain()
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Close everyone with 1012 and wait until they have gone; True when all have within `seconds`."""
+        return self.live is None or self.live.drain(seconds)
+
+    def drain_at_exit(self) -> None:
+        """The fallback of a server that never called `drain`."""
+        if self.live is not None:
+            self.live.drain_at_exit()
+
+    # ---- signals -----------------------------------------------------------------------------------------------
+
+    def _listens(self, kind: str) -> bool:
+        return bool(_SIGNALS[kind].receivers)
+
+    def _announce(self, kind: str, **facts: Any) -> None:
+        with self.app.app_context():
+            _SIGNALS[kind].send(self.app, **facts)
+
+
+def _instance_database(app: Flask) -> str:
+    folder = Path(app.instance_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'chat.db'}"
+
+
+def _flask_login_identity() -> Identity | None:
+    with contextlib.suppress(ImportError):
+        from flask import current_app
+        from flask_login import current_user
+
+        if hasattr(current_app, "login_manager") and current_user.is_authenticated:
+            return Identity(str(current_user.get_id()), str(current_user.username))
+    return None
+
+
+def _set_up_tokens(app: Flask) -> None:
+    """See to it that flask-jwt-extended is there, with a key of proper length."""
+    secret = app.config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or app.config.get("SECRET_KEY")
+    if secret and not app.config.get("JWT_PRIVATE_KEY"):
+        app.config["JWT_SECRET_KEY"] = _proper_key(secret)
+    if "flask-jwt-extended" not in app.extensions:
+        JWTManager(app)
+
+
+def _proper_key(secret: str | bytes) -> str | bytes:
+    raw = secret.encode() if isinstance(secret, str) else secret
+    if len(raw) >= KEY_BYTES:
+        return secret
+    return hmac.new(raw, b"flask-chat JWT key", hashlib.sha256).hexdigest()

@@ -1,0 +1,41 @@
+/** Days and times of messages, as the reader's language says them. */
+export class Days {
+  #texts;
+  #time;
+  #sameYear;
+  #otherYear;
+  #full;
+
+  constructor(texts) {
+    const { locale } = texts;
+    this.#texts = texts;
+    this.#time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+    this.#sameYear = new Intl.DateTimeFormat(locale, { weekday: "long", month: "long", day: "numeric" });
+    this.#otherYear = new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", day: "numeric" });
+    this.#full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" });
+  }
+
+  /** The day of a moment in the reader's time zone, as a key to compare. */
+  key(ms) {
+    const date = new Date(ms);
+    return `${date.getFullYear()}-${date.getMonth() + 1}-${date.getDate()}`;
+  }
+
+  /** "Today", "Yesterday", or the date. */
+  label(ms, now = Date.now()) {
+    if (this.key(ms) === this.key(now)) return this.#texts.get("today");
+    const yesterday = new Date(now);
+    yesterday.setDate(yesterday.getDate() - 1);
+    if (this.key(ms) === this.key(yesterday)) return this.#texts.get("yesterday");
+    const sameYear = new Date(ms).getFullYear() === new Date(now).getFullYear();
+    return (sameYear ? this.#sameYear : this.#otherYear).format(ms);
+  }
+
+  time(ms) {
+    return this.#time.format(ms);
+  }
+
+  full(ms) {
+    return this.#full.format(ms);
+  }
+}

@@ -1,0 +1,19 @@
+/** Make an element: `class`, `text` and `data` are set as such, the rest as attributes; null and false are left out. */
+export function el(tag, { class: className, text, data, ...attributes } = {}, ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  if (data) Object.assign(element.dataset, data);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** The element of `root` that the templates marked with data-part. */
+export function part(root, name) {
+  const found = root.querySelector(`[data-part="${name}"]`);
+  if (!found) throw new Error(`the chat's markup has no part "${name}"`);
+  return found;
+}

@@ -1,0 +1,72 @@
+/** The site no longer knows who this is: log in again. */
+export class SignedOut extends Error {}
+/** The site keeps this user out of the chat; the message is the server's sentence. */
+export class Banned extends Error {}
+/** The session now belongs to somebody else than this page was made for. */
+export class OtherUser extends Error {}
+
+const PATIENCE = 10_000;
+
+/** Socket tokens from the site's session, kept in memory only: never in an address, never in storage. */
+export class TokenSource {
+  #path;
+  #userId;
+  #token = null;
+  #askedAt = 0;
+  #lifetime = 0;
+
+  constructor(path, userId) {
+    this.#path = path;
+    this.#userId = userId;
+  }
+
+  /** A token with time left: the one in hand, or a fresh one. Throws one of the above, or what fetch throws. */
+  async get() {
+    return this.#token && this.renewIn() > 0 ? this.#token : this.fresh();
+  }
+
+  /** A new token from the site. */
+  async fresh() {
+    this.#token = null;
+    const askedAt = Date.now();
+    const answer = await this.#ask();
+    if (subjectOf(answer.token) !== this.#userId) throw new OtherUser();
+    this.#token = answer.token;
+    this.#askedAt = askedAt;
+    this.#lifetime = answer.expires_in * 1000;
+    return this.#token;
+  }
+
+  /** The token in hand, or null; asks nobody. */
+  get current() {
+    return this.#token;
+  }
+
+  /** Milliseconds until the token should be renewed: at three quarters of its life. */
+  renewIn() {
+    return this.#askedAt + this.#lifetime * 0.75 - Date.now();
+  }
+
+  async #ask() {
+    const response = await fetch(this.#path, {
+      method: "POST",
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      headers: { Accept: "application/json", "Content-Type": "application/json" },
+      body: "{}",
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    if (response.ok) return response.json();
+    if (response.status === 401) throw new SignedOut();
+    const { code, error } = await response.json().catch(() => ({}));
+    throw code === "banned" ? new Banned(error) : new Error(`no token: ${response.status}`);
+  }
+}
+
+/** The `sub` of a JWT, read and not verified: only the server can do that. */
+function subjectOf(token) {
+  const payload = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+  const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+  return String(JSON.parse(new TextDecoder().decode(bytes)).sub);
+}

@@ -1,0 +1,86 @@
+import { ChatApp } from "./app.js";
+import { Texts } from "./texts.js";
+import { part } from "./dom.js";
+
+const OPENED = "chat:widget:open";
+
+/**
+ * The chat on any page of a site: a button that opens a panel, in a shadow root, where neither the site's style sheet
+ * nor the chat's reaches the other. It connects when it is first opened, and by itself on the pages after that.
+ */
+class Widget {
+  #shadow;
+  #panel;
+  #launcher;
+  #badge;
+  #texts;
+  #config;
+  #app = null;
+
+  constructor(host) {
+    this.#config = JSON.parse(host.querySelector("script").textContent);
+    this.#texts = new Texts(this.#config.strings, this.#config.locale);
+    this.#shadow = host.attachShadow({ mode: "open" });
+    this.#shadow.append(host.querySelector("template").content.cloneNode(true));
+    this.#panel = part(this.#shadow, "panel");
+    this.#launcher = part(this.#shadow, "launcher");
+    this.#badge = part(this.#shadow, "launcher-badge");
+    this.#launcher.addEventListener("click", () => (this.#panel.hidden ? this.open() : this.close()));
+    part(this.#shadow, "close-panel").addEventListener("click", () => this.close());
+    this.#panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
+    this.#label();
+    if (remembered()) this.open({ focus: false });
+  }
+
+  open({ focus = true } = {}) {
+    this.#panel.hidden = false;
+    remember(true);
+    this.#label();
+    this.#begin();
+    this.#app.lookedAt();
+    if (focus) this.#app.focus();
+  }
+
+  close() {
+    this.#panel.hidden = true;
+    remember(false);
+    this.#label();
+    this.#launcher.focus();
+  }
+
+  #begin() {
+    if (this.#app) return;
+    this.#app = new ChatApp(this.#shadow, this.#config, { isShown: () => !this.#panel.hidden });
+    this.#app.addEventListener("unread", ({ detail: count }) => this.#showUnread(count));
+    this.#app.start();
+  }
+
+  #showUnread(count) {
+    this.#badge.hidden = !count;
+    this.#badge.textContent = this.#texts.badge(count);
+  }
+
+  #label() {
+    const open = !this.#panel.hidden;
+    this.#launcher.setAttribute("aria-expanded", String(open));
+    this.#launcher.setAttribute("aria-label", this.#texts.get(open ? "close_chat" : "open_chat"));
+  }
+}
+
+function remembered() {
+  try {
+    return sessionStorage.getItem(OPENED) === "1";
+  } catch {
+    return false;
+  }
+}
+
+function remember(open) {
+  try {
+    sessionStorage.setItem(OPENED, open ? "1" : "0");
+  } catch {
+    // Without storage the next page shows the chat closed.
+  }
+}
+
+for (const host of document.querySelectorAll("[data-chat-widget]")) new Widget(host);

@@ -1,0 +1,137 @@
+"""The database: an engine from a URL, and whole transactions run off the event loop.
+
+A greenlet that gave way inside a write transaction would freeze every other writer of the process, so code here
+never sees an open connection across a switch: it hands over a function of one, which runs from begin to commit in
+one piece.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+
+T = TypeVar("T")
+#: Runs a function off the event loop (a thread pool under gevent) and returns its result.
+Run = Callable[[Callable[[], Any]], Any]
+
+_BUSY_SECONDS = 10
+_READING = "chat_reading"
+
+
+class BadDatabaseUrl(ValueError):
+    """The database URL names something that the chat cannot use; the message says what it can."""
+
+
+class Transactions:
+    """Run functions of a connection, each as one whole transaction off the event loop."""
+
+    def __init__(self, engine: Engine, run: Run) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(**{_READING: True})
+        self._run = run
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Return `work(connection)` of one consistent snapshot; `work` must not write."""
+        return self._run(lambda: self._whole(self._reader, work))
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Return `work(connection)` once it is committed; an exception undoes all of it."""
+        return self._run(lambda: self._whole(self._engine, work))
+
+    @staticmethod
+    def _whole(engine: Engine, work: Callable[[Connection], T]) -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+
+def make_engine(url: str) -> Engine:
+    """Make the engine for a database URL: a SQLite file or PostgreSQL; raise BadDatabaseUrl for anything else."""
+    parsed = parse_url(url)
+    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+
+
+def parse_url(url: str) -> URL:
+    """Read a database URL and name its driver; `postgres://` and `postgresql://` both mean psycopg 3."""
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise BadDatabaseUrl(
+            "The database URL cannot be read: write sqlite:///path or postgresql://host/name."
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend in {"postgres", "postgresql"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise BadDatabaseUrl(f"The chat runs on SQLite and PostgreSQL, not on {backend}.")
+    if parsed.database in {None, "", ":memory:"}:
+        raise BadDatabaseUrl(
+            "The chat needs a SQLite file, for a database in memory is seen by one thread: sqlite:///path"
+        )
+    return parsed
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Let one transaction at a time through here, by name, until it ends.
+
+    SQLite has one writer anyway. PostgreSQL gives out ids before it commits, and in no order of commits.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"flask-chat:{name}"}
+        )
+
+
+def _sqlite(url: URL) -> Engine:
+    path = Path(url.database or "")
+    _make_private(path)
+    # No pool: opening a file costs 0.1 ms, and a pooled connection belongs to the thread that made it.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make the file and its folder: password hashes are nobody else's business, the WAL takes over the file's mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions by itself, and late: they are begun by _begin_sqlite.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its place at once: one that began by reading could not be let in later without losing its snapshot.
+    reading = connection.get_execution_options().get(_READING)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+    except ModuleNotFoundError as error:
+        raise BadDatabaseUrl("PostgreSQL needs a driver that is not installed: psycopg[binary]") from error
+    _forget_after_fork(engine)
+    return engine
+
+
+def _forget_after_fork(engine: Engine) -> None:
+    """Keep a forked worker from talking over its parent's connections."""
+    mine = weakref.ref(engine)
+
+    def forget() -> None:
+        if (engine := mine()) is not None:
+            engine.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,67 @@
+"""The one timer for all clients: heartbeats, tokens that end, messages never finished, outboxes never emptied."""
+
+from __future__ import annotations
+
+import time
+
+from .client import CLOSE_TIMEOUT, Client
+from .errors import ChatError, CloseCode
+from .hub import Hub
+
+#: Clients looked at in one go, so that a crowd does not hold up a tick.
+SLICE = 1_000
+#: Seconds in which every client is looked at once, at the most.
+ROUND = 1.0
+
+
+class Sweeper:
+    """Walks over all clients of a hub, a slice at a time, each once a round."""
+
+    def __init__(self, hub: Hub) -> None:
+        settings = hub.settings
+        self._hub = hub
+        self._round = min(ROUND, settings.ping_interval / 10, settings.ping_timeout / 10)
+        # Early by up to a round instead of late: a vanished client is out within interval + timeout.
+        self._ping_after = max(settings.ping_interval - self._round, self._round)
+        self._drop_after = max(settings.ping_timeout - self._round, self._round)
+        self._queue: list[Client] = []
+        self._started = hub.now
+        hub.reactor.call_later(self._round, self.turn)
+
+    def turn(self) -> None:
+        """Look at the next slice."""
+        hub = self._hub
+        if not self._queue:
+            self._queue = hub.clients()
+            self._started = hub.now
+        batch, self._queue = self._queue[:SLICE], self._queue[SLICE:]
+        wall = time.time()
+        for client in batch:
+            self._look(client, hub.now, wall)
+        hub.reactor.call_later(self._delay(), self.turn)
+
+    def _delay(self) -> float:
+        left = max(0.0, self._started + self._round - self._hub.now)
+        return left / (len(self._queue) // SLICE + 2) if self._queue else left
+
+    def _look(self, client: Client, now: float, wall: float) -> None:
+        settings = self._hub.settings
+        if client.fd < 0:
+            return
+        if client.closing:
+            if now - client.closing >= CLOSE_TIMEOUT:
+                client.drop()
+        elif client.expires <= wall:
+            self._expire(client)
+        elif client.began and now - client.began >= settings.message_timeout:
+            client.close(CloseCode.TOO_SLOW, "message never finished")
+        elif now - client.behind_since >= settings.outbox_seconds:
+            client.close(CloseCode.TOO_SLOW)
+        elif client.pinged:
+            if now - client.pinged >= self._drop_after:
+                client.drop()
+        elif now - client.seen >= self._ping_after:
+            client.ping()
+
+    def _expire(self, client: Client) -> None:
+        self._hub.refuse(client, ChatError("token_expired"))

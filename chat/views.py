@@ -1,0 +1,236 @@
+"""The extension's pages and JSON: the chat page, socket tokens, health, and the socket route itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Flask, Request, Response, current_app, jsonify, redirect, render_template, request, url_for
+from markupsafe import Markup
+
+from . import i18n
+from .auth import Pass, now_ms, origin_allowed
+from .envelope import Identity
+from .errors import FAILURES, ChatError
+from .hub import LOBBY
+from .redaction import redact_pywsgi
+from .sockets import ParkingSock, RefusedUpgrade
+from .state import ChatState
+from .strings import page_strings
+
+log = logging.getLogger("chat")
+
+#: Sockets beyond the limit that may exist at once, just to be told that the place is full.
+DOORMAT = 100
+
+
+def make_blueprint(url_prefix: str) -> Blueprint:
+    """Return the blueprint `chat`, made anew for each app."""
+    blueprint = Blueprint(
+        "chat",
+        __name__,
+        url_prefix=url_prefix or None,
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/chat/static",
+    )
+    blueprint.add_url_rule("/chat", "page", page)
+    blueprint.add_url_rule("/chat/token", "token", token, methods=["POST"])
+    blueprint.add_url_rule("/healthz", "healthz", healthz)
+    blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
+    ParkingSock().route("/ws/chat", blueprint, check_socket, endpoint="socket")(open_socket)
+    blueprint.after_request(secure)
+    return blueprint
+
+
+def state() -> ChatState:
+    """Return the chat of the current app."""
+    return current_app.extensions["chat"]
+
+
+# ---- the socket ------------------------------------------------------------------------------------------------
+
+
+def check_socket(request: Request) -> None:
+    """Raise RefusedUpgrade for a request that must not become a socket of ours."""
+    chat = state()
+    if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
+        redact_pywsgi()
+    if request.environ.get("wsgi.multiprocess"):
+        log.error(MULTIPROCESS)
+        raise RefusedUpgrade(503, MULTIPROCESS)
+    if not origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins):
+        raise RefusedUpgrade(403, "Pages of that origin may not connect; CHAT_ALLOWED_ORIGINS says which may.")
+    hub = chat.start().hub
+    if hub.draining:
+        raise RefusedUpgrade(503, "The server is restarting.", {"Retry-After": "1"})
+    if len(hub.reactor) >= hub.limit + DOORMAT:
+        raise RefusedUpgrade(503, FAILURES["server_full"].en, {"Retry-After": "30"})
+
+
+MULTIPROCESS = (
+    "Several workers would each hold a chat of their own, so that people could not see each other. "
+    "Run one worker (WEB_CONCURRENCY=1, gunicorn --workers 1); it serves thousands of connections."
+)
+
+
+def open_socket(fd: int, early: bytes) -> None:
+    """Let the client of a parked socket in, or have it told why not."""
+    chat = state()
+    verdict: Pass | ChatError
+    try:
+        verdict = chat.guard.check(request.args.get("token", ""))
+        if chat.has_own_users:
+            chat.remember(verdict.identity)
+    except ChatError as error:
+        verdict = error
+    chat.start().enter(
+        fd,
+        early,
+        verdict,
+        address=request.remote_addr or "",
+        language=_language(),
+        diff=request.args.get("roster") == "diff",
+        extended="roster" in request.args,
+    )
+    log.info('%s "GET %s" 101 %s', request.remote_addr, request.path, _outcome(verdict))
+
+
+def _outcome(verdict: Pass | ChatError) -> str:
+    return verdict.code if isinstance(verdict, ChatError) else f"user {verdict.identity.id}"
+
+
+def _language() -> str:
+    asked = request.args.get("lang")
+    if asked in i18n.LANGUAGES:
+        return asked
+    return request.accept_languages.best_match(list(i18n.LANGUAGES), default="en")
+
+
+def not_a_socket() -> Response:
+    """Answer an ordinary request for the socket's address."""
+    return Response("This address speaks WebSocket.\n", 426, {"Upgrade": "websocket", "Connection": "Upgrade"}, mimetype="text/plain")
+
+
+# ---- pages -----------------------------------------------------------------------------------------------------
+
+
+def page() -> Any:
+    """The chat page, for whoever is logged in to the site."""
+    identity = state().load_identity()
+    if identity is None:
+        return _ask_to_log_in()
+    response = Response(render_template("chat/page.html", identity=identity, chat_config=page_config(identity)))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def page_config(identity: Identity) -> dict[str, Any]:
+    """Return what the page's scripts need to know; it goes into the page as JSON."""
+    return {
+        "socketPath": url_for("chat.socket"),
+        "tokenPath": url_for("chat.token"),
+        "loginPath": _login_path(),
+        "user": identity._asdict(),
+        "room": LOBBY,
+        "maxChars": state().settings.max_message_chars,
+        "locale": i18n.language(),
+        "strings": page_strings(),
+    }
+
+
+def chat_widget() -> Markup:
+    """Return the chat as a panel for any page; empty for whoever is not logged in."""
+    identity = state().load_identity()
+    if identity is None:
+        return Markup()
+    return Markup(render_template("chat/widget.html", identity=identity, chat_config=page_config(identity)))
+
+
+def _login_path() -> str:
+    endpoint = _login_endpoint()
+    return url_for(endpoint) if endpoint else "/"
+
+
+def _login_endpoint() -> str | None:
+    manager = getattr(current_app, "login_manager", None)
+    for endpoint in (state().settings.login_endpoint, getattr(manager, "login_view", None)):
+        if endpoint and endpoint in current_app.view_functions:
+            return endpoint
+    return None
+
+
+def _ask_to_log_in() -> Any:
+    endpoint = _login_endpoint()
+    if endpoint is None:
+        return Response("Log in to the site first.\n", 401, mimetype="text/plain")
+    return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
+
+
+# ---- JSON ------------------------------------------------------------------------------------------------------
+
+
+def token() -> tuple[Response, int]:
+    """Give the page of a logged-in user a token for its socket; for the site's own pages only."""
+    if not _same_origin():
+        return jsonify(error="This address serves the site's own pages only.", code="foreign_origin"), 403
+    chat = state()
+    identity = chat.load_identity()
+    if identity is None:
+        return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
+    if chat.guard.is_banned(identity.id):
+        return jsonify(error=FAILURES["banned"].sentence(_language()), code="banned"), 403
+    chat.remember(identity)
+    ttl = chat.settings.token_ttl
+    body = jsonify(token=chat.token_for(identity), expires_in=ttl, expires_at=now_ms() + ttl * 1000)
+    body.headers["Cache-Control"] = "no-store"
+    return body, 200
+
+
+def _same_origin() -> bool:
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    return origin_allowed(request.headers.get("Origin"), request.host, ())
+
+
+def healthz() -> tuple[Response, int]:
+    """Tell a load balancer whether this worker can serve sockets."""
+    live = state().live
+    if live is None:
+        return jsonify(status="ok", connections=0), 200
+    if live.hub.draining:
+        return jsonify(status="draining", connections=len(live.hub)), 503
+    if live.hub.reactor.stalled():
+        return jsonify(status="stalled", connections=len(live.hub)), 503
+    return jsonify(status="ok", connections=len(live.hub)), 200
+
+
+def secure(response: Response) -> Response:
+    """Put the security headers on the chat's own views, where the site has not set its own."""
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    if response.mimetype == "text/html":
+        headers.setdefault("Content-Security-Policy", state().settings.content_security_policy or _policy())
+    return response
+
+
+def _policy() -> str:
+    host = request.host
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        f"connect-src 'self' ws://{host} wss://{host}; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'self'"
+    )
+
+
+def register(app: Flask, url_prefix: str) -> None:
+    """Put the chat's routes, templates and words on `app`."""
+    blueprint = make_blueprint(url_prefix)
+    csrf = app.extensions.get("csrf")
+    if csrf is not None:
+        # The token view asks for the page's own origin itself; it has no form to carry a field.
+        csrf.exempt(blueprint)
+    app.register_blueprint(blueprint)
+    i18n.init(app)
+    app.jinja_env.globals["chat_widget"] = chat_widget

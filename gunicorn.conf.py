@@ -1,0 +1,57 @@
+"""How gunicorn serves the reference site. It patches nothing: it is read for every worker class."""
+
+import logging
+import os
+import resource
+import signal
+import sys
+
+host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
+bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+worker_class = "gevent"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+backlog = 4096
+# Parked sockets count no more once they are parked: this bounds requests under way and handshakes.
+worker_connections = 4096
+graceful_timeout = 30
+control_socket_disable = True
+accesslog = os.environ.get("ACCESS_LOG", "-") or None
+
+
+def _raise_descriptor_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def on_starting(server):
+    _raise_descriptor_limit()
+    if server.cfg.workers > 1:
+        from chat.views import MULTIPROCESS
+
+        sys.exit(f"gunicorn is set to {server.cfg.workers} workers. {MULTIPROCESS}")
+
+
+def post_worker_init(worker):
+    """Have the worker's parked sockets closed with 1012 as soon as it is told to stop."""
+    _log_the_chat(worker)
+    chat = getattr(worker.wsgi, "extensions", {}).get("chat")
+    if chat is not None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            _drain_first(chat, number)
+
+
+def _drain_first(chat, number):
+    stop = signal.getsignal(number)
+
+    def drain_and_stop(*args):
+        chat.begin_drain()
+        stop(*args)
+
+    signal.signal(number, drain_and_stop)
+
+
+def _log_the_chat(worker):
+    logger = logging.getLogger("chat")
+    logger.handlers = worker.log.error_log.handlers
+    logger.setLevel(worker.log.error_log.level)
+    logger.propagate = False

@@ -1,0 +1,153 @@
+"""What every test may ask for: an app, a shared server, a server of its own, a browser."""
+
+import shutil
+from contextlib import ExitStack
+
+import pytest
+
+from tests import leftovers, servers
+from tests.servers import SECRET, Server
+
+BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NO_BROWSER = (
+    "No Chromium here: the browser tests were skipped. Install one of " + ", ".join(BROWSER_NAMES) + "."
+)
+#: The cheapest first, so that what is broken is told soon.
+ORDER = ("unit", "contract", "integration", "browser")
+#: Characters of a server's log shown for a test that failed.
+LOG_TAIL = 6000
+
+
+# -- the site in this process
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """The reference site on a database of its own, without CSRF tokens to fetch first."""
+    from app import create_app
+
+    for key, value in {"CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/chat.db", "SECRET_KEY": SECRET}.items():
+        monkeypatch.setenv(key, value)
+    return create_app({"TESTING": True, "WTF_CSRF_ENABLED": False})
+
+
+@pytest.fixture
+def client(app):
+    """A Flask test client of `app`: no server, no sockets."""
+    return app.test_client()
+
+
+# -- the site as processes
+
+
+@pytest.fixture(scope="session")
+def server():
+    """`gunicorn -k gevent`, shared by every test that changes nothing for the others."""
+    with Server("gunicorn-gevent") as shared:
+        yield shared
+
+
+@pytest.fixture
+def make_server():
+    """Start any kind of server: make_server(kind="gunicorn-gevent", env=…, app=…); ended after the test."""
+    with ExitStack() as stack:
+
+        def start(kind="gunicorn-gevent", env=None, app=None, options=()):
+            return stack.enter_context(Server(kind, env, app, options))
+
+        yield start
+
+
+# -- the browser
+
+
+def browser_path():
+    return next(filter(None, map(shutil.which, BROWSER_NAMES)), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for a module's tests; a longer-lived Playwright would hold this thread's asyncio loop."""
+    path = browser_path()
+    if path is None:
+        pytest.skip(NO_BROWSER)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def make_page(browser):
+    """A page of a fresh browser profile: make_page(locale="en", viewport=…); one user each.
+
+    What a page throws, and what its Content-Security-Policy had to block, fails the test.
+    """
+    contexts, complaints = [], []
+
+    def open_page(**options):
+        context = browser.new_context(**{"locale": "en-GB", **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"thrown on {page.url}: {error}"))
+        page.on("console", lambda message: complain_of_policy(message, complaints))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def complain_of_policy(message, complaints):
+    if message.type == "error" and "Content Security Policy" in message.text:
+        complaints.append(message.text)
+
+
+# -- the run as a whole
+
+
+def pytest_configure(config):
+    leftovers.adopt_orphans()
+
+
+def pytest_collection_modifyitems(items):
+    """Order by kind, and mark by folder: `-m "not browser"` needs no mark in any file."""
+    items.sort(key=lambda item: ORDER.index(item.path.parent.name))
+    for item in items:
+        item.add_marker(item.path.parent.name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that failed shows what the servers wrote."""
+    report = yield
+    if report.failed:
+        for one in servers.running:
+            report.sections.append((f"log of {one.kind} (pid {one.pid})", one.log()[-LOG_TAIL:]))
+    return report
+
+
+def pytest_sessionfinish(session):
+    left = leftovers.end()
+    if left and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    session.config.stash[leftovers.KEY] = left
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for process in config.stash.get(leftovers.KEY, ()):
+        terminalreporter.write_line(f"FAILED: a process outlived the tests: {process}", red=True)
+    if any(NO_BROWSER in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
+        terminalreporter.write_line(NO_BROWSER, yellow=True)

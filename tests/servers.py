@@ -1,0 +1,239 @@
+"""Every kind of server that a Flask site runs on, each as its own process on its own port.
+
+`Server(kind)` is a context manager: inside it the server answers /healthz, after it the process is gone. It is
+addressed by its own pid alone. What it writes is kept in a file, shown when a test fails.
+"""
+
+import ctypes
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests import wsclient
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+SECRET = "test-secret-test-secret-test-secret-0123456789"
+#: Seconds that a start may take on a busy machine.
+START = 60.0
+#: Names whose tokens are made together at the first that is asked for: the command costs a process.
+USUAL_NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
+#: Settings of the machine that must not reach a server under test.
+OWN_KEYS = ("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_")
+
+GEVENT_WEBSOCKET = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
+PR_SET_PDEATHSIG = 1
+
+#: The servers that are running now, for the report of a test that fails.
+running: list["Server"] = []
+
+
+def gunicorn(port, app, *options):
+    return [BIN / "gunicorn", "-b", f"127.0.0.1:{port}", *options, app]
+
+
+def pywsgi(port, app, *options):
+    return [sys.executable, "-m", "tests.serve_pywsgi", "--port", port, *options, app]
+
+
+def flask_run(port, app):
+    return [BIN / "flask", "--app", app, "run", "--port", port]
+
+
+#: kind: (its command for a port and an app, the app when none is asked for, whether SIGTERM reaches a hook of the chat)
+KINDS = {
+    "gunicorn-gevent": (lambda port, app: gunicorn(port, app, "-k", "gevent"), "wsgi:app", True),
+    "gunicorn-geventwebsocket": (
+        lambda port, app: gunicorn(port, app, "-k", GEVENT_WEBSOCKET),
+        "wsgi:app",
+        True,
+    ),
+    "gunicorn-gthread": (lambda port, app: gunicorn(port, app, "-k", "gthread"), "app:create_app()", True),
+    "pywsgi": (pywsgi, "wsgi:app", True),
+    "pywsgi-websocket": (lambda port, app: pywsgi(port, app, "--websocket-handler"), "wsgi:app", True),
+    "flask-run": (flask_run, "app:create_app", False),
+}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def die_with_parent():
+    """In the child: end when the test run ends, however it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def clean_environment(**extra):
+    """This process's environment without any setting of the chat, and with `extra`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(OWN_KEYS)}
+    return {**kept, **extra}
+
+
+class ServerFailed(Exception):
+    """The server ended, or did not get ready; the message holds its log."""
+
+
+class Server:
+    """One server process: `url`, `port`, `pid`, and what a test wants to ask of it."""
+
+    def __init__(self, kind, env=None, app=None, options=()):
+        command, default_app, self.drains = KINDS[kind]
+        self.kind, self.port = kind, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.home = Path(tempfile.mkdtemp(prefix=f"chat-{kind}-"))
+        self.command = [str(part) for part in (*command(self.port, app or default_app), *options)]
+        database = f"sqlite:///{self.home}/chat.db"
+        given = {"CHAT_DATABASE_URL": database, "SECRET_KEY": SECRET, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self.env = clean_environment(**{key: str(value) for key, value in given.items()})
+        self._log_path, self._tokens = self.home / "server.log", {}
+        self.process = None
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # -- its life
+
+    def launch(self):
+        """Start the process and wait for nothing: for a start that is meant to be refused."""
+        with self._log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
+        running.append(self)
+        return self
+
+    def start(self):
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def wait_ready(self, timeout=START):
+        """Until GET /healthz answers 200; ServerFailed when the process ends first."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise ServerFailed(f"{self.kind} ended with {self.process.returncode}:\n{self.log()}")
+            if self._healthy():
+                return
+            time.sleep(0.02)  # nobody listens yet, and nothing tells when somebody will
+        raise ServerFailed(f"{self.kind} was not ready after {timeout} s:\n{self.log()}")
+
+    def _healthy(self):
+        try:
+            return self.get("/healthz", timeout=5)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait_exit(self, timeout=10.0):
+        """The exit code, negative for a signal."""
+        return self.process.wait(timeout)
+
+    def restart(self):
+        """End the process and start another on the same port and database."""
+        self.end()
+        return self.start()
+
+    def end(self):
+        """SIGTERM and wait; a process that does not go is killed, and the test fails for it."""
+        if self not in running:
+            return
+        running.remove(self)
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise ServerFailed(f"{self.kind} had to be killed:\n{self.log()}") from None
+
+    def stop(self):
+        try:
+            self.end()
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def log(self):
+        return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
+
+    # -- what a test asks of it
+
+    def request(self, method, path, body=None, headers=None, timeout=15.0):
+        """(status, headers, body as str) of one plain HTTP request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
+        finally:
+            connection.close()
+
+    def get(self, path, headers=None, timeout=15.0):
+        return self.request("GET", path, headers=headers, timeout=timeout)
+
+    def post_json(self, path, value, headers=None):
+        """(status, the answer's JSON) of one POST."""
+        both = {"Content-Type": "application/json", **(headers or {})}
+        status, _, body = self.request("POST", path, json.dumps(value), both)
+        return status, json.loads(body)
+
+    def cli(self, *words, stdin=""):
+        """What `flask chat …` printed, run beside the server on the same database."""
+        command = [BIN / "flask", "--app", "app", "chat", *words]
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=ROOT,
+            env=self.env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if done.returncode:
+            raise ServerFailed(f"{' '.join(map(str, words))} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
+
+    def token(self, name, ttl=None):
+        """A fresh user's or a known one's token; `ttl` in seconds, else the default's."""
+        if ttl is not None:
+            return self.cli("token", "--create", "--ttl", str(ttl), name).strip()
+        if name not in self._tokens:
+            names = [name, *(n for n in USUAL_NAMES if n not in self._tokens and n != name)]
+            self._tokens.update(zip(names, self.cli("token", "--create", *names).split(), strict=True))
+        return self._tokens[name]
+
+    def socket(self, name=None, *, token=None, query="", headers=None, **options):
+        """A WebSocket client on /ws/chat: `name`'s, or with any `token`."""
+        path = f"/ws/chat?token={token if token is not None else self.token(name)}{query}"
+        return wsclient.connect("127.0.0.1", self.port, path, headers, **options)
