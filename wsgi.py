@@ -7,6 +7,6 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from app import create_app  # noqa: E402 - everything it imports must find the patched modules
+from app import create_app
 
 app = create_app()

@@ -63,13 +63,24 @@ class Guard:
         """Return what `token` grants; raise ChatError: token_expired, token_invalid or banned."""
         claims = self._decode(token)
         identity = self._identify(claims)
-        issued = issued_ms(claims)
-        if issued < self._revoked.get(identity.id, 0):
+        if not (_can_be_told(identity.id) and _can_be_told(identity.username)):
             raise ChatError("token_invalid")
-        if identity.id in self._banned:
-            raise ChatError("banned")
         expires = claims.get("exp")
-        return Pass(identity, float(expires) if expires is not None else float("inf"), issued)
+        granted = Pass(identity, float(expires) if expires is not None else float("inf"), issued_ms(claims))
+        self.confirm(granted)
+        return granted
+
+    def confirm(self, granted: Pass) -> None:
+        """Raise ChatError if what was granted counts no more: token_invalid or banned."""
+        if granted.issued < self._revoked.get(granted.identity.id, 0):
+            raise ChatError("token_invalid")
+        if granted.identity.id in self._banned:
+            raise ChatError("banned")
+
+
+def _can_be_told(text: str) -> bool:
+    # A lone surrogate, which JSON can write and UTF-8 cannot, would break everybody's roster.
+    return bool(text) and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def issued_ms(claims: Mapping[str, Any]) -> int:
@@ -97,11 +108,14 @@ def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...]) -> b
     """
     if origin is None or "*" in allowed:
         return True
-    if any(origin.rstrip("/").lower() == other.rstrip("/").lower() for other in allowed):
-        return True
     try:
-        theirs, ours = urlsplit(origin), urlsplit(f"//{host}")
-        port = theirs.port or _PORTS.get(theirs.scheme)
-        return bool(theirs.hostname) and theirs.hostname == ours.hostname and port == (ours.port or _PORTS.get(theirs.scheme))
+        theirs = _parts(origin)
+        # Behind a proxy nobody may have told which scheme the page came by: the host and the port must do.
+        return bool(theirs[1]) and theirs in (_parts(f"{theirs[0]}://{host}"), *map(_parts, allowed))
     except ValueError:
         return False
+
+
+def _parts(origin: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(origin)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)

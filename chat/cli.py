@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import ParamSpec
@@ -56,7 +57,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
 def create_user(name: str, password_stdin: bool) -> None:
     """Create a user NAME who can log in to the site; asks for the password."""
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     passwords.check(password)
@@ -84,7 +85,7 @@ def token(names: Sequence[str], ttl: float | None, create: bool) -> None:
 def _expand(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "-":
-            yield from (line.strip() for line in click.get_text_stream("stdin") if line.strip())
+            yield from (line.strip() for line in sys.stdin if line.strip())
         else:
             yield name
 

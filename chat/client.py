@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from . import frames
 from .envelope import Identity
@@ -26,11 +26,22 @@ _buffer = bytearray(READ_BYTES)
 _view = memoryview(_buffer)
 
 
+class Taken(NamedTuple):
+    """A socket taken away from the web server: its descriptor, the handshake's answer, what the client sent early."""
+
+    fd: int
+    answer: bytes
+    early: bytes
+
+
 class Owner(Protocol):
     """What a client tells its hub, always from within the loop."""
 
-    now: float
     outbox_bytes: int
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds at the tick under way."""
 
     def text(self, client: Client, payload: bytes) -> None:
         """A whole text message came; its UTF-8 is checked."""
@@ -103,8 +114,8 @@ class Client:
         self.extended = False
         #: It wants RosterDiffs instead of pushed GroupLists.
         self.diff = False
-        #: It was sent the roster since its last change.
-        self.listed = False
+        #: The version of the roster's list that it was sent when it came.
+        self.listed = 0
         #: Seconds (wall clock) at which its token ends.
         self.expires = float("inf")
         #: Milliseconds (wall clock) at which its token was issued.

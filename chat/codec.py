@@ -130,11 +130,14 @@ def ack(envelope: Envelope) -> bytes:
     return text_frame(orjson.dumps(message))
 
 
-def error(
-    failure: Failure, language: str, ref: str | None = None, retry_after: float | None = None
-) -> bytes:
+def error(failure: Failure, language: str, ref: str | None = None, retry_after: float | None = None) -> bytes:
     """Encode an Error (type 0); `retry_after` in seconds."""
-    message: dict[str, Any] = {"type": 0, "user": None, "data": failure.sentence(language), "code": failure.code}
+    message: dict[str, Any] = {
+        "type": 0,
+        "user": None,
+        "data": failure.sentence(language),
+        "code": failure.code,
+    }
     if ref is not None:
         message["ref"] = ref
     if retry_after is not None:
@@ -149,7 +152,9 @@ def welcome() -> bytes:
 
 def roster_diff(room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
     """Encode a RosterDiff (type 5): users who came, names of those who went."""
-    return frame({"type": 5, "room": room, "joined": [user_json(user) for user in joined], "left": list(left)})
+    return frame(
+        {"type": 5, "room": room, "joined": [user_json(user) for user in joined], "left": list(left)}
+    )
 
 
 def renewed(expires_ms: int) -> bytes:
@@ -193,12 +198,10 @@ class RosterList:
     def frame(self) -> bytes:
         """Return the whole list as a frame, encoded at most once for each change."""
         if self._frame is None:
-            self._frame = text_frame(b"%b%b]\"}" % (self._head, self._entries))
+            self._frame = text_frame(b"".join((self._head, self._entries, b']"}')))
         return self._frame
 
 
 def _escaped(user: Identity) -> bytes:
     entry = orjson.dumps({"id": user.id, "username": user.username})
     return orjson.dumps(entry.decode())[1:-1]
-
-

@@ -42,7 +42,7 @@ class Settings:
 
     #: Whether Chat(app) brings the chat's tables to their newest form; 0 leaves it to `flask chat db upgrade`.
     upgrade_at_start: bool = True
-    #: The Content-Security-Policy of the chat's own pages. Empty: a strict one; a site that overrides templates may differ.
+    #: The Content-Security-Policy of the chat's own pages, for sites that override its templates. Empty: a strict one.
     content_security_policy: str = ""
 
     #: Characters that the `data` of one message may have.
@@ -135,6 +135,8 @@ def _int(raw: Any) -> int:
 
 
 def _float(raw: Any) -> float:
+    if isinstance(raw, bool):
+        raise ValueError("not a number")
     value = float(raw)
     if not math.isfinite(value):
         raise ValueError("not a finite number")
@@ -199,10 +201,18 @@ def _check(settings: Settings) -> None:
 
 
 def _check_origin(origin: str) -> None:
-    if origin == "*":
-        return
-    parts = urlsplit(origin)
-    if not parts.scheme or not parts.netloc or parts.path.strip("/"):
+    if origin != "*" and not _is_origin(origin):
         raise ConfigError(
-            f"CHAT_ALLOWED_ORIGINS holds {origin!r}. Write an origin as https://host or https://host:port, or * for any."
+            f"CHAT_ALLOWED_ORIGINS holds {origin!r}. Write origins as https://host or https://host:port, or * for any."
         )
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        # To ask for the port is to have it checked.
+        return bool(parts.scheme and parts.hostname and parts.port != 0) and not (
+            parts.path.strip("/") or parts.query or parts.fragment
+        )
+    except ValueError:
+        return False

@@ -41,6 +41,9 @@ class Driver(Protocol):
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what `function` returns, run where it holds up no loop; never call it from a tick."""
 
+    def allocate_waiting_lock(self) -> Any:
+        """Return a lock that may be held across calls that block; never take it in a tick."""
+
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; never call it from a tick."""
 
@@ -125,6 +128,11 @@ class GeventDriver:
             return function(*args)
         return self._hub.threadpool.apply(function, args)
 
+    def allocate_waiting_lock(self) -> Any:
+        from gevent.lock import RLock
+
+        return RLock()
+
     def sleep(self, seconds: float) -> None:
         self._gevent.sleep(seconds)
 
@@ -191,6 +199,9 @@ class ThreadDriver:
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
+
+    def allocate_waiting_lock(self) -> Any:
+        return self._threading.RLock()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

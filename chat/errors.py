@@ -82,9 +82,7 @@ FAILURES: dict[str, Failure] = {
             "The message holds control characters that cannot be sent.",
             "消息中含有不能发送的控制字符。",
         ),
-        Failure(
-            "bad_id", "`id` must be text of 1 to 64 characters.", "id 必须是 1 到 64 个字符的文本。"
-        ),
+        Failure("bad_id", "`id` must be text of 1 to 64 characters.", "id 必须是 1 到 64 个字符的文本。"),
         Failure("bad_room", "`room` must be the name of a room.", "room 必须是房间名。"),
         Failure("missing_to", "Say in `to` who the message is for.", "请在 to 中写明收信人。"),
         Failure("bad_to", "`to` must be a user name.", "to 必须是用户名。"),
@@ -95,9 +93,7 @@ FAILURES: dict[str, Failure] = {
             "这个 id 已用于另一条消息。",
         ),
         Failure("binary", "Only text messages are understood here.", "这里只接受文本消息。"),
-        Failure(
-            "rate_limited", "Too many messages; wait a moment.", "发送太快，请稍候再发。"
-        ),
+        Failure("rate_limited", "Too many messages; wait a moment.", "发送太快，请稍候再发。"),
         Failure(
             "flooding",
             "Too many messages for too long; the connection is closed.",
@@ -129,7 +125,9 @@ FAILURES: dict[str, Failure] = {
             "来自你所在地址的连接太多了。",
             CloseCode.FULL,
         ),
-        Failure("internal", "Something went wrong here; try again.", "服务器出错了，请重试。", CloseCode.INTERNAL),
+        Failure(
+            "internal", "Something went wrong here; try again.", "服务器出错了，请重试。", CloseCode.INTERNAL
+        ),
     )
 }
 

@@ -35,13 +35,11 @@ class Dispatcher:
         self.table = table
         self._max_chars = settings.max_message_chars
 
-    def received(self, client: Client, payload: bytes, binary: bool = False) -> None:
+    def text(self, client: Client, payload: bytes) -> None:
         """Serve one message of `client`."""
         try:
             if self.settings.rate_limit:
                 self._count(client, payload)
-            if binary:
-                raise ChatError("binary")
             envelope = codec.decode(payload, self._max_chars)
             handler = self.table.get(envelope.type)
             if handler is None:
@@ -49,6 +47,15 @@ class Dispatcher:
             if envelope.id is not None or envelope.type > 3:
                 client.extended = True
             handler(self, client, envelope)
+        except ChatError as error:
+            self.hub.refuse(client, error)
+
+    def binary(self, client: Client, payload: bytes) -> None:
+        """Refuse a binary message, which nothing understands yet."""
+        try:
+            if self.settings.rate_limit:
+                self._count(client, b"")
+            raise ChatError("binary")
         except ChatError as error:
             self.hub.refuse(client, error)
 

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 from . import codec
 from .client import Client
@@ -37,6 +38,16 @@ class User:
         self.bucket = bucket
 
 
+class Receiver(Protocol):
+    """Takes what clients say."""
+
+    def text(self, client: Client, payload: bytes) -> None:
+        """Serve one text message."""
+
+    def binary(self, client: Client, payload: bytes) -> None:
+        """Serve one binary message."""
+
+
 class Hub:
     """Owns the clients of one app in one process, and everything that they share.
 
@@ -49,12 +60,13 @@ class Hub:
         self,
         settings: Settings,
         log: Callable[[str, BaseException], None],
-        received: Callable[[Client, bytes, bool], None],
+        receiver: Receiver,
         limit: int,
     ) -> None:
         self.settings = settings
         self.outbox_bytes = settings.outbox_bytes
-        self.text = received
+        self.text = receiver.text
+        self.binary = receiver.binary
         self.connected: Listener = _ignore
         self.disconnected: Listener = _ignore
         self.limit = limit
@@ -229,10 +241,6 @@ class Hub:
         if failure.close is not None:
             client.close(failure.close)
 
-    def binary(self, client: Client, payload: bytes) -> None:
-        """Answer a binary message, which nothing understands yet."""
-        self.text(client, payload, True)
-
     # ---- what the reactor calls --------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -332,4 +340,3 @@ def house_message(room: str, text: str) -> Envelope:
 
 def _ignore(client: Client) -> None:
     pass
-

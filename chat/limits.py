@@ -1,14 +1,12 @@
-"""How much one may do: token buckets for messages, counted places for connections."""
+"""How much one may say."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 
 class TokenBucket:
     """Let `rate` things a second through, and `burst` of them at once.
 
-    The clock is the caller's: seconds that never go back. A rate of 0 lets everything through.
+    The clock is the caller's: seconds that never go back. The rate is above 0.
     """
 
     __slots__ = ("_rate", "_burst", "_tokens", "_at", "refused")
@@ -32,41 +30,3 @@ class TokenBucket:
         self._tokens = tokens - 1
         self.refused = 0
         return 0
-
-
-class Places:
-    """Count what is open in all, per user and per address; not thread-safe, the hub's lock guards it."""
-
-    def __init__(self, total: int, per_user: int, per_address: int) -> None:
-        self._total = total
-        self._per_user = per_user
-        self._per_address = per_address
-        self._taken = 0
-        self._users: Counter[str] = Counter()
-        self._addresses: Counter[str] = Counter()
-
-    def take(self, user_id: str, address: str) -> str | None:
-        """Take a place and return None, or take none and return the code of the error that says which is full."""
-        if self._taken >= self._total:
-            return "server_full"
-        if self._users[user_id] >= self._per_user:
-            return "too_many_for_user"
-        if self._addresses[address] >= self._per_address:
-            return "too_many_for_address"
-        self._taken += 1
-        self._users[user_id] += 1
-        self._addresses[address] += 1
-        return None
-
-    def give_back(self, user_id: str, address: str) -> None:
-        """Free a place that `take` gave."""
-        self._taken -= 1
-        _decrement(self._users, user_id)
-        _decrement(self._addresses, address)
-
-
-def _decrement(counter: Counter[str], key: str) -> None:
-    if counter[key] > 1:
-        counter[key] -= 1
-    else:
-        del counter[key]

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import codec
 from .auth import Guard, Pass, now_ms
-from .client import Client
+from .client import Client, Taken
 from .config import Settings
 from .envelope import Envelope, Identity, MessageType
 from .errors import FAILURES, ChatError, CloseCode
@@ -36,7 +36,9 @@ Announce = Callable[..., None]
 class Site:
     """What the running part asks of the site around it; `extension.py` gives it. All but `guard` run outside ticks."""
 
-    def __init__(self, guard: Guard, control: Control, announce: Announce, listens: Callable[[str], bool]) -> None:
+    def __init__(
+        self, guard: Guard, control: Control, announce: Announce, listens: Callable[[str], bool]
+    ) -> None:
         self.guard = guard
         self.control = control
         #: announce(kind, **facts) sends the signal of that kind.
@@ -48,13 +50,17 @@ class Site:
 class Live:
     """The chat of one app while it serves sockets in one process."""
 
-    def __init__(self, settings: Settings, site: Site, table: Mapping[int, Handler], last_control: int) -> None:
+    def __init__(
+        self, settings: Settings, site: Site, table: Mapping[int, Handler], last_control: int
+    ) -> None:
         self.pid = os.getpid()
         self._settings = settings
         self._site = site
         self._last_control = last_control
         dispatcher = Dispatcher(settings, self, dict(table))
-        self.hub = Hub(settings, self._log_from_tick, dispatcher.received, raise_descriptor_limit() - SPARE_DESCRIPTORS)
+        self.hub = Hub(
+            settings, self._log_from_tick, dispatcher, raise_descriptor_limit() - SPARE_DESCRIPTORS
+        )
         dispatcher.hub = self.hub
         self.hub.connected, self.hub.disconnected = self._connected, self._disconnected
         self.driver = self.hub.reactor.driver
@@ -64,19 +70,21 @@ class Live:
 
     # ---- coming in ---------------------------------------------------------------------------------------------
 
-    def enter(self, fd: int, early: bytes, verdict: Pass | ChatError, **traits: Any) -> None:
-        """Park the descriptor and let its client in, or tell it why not; from any thread outside a tick.
+    def enter(self, taken: Taken, verdict: Pass | ChatError, **traits: Any) -> None:
+        """Park a socket and let its client in, or tell it why not; from any thread outside a tick.
 
         `traits` are attributes of the Client: address, language, diff, extended.
         """
-        self.hub.reactor.call(self._enter, fd, early, verdict, traits)
+        self.hub.reactor.call(self._enter, taken, verdict, traits)
 
-    def _enter(self, fd: int, early: bytes, verdict: Pass | ChatError, traits: dict[str, Any]) -> None:
+    def _enter(self, taken: Taken, verdict: Pass | ChatError, traits: dict[str, Any]) -> None:
         hub = self.hub
-        client = Client(fd, hub, self._settings.max_message_bytes)
+        client = Client(taken.fd, hub, self._settings.max_message_bytes)
         for name, value in traits.items():
             setattr(client, name, value)
         hub.reactor.add(client)
+        if taken.answer:
+            client.enqueue(taken.answer)
         try:
             if isinstance(verdict, ChatError):
                 raise verdict
@@ -87,8 +95,8 @@ class Live:
             hub.admit(client, verdict.identity)
         except ChatError as error:
             hub.refuse(client, error)
-        if early:
-            hub.reactor.call_soon(self._feed, client, early)
+        if taken.early:
+            hub.reactor.call_soon(self._feed, client, taken.early)
 
     def _feed(self, client: Client, early: bytes) -> None:
         if client.fd >= 0 and client.feed(early):
@@ -171,7 +179,9 @@ class Live:
         if receiver is None:
             return
         room = direct_room("", receiver.identity.id)
-        envelope = Envelope(MessageType.SINGLE_CHAT, text, room, receiver.identity.username, self.hub.new_id())
+        envelope = Envelope(
+            MessageType.SINGLE_CHAT, text, room, receiver.identity.username, self.hub.new_id()
+        )
         self.hub.conversation(room).place(envelope)
         self.hub.direct(envelope, receiver, None)
 

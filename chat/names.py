@@ -6,21 +6,25 @@ with each other and with Latin), and nothing in it is invisible or turns the dir
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 #: The longest name, in characters after normalisation.
 MAX_CHARS = 32
 
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-#: Not of those categories, and nothing to see all the same (Default_Ignorable_Code_Point, the Braille blank).
+#: Not of those categories, and nothing to see all the same (Default_Ignorable_Code_Point, the Braille blank, and
+#: what stands for something that could not be shown).
 _INVISIBLE = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\U0001d159"
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\ufffd\U0001d159"
 )
 #: Phones add these to emoji unasked; they are taken out and not complained about.
 _VARIATION_SELECTORS = {0xFE0E: None, 0xFE0F: None}
 #: Punctuation and signs beyond ASCII are mostly look-alikes of ASCII's; these are not, or are needed to write names.
 _MARKS = frozenset("·・’–、。「」『』〜" + "".join(map(chr, range(0x1F3FB, 0x1F400))))
 _MOST_COMBINING = 3
+#: What no database takes: half a surrogate pair, and PostgreSQL no NUL.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 #: The scripts in common use today: UAX #31, table 5. Keys are how the names of their characters begin.
 _SCRIPTS = {
@@ -85,7 +89,7 @@ def clean(raw: str) -> str:
 
 def name_key(name: str) -> str:
     """Return what two spellings of one name share: any case, any compatible form. Takes any text, refuses none."""
-    return _normal(_normal(name).strip().casefold())
+    return _UNSTORABLE.sub("\ufffd", _normal(_normal(name).strip().casefold()))
 
 
 def skeleton(name: str) -> str:

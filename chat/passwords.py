@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """Return the hash to store of a password that `check` has let through."""
-        return self._run(_HASHER.hash, password)
+        return self._run(_HASHER.hash, _bytes(password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Tell whether the password belongs to the hash; None (no such user, no password) takes as long to say no."""
@@ -52,8 +53,13 @@ class Passwords:
         return _HASHER.check_needs_rehash(password_hash)
 
 
+def _bytes(password: str) -> bytes:
+    # One keyboard composes an é, another does not (NIST SP 800-63B); JSON may carry half a surrogate pair.
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+
+
 def _matches(password_hash: str, password: str) -> bool:
     try:
-        return _HASHER.verify(password_hash, password)
+        return _HASHER.verify(password_hash, _bytes(password))
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
         return False

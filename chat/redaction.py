@@ -5,11 +5,19 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from types import FrameType
 from typing import Any
 
 _TOKEN = re.compile(r"([?&](?:token|jwt)=)[^&\s\"']+")
 #: Loggers of the servers that log whole request lines.
-LOGGERS = ("chat", "werkzeug", "gunicorn.access", "gunicorn.error", "geventwebsocket.handler", "gevent.pywsgi")
+LOGGERS = (
+    "chat",
+    "werkzeug",
+    "gunicorn.access",
+    "gunicorn.error",
+    "geventwebsocket.handler",
+    "gevent.pywsgi",
+)
 
 
 def redact(text: str) -> str:
@@ -39,7 +47,7 @@ def redact_pywsgi() -> None:
 
     Nothing in a WSGI environment leads to the handler, but it stands on the stack of the view that calls this.
     """
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         handler = frame.f_locals.get("self") if frame.f_code.co_name == "handle_one_response" else None
         if handler is not None and hasattr(handler, "requestline"):

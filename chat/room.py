@@ -16,7 +16,6 @@ from .roster import Roster
 REMEMBERED = 1_000
 
 
-
 class Order:
     """The order of one room, in memory: gives out seq, and knows a repeated id again.
 

@@ -15,5 +15,6 @@ client_connected = _signals.signal("client-connected")
 #: A client left the client set; `identity`, `code` (its close code).
 client_disconnected = _signals.signal("client-disconnected")
 
-#: A message was delivered; `identity`, `room`, `to` (None in a room), `text`, `id`, `seq` (None if ephemeral), `ts` (ms).
+#: A message was delivered; `identity`, `room`, `to` (None in a room), `text`, `id`, `seq` (None in an ephemeral room),
+#: `ts` (ms).
 message_sent = _signals.signal("message-sent")

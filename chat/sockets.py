@@ -1,6 +1,7 @@
-"""/ws/chat through flask-sock: check the request, upgrade, say who it is, hand the descriptor to the hub.
+"""/ws/chat through flask-sock: check the handshake, take the socket away from the server, let the request end.
 
-The request ends as soon as its socket is parked, so that environ, request and greenlet are freed.
+So environ, request and greenlet are freed at once. The answer to the handshake is not sent here: it leaves in one
+write with what the client is greeted with (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import hashlib
+import logging
 import os
 import socket
 import ssl
@@ -18,22 +21,18 @@ from typing import Any
 
 from flask import Request, Response, request
 from flask_sock import Sock
-from simple_websocket import Server
 
-#: The only version of RFC 6455.
+from .client import Taken
+
+log = logging.getLogger("chat")
+
+#: The only version of RFC 6455, and what its section 1.3 puts behind every key.
 VERSION = "13"
-
-
-class NoThread:
-    """Stands in for simple-websocket's reader thread, which never runs: the reactor reads."""
-
-    name = "parked"
-
-    def __init__(self, target: Any = None) -> None:
-        pass
-
-    def start(self) -> None:
-        """Start nothing."""
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+ANSWER = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+)
 
 
 class RefusedUpgrade(Exception):
@@ -48,11 +47,13 @@ class RefusedUpgrade(Exception):
 class ParkingSock(Sock):
     """flask-sock whose routes let go of their socket.
 
-    The view is called with the descriptor, which is now its own, and the bytes that came with the handshake.
-    flask-sock reads SOCK_SERVER_OPTIONS for the whole app; a thread class that never reads must be ours alone.
+    The view is called with a Taken. Whatever fails after that is the view's own affair: an exception here would make
+    Flask write an HTTP response into the upgraded stream. The site's own flask-sock routes are not touched.
     """
 
-    def route(self, path: str, bp: Any = None, check: Callable[[Request], None] | None = None, **kwargs: Any) -> Any:
+    def route(
+        self, path: str, bp: Any = None, check: Callable[[Request], None] | None = None, **kwargs: Any
+    ) -> Any:
         """Route `path` to a view; `check(request)` may raise RefusedUpgrade before the upgrade."""
 
         def decorator(view: Callable[..., None]) -> Callable[..., Response]:
@@ -62,10 +63,14 @@ class ParkingSock(Sock):
                     check_upgrade(request)
                     if check is not None:
                         check(request)
-                    fd, early, response = park(request.environ)
+                    taken, response = take(request.environ)
                 except RefusedUpgrade as refused:
                     return refused.response
-                view(fd, early, *args, **values)
+                try:
+                    view(taken, *args, **values)
+                except Exception:
+                    os.close(taken.fd)
+                    log.exception("a socket could not be parked")
                 return response
 
             (bp or self.app).route(path, websocket=True, **kwargs)(parked_route)
@@ -89,35 +94,42 @@ def check_upgrade(request: Request) -> None:
         raise RefusedUpgrade(400, "A WebSocket handshake needs `Connection: Upgrade`.")
 
 
-def park(environ: dict[str, Any]) -> tuple[int, bytes, Response]:
-    """Finish the handshake and take the socket away from the server: its descriptor, early bytes, what to return."""
+def take(environ: dict[str, Any]) -> tuple[Taken, Response]:
+    """Take the socket of this request away from the server; return it, and what the view has to return."""
     adopted = environ.get("wsgi.websocket")
     if adopted is not None:
-        # gevent-websocket upgraded before Flask saw the request; a second handshake would corrupt the stream.
-        handler = adopted.handler
-        fd = _detach(handler.socket)
+        # gevent-websocket answered before Flask saw the request; a second answer would corrupt the stream.
+        fd = _detach(adopted.handler.socket)
         adopted.closed = True
-        return fd, _buffered(handler.rfile), Parked("gevent")
-    server_socket = _server_socket(environ)
+        return Taken(fd, b"", _buffered(adopted.handler.rfile)), Parked("gevent")
+    mode, server_socket = _server_socket(environ)
     if isinstance(server_socket, ssl.SSLSocket):
-        raise RefusedUpgrade(501, "A TLS socket cannot be parked: put TLS in a proxy in front of this server.")
-    # permessage-deflate would cost 300 KB of zlib a connection, and take decompression bombs.
-    environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-    ws = Server(environ, thread_class=NoThread)
+        raise RefusedUpgrade(
+            501, "A TLS socket cannot be parked: put TLS in a proxy in front of this server."
+        )
     fd = _detach(server_socket)
-    if ws.sock is not server_socket:
-        ws.sock.close()
-    return fd, _early(environ), Parked(ws.mode)
+    return Taken(fd, answer(environ["HTTP_SEC_WEBSOCKET_KEY"]), _early(environ)), Parked(mode)
 
 
-def _server_socket(environ: dict[str, Any]) -> Any:
-    for key in ("werkzeug.socket", "gunicorn.socket"):
-        if key in environ:
-            return environ[key]
+def answer(key: str) -> bytes:
+    """Return the server's half of the handshake (RFC 6455 section 4.2.2).
+
+    No extension is accepted: permessage-deflate would cost 300 KB of zlib a connection, and take decompression bombs.
+    """
+    digest = hashlib.sha1(key.strip().encode("latin-1") + GUID, usedforsecurity=False).digest()
+    return ANSWER % base64.b64encode(digest)
+
+
+def _server_socket(environ: dict[str, Any]) -> tuple[str, Any]:
+    for mode in ("werkzeug", "gunicorn"):
+        if f"{mode}.socket" in environ:
+            return mode, environ[f"{mode}.socket"]
     raw = getattr(_reader(environ), "raw", None)
     if raw is None:
-        raise RefusedUpgrade(501, "This server does not give its sockets away; run gunicorn, gevent or Flask's own.")
-    return raw._sock
+        raise RefusedUpgrade(
+            501, "This server does not give its sockets away; run gunicorn, gevent or Flask's own."
+        )
+    return "gevent", raw._sock
 
 
 def _detach(server_socket: Any) -> int:
@@ -129,16 +141,11 @@ def _detach(server_socket: Any) -> int:
     if "gevent" in sys.modules and type(server_socket).__module__.startswith("gevent"):
         return server_socket.detach()
     fd = os.dup(server_socket.fileno())
-    dead, other = _original_socketpair()
+    dead, other = socket.socketpair()
     other.close()
     os.dup2(dead.fileno(), server_socket.fileno(), inheritable=False)
     dead.close()
     return fd
-
-
-def _original_socketpair() -> tuple[Any, Any]:
-    # Both ends are used here and now, and block nothing: gevent's version serves as well.
-    return socket.socketpair()
 
 
 def _early(environ: dict[str, Any]) -> bytes:

@@ -20,7 +20,7 @@ from jwt.exceptions import ExpiredSignatureError
 from . import signals
 from .auth import Guard, now_ms
 from .config import Settings
-from .drivers import Driver, allocate_lock, make_driver
+from .drivers import allocate_lock, make_driver
 from .envelope import Identity
 from .errors import ChatError
 from .handlers import HANDLERS, Handler
@@ -50,6 +50,16 @@ class UnknownUser(LookupError):
     """The chat has never seen a user of that name."""
 
 
+class Process:
+    """What a process needs before its first socket."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.driver = make_driver()
+        #: Held while the running part is made, which waits for the database.
+        self.starting = self.driver.allocate_waiting_lock()
+
+
 class ChatState:
     """Settings, users, tokens and, once a socket came, the running part of one app's chat."""
 
@@ -70,7 +80,7 @@ class ChatState:
         self.guard = Guard(self._decode, self._identify)
         self._site = Site(self.guard, self.control, self._announce, self._listens)
         self._live: Live | None = None
-        self._driver: tuple[int, Driver] | None = None
+        self._current: Process | None = None
         self._lock = allocate_lock()
         self._known: set[Identity] = set()
         _set_up_tokens(app)
@@ -85,33 +95,50 @@ class ChatState:
 
     def start(self) -> Live:
         """Return the running part, made now if this process had none; not from a tick."""
-        if self.live is None:
-            revocations, last = self.users.revocations(), self.control.last_id()
-            # The lock is an original one: nothing in here may yield.
-            with self._lock:
-                if self.live is None:
-                    self.guard.load(revocations)
-                    self._live = Live(self.settings, self._site, self.handlers, last)
-        assert self._live is not None
-        return self._live
+        live = self.live
+        if live is None:
+            with self._process().starting:
+                live = self.live or self._make_live()
+        return live
+
+    def _make_live(self) -> Live:
+        last = self.control.last_id()
+        self.guard.load(self.users.revocations())
+        live = self._live = Live(self.settings, self._site, self.handlers, last)
+        return live
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return `function(*args)`, run in the thread pool under gevent and directly elsewhere."""
-        pid = os.getpid()
-        if self._driver is None or self._driver[0] != pid:
-            self._driver = (pid, make_driver())
-        return self._driver[1].run_blocking(function, *args)
+        return self._process().driver.run_blocking(function, *args)
+
+    def _process(self) -> Process:
+        """Return what belongs to this process; another one after a fork."""
+        with self._lock:
+            if self._current is None or self._current.pid != os.getpid():
+                self._current = Process()
+            return self._current
 
     # ---- tokens ------------------------------------------------------------------------------------------------
 
     def token_for(self, identity: Identity, ttl: float | None = None) -> str:
         """Return a JWT that lets `identity` into the chat for `ttl` seconds (CHAT_TOKEN_TTL)."""
+        claims = {
+            self.app.config["JWT_IDENTITY_CLAIM"]: identity.id,
+            "username": identity.username,
+            "iat_ms": now_ms(),
+        }
         with self.app.app_context():
+            # A site's own user_identity_loader gets something with an id, as from its users; our claim holds.
             return create_access_token(
-                identity.id,
-                additional_claims={"username": identity.username, "iat_ms": now_ms()},
+                identity,
+                additional_claims=claims,
                 expires_delta=timedelta(seconds=self.settings.token_ttl if ttl is None else ttl),
             )
+
+    def current_identity(self) -> Identity | None:
+        """Return who is logged in to the site on this request; ids that are numbers there are texts here."""
+        identity = self.load_identity()
+        return None if identity is None else Identity(str(identity.id), str(identity.username))
 
     def remember(self, identity: Identity) -> None:
         """See to it that a site's own user has a row, so that it can be kicked and banned by name."""
@@ -128,7 +155,9 @@ class ChatState:
                 claims = decode_token(token)
             except ExpiredSignatureError:
                 raise ChatError("token_expired") from None
-            except Exception:  # PyJWT and flask-jwt-extended have families of errors; each says: not a token of ours
+            except (
+                Exception
+            ):  # PyJWT and flask-jwt-extended have families of errors; each says: not a token of ours
                 raise ChatError("token_invalid") from None
         if claims.get("type") != "access":
             raise ChatError("token_invalid")
@@ -137,7 +166,8 @@ class ChatState:
     def _identify(self, claims: Mapping[str, Any]) -> Identity:
         try:
             with self.app.app_context():
-                identity = self.load_claims(claims)
+                # The chat's own tokens, which carry iat_ms, are no business of a site's claims loader.
+                identity = self._own_claims(claims) if "iat_ms" in claims else self.load_claims(claims)
             return Identity(str(identity.id), str(identity.username))
         except Exception as error:
             log.warning("a token with a good signature names nobody: %s", type(error).__name__)
@@ -267,12 +297,15 @@ def _flask_login_identity() -> Identity | None:
 
 
 def _set_up_tokens(app: Flask) -> None:
-    """See to it that flask-jwt-extended is there, with a key of proper length."""
-    secret = app.config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or app.config.get("SECRET_KEY")
+    """See to it that flask-jwt-extended is there, with a key of proper length; a site's own stays as it is."""
+    if "flask-jwt-extended" in app.extensions:
+        return
+    secret = (
+        app.config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or app.config.get("SECRET_KEY")
+    )
     if secret and not app.config.get("JWT_PRIVATE_KEY"):
         app.config["JWT_SECRET_KEY"] = _proper_key(secret)
-    if "flask-jwt-extended" not in app.extensions:
-        JWTManager(app)
+    JWTManager(app)
 
 
 def _proper_key(secret: str | bytes) -> str | bytes:

@@ -84,7 +84,6 @@ def _people() -> dict[str, str]:
         "more_other": _("and {n} more"),
         "nobody": _("Nobody else is here yet."),
         "no_match": _("Nobody by that name."),
-        "message_person": _("Message {name}"),
     }
 
 

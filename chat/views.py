@@ -5,11 +5,23 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flask import Blueprint, Flask, Request, Response, current_app, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Request,
+    Response,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from markupsafe import Markup
 
 from . import i18n
 from .auth import Pass, now_ms, origin_allowed
+from .client import Taken
 from .envelope import Identity
 from .errors import FAILURES, ChatError
 from .hub import LOBBY
@@ -60,7 +72,9 @@ def check_socket(request: Request) -> None:
         log.error(MULTIPROCESS)
         raise RefusedUpgrade(503, MULTIPROCESS)
     if not origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins):
-        raise RefusedUpgrade(403, "Pages of that origin may not connect; CHAT_ALLOWED_ORIGINS says which may.")
+        raise RefusedUpgrade(
+            403, "Pages of that origin may not connect; CHAT_ALLOWED_ORIGINS says which may."
+        )
     hub = chat.start().hub
     if hub.draining:
         raise RefusedUpgrade(503, "The server is restarting.", {"Retry-After": "1"})
@@ -74,7 +88,7 @@ MULTIPROCESS = (
 )
 
 
-def open_socket(fd: int, early: bytes) -> None:
+def open_socket(taken: Taken) -> None:
     """Let the client of a parked socket in, or have it told why not."""
     chat = state()
     verdict: Pass | ChatError
@@ -85,8 +99,7 @@ def open_socket(fd: int, early: bytes) -> None:
     except ChatError as error:
         verdict = error
     chat.start().enter(
-        fd,
-        early,
+        taken,
         verdict,
         address=request.remote_addr or "",
         language=_language(),
@@ -109,7 +122,12 @@ def _language() -> str:
 
 def not_a_socket() -> Response:
     """Answer an ordinary request for the socket's address."""
-    return Response("This address speaks WebSocket.\n", 426, {"Upgrade": "websocket", "Connection": "Upgrade"}, mimetype="text/plain")
+    return Response(
+        "This address speaks WebSocket.\n",
+        426,
+        {"Upgrade": "websocket", "Connection": "Upgrade"},
+        mimetype="text/plain",
+    )
 
 
 # ---- pages -----------------------------------------------------------------------------------------------------
@@ -117,10 +135,12 @@ def not_a_socket() -> Response:
 
 def page() -> Any:
     """The chat page, for whoever is logged in to the site."""
-    identity = state().load_identity()
+    identity = state().current_identity()
     if identity is None:
         return _ask_to_log_in()
-    response = Response(render_template("chat/page.html", identity=identity, chat_config=page_config(identity)))
+    response = Response(
+        render_template("chat/page.html", identity=identity, chat_config=page_config(identity))
+    )
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -140,9 +160,9 @@ def page_config(identity: Identity) -> dict[str, Any]:
 
 
 def chat_widget() -> Markup:
-    """Return the chat as a panel for any page; empty for whoever is not logged in."""
-    identity = state().load_identity()
-    if identity is None:
+    """Return the chat as a panel for any page; empty for whoever is not logged in, and on the chat page itself."""
+    identity = state().current_identity()
+    if identity is None or request.endpoint == "chat.page":
         return Markup()
     return Markup(render_template("chat/widget.html", identity=identity, chat_config=page_config(identity)))
 
@@ -175,7 +195,7 @@ def token() -> tuple[Response, int]:
     if not _same_origin():
         return jsonify(error="This address serves the site's own pages only.", code="foreign_origin"), 403
     chat = state()
-    identity = chat.load_identity()
+    identity = chat.current_identity()
     if identity is None:
         return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
     if chat.guard.is_banned(identity.id):
@@ -227,10 +247,21 @@ def _policy() -> str:
 def register(app: Flask, url_prefix: str) -> None:
     """Put the chat's routes, templates and words on `app`."""
     blueprint = make_blueprint(url_prefix)
-    csrf = app.extensions.get("csrf")
-    if csrf is not None:
-        # The token view asks for the page's own origin itself; it has no form to carry a field.
-        csrf.exempt(blueprint)
     app.register_blueprint(blueprint)
+    _exempt_from_csrf(app)
     i18n.init(app)
     app.jinja_env.globals["chat_widget"] = chat_widget
+
+
+def _exempt_from_csrf(app: Flask) -> None:
+    """Keep Flask-WTF's CSRFProtect from the token view, which asks for the page's own origin and has no form."""
+
+    def exempt() -> None:
+        csrf = app.extensions.get("csrf")
+        if csrf is not None:
+            csrf.exempt(app.blueprints["chat"])
+
+    exempt()
+    if "csrf" not in app.extensions:
+        # The site may set it up after us; its check then comes after this one in every request.
+        app.before_request(exempt)

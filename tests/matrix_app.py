@@ -21,7 +21,7 @@ def extend(app: Flask):
         while True:
             ws.send(ws.receive())
 
-    @app.get("/own/native")
+    @app.route("/own/native", websocket=True)
     def native():
         """The same echo for a site that is served, and written, with gevent-websocket."""
         ws = request.environ["wsgi.websocket"]

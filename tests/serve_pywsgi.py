@@ -12,7 +12,11 @@ import importlib
 import signal
 
 import gevent
+from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
+
+#: Seconds that requests under way may still take once the server was told to stop.
+GRACE = 10
 
 
 def load(name):
@@ -38,14 +42,15 @@ def main():
         from geventwebsocket.handler import WebSocketHandler
 
         extra["handler_class"] = WebSocketHandler
-    server = WSGIServer(("127.0.0.1", chosen.port), app, **extra)
+    # Without a pool of its own a WSGIServer knows of no request under way, and waits for none.
+    server = WSGIServer(("127.0.0.1", chosen.port), app, spawn=Pool(), **extra)
 
     def stop():
         app.extensions["chat"].drain()
-        server.stop(timeout=1)
+        server.close()
 
     gevent.signal_handler(signal.SIGTERM, stop)
-    server.serve_forever()
+    server.serve_forever(stop_timeout=GRACE)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,8 @@ class Server:
         self.env = clean_environment(**{key: str(value) for key, value in given.items()})
         self._log_path, self._tokens = self.home / "server.log", {}
         self.process = None
+        #: An ssl.SSLContext, for a server that was started with a certificate.
+        self.tls = None
 
     def __enter__(self):
         try:
@@ -191,13 +193,18 @@ class Server:
 
     def request(self, method, path, body=None, headers=None, timeout=15.0):
         """(status, headers, body as str) of one plain HTTP request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = self._connection(timeout)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read().decode()
         finally:
             connection.close()
+
+    def _connection(self, timeout):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def get(self, path, headers=None, timeout=15.0):
         return self.request("GET", path, headers=headers, timeout=timeout)
@@ -236,4 +243,4 @@ class Server:
     def socket(self, name=None, *, token=None, query="", headers=None, **options):
         """A WebSocket client on /ws/chat: `name`'s, or with any `token`."""
         path = f"/ws/chat?token={token if token is not None else self.token(name)}{query}"
-        return wsclient.connect("127.0.0.1", self.port, path, headers, **options)
+        return wsclient.connect("127.0.0.1", self.port, path, headers, tls=self.tls, **options)

@@ -20,7 +20,7 @@ SETTINGS = {"CHAT_MAX_MESSAGE_BYTES": 1 << 25, "CHAT_OUTBOX_BYTES": 1 << 26}
 
 def create_app():
     app = Flask(__name__)
-    hub = Hub(config.load(SETTINGS), log, echo, limit=1000)
+    hub = Hub(config.load(SETTINGS), log, Echo(), limit=1000)
     Sweeper(hub)
 
     @app.get("/healthz")
@@ -28,21 +28,26 @@ def create_app():
         return "ok"
 
     @ParkingSock(app).route("/")
-    def parked(fd, early):
-        hub.reactor.call(begin, hub, fd, early)
+    def parked(taken):
+        hub.reactor.call(begin, hub, taken)
 
     return app
 
 
-def begin(hub, fd, early):
-    client = Client(fd, hub, hub.settings.max_message_bytes)
+def begin(hub, taken):
+    client = Client(taken.fd, hub, hub.settings.max_message_bytes)
     hub.reactor.add(client)
-    if early:
-        client.feed(early)
+    client.enqueue(taken.answer)
+    if taken.early:
+        client.feed(taken.early)
 
 
-def echo(client, payload, binary=False):
-    client.enqueue(frames.frame(frames.BINARY if binary else frames.TEXT, payload))
+class Echo:
+    def text(self, client, payload):
+        client.enqueue(frames.text_frame(payload))
+
+    def binary(self, client, payload):
+        client.enqueue(frames.frame(frames.BINARY, payload))
 
 
 def log(message, error):

@@ -71,6 +71,7 @@ def test_normal_form(raw, name):
         ("a\U000e0100b", "name_characters"),  # variation selector
         ("a\u3164b", "name_characters"),  # Hangul filler: a letter with nothing to see
         ("a\u115fb", "name_characters"),
+        ("a\ufffd", "name_characters"),  # stands for what could not be stored
         ("a\u2800b", "name_characters"),  # Braille blank
         ("a\u1680b", "name_characters"),  # Ogham space
         ("a\u2215b", "name_characters"),  # division slash

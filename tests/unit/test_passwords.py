@@ -80,6 +80,17 @@ def test_a_long_password_counts_to_its_end(keeper):
     assert not keeper.verify(stored, "x" * 1_000_000)
 
 
+def test_a_password_is_the_same_on_every_keyboard(keeper):
+    assert keeper.verify(keeper.hash("caf\u00e9 cr\u00e8me"), "cafe\u0301 cre\u0300me")
+
+
+@pytest.mark.parametrize("odd", ["\ud800 half a pair", "\x00 and then", "\x00 and else"])
+def test_odd_characters_count(keeper, odd):
+    stored = keeper.hash(odd)
+    assert keeper.verify(stored, odd)
+    assert not keeper.verify(stored, odd[:1])
+
+
 @pytest.mark.parametrize(("password", "code"), [("1234567", "password_short"), ("x" * 1025, "password_long")])
 def test_refused(password, code):
     with pytest.raises(BadPassword) as caught:

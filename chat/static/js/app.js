@@ -60,10 +60,11 @@ export class ChatApp extends EventTarget {
     this.#listen();
   }
 
-  start() {
+  start({ focus = true } = {}) {
     this.#show(this.#conversations.current);
     this.#redraw("people", "marks");
     this.#connection.start();
+    if (focus && !isTouch()) this.#composer.focus();
   }
 
   /** The reader is back, or sees more than before: what is in sight is read. */
@@ -206,7 +207,7 @@ export class ChatApp extends EventTarget {
     }
     this.#drawer.close({ refocus: false });
     // On a phone the keyboard should not jump up before one wants to write.
-    if (matchMedia("(pointer: coarse)").matches) this.#head.focus();
+    if (isTouch()) this.#head.focus();
     else this.#composer.focus();
   }
 
@@ -234,7 +235,6 @@ export class ChatApp extends EventTarget {
   #drawPeople() {
     this.#rosterPanel.render({
       people: this.#roster.people,
-      current: this.#conversations.current.person,
       unreadOf: (person) => this.#conversations.find(person)?.unread ?? 0,
     });
   }
@@ -259,6 +259,10 @@ export class ChatApp extends EventTarget {
       this.#list.relabelDays();
     }, 30_000);
   }
+}
+
+function isTouch() {
+  return matchMedia("(pointer: coarse)").matches;
 }
 
 function on(source, type, handler) {

@@ -17,7 +17,7 @@ function initialOf(username) {
 }
 
 function hueOf(username) {
-  let hash = 7;
-  for (const character of username) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  return hash % HUES;
+  let hash = 0x811c9dc5;
+  for (const character of username) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193);
+  return ((hash ^ (hash >>> 15)) >>> 0) % HUES;
 }

@@ -9,7 +9,7 @@ export class Days {
   constructor(texts) {
     const { locale } = texts;
     this.#texts = texts;
-    this.#time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+    this.#time = timeFormat(locale);
     this.#sameYear = new Intl.DateTimeFormat(locale, { weekday: "long", month: "long", day: "numeric" });
     this.#otherYear = new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", day: "numeric" });
     this.#full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" });
@@ -38,4 +38,10 @@ export class Days {
   full(ms) {
     return this.#full.format(ms);
   }
+}
+
+/** 9:05 AM, but 09:05 where the day has 24 hours. */
+function timeFormat(locale) {
+  const twelve = new Intl.DateTimeFormat(locale, { hour: "numeric" }).resolvedOptions().hour12;
+  return new Intl.DateTimeFormat(locale, { hour: twelve ? "numeric" : "2-digit", minute: "2-digit" });
 }

@@ -3,6 +3,9 @@ import { MessageType } from "./protocol.js";
 /** Put into a batch where a new connection begins: its seq may have begun anew. */
 export const CONNECTED = "connected";
 
+/** Errors that end the connection: its state says them in words. */
+const OF_THE_CONNECTION = /^(token_|kicked|banned|flooding|server_full|too_many_)/;
+
 /**
  * Turns what the server says into changes of the roster, the conversations and the outbox.
  *
@@ -43,8 +46,7 @@ export class Inbox {
 
   #error(message) {
     if (message.ref !== undefined && this.#outbox.refuse(message)) return;
-    // Those about the token are the connection's business, and said in words by its state.
-    if (!String(message.code).startsWith("token_")) this.#changes.complaints.push(String(message.data));
+    if (!OF_THE_CONNECTION.test(message.code)) this.#changes.complaints.push(String(message.data));
   }
 
   #list({ data }) {

@@ -33,7 +33,7 @@ export class MessageView {
     this.#status?.remove();
     this.#status = state === "sent" ? null : this.#statusLine(state, error);
     if (this.#status) this.element.querySelector(".fc-message__body").append(this.#status);
-    if (state === "sent") this.#setTime();
+    this.#setTime();
   }
 
   /** Fit it into its surroundings: under the same author's last, below a day line, below the unread line. */

@@ -29,12 +29,12 @@ export class RosterPanel extends EventTarget {
     this.#filter.addEventListener("input", changed);
   }
 
-  /** Show the roster; `unreadOf` tells what is unread from somebody, `current` is whom one speaks with. */
-  render({ people, unreadOf, current }) {
+  /** Show the roster; `unreadOf` tells what is unread from somebody. */
+  render({ people, unreadOf }) {
     const found = this.#matching(people);
     this.#count.textContent = people.length ? this.#texts.number(people.length) : "";
     this.#filter.hidden = people.length < FILTER_FROM && !this.#filter.value;
-    this.#placeRows(found.slice(0, SHOWN), unreadOf, current);
+    this.#placeRows(found.slice(0, SHOWN), unreadOf);
     this.#showNote(people, found);
     this.#roving.refresh();
   }
@@ -48,18 +48,22 @@ export class RosterPanel extends EventTarget {
     return wanted ? all.filter(({ username }) => username.toLocaleLowerCase().includes(wanted)) : all;
   }
 
-  #placeRows(people, unreadOf, current) {
+  #placeRows(people, unreadOf) {
     const rows = new Map();
     let cursor = this.#list.firstChild;
     for (const person of people) {
-      const row = this.#rows.get(person.id) ?? new RosterRow(person, this.#texts, person.id === this.#me.id, () => this.#pick(person));
+      const row = this.#rows.get(person.id) ?? this.#makeRow(person);
       rows.set(person.id, row);
-      row.update(unreadOf(person), current?.id === person.id);
+      row.update(unreadOf(person));
       if (row.element === cursor) cursor = cursor.nextSibling;
       else this.#list.insertBefore(row.element, cursor);
     }
     for (const [id, row] of this.#rows) if (!rows.has(id)) row.element.remove();
     this.#rows = rows;
+  }
+
+  #makeRow(person) {
+    return new RosterRow(person, this.#texts, person.id === this.#me.id, () => this.#pick(person));
   }
 
   #showNote(people, found) {
@@ -88,9 +92,10 @@ class RosterRow {
     this.#texts = texts;
     this.#person = person;
     this.#badge = el("span", { class: "fc-badge", "aria-hidden": "true", data: { testid: "unread" } });
+    const marks = { testid: "roster-item", userId: person.id };
     this.button = el(
       "button",
-      { type: "button", class: "fc-row", title: person.username, tabindex: -1, data: { testid: "roster-item", userId: person.id } },
+      { type: "button", class: "fc-row", title: person.username, tabindex: -1, data: marks },
       el("span", { class: "fc-row__avatar" }, avatar(person.username, { small: true }), el("span", { class: "fc-presence" })),
       el("bdi", { class: "fc-row__name", text: person.username }),
       isMe ? el("span", { class: "fc-row__hint", text: texts.get("self") }) : null,
@@ -100,13 +105,11 @@ class RosterRow {
     this.element = el("li", {}, this.button);
   }
 
-  update(unread, isCurrent) {
-    const shown = `${unread} ${isCurrent}`;
-    if (shown === this.#shown) return;
-    this.#shown = shown;
+  update(unread) {
+    if (unread === this.#shown) return;
+    this.#shown = unread;
     this.#badge.hidden = !unread;
     this.#badge.textContent = this.#texts.badge(unread);
-    this.button.classList.toggle("fc-row--current", isCurrent);
     const label = [this.#person.username, this.#texts.get("present")];
     if (unread) label.push(this.#texts.count("unread", unread));
     this.button.setAttribute("aria-label", label.join(", "));

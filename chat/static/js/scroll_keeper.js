@@ -11,6 +11,8 @@ export class ScrollKeeper {
   #element;
   #changed;
   #top = 0;
+  /** What the reader looks at, and where it stood: kept, so that roundings of a pixel do not add up. */
+  #anchor = null;
 
   constructor(element, changed) {
     this.#element = element;
@@ -31,10 +33,11 @@ export class ScrollKeeper {
       this.refit();
       return;
     }
-    const anchor = this.#firstInSight();
-    const before = anchor?.getBoundingClientRect().top;
+    if (!this.#anchor?.element.isConnected) this.#dropAnchor();
     work();
-    if (anchor?.isConnected) this.#moveTo(this.#element.scrollTop + anchor.getBoundingClientRect().top - before);
+    const { element, offset } = this.#anchor;
+    if (element?.isConnected) this.#moveTo(this.#element.scrollTop + this.#offsetOf(element) - offset);
+    else this.#dropAnchor();
   }
 
   refit() {
@@ -48,6 +51,15 @@ export class ScrollKeeper {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (near && !still) this.#element.scrollTo({ top: scrollHeight, behavior: "smooth" });
     else this.#moveTo(scrollHeight);
+  }
+
+  #dropAnchor() {
+    const element = this.#firstInSight();
+    this.#anchor = { element, offset: element && this.#offsetOf(element) };
+  }
+
+  #offsetOf(element) {
+    return element.getBoundingClientRect().top - this.#element.getBoundingClientRect().top;
   }
 
   #firstInSight() {
@@ -71,9 +83,11 @@ export class ScrollKeeper {
 
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#element;
-    // Only the reader moves it up: what we do ends at #top.
+    // What we do ends at #top: the rest is the reader's doing.
+    const moved = scrollTop - this.#top;
+    if (Math.abs(moved) >= 1) this.#anchor = null;
     if (scrollHeight - scrollTop - clientHeight <= NEAR) this.#set(true);
-    else if (scrollTop < this.#top - 1) this.#set(false);
+    else if (moved < -1) this.#set(false);
     this.#top = scrollTop;
   }
 

@@ -36,9 +36,8 @@ class Widget {
     this.#panel.hidden = false;
     remember(true);
     this.#label();
-    this.#begin();
+    this.#begin({ focus });
     this.#app.lookedAt();
-    if (focus) this.#app.focus();
   }
 
   close() {
@@ -48,11 +47,11 @@ class Widget {
     this.#launcher.focus();
   }
 
-  #begin() {
-    if (this.#app) return;
+  #begin({ focus }) {
+    if (this.#app) return focus && this.#app.focus();
     this.#app = new ChatApp(this.#shadow, this.#config, { isShown: () => !this.#panel.hidden });
     this.#app.addEventListener("unread", ({ detail: count }) => this.#showUnread(count));
-    this.#app.start();
+    this.#app.start({ focus });
   }
 
   #showUnread(count) {

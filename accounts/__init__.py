@@ -1,0 +1,27 @@
+"""The accounts of the reference site: register, log in, log out, change the password, leave.
+
+It uses the chat as any site would. A site with users of its own needs none of this.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_wtf.csrf import generate_csrf
+
+from chat import Chat
+
+from . import api, errors, headers, sessions, views
+from .door import Door
+
+__all__ = ["init_app"]
+
+
+def init_app(app: Flask, chat: Chat) -> None:
+    """Add the account pages and `POST /api/login` to `app`, whose chat is `chat`."""
+    app.extensions["accounts"] = Door(chat)
+    sessions.init(app)
+    app.register_blueprint(views.make_blueprint())
+    app.register_blueprint(api.make_blueprint())
+    app.jinja_env.globals["csrf_token"] = generate_csrf
+    app.after_request(headers.secure)
+    errors.init(app)

@@ -1,0 +1,108 @@
+"""The forms, each with its CSRF token, and the sentences for what is wrong with a field."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import Field, Form, PasswordField, StringField, ValidationError
+from wtforms.validators import InputRequired
+
+from chat import passwords
+from chat.names import MAX_CHARS, BadName, clean
+from chat.passwords import BadPassword
+
+SENTENCES = {
+    "name_empty": _l("A name needs at least one letter or digit."),
+    "name_too_long": _l("A name has at most %(count)d characters.", count=MAX_CHARS),
+    "name_characters": _l("This name has a character in it that cannot be used."),
+    "name_spaces": _l("Between words there is one single space."),
+    "name_scripts": _l("Letters of different alphabets look alike; use those of one."),
+    "name_taken": _l("This name is taken, or looks like one that is."),
+    "password_short": _l("Use at least %(count)d characters.", count=passwords.MIN_CHARS),
+    "password_long": _l("Use at most %(count)d characters.", count=passwords.MAX_CHARS),
+}
+
+
+def allowed_name(_form: Form, field: Field) -> None:
+    """Let names through that a new user may have."""
+    try:
+        clean(field.data)
+    except BadName as error:
+        raise ValidationError(SENTENCES[error.code]) from error
+
+
+def allowed_password(_form: Form, field: Field) -> None:
+    """Let passwords through that may be chosen."""
+    try:
+        passwords.check(field.data)
+    except BadPassword as error:
+        raise ValidationError(SENTENCES[error.code]) from error
+
+
+_NAME = {"autocapitalize": "none", "autocorrect": "off", "spellcheck": "false", "dir": "auto"}
+
+
+class LoginForm(FlaskForm):
+    """Name and password of somebody who is known."""
+
+    username = StringField(
+        _l("Name"),
+        [InputRequired(_l("Enter your name."))],
+        render_kw={"autocomplete": "username", **_NAME},
+    )
+    password = PasswordField(
+        _l("Password"),
+        [InputRequired(_l("Enter your password."))],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class RegisterForm(FlaskForm):
+    """Name and password of somebody new."""
+
+    username = StringField(
+        _l("Name"),
+        [InputRequired(_l("Choose a name.")), allowed_name],
+        description=_l(
+            "This is how others see you. Up to %(count)d characters, in any language.", count=MAX_CHARS
+        ),
+        render_kw={"autocomplete": "username", **_NAME},
+    )
+    password = PasswordField(
+        _l("Password"),
+        [InputRequired(_l("Choose a password.")), allowed_password],
+        description=_l(
+            "At least %(count)d characters; a few words are easy to keep in mind.", count=passwords.MIN_CHARS
+        ),
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+class PasswordForm(FlaskForm):
+    """The password until now, and the one from now on."""
+
+    password = PasswordField(
+        _l("Current password"),
+        [InputRequired(_l("Enter your current password."))],
+        render_kw={"autocomplete": "current-password"},
+    )
+    new_password = PasswordField(
+        _l("New password"),
+        [InputRequired(_l("Choose a new password.")), allowed_password],
+        description=_l("You stay logged in here, and are logged out everywhere else."),
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+class DeleteForm(FlaskForm):
+    """The password once more, before the account goes."""
+
+    password = PasswordField(
+        _l("Password"),
+        [InputRequired(_l("Enter your password."))],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class LogoutForm(FlaskForm):
+    """Nothing but its CSRF token: nobody is logged out by a link."""

@@ -1,0 +1,56 @@
+"""The reference site: register, log in, chat. `create_app()` is all there is to it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import accounts
+from chat import Chat
+
+#: Bytes of a request's body; the site takes forms and small JSON.
+MAX_CONTENT_LENGTH = 256 * 1024
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Make the site; `config` comes before the environment, and that before the defaults."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_CONTENT_LENGTH
+    app.config.update(config or {})
+    if not app.config["SECRET_KEY"]:
+        app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY") or kept_secret(Path(app.instance_path))
+    chat = Chat(app)
+    accounts.init_app(app, chat)
+    trust_proxies(app, chat)
+    return app
+
+
+def trust_proxies(app: Flask, chat: Chat) -> None:
+    """Believe so many proxies about the client's address, scheme and host; none unless CHAT_TRUSTED_PROXIES says so."""
+    with app.app_context():
+        count = chat.state.settings.trusted_proxies
+    if count:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_port=count)  # type: ignore[method-assign]
+
+
+def kept_secret(folder: Path) -> str:
+    """Return the secret kept in `folder`, made at the first start; processes that start at once agree on one."""
+    path = folder / "secret_key"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f"secret_key.{secrets.token_hex(8)}"
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        try:
+            os.link(draft, path)  # whole at once, and only if nobody else was first
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()

@@ -1,0 +1,737 @@
+"""The account pages and POST /api/login, asked through Flask's test client, and once through a real server."""
+
+import json
+import re
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+from flask import session
+
+from accounts import door
+from accounts.redirects import is_own_path
+from app import create_app, kept_secret
+from chat import ChatError
+from tests.servers import SECRET
+from tests.wsclient import Closed
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def make_app(tmp_path):
+    """The reference site with any settings: make_app(CHAT_REGISTRATION=0)."""
+
+    def make(**config):
+        defaults = {
+            "CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/chat.db",
+            "SECRET_KEY": SECRET,
+            "TESTING": True,
+            "WTF_CSRF_ENABLED": False,
+        }
+        return create_app(defaults | config)
+
+    return make
+
+
+@pytest.fixture
+def few_tries(monkeypatch):
+    """Let only few tries through, so that a test need not hash for long."""
+    monkeypatch.setattr(door, "PER_ACCOUNT", (3, 300))
+    monkeypatch.setattr(door, "PER_ADDRESS", (6, 300))
+    monkeypatch.setattr(door, "REGISTRATIONS", (2, 300))
+
+
+def register(client, username="ada", password=PASSWORD, **options):
+    return client.post("/register", data={"username": username, "password": password}, **options)
+
+
+def log_in(client, username="ada", password=PASSWORD, path="/login", **options):
+    return client.post(path, data={"username": username, "password": password}, **options)
+
+
+def api_login(client, username="ada", password=PASSWORD, **options):
+    return client.post("/api/login", json={"username": username, "password": password}, **options)
+
+
+def is_logged_in(client):
+    return client.get("/account").status_code == 200
+
+
+def users_of(app):
+    return app.extensions["chat"].users
+
+
+def field_error(response, field):
+    """The error shown under a field, which the field must name as its description."""
+    found = re.search(rf'<p class="field-error" id="{field}-error">([^<]*)</p>', response.text)
+    assert found, response.text
+    tag = re.search(rf'<input [^>]*id="{field}"[^>]*>', response.text)[0]
+    assert 'aria-invalid="true"' in tag
+    assert f"{field}-error" in re.search(r'aria-describedby="([^"]*)"', tag)[1].split()
+    return found[1]
+
+
+def token_in(page):
+    """The CSRF token of a page's first form."""
+    return re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page)[1]
+
+
+def csrf_token(client, path):
+    return token_in(client.get(path).text)
+
+
+# Registering
+
+
+def test_register_logs_in(app, client):
+    answer = register(client, " Ａda ")
+    assert (answer.status_code, answer.location) == (303, "/chat")
+    assert client.get("/chat").status_code == 200
+    assert users_of(app).by_name("ada").username == "Ada"
+
+
+@pytest.mark.parametrize(
+    ("username", "sentence"),
+    [
+        ("ADA", "taken"),
+        ("a\u202eb", "cannot be used"),
+        ("x" * 33, "at most 32"),
+        ("...", "letter or digit"),
+        ("bоb", "alphabets"),  # a Cyrillic о
+        ("a  b", "single space"),
+        ("", "Choose a name"),
+    ],
+)
+def test_register_refuses_names(app, client, username, sentence):
+    users_of(app).create("ada")
+    answer = register(client, username)
+    assert answer.status_code == 400
+    assert sentence in field_error(answer, "username")
+    assert not is_logged_in(client)
+
+
+@pytest.mark.parametrize("password", ["short12", "x" * 1025])
+def test_register_refuses_passwords(client, password):
+    answer = register(client, password=password)
+    assert answer.status_code == 400
+    assert "characters" in field_error(answer, "password")
+    assert 'role="alert"' in answer.text
+    assert password not in answer.text
+
+
+def test_registration_can_be_closed(make_app):
+    app = make_app(CHAT_REGISTRATION="0")
+    client = app.test_client()
+    assert client.get("/register").status_code == register(client).status_code == 403
+    assert users_of(app).by_name("ada") is None
+    assert "/register" not in client.get("/login").text
+
+
+def test_registration_is_throttled_by_address(few_tries, make_app):
+    app = make_app()
+    assert [register(app.test_client(), f"user{n}").status_code for n in range(3)] == [303, 303, 429]
+    elsewhere = {"REMOTE_ADDR": "10.0.0.2"}
+    assert register(app.test_client(), "user3", environ_base=elsewhere).status_code == 303
+
+
+def test_register_while_logged_in_goes_on(client):
+    register(client)
+    assert client.get("/register").location == client.get("/login").location == "/chat"
+
+
+# Logging in
+
+
+@pytest.fixture
+def ada(app):
+    """A user with a password, who is not logged in anywhere."""
+    register(app.test_client())
+    return users_of(app).by_name("ada")
+
+
+def test_log_in(client, ada):
+    answer = log_in(client, "ADA")
+    assert (answer.status_code, answer.location) == (303, "/chat")
+    assert is_logged_in(client)
+
+
+def test_a_wrong_password_and_an_unknown_user_look_the_same(client, ada):
+    wrong, unknown = log_in(client, "ada", "wrong horse"), log_in(client, "eve", "wrong horse")
+    assert wrong.status_code == unknown.status_code == 400
+    assert "wrong" in wrong.text
+    assert wrong.text.replace("ada", "eve") == unknown.text
+    assert not is_logged_in(client)
+
+
+def test_a_wrong_password_and_an_unknown_user_take_the_same_time(client, ada):
+    def fastest(username):
+        times = []
+        for _ in range(4):
+            begun = time.perf_counter()
+            api_login(client, username, "wrong horse")
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    assert 0.5 < fastest("ada") / fastest("eve") < 2
+
+
+def test_a_user_without_a_password_cannot_log_in(app, client):
+    users_of(app).create_many(["bot"])
+    assert log_in(client, "bot", "").status_code == log_in(client, "bot", PASSWORD).status_code == 400
+    assert not is_logged_in(client)
+
+
+def test_the_session_is_renewed_at_log_in(client, ada):
+    with client.session_transaction() as before:
+        before.update(planted="by somebody else", lang="zh")
+    with client:
+        log_in(client)
+        assert "planted" not in session
+        assert session["lang"] == "zh"
+
+
+@pytest.mark.parametrize("target", ["/chat?x=1", "/account/password"])
+def test_next_leads_on(client, ada, target):
+    assert log_in(client, path=f"/login?{urlencode({'next': target})}").location == target
+
+
+def test_the_way_to_a_page_leads_through_the_log_in(client, ada):
+    ask = client.get("/account/password").location
+    assert ask.startswith("/login?next=")
+    assert log_in(client, path=ask).location == "/account/password"
+
+
+FOREIGN = [
+    "https://evil.example/",
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "/\t/evil.example",
+    "/\n/evil.example",
+    " //evil.example",
+    "/x\r\nSet-Cookie: a=b",
+    "javascript:alert(1)",
+    "http:evil.example",
+    "evil.example",
+    "",
+]
+
+
+@pytest.mark.parametrize("target", FOREIGN)
+def test_next_never_leads_away(client, ada, target):
+    assert not is_own_path(target)
+    assert log_in(client, path=f"/login?{urlencode({'next': target})}").location == "/chat"
+    assert client.get(f"/lang/zh?{urlencode({'next': target})}").location == "/"
+
+
+def test_guessing_at_one_account_is_throttled(few_tries, make_app):
+    app = make_app()
+    register(app.test_client())
+    client = app.test_client()
+    assert [log_in(client, "ada", f"wrong {n}").status_code for n in range(3)] == [400] * 3
+    answer = log_in(client, "ADA", environ_base={"REMOTE_ADDR": "10.0.0.2"})
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= 300
+    assert "Too many attempts" in answer.text
+    assert not is_logged_in(client)
+    assert log_in(client, "bob").status_code == 400
+
+
+def test_an_unknown_account_is_throttled_alike(few_tries, make_app):
+    client = make_app().test_client()
+    assert [log_in(client, "nobody", f"wrong {n}").status_code for n in range(4)] == [400, 400, 400, 429]
+
+
+def test_guessing_from_one_address_is_throttled(few_tries, make_app):
+    client = make_app().test_client()
+    codes = [log_in(client, f"user{n}").status_code for n in range(7)]
+    assert codes == [400] * 6 + [429]
+    assert log_in(client, "user7", environ_base={"REMOTE_ADDR": "10.0.0.2"}).status_code == 400
+
+
+def test_an_ipv6_customer_is_one_address(few_tries, make_app):
+    client = make_app().test_client()
+    codes = [
+        log_in(client, f"user{n}", environ_base={"REMOTE_ADDR": f"2001:db8::{n}"}).status_code
+        for n in range(7)
+    ]
+    assert codes[-1] == 429
+    assert log_in(client, "user7", environ_base={"REMOTE_ADDR": "2001:db8:0:1::1"}).status_code == 400
+
+
+def test_good_log_ins_are_not_throttled(few_tries, make_app):
+    app = make_app()
+    register(app.test_client())
+    assert {log_in(app.test_client()).status_code for _ in range(8)} == {303}
+
+
+@pytest.mark.parametrize(("proxies", "last"), [("0", 429), ("1", 400)])
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(few_tries, make_app, proxies, last):
+    client = make_app(CHAT_TRUSTED_PROXIES=proxies).test_client()
+    codes = [
+        log_in(client, f"user{n}", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(7)
+    ]
+    assert codes[-1] == last
+
+
+def test_a_hash_of_older_parameters_is_renewed(app, client):
+    import argon2
+
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    ada = users_of(app).create("ada", weak)
+    log_in(client)
+    assert users_of(app).get(ada.id).password_hash != weak
+    assert is_logged_in(client)
+    assert log_in(app.test_client()).status_code == 303
+
+
+# Logging out, changing the password, leaving
+
+
+def token_of(app, client):
+    """A socket token as the chat page gets it, checked as the socket route does."""
+    token = client.post("/chat/token").json["token"]
+    assert check(app, token)
+    return token
+
+
+def check(app, token):
+    """The name that a token stands for; None when it no longer counts. As a server does that starts now."""
+    guard, users = app.extensions["chat"].guard, users_of(app)
+    guard.load(users.revocations())
+    try:
+        return guard.check(token).identity.username
+    except ChatError:
+        return None
+
+
+@pytest.fixture
+def member(app, client):
+    """A test client that is logged in as ada."""
+    register(client)
+    return client
+
+
+def wait_a_moment():
+    """Let a millisecond pass: a token and its end are compared by the millisecond."""
+    time.sleep(0.002)
+
+
+def test_log_out(app, member):
+    token = token_of(app, member)
+    wait_a_moment()
+    answer = member.post("/logout")
+    assert (answer.status_code, answer.location) == (303, "/login")
+    assert not is_logged_in(member)
+    assert member.get("/chat").status_code == 302
+    assert member.post("/chat/token").status_code == 401
+    assert check(app, token) is None
+
+
+def test_log_out_is_told_to_running_servers(app, member):
+    ada = users_of(app).by_name("ada")
+    member.post("/logout")
+    row = app.extensions["chat"].control.after(0)[-1]
+    assert (row.kind, row.payload["user_id"]) == ("revoke", ada.id)
+
+
+def test_nobody_logs_out_by_a_link(member):
+    assert member.get("/logout").status_code == 405
+    assert is_logged_in(member)
+
+
+def test_log_out_here_leaves_other_browsers_logged_in(app, member):
+    other = app.test_client()
+    log_in(other)
+    member.post("/logout")
+    assert is_logged_in(other)
+    assert check(app, token_of(app, other)) == "ada"
+
+
+def change(client, old=PASSWORD, new="another horse"):
+    return client.post("/account/password", data={"password": old, "new_password": new})
+
+
+def test_a_new_password_ends_every_other_session_and_token(app, member):
+    other = app.test_client()
+    log_in(other)
+    token = token_of(app, other)
+    wait_a_moment()
+    answer = change(member)
+    assert (answer.status_code, answer.location) == (303, "/account")
+    assert "has been changed" in member.get("/account").text
+    assert not is_logged_in(other)
+    assert other.post("/chat/token").status_code == 401
+    assert check(app, token) is None
+    assert is_logged_in(member)
+    assert check(app, token_of(app, member)) == "ada"
+    assert log_in(other).status_code == 400
+    assert log_in(other, password="another horse").status_code == 303
+
+
+@pytest.mark.parametrize(("old", "new"), [("wrong horse", "another horse"), (PASSWORD, "short")])
+def test_a_password_is_not_changed(app, member, old, new):
+    assert change(member, old, new).status_code == 400
+    assert log_in(app.test_client()).status_code == 303
+
+
+def test_the_password_cannot_be_guessed_from_inside_either(few_tries, make_app):
+    client = make_app().test_client()
+    register(client)
+    codes = [change(client, f"wrong {n}").status_code for n in range(4)]
+    assert codes == [400, 400, 400, 429]
+
+
+def test_delete_asks_for_the_password(app, member):
+    answer = member.post("/account/delete", data={"password": "wrong horse"})
+    assert answer.status_code == 400
+    assert "The password is wrong" in answer.text
+    assert users_of(app).by_name("ada")
+
+
+def test_delete(app, member):
+    other = app.test_client()
+    log_in(other)
+    token = token_of(app, other)
+    wait_a_moment()
+    answer = member.post("/account/delete", data={"password": PASSWORD})
+    assert (answer.status_code, answer.location) == (303, "/login")
+    assert "has been deleted" in member.get("/login").text
+    assert not is_logged_in(member)
+    assert not is_logged_in(other)
+    assert check(app, token) is None
+    assert log_in(member).status_code == 400
+    assert "taken" in field_error(register(member), "username")
+
+
+def test_a_banned_user_is_out(app, member):
+    app.extensions["chat"].ban("ada")
+    assert not is_logged_in(member)
+    answer = log_in(member)
+    assert answer.status_code == 403
+    assert "closed" in answer.text
+    assert api_login(member).json["code"] == "banned"
+    app.extensions["chat"].unban("ada")
+    assert log_in(member).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/account", "/account/password", "/account/delete", "/chat"])
+def test_strangers_are_sent_to_the_log_in(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 302
+    assert answer.location.startswith("/login?")
+
+
+def test_home_leads_where_it_should(client):
+    assert client.get("/").location == "/login"
+    register(client)
+    assert client.get("/").location == "/chat"
+
+
+# CSRF
+
+
+@pytest.fixture
+def guarded(make_app):
+    """The site as it really runs: every form wants its token."""
+    return make_app(WTF_CSRF_ENABLED=True)
+
+
+@pytest.mark.parametrize("path", ["/register", "/login"])
+def test_forms_need_their_token(guarded, path):
+    client = guarded.test_client()
+    users_of(guarded).create("ada")
+    answer = client.post(path, data={"username": "bob", "password": PASSWORD})
+    assert answer.status_code == 400
+    assert "open for too long" in answer.text
+    assert not is_logged_in(client)
+
+
+def test_a_whole_life_with_tokens(guarded):
+    client = guarded.test_client()
+
+    def send(path, form_path=None, **fields):
+        token = csrf_token(client, form_path or path)
+        return client.post(path, data={"csrf_token": token, **fields}).status_code
+
+    assert send("/register", username="ada", password=PASSWORD) == 303
+    for path in ("/logout", "/account/password", "/account/delete"):
+        assert (
+            client.post(path, data={"password": PASSWORD, "new_password": "another horse"}).status_code == 400
+        )
+    assert is_logged_in(client)
+    assert send("/account/password", password=PASSWORD, new_password="another horse") == 303
+    assert send("/logout", "/account") == 303
+    assert send("/login", username="ada", password="another horse") == 303
+    assert send("/account/delete", password="another horse") == 303
+
+
+def test_a_token_of_another_session_does_not_count(guarded):
+    mine, theirs = guarded.test_client(), guarded.test_client()
+    token = csrf_token(mine, "/login")
+    csrf_token(theirs, "/login")
+    answer = theirs.post("/register", data={"csrf_token": token, "username": "bob", "password": PASSWORD})
+    assert answer.status_code == 400
+
+
+# POST /api/login
+
+
+def test_api_login(app, client, ada):
+    answer = api_login(client)
+    assert answer.status_code == 200
+    assert answer.json["token_type"] == "Bearer"
+    assert answer.json["expires_in"] == 900
+    assert answer.json["user"] == {"id": ada.id, "username": "ada"}
+    assert check(app, answer.json["token"]) == "ada"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", '"ada"', "{}", '{"username": "ada"}', '{"username": 1, "password": "x"}', "[" * 100_000],
+)
+def test_api_login_refuses_what_it_cannot_read(client, body):
+    answer = client.post("/api/login", data=body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json["code"] == "bad_request"
+    assert answer.json["error"]
+
+
+def test_api_login_takes_no_form(client, ada):
+    assert client.post("/api/login", data={"username": "ada", "password": PASSWORD}).status_code == 400
+
+
+def test_api_login_tells_nobody_who_exists(client, ada):
+    wrong, unknown = api_login(client, password="wrong horse"), api_login(client, "eve")
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json == unknown.json
+    assert wrong.json["code"] == "wrong_credentials"
+
+
+def test_api_login_is_throttled(few_tries, make_app):
+    client = make_app().test_client()
+    answers = [api_login(client, "ada", "wrong horse") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[-1].json["code"] == "too_many_attempts"
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 300
+    assert log_in(client).status_code == 429  # one count for both doors
+
+
+def test_api_login_survives_odd_texts(client):
+    for text in ("\ud800", "\x00", "x" * 100_000, "\u202e", ""):
+        assert api_login(client, text, text).status_code in {401, 429}
+
+
+# Languages, headers, cookies, errors
+
+
+def test_language_follows_the_browser_and_the_switch(client):
+    chinese = {"Accept-Language": "zh-CN,zh;q=0.9"}
+    assert "登录" in client.get("/login", headers=chinese).text
+    assert "Log in" in client.get("/login", headers={"Accept-Language": "fr"}).text
+    assert client.get("/lang/zh?next=/login").location == "/login"
+    assert "登录" in client.get("/login").text
+    client.get("/lang/en")
+    assert "Log in" in client.get("/login", headers=chinese).text
+    assert client.get("/lang/xx").status_code == 404
+
+
+ROOT = Path(__file__).parents[2]
+CATALOGUE = ROOT / "translations/zh/LC_MESSAGES/messages.po"
+
+
+def catalogue(path, read):
+    with path.open("rb") as file:
+        return {message.id: message.string for message in read(file) if message.id}
+
+
+def test_the_site_speaks_chinese_throughout():
+    with (ROOT / "babel.cfg").open() as file:
+        methods, options = parse_mapping_cfg(file)
+    keywords = {**DEFAULT_KEYWORDS, "_l": None}
+    found = extract_from_dir(ROOT, methods, options, keywords, directory_filter=lambda path: "/." not in path)
+    said, words = {message for _, _, message, _, _ in found}, catalogue(CATALOGUE, read_po)
+    assert len(said) > 50
+    assert {message for message in said if not words.get(message)} == set()
+
+
+def test_the_compiled_catalogue_is_that_of_the_source():
+    assert catalogue(CATALOGUE.with_suffix(".mo"), read_mo) == catalogue(CATALOGUE, read_po)
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/register", "/account", "/account/password", "/account/delete", "/nowhere"]
+)
+def test_security_headers(member, path):
+    member.get("/lang/en")
+    headers = member.get(
+        path, headers={"Accept": "text/html"}, follow_redirects=path in {"/login", "/register"}
+    ).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert "frame-ancestors" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] in {"same-origin", "no-referrer"}
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/login", "/register"])
+def test_pages_need_nothing_inline(client, path):
+    text = client.get(path).text
+    assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", text)
+
+
+def cookie(answer):
+    return answer.headers["Set-Cookie"]
+
+
+def test_cookies(make_app):
+    app = make_app(CHAT_TRUSTED_PROXIES=1)
+    plain = cookie(register(app.test_client()))
+    assert "HttpOnly" in plain
+    assert "SameSite=Lax" in plain
+    assert "Secure" not in plain
+    assert "Secure" in cookie(log_in(app.test_client(), base_url="https://localhost"))
+    assert "Secure" in cookie(log_in(app.test_client(), headers={"X-Forwarded-Proto": "https"}))
+
+
+def test_a_forged_scheme_changes_nothing(client):
+    assert "Secure" not in cookie(register(client, headers={"X-Forwarded-Proto": "https"}))
+
+
+def test_errors_are_pages_for_people_and_json_for_programs(client):
+    page = client.get("/nowhere", headers={"Accept": "text/html,*/*"})
+    assert page.status_code == 404
+    assert page.mimetype == "text/html"
+    assert "Nothing here" in page.text
+    answer = client.get("/nowhere", headers={"Accept": "*/*"})
+    assert answer.status_code == 404
+    assert answer.json["code"] == "not_found"
+    answer = client.get("/api/login", headers={"Accept": "text/html"})
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+    assert answer.json["code"] == "method_not_allowed"
+
+
+def test_a_body_too_large_is_refused(client):
+    answer = register(client, "x" * 300_000)
+    assert answer.status_code == 413
+
+
+def test_what_breaks_has_a_page_even_without_the_database(make_app, tmp_path):
+    app = make_app(TESTING=False)
+    client = app.test_client()
+    register(client)
+    (tmp_path / "chat.db").write_bytes(b"not a database, not at all" * 100)
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"chat.db{suffix}").unlink(missing_ok=True)
+    answer = client.get("/account", headers={"Accept": "text/html"})
+    assert answer.status_code == 500
+    assert "Something broke" in answer.text
+
+
+# The secret key
+
+
+def test_a_secret_is_made_once(tmp_path):
+    folder = tmp_path / "instance"
+    secret = kept_secret(folder)
+    assert len(secret) == 64
+    assert kept_secret(folder) == secret
+    assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in folder.iterdir()] == ["secret_key"]
+
+
+def test_starts_at_once_agree_on_the_secret(tmp_path):
+    barrier, secrets = threading.Barrier(8), []
+
+    def start():
+        barrier.wait(10)
+        secrets.append(kept_secret(tmp_path / "instance"))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(secrets) == 8
+    assert len(set(secrets)) == 1
+
+
+def test_the_environment_gives_the_secret(make_app, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "from the environment, long enough")
+    assert make_app(SECRET_KEY=None).secret_key == "from the environment, long enough"
+    assert make_app().secret_key == SECRET
+
+
+# Through a real server
+
+
+class Browser:
+    """Just enough of one: follows nothing, keeps its cookie, fills in forms."""
+
+    def __init__(self, server):
+        self.server, self.cookie = server, ""
+
+    def ask(self, method, path, **fields):
+        sent = {
+            "Cookie": self.cookie,
+            "Accept": "text/html",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        status, headers, body = self.server.request(method, path, urlencode(fields), sent)
+        if set_cookie := headers.get("Set-Cookie"):
+            self.cookie = set_cookie.split(";")[0]
+        return status, body
+
+    def send(self, path, form_path=None, **fields):
+        _, page = self.ask("GET", form_path or path)
+        return self.ask("POST", path, csrf_token=token_in(page), **fields)[0]
+
+    def token(self):
+        status, body = self.ask("POST", "/chat/token")
+        return json.loads(body)["token"] if status == 200 else None
+
+
+def end_of(socket):
+    """The close code that a socket gets within the two seconds that the chat promises."""
+    end = time.monotonic() + 2
+    try:
+        while True:
+            socket.recv(timeout=end - time.monotonic())
+    except Closed as closed:
+        return closed.code
+
+
+def test_a_life_on_a_real_server(server):
+    """Register, chat, change the password, log out: sockets of old tokens end, and the tokens are worth nothing."""
+    browser = Browser(server)
+    assert browser.send("/register", username="Mona", password=PASSWORD) == 303
+    first = browser.token()
+    with server.socket(token=first) as socket:
+        assert browser.send("/account/password", password=PASSWORD, new_password="another horse") == 303
+        assert end_of(socket) == 4401
+    with server.socket(token=first) as socket:
+        assert end_of(socket) == 4401
+    second = browser.token()
+    with server.socket(token=second) as socket:
+        assert browser.send("/logout", "/account") == 303
+        assert end_of(socket) == 4401
+    assert browser.token() is None
+    status, answer = server.post_json("/api/login", {"username": "mona", "password": "another horse"})
+    assert status == 200
+    with server.socket(token=answer["token"]) as socket:
+        assert socket.recv_json(type=1)["data"]
+        status, _ = server.post_json("/api/login", {"username": "mona", "password": PASSWORD})
+        assert status == 401

@@ -1,0 +1,166 @@
+"""The classic Flask site of examples/existing_site, with its own users, served for real: its members chat."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.integration.club import PREFIX, WIDGET_CONFIG, Club, Visitor
+from tests.wsclient import Refused
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "existing_site"
+
+
+@pytest.fixture(scope="module", params=["gunicorn-gevent", "flask-run"])
+def club(request):
+    with Club(request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def heidi(club):
+    return club.member("Heidi")
+
+
+@pytest.fixture(scope="module")
+def peter(club):
+    return club.member("Geissen-Peter")
+
+
+def sub(token):
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]
+
+
+# -- talking
+
+
+def test_two_members_chat(heidi, peter):
+    with heidi.socket() as one, peter.socket() as other:
+        other.recv_json(type=1)
+        one.send_json({"type": 2, "data": "Is the ridge still icy?"})
+        heard = other.recv_json(type=2, data="Is the ridge still icy?")
+        other.send_json({"type": 3, "to": "Heidi", "data": "Take the poles."})
+        told = one.recv_json(type=3)
+    assert heard["user"] == {"id": "1", "username": "Heidi"}
+    assert (told["user"]["username"], told["data"]) == ("Geissen-Peter", "Take the poles.")
+
+
+def test_the_roster_names_members_by_their_nicknames(heidi, peter):
+    with heidi.socket() as one, peter.socket():
+        names = {"Heidi", "Geissen-Peter"}
+        one.recv_until(lambda m: m["type"] == 1 and names <= {u["username"] for u in json.loads(m["data"])})
+
+
+def test_a_member_who_logs_out_gets_no_more_tokens(club):
+    clara = club.member("Clara")
+    assert clara.ask_token().status == 200
+    clara.request(
+        "POST", "/logout", f"csrf_token={club_csrf(clara)}", Content_Type="application/x-www-form-urlencoded"
+    )
+    answer = clara.ask_token()
+    assert (answer.status, answer.json["code"]) == (401, "not_logged_in")
+
+
+def club_csrf(visitor):
+    return re.search(r'name="csrf_token" value="([^"]+)"', visitor.get("/").body)[1]
+
+
+# -- the prefix
+
+
+def test_the_prefix_is_in_every_address(heidi):
+    page = heidi.get(f"{PREFIX}/chat")
+    assert page.status == 200
+    paths = page.config()
+    assert (paths["socketPath"], paths["tokenPath"]) == (f"{PREFIX}/ws/chat", f"{PREFIX}/chat/token")
+    own = [path for path in re.findall(r'(?:src|href)="(/[^"]*)"', page.body) if "/static/" in path]
+    assert any(path.startswith(f"{PREFIX}/chat/static/") for path in own)
+    assert [path for path in own if heidi.get(path).status != 200] == []
+
+
+def test_nothing_of_the_chat_answers_outside_the_prefix(club, heidi):
+    assert heidi.get("/chat").status == 404
+    assert heidi.get("/healthz").status == 404
+    with pytest.raises(Refused) as refused:
+        club.socket(token=heidi.ask_token().json["token"])
+    assert refused.value.status == 404
+
+
+def test_the_widget_stands_on_every_page_of_a_member_but_the_chats_own(club, heidi):
+    config = heidi.get("/").config(WIDGET_CONFIG)
+    assert config["user"] == {"id": "1", "username": "Heidi"}
+    assert config["socketPath"] == f"{PREFIX}/ws/chat"
+    assert "data-chat-widget" not in heidi.get(f"{PREFIX}/chat").body
+    assert "data-chat-widget" not in Visitor(club).get("/").body
+
+
+def test_the_chat_page_has_the_sites_own_header(heidi):
+    body = heidi.get(f"{PREFIX}/chat").body
+    assert "Quarry Hill Hiking Club" in body
+    assert "Club talk" in body
+    assert "/static/club.css" in body
+
+
+# -- who may come in
+
+
+def test_a_stranger_is_sent_to_the_sites_log_in_and_back(club):
+    club.member("Ulrich")
+    stranger = Visitor(club)
+    answer = stranger.get(f"{PREFIX}/chat")
+    assert (answer.status, answer.headers["Location"]) == (302, f"/login?next={PREFIX}/chat")
+    back = stranger.submit(answer.headers["Location"], email="Ulrich@example.org", password="boots")
+    assert (back.status, back.headers["Location"]) == (302, f"{PREFIX}/chat")
+
+
+def test_a_stranger_gets_no_token(club):
+    answer = Visitor(club).ask_token()
+    assert (answer.status, answer.json["code"]) == (401, "not_logged_in")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ],
+)
+def test_the_token_is_for_the_sites_own_pages(heidi, headers):
+    answer = heidi.ask_token(**headers)
+    assert (answer.status, answer.json["code"]) == (403, "foreign_origin")
+
+
+def test_the_token_names_the_member_and_is_kept_by_no_cache(heidi):
+    answer = heidi.ask_token()
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert sub(answer.json["token"]) == "1"
+
+
+def test_the_sites_own_forms_keep_their_csrf(heidi):
+    bare = heidi.request("POST", "/walks/1/come", "", Content_Type="application/x-www-form-urlencoded")
+    assert bare.status == 400
+    full = heidi.request(
+        "POST",
+        "/walks/1/come",
+        f"csrf_token={club_csrf(heidi)}",
+        Content_Type="application/x-www-form-urlencoded",
+    )
+    assert full.status == 302
+    assert "Coming: Heidi" in heidi.get("/").body
+
+
+# -- what it costs the site
+
+
+def test_the_chat_is_five_lines():
+    python = [line for path in EXAMPLE.glob("*.py") for line in path.read_text().splitlines()]
+    templates = [line for path in EXAMPLE.glob("templates/*.html") for line in path.read_text().splitlines()]
+    words = re.compile(r"\b(Chat\(|Identity\b|chat_identity\(|chat_widget\(|from chat\b)")
+    code = [line.strip() for line in python + templates if words.search(line) and not line.strip().startswith("#")]
+    assert len(code) <= 5, code
