@@ -36,6 +36,7 @@ def post_worker_init(worker):
     _log_the_chat(worker)
     chat = getattr(worker.wsgi, "extensions", {}).get("chat")
     if chat is not None:
+        chat.start()  # or the first visitor would wait for it
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             _drain_first(chat, number)
 

@@ -20,6 +20,8 @@ READ_MESSAGES = 64
 CLOSE_TIMEOUT = 2.0
 #: Pieces of an outbox handed to the kernel in one call.
 PIECES = 64
+#: Below this, joining frames is cheaper than handing them over one by one.
+JOIN_BYTES = 16_384
 
 # All reads of a process go through one buffer: a tick reads one client at a time, and each takes its bytes out.
 _buffer = bytearray(READ_BYTES)
@@ -215,13 +217,13 @@ class Client:
         assert own is not None
         self.send = self._socket.send
         own.append(data)
-        whole = b"".join(own)
+        size = sum(map(len, own))
         try:
-            sent = self._socket.send(whole)
+            sent = self._socket.sendmsg(own) if size > JOIN_BYTES else self._socket.send(b"".join(own))
         except BlockingIOError:
             sent = 0
-        if sent != len(whole):
-            self.keep(whole, sent)
+        if sent != size:
+            self.keep(b"".join(own), sent)
         return len(data)
 
     def keep(self, data: bytes, sent: int) -> None:

@@ -13,7 +13,7 @@ import orjson
 
 from .envelope import Envelope, Identity, MessageType
 from .errors import ChatError, Failure
-from .frames import text_frame
+from .frames import text_frame, text_head
 
 MAX_ID = 64
 MAX_NAME = 64
@@ -21,6 +21,7 @@ WELCOME = "欢迎欢迎,热烈欢迎,进入聊天室"
 
 #: C0 and C1 control characters but tab, line feed and carriage return.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_LIST_END = b']"}'
 _GROUP_CHAT, _SINGLE_CHAT, _AUTH = MessageType.GROUP_CHAT, MessageType.SINGLE_CHAT, MessageType.AUTH
 
 
@@ -146,8 +147,8 @@ def error(failure: Failure, language: str, ref: str | None = None, retry_after: 
 
 
 def welcome() -> bytes:
-    """Encode the greeting that every newcomer gets: the original server's, without seq, never stored."""
-    return frame({"type": 2, "user": None, "data": WELCOME})
+    """Return the greeting that every newcomer gets: the original server's, without seq, never stored."""
+    return _WELCOME
 
 
 def roster_diff(room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
@@ -160,6 +161,9 @@ def roster_diff(room: str, joined: Iterable[Identity], left: Iterable[str]) -> b
 def renewed(expires_ms: int) -> bytes:
     """Encode the answer to Auth (type 9): when the fresh token expires, in milliseconds."""
     return frame({"type": 9, "data": expires_ms})
+
+
+_WELCOME = frame({"type": 2, "user": None, "data": WELCOME})
 
 
 class RosterList:
@@ -198,7 +202,9 @@ class RosterList:
     def frame(self) -> bytes:
         """Return the whole list as a frame, encoded at most once for each change."""
         if self._frame is None:
-            self._frame = text_frame(b"".join((self._head, self._entries, b']"}')))
+            # A crowd's list is large, and made for each newcomer: one copy, not one a step.
+            size = len(self._head) + len(self._entries) + len(_LIST_END)
+            self._frame = b"".join((text_head(size), self._head, self._entries, _LIST_END))
         return self._frame
 
 

@@ -29,6 +29,9 @@ class Driver(Protocol):
     def stop(self) -> None:
         """Call `tick` no more."""
 
+    def join(self) -> None:
+        """Wait, after `stop`, until the last tick has ended."""
+
     def is_loop_thread(self) -> bool:
         """Tell whether the caller runs in the thread that calls `tick`."""
 
@@ -114,6 +117,10 @@ class GeventDriver:
         self._watcher.stop()
         self._timer.stop()
 
+    def join(self) -> None:
+        # Whoever calls this runs in the loop's thread, so no tick does.
+        pass
+
     def is_loop_thread(self) -> bool:
         return self._get_ident() == self._thread
 
@@ -174,6 +181,10 @@ class ThreadDriver:
 
     def stop(self) -> None:
         self._stopped = True
+
+    def join(self) -> None:
+        if not self.is_loop_thread():
+            self._thread.join()
 
     def is_loop_thread(self) -> bool:
         return self._threading.current_thread() is self._thread

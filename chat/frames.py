@@ -278,12 +278,7 @@ def parse_close(payload: bytes) -> tuple[int, str]:
 
 def frame(opcode: int, payload: bytes) -> bytes:
     """Return one whole frame as a server sends it: final and not masked."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
-    if size < 0x10000:
-        return bytes((0x80 | opcode, 126, size >> 8, size & 0xFF)) + payload
-    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+    return _head(opcode, len(payload)) + payload
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -291,7 +286,20 @@ def text_frame(payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
         return _SHORT_TEXT[size] + payload
-    return frame(TEXT, payload)
+    return _head(TEXT, size) + payload
+
+
+def text_head(size: int) -> bytes:
+    """Return what comes before `size` bytes of text to make them a frame."""
+    return _head(TEXT, size)
+
+
+def _head(opcode: int, size: int) -> bytes:
+    if size < 126:
+        return bytes((0x80 | opcode, size))
+    if size < 0x10000:
+        return bytes((0x80 | opcode, 126, size >> 8, size & 0xFF))
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big")
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

@@ -17,8 +17,9 @@ from .envelope import Envelope, Identity, MessageType
 from .errors import FAILURES, ChatError, CloseCode
 from .limits import TokenBucket
 from .reactor import Reactor
-from .room import Order, Room, broadcast
+from .room import Order, Room
 from .roster import Roster
+from .roster_push import RosterPush
 
 LOBBY = "lobby"
 #: Direct conversations whose order is kept in memory; the one longest silent is forgotten first.
@@ -78,10 +79,10 @@ class Hub:
         self._addresses: Counter[str] = Counter()
         self._count = 0
         self._rooms: dict[str, Room] = {}
+        self._pushes: dict[str, RosterPush] = {}
         self._conversations: OrderedDict[str, Order] = OrderedDict()
         self._dirty: list[Client] = []
         self._slow: list[Client] = []
-        self._roster_timer = float("inf")
         # Made here, after any fork: two processes never share it.
         self._id_prefix = f"{time.time_ns() // 1_000_000:x}{secrets.token_hex(3)}-"
         self._serial = itertools.count(1)
@@ -116,9 +117,10 @@ class Hub:
             self._count += 1
             room.members[client] = None
             room.roster.join(known.identity)
-        client.enqueue(codec.welcome() + room.roster.list.frame())
+        client.enqueue(codec.welcome())
+        client.enqueue(room.roster.list.frame())
         client.listed = room.roster.list.version
-        self._schedule_roster(room)
+        self._pushes[room.name].schedule()
         self.connected(client)
 
     def _full(self, user: Identity, address: str) -> str | None:
@@ -160,7 +162,7 @@ class Hub:
                 if client in room.members:
                     del room.members[client]
                     room.roster.leave(user.identity, self.now)
-        self._schedule_roster(self.lobby)
+        self._pushes[LOBBY].schedule()
         self.disconnected(client)
 
     def _forget(self, user: User) -> None:
@@ -205,6 +207,7 @@ class Hub:
         settings = self.settings
         roster = Roster(name, settings.roster_grace, settings.roster_bytes_per_s)
         room = self._rooms[name] = Room(name, roster, settings.is_ephemeral(name))
+        self._pushes[name] = RosterPush(room, self.reactor, self._lock, settings.roster_bytes_per_s)
         return room
 
     def new_id(self) -> str:
@@ -271,38 +274,6 @@ class Hub:
     def gone(self, client: Client) -> None:
         """Forget a client's descriptor."""
         self.reactor.remove(client)
-
-    # ---- the roster --------------------------------------------------------------------------------------------
-
-    def _schedule_roster(self, room: Room) -> None:
-        due = room.roster.due_at()
-        if due is None or due >= self._roster_timer:
-            return
-        self._roster_timer = due
-        self.reactor.call_later(max(0.0, due - self.now), self._turn_roster, room, due)
-
-    def _turn_roster(self, room: Room, due: float) -> None:
-        if due != self._roster_timer:
-            return
-        self._roster_timer = float("inf")
-        with self._lock:
-            room.roster.expire(self.now)
-        self.push_roster(room)
-        self._schedule_roster(room)
-
-    def push_roster(self, room: Room) -> None:
-        """Tell the members of `room` who came and went, if somebody did and the budget allows it."""
-        change = room.roster.take_change(self.now)
-        if change is None:
-            return
-        whole = room.roster.list.frame()
-        diff = codec.roster_diff(room.name, change.joined, change.left)
-        version = room.roster.list.version
-        lists = [c for c in room.members if not c.diff and c.listed != version]
-        diffs = [c for c in room.members if c.diff and c.listed != version]
-        broadcast(lists, whole)
-        broadcast(diffs, diff)
-        room.roster.spent(len(whole) * len(lists) + len(diff) * len(diffs), self.now)
 
     # ---- the end -----------------------------------------------------------------------------------------------
 

@@ -70,12 +70,14 @@ class Live:
 
     # ---- coming in ---------------------------------------------------------------------------------------------
 
-    def enter(self, taken: Taken, verdict: Pass | ChatError, **traits: Any) -> None:
+    def enter(self, taken: Taken, verdict: Pass | ChatError, path: str, **traits: Any) -> None:
         """Park a socket and let its client in, or tell it why not; from any thread outside a tick.
 
         `traits` are attributes of the Client: address, language, diff, extended.
         """
         self.hub.reactor.call(self._enter, taken, verdict, traits)
+        # In one job's run with the others of a rush: the first thing logged in a greenlet is dear.
+        self.jobs.put("log", _log_entry, traits.get("address"), path, verdict)
 
     def _enter(self, taken: Taken, verdict: Pass | ChatError, traits: dict[str, Any]) -> None:
         hub = self.hub
@@ -263,6 +265,11 @@ class Live:
     def _log_from_tick(self, message: str, error: BaseException | None) -> None:
         # A handler's lock may be held by somebody who waits for this very loop: logging is a job like any other.
         self.jobs.put("log", _log_error, message, error)
+
+
+def _log_entry(address: str, path: str, verdict: Pass | ChatError) -> None:
+    outcome = verdict.code if isinstance(verdict, ChatError) else f"user {verdict.identity.id}"
+    log.info('%s "GET %s" 101 %s', address, path, outcome)
 
 
 def _log_error(message: str, error: BaseException | None) -> None:

@@ -5,6 +5,7 @@ Nothing in a tick may block or throw. Site code never runs in one: see jobs.py.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import os
@@ -74,8 +75,8 @@ class Reactor:
 
     def add(self, parked: Parked) -> None:
         """Begin to read `parked`; in the loop only."""
-        self._parked[parked.fd] = parked
         self._epoll.register(parked.fd, EPOLLIN)
+        self._parked[parked.fd] = parked
 
     def remove(self, parked: Parked) -> None:
         """Forget `parked`, before its descriptor is closed; in the loop only."""
@@ -92,6 +93,11 @@ class Reactor:
     def read_again(self, parked: Parked) -> None:
         """Call `parked.readable()` in the next tick even if nothing new comes; in the loop only."""
         self._again[parked] = None
+
+    def fail(self, parked: Parked, error: BaseException) -> None:
+        """Close `parked`, whose doing `error` was, and nobody else; in the loop only."""
+        self._report("a connection failed", error)
+        self._guard(parked.fail, error)
 
     def call_soon(self, function: Callable[..., None], *args: Any) -> None:
         """Run `function` in the loop, after the flush of the tick under way; from any thread."""
@@ -124,6 +130,8 @@ class Reactor:
     def close(self) -> None:
         """Stop for good; what is still parked is closed by its owner before."""
         self.driver.stop()
+        os.eventfd_write(self._wake, 1)  # a thread that polls learns now that it has stopped
+        self.driver.join()
         self._epoll.close()
         os.close(self._wake)
 
@@ -137,16 +145,17 @@ class Reactor:
             self._run_timers()
             self._run_soon()
         except Exception as error:
-            self._log("the tick failed", error)
+            self._report("the tick failed", error)
         finally:
             self._in_tick = False
             self.driver.rearm()
 
     def _read(self) -> None:
         again, self._again = self._again, {}
-        for parked in again:
-            self._read_one(parked)
         get = self._parked.get
+        for waiting in again:
+            if get(waiting.fd) is waiting:
+                self._read_one(waiting)
         for fd, events in self._epoll.poll(0, BATCH):
             parked = get(fd)
             if parked is None:
@@ -164,17 +173,13 @@ class Reactor:
             if parked.readable():
                 self._again[parked] = None
         except Exception as error:
-            self._fail(parked, error)
+            self.fail(parked, error)
 
     def _write_one(self, parked: Parked) -> None:
         try:
             parked.writable()
         except Exception as error:
-            self._fail(parked, error)
-
-    def _fail(self, parked: Parked, error: Exception) -> None:
-        self._log("a connection failed", error)
-        self._guard(parked.fail, error)
+            self.fail(parked, error)
 
     def _run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self.now:
@@ -192,7 +197,12 @@ class Reactor:
         try:
             function(*args)
         except Exception as error:
-            self._log("the loop went on after an error", error)
+            self._report("the loop went on after an error", error)
+
+    def _report(self, message: str, error: BaseException) -> None:
+        # Who cannot even log goes on all the same: gevent stops a watcher for good whose callback raised.
+        with contextlib.suppress(Exception):
+            self._log(message, error)
 
     def _timeout(self) -> float:
         """Return the seconds until the next tick must be, at the latest."""

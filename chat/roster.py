@@ -34,9 +34,10 @@ class Roster:
         self._users: dict[str, Identity] = {}
         self._sockets: dict[str, int] = {}
         self._leaving: dict[str, float] = {}
-        self._joined: dict[str, Identity] = {}
-        self._left: dict[str, str] = {}
-        self._next_push = 0.0
+        self._joined: dict[Identity, None] = {}
+        self._left: dict[Identity, None] = {}
+        #: When the budget allows the next push.
+        self.next_push = 0.0
 
     def __iter__(self) -> Iterator[Identity]:
         return iter(self._users.values())
@@ -48,10 +49,13 @@ class Roster:
         return user_id in self._users
 
     def join(self, user: Identity) -> None:
-        """Count one more socket of `user`."""
+        """Count one more socket of `user`, whose name may be another than before."""
         self._leaving.pop(user.id, None)
         self._sockets[user.id] = self._sockets.get(user.id, 0) + 1
-        if user.id not in self._users:
+        known = self._users.get(user.id)
+        if known != user:
+            if known is not None:
+                self._note_left(known)
             self._users[user.id] = user
             self._note_joined(user)
 
@@ -77,16 +81,16 @@ class Roster:
         """Return when something is next to be done (a grace to end, a change to push), or None."""
         times = []
         if self._joined or self._left:
-            times.append(self._next_push)
+            times.append(self.next_push)
         if self._leaving:
             times.append(next(iter(self._leaving.values())))
         return min(times, default=None)
 
     def take_change(self, now: float) -> Change | None:
         """Return what changed since the last push, if there is something and the budget allows a push by now."""
-        if now < self._next_push or not (self._joined or self._left):
+        if now < self.next_push or not (self._joined or self._left):
             return None
-        change = Change(list(self._joined.values()), list(self._left.values()))
+        change = Change(list(self._joined), [user.username for user in self._left])
         self._joined.clear()
         self._left.clear()
         if change.left:
@@ -95,16 +99,17 @@ class Roster:
 
     def spent(self, size: int, now: float) -> None:
         """Charge a push of `size` bytes, all members together: it says when the next one may be."""
-        self._next_push = now + max(MIN_INTERVAL, size / self._bytes_per_s)
+        self.next_push = now + max(MIN_INTERVAL, size / self._bytes_per_s)
 
     def _note_joined(self, user: Identity) -> None:
         # One who left since the last push is still in the list, which only a push cleans.
-        listed = self._left.pop(user.id, None) is not None
-        self._joined[user.id] = user
-        if not listed:
+        if user in self._left:
+            del self._left[user]
+        else:
             self.list.add(user)
+        self._joined[user] = None
 
     def _note_left(self, user: Identity) -> None:
         # Told even where nobody heard of the coming yet: newcomers' lists have shown it.
-        self._joined.pop(user.id, None)
-        self._left[user.id] = user.username
+        self._joined.pop(user, None)
+        self._left[user] = None

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, has_request_context
+from flask import Flask, current_app, has_app_context, has_request_context
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from jwt.exceptions import ExpiredSignatureError
 
@@ -150,7 +150,7 @@ class ChatState:
         self._known.add(identity)
 
     def _decode(self, token: str) -> Mapping[str, Any]:
-        with self.app.app_context():
+        with self._context():
             try:
                 claims = decode_token(token)
             except ExpiredSignatureError:
@@ -172,6 +172,12 @@ class ChatState:
         except Exception as error:
             log.warning("a token with a good signature names nobody: %s", type(error).__name__)
             raise ChatError("token_invalid") from None
+
+    def _context(self) -> contextlib.AbstractContextManager[Any]:
+        """Enter the app's context, unless the caller is in it already."""
+        if has_app_context() and current_app == self.app:
+            return contextlib.nullcontext()
+        return self.app.app_context()
 
     def _own_claims(self, claims: Mapping[str, Any]) -> Identity:
         return Identity(str(claims[self.app.config["JWT_IDENTITY_CLAIM"]]), claims["username"])
@@ -288,7 +294,6 @@ def _instance_database(app: Flask) -> str:
 
 def _flask_login_identity() -> Identity | None:
     with contextlib.suppress(ImportError):
-        from flask import current_app
         from flask_login import current_user
 
         if hasattr(current_app, "login_manager") and current_user.is_authenticated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Any
 
 from flask import (
@@ -18,6 +19,8 @@ from flask import (
     url_for,
 )
 from markupsafe import Markup
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from . import i18n
 from .auth import Pass, now_ms, origin_allowed
@@ -101,23 +104,23 @@ def open_socket(taken: Taken) -> None:
     chat.start().enter(
         taken,
         verdict,
+        request.path,
         address=request.remote_addr or "",
         language=_language(),
         diff=request.args.get("roster") == "diff",
         extended="roster" in request.args,
     )
-    log.info('%s "GET %s" 101 %s', request.remote_addr, request.path, _outcome(verdict))
-
-
-def _outcome(verdict: Pass | ChatError) -> str:
-    return verdict.code if isinstance(verdict, ChatError) else f"user {verdict.identity.id}"
 
 
 def _language() -> str:
-    asked = request.args.get("lang")
+    return _best_language(request.args.get("lang"), request.headers.get("Accept-Language", ""))
+
+
+@lru_cache(maxsize=256)
+def _best_language(asked: str | None, accepted: str) -> str:
     if asked in i18n.LANGUAGES:
         return asked
-    return request.accept_languages.best_match(list(i18n.LANGUAGES), default="en")
+    return parse_accept_header(accepted, LanguageAccept).best_match(list(i18n.LANGUAGES), default="en")
 
 
 def not_a_socket() -> Response:
@@ -148,7 +151,8 @@ def page() -> Any:
 def page_config(identity: Identity) -> dict[str, Any]:
     """Return what the page's scripts need to know; it goes into the page as JSON."""
     return {
-        "socketPath": url_for("chat.socket"),
+        # Of the two routes at this address the socket's own would come out with scheme and host, wrong behind a proxy.
+        "socketPath": url_for("chat.not_a_socket"),
         "tokenPath": url_for("chat.token"),
         "loginPath": _login_path(),
         "user": identity._asdict(),

@@ -189,6 +189,15 @@ class Server:
     def log(self):
         return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
 
+    def wait_log(self, text, timeout=10.0):
+        """The log, once `text` stands in it: a server may answer before it writes."""
+        deadline = time.monotonic() + timeout
+        while text not in (log := self.log()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{text!r} is not in the log:\n{log}")
+            time.sleep(0.02)  # a file tells nobody that it grew
+        return log
+
     # -- what a test asks of it
 
     def request(self, method, path, body=None, headers=None, timeout=15.0):

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 
+from ..config import ConfigError
+
 T = TypeVar("T")
 #: Runs a function off the event loop (a thread pool under gevent) and returns its result.
 Run = Callable[[Callable[[], Any]], Any]
@@ -23,7 +25,7 @@ _BUSY_SECONDS = 10
 _READING = "chat_reading"
 
 
-class BadDatabaseUrl(ValueError):
+class BadDatabaseUrl(ConfigError):
     """The database URL names something that the chat cannot use; the message says what it can."""
 
 
@@ -61,16 +63,16 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except Exception as error:
         raise BadDatabaseUrl(
-            "The database URL cannot be read: write sqlite:///path or postgresql://host/name."
+            "CHAT_DATABASE_URL cannot be read: write sqlite:///path or postgresql://host/name."
         ) from error
     backend = parsed.get_backend_name()
     if backend in {"postgres", "postgresql"}:
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
-        raise BadDatabaseUrl(f"The chat runs on SQLite and PostgreSQL, not on {backend}.")
+        raise BadDatabaseUrl(f"CHAT_DATABASE_URL names {backend}: the chat runs on SQLite and PostgreSQL.")
     if parsed.database in {None, "", ":memory:"}:
         raise BadDatabaseUrl(
-            "The chat needs a SQLite file, for a database in memory is seen by one thread: sqlite:///path"
+            "CHAT_DATABASE_URL must name a file, for a SQLite in memory is seen by one thread: sqlite:///path"
         )
     return parsed
 
@@ -121,7 +123,9 @@ def _postgresql(url: URL) -> Engine:
     try:
         engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
     except ModuleNotFoundError as error:
-        raise BadDatabaseUrl("PostgreSQL needs a driver that is not installed: psycopg[binary]") from error
+        raise BadDatabaseUrl(
+            "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: psycopg[binary]"
+        ) from error
     _forget_after_fork(engine)
     return engine
 

@@ -85,16 +85,18 @@ class Visitor:
     def submit(self, path, **fields):
         """Fill in the form at `path` and send it, with its CSRF token."""
         fields["csrf_token"] = CSRF_FIELD.search(self.get(path).body)[1]
-        return self.request(
-            "POST", path, urlencode(fields), Content_Type="application/x-www-form-urlencoded"
-        )
+        return self.request("POST", path, urlencode(fields), Content_Type="application/x-www-form-urlencoded")
 
     def ask_token(self, **headers):
         """What the chat page does for its socket's token, by default as a browser does it."""
-        return self.request("POST", f"{PREFIX}/chat/token", "{}", **{"Content_Type": "application/json", **headers})
+        return self.request(
+            "POST", f"{PREFIX}/chat/token", "{}", **{"Content_Type": "application/json", **headers}
+        )
 
     def socket(self, **options):
         """A socket opened as the page would: its token from the session, the path from the page's config."""
         path = self.get(f"{PREFIX}/chat").config()["socketPath"]
         token = self.ask_token(Origin=self.server.url, Sec_Fetch_Site="same-origin").json["token"]
-        return wsclient.connect("127.0.0.1", self.server.port, f"{path}?token={token}", {"Origin": self.server.url}, **options)
+        return wsclient.connect(
+            "127.0.0.1", self.server.port, f"{path}?token={token}", {"Origin": self.server.url}, **options
+        )

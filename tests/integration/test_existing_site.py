@@ -162,5 +162,7 @@ def test_the_chat_is_five_lines():
     python = [line for path in EXAMPLE.glob("*.py") for line in path.read_text().splitlines()]
     templates = [line for path in EXAMPLE.glob("templates/*.html") for line in path.read_text().splitlines()]
     words = re.compile(r"\b(Chat\(|Identity\b|chat_identity\(|chat_widget\(|from chat\b)")
-    code = [line.strip() for line in python + templates if words.search(line) and not line.strip().startswith("#")]
+    code = [
+        line.strip() for line in python + templates if words.search(line) and not line.strip().startswith("#")
+    ]
     assert len(code) <= 5, code

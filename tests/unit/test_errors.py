@@ -102,7 +102,9 @@ def documented(begin, end):
     """The rows of the table between two marks, each a list of its cells."""
     text = PROTOCOL.read_text()
     lines = text[text.index(begin) : text.index(end)].splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][
+        2:
+    ]
 
 
 def test_the_documents_table_of_errors_is_this_one():
@@ -122,4 +124,7 @@ def test_the_document_explains_every_close_code():
     told = {int(code): what for codes, _, what in rows for code in codes.split(",")}
     assert told.keys() == set(CloseCode)
     for code, what in told.items():
-        assert what.split(";")[0].replace("`", "") in (RECONNECT[code], RECONNECT[code].replace("jittered ", ""))
+        assert what.split(";")[0].replace("`", "") in (
+            RECONNECT[code],
+            RECONNECT[code].replace("jittered ", ""),
+        )

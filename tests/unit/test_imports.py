@@ -14,7 +14,7 @@ GROUPS = [
     {"errors", "config", "envelope", "redaction"},
     {"frames", "codec"},
     {"client", "roster", "limits", "names", "passwords", "drivers"},
-    {"reactor", "room", "hub", "jobs", "sweeper"},
+    {"reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
     {"store"},
     {"handlers", "auth"},
     {"live", "signals"},

@@ -9,6 +9,8 @@ const QUIET = 45_000;
 const PROBE_TIMEOUT = 8_000;
 /** A connection that held this long starts its backoff anew. */
 const STABLE = 10_000;
+/** After a 4401 the site may just be ending the session: a token asked for at once would come from the dying one. */
+const SETTLE = 800;
 /** `online` and `offline` events lie at times: look for ourselves this often. */
 const OFFLINE_LOOK = 20_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -144,17 +146,13 @@ export class Connection extends EventTarget {
     else this.#wait(plan, plan.why === "full" ? sentence : undefined);
   }
 
-  async #withFreshToken() {
+  /** The server wants another token: get one, once; with the same answer again the session is over. */
+  #withFreshToken() {
     if (this.#triedFresh) return this.#show("signed_out");
     this.#triedFresh = true;
-    const attempt = this.#attempt;
+    this.#tokens.forget();
     this.#show("connecting", { again: true });
-    try {
-      await this.#tokens.fresh();
-      if (attempt === this.#attempt) this.#open();
-    } catch (error) {
-      if (attempt === this.#attempt) this.#withoutToken(error);
-    }
+    this.#after("retry", SETTLE * (1 + Math.random()), () => this.#open());
   }
 
   #withoutToken(error) {

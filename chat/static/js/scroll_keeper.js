@@ -33,7 +33,7 @@ export class ScrollKeeper {
       this.refit();
       return;
     }
-    if (!this.#anchor?.element.isConnected) this.#dropAnchor();
+    if (!this.#anchor?.element?.isConnected) this.#dropAnchor();
     work();
     const { element, offset } = this.#anchor;
     if (element?.isConnected) this.#moveTo(this.#element.scrollTop + this.#offsetOf(element) - offset);
@@ -49,6 +49,7 @@ export class ScrollKeeper {
     const { scrollHeight, scrollTop, clientHeight } = this.#element;
     const near = scrollHeight - scrollTop - clientHeight < 2 * clientHeight;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.#set(true);
     if (near && !still) this.#element.scrollTo({ top: scrollHeight, behavior: "smooth" });
     else this.#moveTo(scrollHeight);
   }

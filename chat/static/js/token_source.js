@@ -27,7 +27,7 @@ export class TokenSource {
 
   /** A new token from the site. */
   async fresh() {
-    this.#token = null;
+    this.forget();
     const askedAt = Date.now();
     const answer = await this.#ask();
     if (subjectOf(answer.token) !== this.#userId) throw new OtherUser();
@@ -35,6 +35,11 @@ export class TokenSource {
     this.#askedAt = askedAt;
     this.#lifetime = answer.expires_in * 1000;
     return this.#token;
+  }
+
+  /** The token in hand is good for nothing any more. */
+  forget() {
+    this.#token = null;
   }
 
   /** The token in hand, or null; asks nobody. */

@@ -1,0 +1,106 @@
+"""A site that uses all of the chat's server-side API: what test_public_api.py serves and docs/ quotes."""
+
+import threading
+import time
+
+import orjson
+from flask import Flask, current_app, jsonify, request
+
+from chat import Chat, MessageType, UnknownUser, signals
+from chat.frames import text_frame
+
+#: Type of the club's own message: somebody throws a die.
+DIE = 100
+#: What the receivers below heard, in order.
+heard = []
+
+chat = Chat()
+
+
+def create_app():
+    app = Flask(__name__)
+    app.config["SECRET_KEY"] = "a site with an API, and a key that is long enough"
+    chat.init_app(app)
+    add_views(app)
+    add_die(app)
+    signals.client_connected.connect(note_connect, sender=app)
+    signals.client_disconnected.connect(note_disconnect, sender=app)
+    signals.message_sent.connect(note_message, sender=app)
+    return app
+
+
+# -- a view, a thread
+
+
+def add_views(app):
+    @app.post("/announce")
+    def announce():
+        chat.send("lobby", request.form["text"])
+        return "said"
+
+    @app.post("/remind/<username>")
+    def remind(username):
+        chat.direct(username, request.form["text"])
+        return "told"
+
+    @app.post("/announce/thread")
+    def announce_from_thread():
+        state = current_app.extensions["chat"]
+        thread = threading.Thread(target=state.send, args=("lobby", request.form["text"]))
+        thread.start()
+        thread.join()
+        return "said"
+
+    @app.post("/announce/pool")
+    def announce_from_pool():
+        chat.run_blocking(current_app.extensions["chat"].send, "lobby", request.form["text"])
+        return "said"
+
+    @app.get("/here")
+    def here():
+        return jsonify([identity.username for identity in chat.roster("lobby")])
+
+    @app.post("/throw-out/<username>")
+    def throw_out(username):
+        try:
+            chat.kick(username)
+        except UnknownUser:
+            return "nobody of that name", 404
+        return "gone"
+
+    @app.get("/heard")
+    def what_was_heard():
+        return jsonify(heard)
+
+
+# -- signals: receivers are functions of a module, for blinker keeps them weakly
+
+
+def note_connect(app, identity):
+    heard.append(["connect", identity.username, app is current_app._get_current_object()])
+
+
+def note_disconnect(app, identity, code):
+    heard.append(["disconnect", identity.username, code])
+
+
+def note_message(app, identity, room, to, text, id, seq, ts):
+    if text == "slow":
+        time.sleep(1.0)
+    if text == "broken":
+        raise ValueError("a receiver may fail")
+    heard.append(["message", identity.username, room, to, text, id, seq, ts])
+
+
+# -- a message type of the site's own
+
+
+def add_die(app):
+    app.extensions["chat"].handlers[DIE] = throw_die
+
+
+def throw_die(chat, client, envelope):
+    """Tell everyone in the room what somebody threw, and the thrower in private that it counted."""
+    envelope.type, envelope.data = MessageType.GROUP_CHAT, "⚃"
+    client.enqueue(text_frame(orjson.dumps({"type": DIE, "ref": envelope.id})))
+    chat.table[MessageType.GROUP_CHAT](chat, client, envelope)

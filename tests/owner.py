@@ -1,0 +1,86 @@
+"""The least that can own a client: it remembers what it was told, and its clock stands still."""
+
+import socket
+
+from chat.client import Client
+from chat.errors import CloseCode
+
+
+class Owner:
+    """What chat.client.Owner asks for, without rooms; `flush` ends a tick as the hub's does."""
+
+    def __init__(self, outbox_bytes=1 << 20):
+        self.now = 1_000.0
+        self.outbox_bytes = outbox_bytes
+        self.heard, self.left, self.forgotten, self.slow = [], [], [], []
+        self.watched = {}
+        self._dirty = []
+
+    def text(self, client, payload):
+        self.heard.append(payload.decode())
+
+    def binary(self, client, payload):
+        self.heard.append(payload)
+
+    def leave(self, client):
+        self.left.append(client)
+
+    def dirty(self, client):
+        self._dirty.append(client)
+
+    def wants_writable(self, client, wanted):
+        self.watched[client] = wanted
+
+    def gone(self, client):
+        self.forgotten.append(client)
+
+    def too_slow(self, client):
+        self.slow.append(client)
+
+    def failed(self, client):
+        client.close(CloseCode.INTERNAL)
+
+    def flush(self):
+        for client in self.slow:
+            client.close(CloseCode.TOO_SLOW)
+        while self._dirty:
+            self._dirty.pop(0).flush()
+
+
+class Peer:
+    """The other end of a client's connection."""
+
+    def __init__(self, sock):
+        self.sock = sock
+
+    def say(self, data):
+        self.sock.sendall(data)
+
+    def read(self):
+        """What has been sent so far."""
+        data = bytearray()
+        try:
+            while piece := self.sock.recv(1 << 16):
+                data += piece
+        except BlockingIOError:
+            pass
+        return bytes(data)
+
+    def ended(self):
+        """Whether the stream has ended; reads all that is before the end."""
+        self.read()
+        try:
+            return self.sock.recv(1) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True
+
+
+def connect(owner, max_message=10_000, sndbuf=None):
+    """A client on one end of a socket pair, and its peer on the other."""
+    ours, theirs = socket.socketpair()
+    if sndbuf:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
+    theirs.setblocking(False)
+    return Client(ours.detach(), owner, max_message), Peer(theirs)

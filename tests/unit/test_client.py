@@ -1,0 +1,406 @@
+"""One connection over a pair of sockets: what is read, the order of what is sent, how it ends."""
+
+import pytest
+
+from chat import frames
+from chat.client import CLOSE_TIMEOUT, READ_BYTES, READ_MESSAGES
+from chat.room import broadcast
+from tests import owner as owners
+from tests.unframed import frames as unframed
+from tests.wsclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame, text_frame
+
+ROOM = frames.text_frame(b"the room's")
+OWN = frames.text_frame(b"its own")
+
+
+@pytest.fixture
+def owner():
+    return owners.Owner(outbox_bytes=200_000)
+
+
+@pytest.fixture
+def pair(owner, request):
+    client, peer = owners.connect(owner, **getattr(request, "param", {}))
+    yield client, peer
+    client.drop()
+    peer.sock.close()
+
+
+SMALL_BUFFER = pytest.mark.parametrize("pair", [{"sndbuf": 4096}], indirect=True)
+
+
+def fill(client, size=1 << 16):
+    """Send until the kernel takes no more; the bytes that were sent."""
+    sent = bytearray()
+    while not client.waiting:
+        data = frames.text_frame(bytes([65 + len(sent) % 26]) * size)
+        broadcast([client], data)
+        sent += data
+    return bytes(sent)
+
+
+def drain(client, peer):
+    """Let the peer read to the end of what waits."""
+    data = peer.read()
+    while client.waiting:
+        client.writable()
+        data += peer.read()
+    return data + peer.read()
+
+
+def close_of(data):
+    """The code of the close frame that `data` ends with."""
+    opcode, payload = unframed(data)[-1]
+    assert opcode == CLOSE
+    return int.from_bytes(payload[:2], "big")
+
+
+# -- reading
+
+
+def test_whole_messages_are_handed_on_in_order(owner, pair):
+    client, peer = pair
+    peer.say(text_frame("one") + frame(BINARY, b"two") + frame(TEXT, b"thr", fin=False) + frame(CONTINUATION, b"ee"))
+    assert client.readable() is False
+    assert owner.heard == ["one", b"two", "three"]
+
+
+def test_reading_with_nothing_there_is_nothing(owner, pair):
+    client, _ = pair
+    assert client.readable() is False
+    assert client.fd >= 0 and not owner.left
+
+
+def test_a_message_cut_in_pieces_is_heard_when_it_is_whole(owner, pair):
+    client, peer = pair
+    for byte in text_frame("你好"):
+        assert owner.heard == []
+        peer.say(bytes([byte]))
+        client.readable()
+    assert owner.heard == ["你好"]
+
+
+def test_so_many_messages_are_taken_in_one_go_and_the_rest_wants_another(owner, pair):
+    client, peer = pair
+    texts = [str(i) for i in range(2 * READ_MESSAGES + 1)]
+    peer.say(b"".join(map(text_frame, texts)))
+    assert client.readable() is True
+    assert owner.heard == texts[:READ_MESSAGES]
+    assert client.readable() is True
+    assert client.readable() is False
+    assert owner.heard == texts
+
+
+def test_so_many_bytes_are_read_in_one_go(owner, pair):
+    client, peer = pair
+    one = text_frame("x" * 8_000)
+    count = 2 * READ_BYTES // len(one) + 1
+    peer.sock.setblocking(True)
+    peer.say(one * count)
+    client.readable()
+    assert 0 < len(owner.heard) <= READ_BYTES // len(one)
+    while len(owner.heard) < count:
+        before = len(owner.heard)
+        client.readable()
+        assert len(owner.heard) - before <= READ_BYTES // len(one) + 1
+
+
+def test_hearing_from_a_client_is_a_sign_of_life(owner, pair):
+    client, peer = pair
+    client.ping()
+    assert client.pinged == owner.now
+    owner.now += 5
+    peer.say(frame(PONG))
+    client.readable()
+    assert (client.seen, client.pinged) == (owner.now, 0.0)
+
+
+def test_an_unfinished_message_remembers_when_it_began(owner, pair):
+    client, peer = pair
+    began = owner.now
+    for piece in (frame(TEXT, b"a", fin=False), frame(CONTINUATION, b"b", fin=False), frame(PING), frame(CONTINUATION)[:3]):
+        peer.say(piece)
+        client.readable()
+        assert client.began == began
+        owner.now += 1
+    peer.say(frame(CONTINUATION)[3:])
+    client.readable()
+
+
+def test_a_finished_message_is_forgotten_and_the_next_one_begins_anew(owner, pair):
+    client, peer = pair
+    peer.say(text_frame("whole"))
+    client.readable()
+    assert client.began == 0.0
+    half = text_frame("half")
+    peer.say(half[:5])
+    client.readable()
+    owner.now += 5
+    peer.say(half[5:] + half[:5])
+    client.readable()
+    assert client.began == owner.now
+    peer.say(half[5:])
+    client.readable()
+    assert client.began == 0.0
+
+
+def test_a_ping_is_answered_with_its_payload(owner, pair):
+    client, peer = pair
+    peer.say(frame(PING, b"abc") + frame(PONG, b"unasked"))
+    client.readable()
+    owner.flush()
+    assert unframed(peer.read()) == [(PONG, b"abc")]
+
+
+# -- writing
+
+
+def test_own_frames_go_before_the_rooms_in_one_write(owner, pair):
+    client, peer = pair
+    client.enqueue(OWN)
+    client.enqueue(OWN)
+    broadcast([client], ROOM)
+    assert peer.sock.recv(1 << 16) == OWN + OWN + ROOM
+    owner.flush()
+    assert peer.read() == b""
+    broadcast([client], ROOM)
+    assert peer.read() == ROOM
+
+
+def test_own_frames_alone_leave_at_the_end_of_the_tick(owner, pair):
+    client, peer = pair
+    client.enqueue(OWN)
+    assert peer.read() == b""
+    owner.flush()
+    assert peer.read() == OWN
+
+
+@SMALL_BUFFER
+def test_what_the_kernel_does_not_take_keeps_its_order_to_the_byte(owner, pair):
+    client, peer = pair
+    expected = fill(client, size=10_000)
+    assert owner.watched[client] is True
+    for i in range(40):
+        piece = frames.text_frame(b"%d" % i * 100)
+        if i % 2:
+            client.enqueue(piece)
+        else:
+            broadcast([client], piece)
+        expected += piece
+    owner.flush()
+    assert client.waiting > 0
+    assert drain(client, peer) == expected
+    assert owner.watched[client] is False
+    broadcast([client], ROOM)
+    client.enqueue(OWN)
+    owner.flush()
+    assert peer.read() == ROOM + OWN
+
+
+@SMALL_BUFFER
+def test_own_frames_that_do_not_fit_are_kept_too(owner, pair):
+    client, peer = pair
+    big = frames.text_frame(b"o" * 100_000)
+    client.enqueue(big)
+    broadcast([client], ROOM)
+    assert client.waiting > 0
+    broadcast([client], ROOM)
+    assert drain(client, peer) == big + ROOM + ROOM
+
+
+@SMALL_BUFFER
+def test_since_when_a_client_is_behind(owner, pair):
+    client, peer = pair
+    assert client.behind_since == float("inf")
+    fill(client)
+    since = owner.now
+    owner.now += 5
+    broadcast([client], ROOM)
+    assert client.behind_since == since
+    drain(client, peer)
+    assert client.behind_since == float("inf")
+
+
+@SMALL_BUFFER
+def test_a_client_over_its_bound_is_closed_once_and_its_stream_is_whole(owner, pair):
+    client, peer = pair
+    expected = fill(client)
+    while client.waiting <= owner.outbox_bytes:
+        assert not owner.slow
+        broadcast([client], frames.text_frame(b"y" * 50_000))
+    broadcast([client], ROOM)
+    assert set(owner.slow) == {client}
+    owner.flush()
+    owner.flush()
+    assert owner.left == [client]
+    assert client.waiting < owner.outbox_bytes  # what waited is given up but for a frame begun
+    data = drain(client, peer)
+    assert data.startswith(expected)
+    assert [opcode for opcode, _ in unframed(data)].count(CLOSE) == 1
+    assert close_of(data) == 4408
+
+
+@SMALL_BUFFER
+def test_others_hear_the_room_though_one_reads_nothing(owner, pair):
+    slow, _ = pair
+    quick, peer = owners.connect(owner)
+    fill(slow)
+    peer.read()
+    broadcast([slow, quick], ROOM)
+    assert peer.read() == ROOM
+    quick.drop()
+    peer.sock.close()
+
+
+def test_a_dead_one_among_the_members_is_dropped_and_the_others_hear(owner, pair):
+    dead, gone = pair
+    alive, peer = owners.connect(owner)
+    gone.sock.close()
+    for _ in range(2):  # the first may still be taken by the kernel
+        broadcast([dead, alive], ROOM)
+    assert owner.left == [dead]
+    assert dead.fd < 0
+    assert peer.read() == ROOM * 2
+    alive.drop()
+    peer.sock.close()
+
+
+# -- the end
+
+
+def test_a_close_of_ours_is_answered_and_then_the_socket_ends(owner, pair):
+    client, peer = pair
+    client.enqueue(OWN)
+    client.close(4401, "token")
+    assert owner.left == [client]
+    owner.flush()
+    assert unframed(peer.read()) == [unframed(OWN)[0], (CLOSE, close_payload(4401, "token"))]
+    assert client.fd >= 0
+    peer.say(frame(CLOSE, close_payload(4401)))
+    client.readable()
+    assert client.fd < 0
+    assert owner.forgotten == [client]
+    assert peer.ended()
+    assert client.close_code == 4401
+
+
+def test_our_close_ends_the_writing_side_so_that_it_cannot_be_lost(owner, pair):
+    client, peer = pair
+    client.close(1012)
+    owner.flush()
+    data = peer.sock.recv(1 << 16)
+    assert close_of(data) == 1012
+    assert peer.sock.recv(1) == b""
+
+
+def test_a_peer_that_never_answers_our_close_is_dropped_after_its_time(owner, pair):
+    client, _ = pair
+    client.close(1012)
+    owner.flush()
+    owner.now += CLOSE_TIMEOUT - 0.01
+    client.flush()
+    assert client.fd >= 0
+    owner.now += 0.02
+    client.flush()
+    assert client.fd < 0
+
+
+@pytest.mark.parametrize(
+    ("payload", "answer"), [(close_payload(1000, "bye"), 1000), (close_payload(3999), 3999), (b"", 1000)]
+)
+def test_a_close_of_theirs_is_answered_and_the_socket_ends_at_once(owner, pair, payload, answer):
+    client, peer = pair
+    peer.say(frame(CLOSE, payload))
+    client.readable()
+    assert owner.left == [client]
+    owner.flush()
+    assert close_of(peer.read()) == answer
+    assert peer.ended()
+    assert client.fd < 0
+
+
+def test_what_is_said_before_their_close_is_heard_and_nothing_after_it(owner, pair):
+    client, peer = pair
+    peer.say(text_frame("before") + frame(CLOSE, close_payload(1000)) + text_frame("after"))
+    client.readable()
+    assert owner.heard == ["before"]
+
+
+def test_nothing_that_a_closing_client_says_is_heard(owner, pair):
+    client, peer = pair
+    client.close(4401)
+    peer.say(text_frame("smuggled") + frame(PING, b"x"))
+    client.readable()
+    owner.flush()
+    assert owner.heard == []
+    assert [opcode for opcode, _ in unframed(peer.read())] == [CLOSE]
+
+
+def test_closing_twice_is_closing_once(owner, pair):
+    client, peer = pair
+    client.close(4403)
+    client.close(1012)
+    owner.flush()
+    assert [int.from_bytes(payload, "big") for _, payload in unframed(peer.read())] == [4403]
+    assert owner.left == [client]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(TEXT, b"{}", mask=False), 1002),
+        (frame(TEXT, b"\xff"), 1007),
+        (frame(TEXT, b"x" * 10_001), 1009),
+        (frame(TEXT, b"x" * 6_000, fin=False) + frame(CONTINUATION, b"x" * 6_000), 1009),
+        (frame(CLOSE, close_payload(1005)), 1002),
+    ],
+)
+def test_a_broken_protocol_is_closed_with_its_code_after_what_was_good(owner, pair, data, code):
+    client, peer = pair
+    peer.say(text_frame("good") + data + text_frame("after"))
+    client.readable()
+    owner.flush()
+    assert owner.heard == ["good"]
+    assert close_of(peer.read()) == code
+
+
+def test_a_peer_that_is_gone_has_left(owner, pair):
+    client, peer = pair
+    peer.sock.close()
+    assert client.readable() is False
+    assert owner.left == [client]
+    assert owner.forgotten == [client]
+    assert (client.fd, client.close_code) == (-1, 1006)
+
+
+def test_a_dropped_client_takes_whatever_else_happens_to_it(owner, pair):
+    client, _ = pair
+    client.drop()
+    client.drop()
+    client.close(1000)
+    client.writable()
+    client.flush()
+    assert client.send(ROOM) == len(ROOM)
+    assert owner.left == [client]
+
+
+@SMALL_BUFFER
+def test_a_client_that_is_behind_is_told_why_it_ends_without_all_that_waited(owner, pair):
+    client, peer = pair
+    expected = fill(client)
+    for _ in range(3):
+        broadcast([client], ROOM)
+    client.close(1012)
+    owner.flush()
+    data = drain(client, peer)
+    assert data == expected + frames.close_frame(1012)
+    peer.say(frame(CLOSE, close_payload(1012)))
+    client.readable()
+    assert client.fd < 0
+
+
+def test_a_client_whose_serving_raised_is_closed_with_1011(owner, pair):
+    client, peer = pair
+    client.fail(RuntimeError("a handler's"))
+    owner.flush()
+    assert close_of(peer.read()) == 1011

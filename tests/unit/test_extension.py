@@ -1,0 +1,280 @@
+"""Chat and its app: set up once, nothing shared, nothing kept, and a site's own extensions left alone."""
+
+import gc
+import weakref
+
+import jwt
+import pytest
+from flask import Flask
+from flask_babel import Babel
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_login import LoginManager, UserMixin, login_user
+from flask_wtf.csrf import CSRFProtect
+
+from chat import Chat, ConfigError, Identity
+from chat.errors import ChatError
+
+LONG = "a secret that is long enough for HS256, as it should be"
+ANNA = Identity("1", "Anna")
+
+
+@pytest.fixture
+def new_app(tmp_path):
+    """Make bare apps, each with a database of its own: new_app(**config)."""
+    made = iter(range(100))
+
+    def make(**config):
+        app = Flask(__name__)
+        app.config.update(
+            {"CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/{next(made)}.db", "SECRET_KEY": LONG} | config
+        )
+        return app
+
+    return make
+
+
+def state(app):
+    return app.extensions["chat"]
+
+
+def who(app, token):
+    return state(app).guard.check(token).identity
+
+
+# -- once an app, and nothing of it
+
+
+def test_a_second_chat_on_one_app_is_refused(new_app):
+    app = new_app()
+    Chat(app)
+    with pytest.raises(RuntimeError, match="has a chat already"):
+        Chat(app)
+
+
+def test_init_app_serves_several_apps_which_share_nothing(new_app):
+    chat, one, other = Chat(), new_app(), new_app(SECRET_KEY=LONG[::-1])
+    chat.init_app(one, url_prefix="/one")
+    chat.init_app(other, url_prefix="/other")
+    assert state(one) is not state(other)
+    assert state(one).handlers is not state(other).handlers
+    state(one).users.create("Anna")
+    assert state(other).users.by_name("Anna") is None
+    with pytest.raises(ChatError, match="token_invalid"):
+        who(other, state(one).token_for(ANNA))
+
+
+def test_chat_acts_on_the_current_app(new_app):
+    chat, one, other = Chat(), new_app(), new_app()
+    chat.init_app(one)
+    chat.init_app(other)
+    with one.app_context():
+        assert chat.state is state(one)
+        assert chat.users is state(one).users
+    with pytest.raises(RuntimeError, match="application context"):
+        chat.send("lobby", "to whom?")
+
+
+def test_chat_keeps_no_app_alive(new_app):
+    chat, app = Chat(), new_app()
+    chat.init_app(app)
+    app.test_client().get("/healthz")
+    gone = weakref.ref(app)
+    del app
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_chat_itself_need_not_be_kept(new_app):
+    app = new_app()
+    Chat(app, identity_loader=lambda: ANNA)
+    gc.collect()
+    assert app.test_client().post("/chat/token").status_code == 200
+
+
+# -- who is logged in
+
+
+def test_a_loader_given_after_init_app_counts(new_app):
+    app = new_app()
+    chat = Chat(app)
+
+    @chat.identity_loader
+    def somebody():
+        return ANNA
+
+    token = app.test_client().post("/chat/token").json["token"]
+    assert who(app, token) == ANNA
+
+
+def test_ids_that_are_numbers_in_the_site_are_texts_in_the_chat(new_app):
+    app = new_app()
+    Chat(app, identity_loader=lambda: Identity(7, "Anna"))
+    token = app.test_client().post("/chat/token").json["token"]
+    assert who(app, token) == Identity("7", "Anna")
+
+
+def test_flask_logins_user_is_the_default(new_app):
+    app = new_app()
+    LoginManager(app)
+    Chat(app)
+
+    class User(UserMixin):
+        id, username = 7, "Anna"
+
+    app.login_manager.user_loader(lambda user_id: User())
+    app.add_url_rule("/enter", view_func=lambda: str(login_user(User())))
+    client = app.test_client()
+    assert client.post("/chat/token").status_code == 401
+    client.get("/enter")
+    assert who(app, client.post("/chat/token").json["token"]) == Identity("7", "Anna")
+
+
+def test_without_a_log_in_nobody_is_there(new_app):
+    app = new_app()
+    Chat(app)
+    assert app.test_client().get("/chat").status_code == 401
+
+
+# -- settings
+
+
+def test_the_apps_config_wins_over_the_environment(new_app, monkeypatch):
+    monkeypatch.setenv("CHAT_TOKEN_TTL", "60")
+    monkeypatch.setenv("CHAT_RATE_LIMIT", "5")
+    app = new_app(CHAT_TOKEN_TTL=120)
+    Chat(app)
+    settings = state(app).settings
+    assert (settings.token_ttl, settings.rate_limit, settings.max_message_chars) == (120, 5.0, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("CHAT_TOKEN_TTL", "soon", "Set it to a whole number"),
+        ("CHAT_TOKEN_TTL", 0, "Set it to 10 or more"),
+        ("CHAT_REGISTRATION", "perhaps", "Set it to 1 or 0"),
+        ("CHAT_ALLOWED_ORIGINS", "example.org", "as https://host or"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_with_a_sentence(new_app, key, value, sentence):
+    app = new_app(**{key: value})
+    with pytest.raises(ConfigError, match=sentence) as error:
+        Chat(app)
+    assert key in str(error.value)
+    assert "chat" not in app.extensions
+
+
+def test_the_prefix_stands_before_every_route(new_app):
+    app = new_app()
+    Chat(app, url_prefix="/talk")
+    paths = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("chat.")}
+    assert paths
+    assert all(path.startswith("/talk/") for path in paths)
+
+
+# -- keys and a site's own tokens
+
+
+@pytest.mark.parametrize(
+    "config", [{"SECRET_KEY": "hiking"}, {"SECRET_KEY": b"hiking"}, {"JWT_SECRET_KEY": "hi"}]
+)
+def test_a_short_secret_gives_a_proper_key(new_app, config):
+    app, again = new_app(**config), new_app(**config)
+    Chat(app)
+    Chat(again)
+    token = state(app).token_for(ANNA)
+    assert who(app, token) == ANNA
+    assert who(again, token) == ANNA, "the same secret gives the same key"
+    assert len(app.config["JWT_SECRET_KEY"]) >= 32
+    assert app.config["SECRET_KEY"] == (config.get("SECRET_KEY") or LONG)
+
+
+def test_a_long_secret_is_the_key(new_app):
+    app = new_app()
+    Chat(app)
+    assert jwt.decode(state(app).token_for(ANNA), LONG, algorithms=["HS256"])["username"] == "Anna"
+
+
+def test_a_key_of_the_environment_counts(new_app, monkeypatch):
+    monkeypatch.setenv("JWT_SECRET_KEY", LONG[::-1])
+    app = new_app()
+    Chat(app)
+    assert jwt.decode(state(app).token_for(ANNA), LONG[::-1], algorithms=["HS256"])["sub"] == "1"
+
+
+@pytest.fixture
+def site_with_tokens(new_app):
+    """A site that had tokens before it had a chat, in the ways of flask-jwt-extended's own documentation."""
+    app = new_app(JWT_SECRET_KEY="the site's own key, known to its other services too")
+    manager = JWTManager(app)
+    manager.user_identity_loader(lambda user: user.id)
+    manager.additional_claims_loader(lambda user: {"club": "hikers"})
+    return app
+
+
+def test_a_sites_own_jwt_manager_is_left_alone(site_with_tokens):
+    app = site_with_tokens
+    before, key = app.extensions["flask-jwt-extended"], app.config["JWT_SECRET_KEY"]
+    Chat(app)
+    assert app.extensions["flask-jwt-extended"] is before
+    assert app.config["JWT_SECRET_KEY"] == key
+
+
+def test_a_sites_short_key_stays_its_own(new_app):
+    app = new_app(JWT_SECRET_KEY="short")
+    JWTManager(app)
+    Chat(app)
+    assert app.config["JWT_SECRET_KEY"] == "short"
+
+
+def test_the_chats_tokens_pass_a_sites_loaders(site_with_tokens):
+    Chat(site_with_tokens)
+    assert who(site_with_tokens, state(site_with_tokens).token_for(ANNA)) == ANNA
+
+
+def test_a_claims_loader_reads_the_sites_tokens_and_only_those(site_with_tokens):
+    app = site_with_tokens
+    chat = Chat(app)
+
+    @chat.claims_loader
+    def member(claims):
+        return Identity(claims["sub"], claims["nick"])
+
+    with app.app_context():
+        theirs = create_access_token(Identity("7", ""), additional_claims={"nick": "Berta"})
+        assert decode_token(theirs)["club"] == "hikers"
+    assert who(app, theirs) == Identity("7", "Berta")
+    assert who(app, state(app).token_for(ANNA)) == ANNA
+
+
+def test_a_site_token_that_names_nobody_is_refused(site_with_tokens):
+    app = site_with_tokens
+    Chat(app, claims_loader=lambda claims: Identity(claims["sub"], claims["nick"]))
+    with app.app_context():
+        nameless = create_access_token(ANNA)
+    with pytest.raises(ChatError, match="token_invalid"):
+        who(app, nameless)
+
+
+# -- a site's other extensions
+
+
+def test_a_sites_own_babel_is_left_alone(new_app):
+    app = new_app()
+    Babel(app, locale_selector=lambda: "zh")
+    before = app.extensions["babel"]
+    Chat(app, identity_loader=lambda: ANNA)
+    assert app.extensions["babel"] is before
+    assert '"locale": "zh"' in app.test_client().get("/chat", headers={"Accept-Language": "en"}).text
+
+
+@pytest.mark.parametrize("first", ["csrf", "chat"])
+def test_csrf_protection_lets_the_token_view_through_whichever_came_first(new_app, first):
+    app = new_app()
+    steps = [lambda: CSRFProtect(app), lambda: Chat(app, identity_loader=lambda: ANNA)]
+    for step in steps if first == "csrf" else reversed(steps):
+        step()
+    app.add_url_rule("/own", view_func=lambda: "", methods=["POST"])
+    client = app.test_client()
+    assert client.post("/chat/token").status_code == 200
+    assert client.post("/own").status_code == 400

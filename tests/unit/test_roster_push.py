@@ -1,0 +1,129 @@
+"""RosterPush: who is told, when, and at what cost, on a clock that the test turns."""
+
+import threading
+
+import pytest
+
+from chat.envelope import Identity
+from chat.room import Room
+from chat.roster import Roster
+from chat.roster_push import RosterPush
+
+BUDGET = 100_000
+
+
+class Clock:
+    """A reactor's timers, turned by hand."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.timers = []
+
+    def call_later(self, delay, function, *args):
+        self.timers.append((self.now + delay, function, args))
+
+    def run_until(self, end):
+        while due := [timer for timer in self.timers if timer[0] <= end]:
+            timer = min(due, key=lambda one: one[0])
+            self.timers.remove(timer)
+            self.now = max(self.now, timer[0])
+            timer[1](*timer[2])
+        self.now = end
+
+
+class Member:
+    """A client that keeps what it is sent."""
+
+    def __init__(self, clock, diff=False):
+        self.diff, self.listed, self.closing = diff, 0, 0.0
+        self.got = []
+        self._clock = clock
+
+    def send(self, data):
+        self.got.append((self._clock.now, data))
+        return len(data)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def room():
+    return Room("lobby", Roster("lobby", 3.0, BUDGET), ephemeral=False)
+
+
+@pytest.fixture
+def push(clock, room):
+    return RosterPush(room, clock, threading.Lock(), BUDGET)
+
+
+def join(room, push, member, name):
+    room.members[member] = None
+    room.roster.join(Identity(name, name))
+    member.listed = room.roster.list.version
+    push.schedule()
+
+
+def test_a_change_in_a_quiet_room_is_told_at_once_to_all_but_the_newcomer(clock, room, push):
+    first, second = Member(clock), Member(clock)
+    join(room, push, first, "ann")
+    clock.run_until(101)
+    join(room, push, second, "bob")
+    clock.run_until(101)
+    assert [at for at, _ in first.got] == [101]
+    assert b"bob" in first.got[0][1]
+    assert second.got == []
+
+
+def test_diff_members_get_diffs_and_others_lists(clock, room, push):
+    whole, diff = Member(clock), Member(clock, diff=True)
+    join(room, push, whole, "ann")
+    join(room, push, diff, "bob")
+    clock.run_until(101)
+    join(room, push, Member(clock), "cyd")
+    clock.run_until(102)
+    assert b'"type":1' in whole.got[-1][1]
+    assert b'"type":5' in diff.got[-1][1]
+    assert b"cyd" in diff.got[-1][1]
+
+
+def test_lists_to_a_crowd_never_cost_more_than_the_budget(clock, room, push):
+    members = [Member(clock) for _ in range(300)]
+    for number, member in enumerate(members):
+        join(room, push, member, f"user{number:03}")
+    clock.run_until(clock.now + 120)
+    sent = sorted((at, len(data)) for member in members for at, data in member.got)
+    assert sent, "nobody was told"
+    for start in range(100, 220):
+        spent = sum(size for at, size in sent if start <= at < start + 1)
+        assert spent <= 1.2 * BUDGET + len(room.roster.list.frame())
+
+
+def test_in_the_end_everybody_has_the_newest_list(clock, room, push):
+    members = [Member(clock) for _ in range(120)]
+    for number, member in enumerate(members):
+        join(room, push, member, f"user{number:03}")
+        clock.run_until(clock.now + 0.01)
+    gone = members.pop()
+    del room.members[gone]
+    room.roster.leave(Identity("user119", "user119"), clock.now)
+    push.schedule()
+    clock.run_until(clock.now + 600)
+    newest = room.roster.list.frame()
+    assert b"user119" not in newest
+    assert all(member.got[-1][1] == newest for member in members)
+
+
+def test_a_member_that_closes_while_it_waits_for_its_slice_is_left_out(clock, room, push):
+    members = [Member(clock) for _ in range(300)]
+    for number, member in enumerate(members):
+        join(room, push, member, f"user{number:03}")
+    clock.run_until(clock.now)
+    waiting = [member for member in members if member.listed != room.roster.list.version]
+    assert waiting
+    waiting[-1].closing = clock.now
+    seen = len(waiting[-1].got)
+    clock.run_until(clock.now + 120)
+    assert len(waiting[-1].got) == seen
