@@ -24,10 +24,19 @@ def _raise_descriptor_limit():
 
 
 def on_starting(server):
-    _raise_descriptor_limit()
-    if server.cfg.workers > 1:
-        from chat.views import MULTIPROCESS
+    """Refuse what cannot work, with one sentence instead of a worker's traceback."""
+    from chat import config
+    from chat.store.engine import parse_url
+    from chat.views import MULTIPROCESS
 
+    _raise_descriptor_limit()
+    try:
+        settings = config.load({})
+        if settings.database_url:
+            parse_url(settings.database_url)
+    except config.ConfigError as error:
+        sys.exit(str(error))
+    if server.cfg.workers > 1:
         sys.exit(f"gunicorn is set to {server.cfg.workers} workers. {MULTIPROCESS}")
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from chat import Chat
+from chat import Chat, User
 from chat.names import clean, name_key
 from chat.passwords import Passwords
-from chat.store.users import User
 
 from .throttle import Throttle
 

@@ -8,7 +8,7 @@ from flask import Flask, current_app, request, session
 from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 
-from chat.store.users import User
+from chat import User
 
 _STAMP = "stamp"
 #: What of a visitor's session outlives a log-in or a log-out.

@@ -9,8 +9,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
 
-from chat.names import BadName, NameTaken
-from chat.store.users import User
+from chat import BadName, NameTaken, User
 
 from . import sessions
 from .door import Banned, Door, TooMany, WrongCredentials

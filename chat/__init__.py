@@ -5,11 +5,16 @@ from .config import ConfigError
 from .envelope import Envelope, Identity, MessageType
 from .errors import ChatError
 from .extension import Chat
+from .names import BadName, NameTaken
+from .passwords import BadPassword, Passwords
 from .state import ChatState, UnknownUser
+from .store.users import User
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadName",
+    "BadPassword",
     "Chat",
     "ChatError",
     "ChatState",
@@ -17,6 +22,9 @@ __all__ = [
     "Envelope",
     "Identity",
     "MessageType",
+    "NameTaken",
+    "Passwords",
     "UnknownUser",
+    "User",
     "signals",
 ]

@@ -66,6 +66,9 @@ class Owner(Protocol):
     def too_slow(self, client: Client) -> None:
         """The client's outbox grew over its bound."""
 
+    def failed(self, client: Client) -> None:
+        """Serving the client raised: it is to be told so, and closed."""
+
 
 class Client:
     """One connection; at most one reader and one writer, both the loop.
@@ -293,8 +296,12 @@ class Client:
         self._owner.dirty(self)
 
     def fail(self, error: BaseException) -> None:
-        """Close because handling this client raised."""
-        self.close(CloseCode.INTERNAL)
+        """Close because serving this client raised."""
+        try:
+            self._owner.failed(self)
+        except Exception:
+            self.drop()
+            raise
 
     def _finish(self) -> None:
         # The close frame is with the kernel. Unread bytes would turn our close into a reset that destroys it, so

@@ -131,13 +131,19 @@ def _bool(raw: Any) -> bool:
 def _int(raw: Any) -> int:
     if isinstance(raw, bool):
         raise ValueError("not a number")
-    return int(raw if isinstance(raw, int) else str(raw).strip().replace("_", ""))
+    try:
+        return int(raw if isinstance(raw, int) else str(raw).strip().replace("_", ""))
+    except ValueError:
+        raise ValueError("not a whole number") from None
 
 
 def _float(raw: Any) -> float:
     if isinstance(raw, bool):
         raise ValueError("not a number")
-    value = float(raw)
+    try:
+        value = float(raw)
+    except ValueError:
+        raise ValueError("not a number") from None
     if not math.isfinite(value):
         raise ValueError("not a finite number")
     return value

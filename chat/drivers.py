@@ -158,7 +158,7 @@ class ThreadDriver:
         self._stopped = False
         self._jobs: Any = queue.SimpleQueue()
         self._workers = 0
-        self._idle = 0
+        self._unfinished = 0
         self._lock = threading.Lock()
 
     def epoll(self) -> Any:
@@ -191,19 +191,20 @@ class ThreadDriver:
 
     def spawn(self, function: Callable[..., None], *args: Any) -> None:
         with self._lock:
-            if self._idle <= self._jobs.qsize() and self._workers < self.SITE_THREADS:
+            self._unfinished += 1
+            if self._workers < min(self._unfinished, self.SITE_THREADS):
                 self._workers += 1
                 self._threading.Thread(target=self._work, name="chat-site-code", daemon=True).start()
         self._jobs.put((function, args))
 
     def _work(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
             function, args = self._jobs.get()
-            with self._lock:
-                self._idle -= 1
-            function(*args)
+            try:
+                function(*args)
+            finally:
+                with self._lock:
+                    self._unfinished -= 1
 
     def background(self, function: Callable[..., None]) -> None:
         self._threading.Thread(target=function, name="chat-background", daemon=True).start()

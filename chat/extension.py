@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import click
 from flask import Flask, current_app
 
 from . import config, redaction, views
@@ -45,8 +46,8 @@ class Chat:
         """Add the chat to `app`; raise RuntimeError if it has one, ConfigError for a setting of no use."""
         if "chat" in app.extensions:
             raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
-        settings = config.load(app.config)
-        state = app.extensions["chat"] = ChatState(app, settings)
+        state = app.extensions["chat"] = _make_state(app)
+        settings = state.settings
         if settings.upgrade_at_start:
             upgrade(state.database_url)
         self._give_loaders(state)
@@ -125,6 +126,16 @@ class Chat:
     def drain(self, seconds: float = 2.0) -> bool:
         """Close everyone with 1012 and wait until they have gone, for servers without a hook of ours."""
         return self.state.drain(seconds)
+
+
+def _make_state(app: Flask) -> ChatState:
+    try:
+        return ChatState(app, config.load(app.config))
+    except config.ConfigError as error:
+        if click.get_current_context(silent=True) is not None:
+            # `flask run` and `flask chat`: the sentence alone, without a traceback.
+            raise click.ClickException(str(error)) from error
+        raise
 
 
 def _drain_at_exit(reference: weakref.ref[ChatState]) -> None:

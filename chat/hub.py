@@ -13,8 +13,8 @@ from . import codec
 from .client import Client
 from .config import Settings
 from .drivers import allocate_lock
-from .envelope import Envelope, Identity, MessageType
-from .errors import FAILURES, ChatError, CloseCode
+from .envelope import Envelope, Identity
+from .errors import ChatError, CloseCode
 from .limits import TokenBucket
 from .reactor import Reactor
 from .room import Order, Room
@@ -24,6 +24,8 @@ from .roster_push import RosterPush
 LOBBY = "lobby"
 #: Direct conversations whose order is kept in memory; the one longest silent is forgotten first.
 CONVERSATIONS = 10_000
+#: Users who went without having had all their messages' rate back, before those who have are looked for.
+SPENT = 10_000
 
 Listener = Callable[[Client], None]
 
@@ -76,6 +78,7 @@ class Hub:
         self._names: dict[str, User] = {}
         self._folded: dict[str, User] = {}
         self._flooded: dict[str, float] = {}
+        self._spent: dict[str, TokenBucket] = {}
         self._addresses: Counter[str] = Counter()
         self._count = 0
         self._rooms: dict[str, Room] = {}
@@ -105,13 +108,13 @@ class Hub:
 
         Raises ChatError where there is no place for it.
         """
-        code = self._full(user, client.address)
-        if code is not None:
-            raise ChatError(code)
+        self._find_place(user, client.address)
         client.user = user
         room = self.lobby
         with self._lock:
             known = self._users.get(user.id) or self._add_user(user)
+            if known.identity != user:
+                self._rename(known, user)
             known.clients.append(client)
             self._addresses[client.address] += 1
             self._count += 1
@@ -123,27 +126,45 @@ class Hub:
         self._pushes[room.name].schedule()
         self.connected(client)
 
-    def _full(self, user: Identity, address: str) -> str | None:
+    def _find_place(self, user: Identity, address: str) -> None:
         settings = self.settings
-        if self._flooded and self._flooded.get(user.id, 0) > self.now:
-            return "flooding"
+        if self._flooded and (wait := self._flooded.get(user.id, 0) - self.now) > 0:
+            raise ChatError("flooding", retry_after=wait)
         if self._count >= min(settings.max_connections, self.limit):
-            return "server_full"
+            raise ChatError("server_full")
         known = self._users.get(user.id)
         if known is not None and len(known.clients) >= settings.max_connections_per_user:
-            return "too_many_for_user"
+            raise ChatError("too_many_for_user")
         if self._addresses[address] >= settings.max_connections_per_ip:
-            return "too_many_for_address"
-        return None
+            raise ChatError("too_many_for_address")
 
     def _add_user(self, identity: Identity) -> User:
-        rate = self.settings.rate_limit
-        bucket = TokenBucket(rate, self.settings.rate_burst, self.now) if rate > 0 else None
-        user = self._users[identity.id] = User(identity, bucket)
-        self._names[identity.username] = user
-        if (key := identity.username.casefold()) != identity.username:
-            self._folded[key] = user
+        user = self._users[identity.id] = User(identity, self._bucket(identity.id))
+        self._index(user)
         return user
+
+    def _bucket(self, user_id: str) -> TokenBucket | None:
+        rate = self.settings.rate_limit
+        if not rate:
+            return None
+        return self._spent.pop(user_id, None) or TokenBucket(rate, self.settings.rate_burst, self.now)
+
+    def _index(self, user: User) -> None:
+        name = user.identity.username
+        self._names[name] = user
+        if (key := name.casefold()) != name:
+            self._folded[key] = user
+
+    def _unindex(self, user: User) -> None:
+        name = user.identity.username
+        for index, key in ((self._names, name), (self._folded, name.casefold())):
+            if index.get(key) is user:
+                del index[key]
+
+    def _rename(self, user: User, identity: Identity) -> None:
+        self._unindex(user)
+        user.identity = identity
+        self._index(user)
 
     def leave(self, client: Client) -> None:
         """Take `client` out of the client set; it gets nothing more but its close."""
@@ -166,11 +187,17 @@ class Hub:
         self.disconnected(client)
 
     def _forget(self, user: User) -> None:
-        name = user.identity.username
         del self._users[user.identity.id]
-        for index, key in ((self._names, name), (self._folded, name.casefold())):
-            if index.get(key) is user:
-                del index[key]
+        self._unindex(user)
+        if user.bucket is not None:
+            self._keep_bucket(user.identity.id, user.bucket)
+
+    def _keep_bucket(self, user_id: str, bucket: TokenBucket) -> None:
+        # Or to come again would be to have said nothing yet. One that has filled up again can go.
+        if not bucket.is_full(self.now):
+            self._spent[user_id] = bucket
+            if len(self._spent) > SPENT:
+                self._spent = {id: kept for id, kept in self._spent.items() if not kept.is_full(self.now)}
 
     def _leave_address(self, address: str) -> None:
         self._addresses[address] -= 1
@@ -257,7 +284,10 @@ class Hub:
                 client.close(CloseCode.TOO_SLOW)
             dirty, self._dirty = self._dirty, []
             for client in dirty:
-                client.flush()
+                try:
+                    client.flush()
+                except Exception as error:
+                    self.reactor.fail(client, error)
 
     def dirty(self, client: Client) -> None:
         """Note that `client` has frames of its own, or a close, to flush."""
@@ -271,21 +301,15 @@ class Hub:
         """Note a client whose outbox is over its bound; it may be in the middle of a room's flush."""
         self._slow.append(client)
 
+    def failed(self, client: Client) -> None:
+        """Tell a client that serving it raised, and close it."""
+        self.refuse(client, ChatError("internal"))
+
     def gone(self, client: Client) -> None:
         """Forget a client's descriptor."""
         self.reactor.remove(client)
 
     # ---- the end -----------------------------------------------------------------------------------------------
-
-    def close_user(self, user_id: str, code: CloseCode, failure: str | None = None) -> int:
-        """Close all sockets of a user, with an Error first where `failure` names one; return how many."""
-        user = self._users.get(user_id)
-        clients = list(user.clients) if user is not None else []
-        for client in clients:
-            if failure is not None:
-                client.enqueue(codec.error(FAILURES[failure], client.language))
-            client.close(code)
-        return len(clients)
 
     def drain(self) -> None:
         """Admit nobody any more and close everyone with 1012."""
@@ -302,11 +326,6 @@ def direct_room(one: str, other: str) -> str:
     """Return the name of the conversation of two users, given their ids."""
     first, second = sorted((one, other))
     return f"dm:{first}:{second}"
-
-
-def house_message(room: str, text: str) -> Envelope:
-    """Return what the house itself says in `room`."""
-    return Envelope(MessageType.GROUP_CHAT, text, room, ts=time.time_ns() // 1_000_000)
 
 
 def _ignore(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -46,8 +47,9 @@ class Jobs:
             function, args = job
             try:
                 function(*args)
-            except Exception as error:
-                self._failed(error)
+            except BaseException as error:  # gevent.Timeout and SystemExit too: the session's queue goes on
+                with contextlib.suppress(Exception):
+                    self._failed(error)
 
     def _next(self, session: Hashable) -> Job | None:
         with self._lock:

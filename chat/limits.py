@@ -19,6 +19,10 @@ class TokenBucket:
         #: How many were refused since the last that went through.
         self.refused = 0
 
+    def is_full(self, now: float) -> bool:
+        """Tell whether the whole burst is there again."""
+        return self._tokens + (now - self._at) * self._rate >= self._burst
+
     def take(self, now: float) -> float:
         """Take one token and return 0, or take none and return the seconds until there is one."""
         tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)

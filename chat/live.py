@@ -93,6 +93,7 @@ class Live:
             if hub.draining:
                 client.close(CloseCode.RESTARTING)
                 return
+            self._site.guard.confirm(verdict)  # a kick may have come since the token was checked
             client.expires, client.issued = verdict.expires, verdict.issued
             hub.admit(client, verdict.identity)
         except ChatError as error:
@@ -101,14 +102,19 @@ class Live:
             hub.reactor.call_soon(self._feed, client, taken.early)
 
     def _feed(self, client: Client, early: bytes) -> None:
-        if client.fd >= 0 and client.feed(early):
-            self.hub.reactor.read_again(client)
+        try:
+            if client.fd >= 0 and client.feed(early):
+                self.hub.reactor.read_again(client)
+        except Exception as error:
+            self.hub.reactor.fail(client, error)
 
     # ---- what handlers ask for (handlers.Outside) -----------------------------------------------------------------
 
     def renew(self, client: Client, envelope: Envelope) -> None:
         """Check a fresh token outside the tick: a site's own claims loader may look into its database."""
-        self.jobs.put(client, self._check_renewal, client, envelope.data, envelope.id)
+        # A queue of its own: site code that is busy with what this client said must not let its token end.
+        if not self.jobs.put((client, "renew"), self._check_renewal, client, envelope.data, envelope.id):
+            raise ChatError("rate_limited", envelope.id)
 
     def _check_renewal(self, client: Client, token: str, ref: str | None) -> None:
         verdict: Pass | ChatError

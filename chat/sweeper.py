@@ -37,7 +37,10 @@ class Sweeper:
         batch, self._queue = self._queue[:SLICE], self._queue[SLICE:]
         wall = time.time()
         for client in batch:
-            self._look(client, hub.now, wall)
+            try:
+                self._look(client, hub.now, wall)
+            except Exception as error:
+                hub.reactor.fail(client, error)
         hub.reactor.call_later(self._delay(), self.turn)
 
     def _delay(self) -> float:

@@ -123,6 +123,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
                 preexec_fn=die_with_parent,
             )
         running.append(self)
@@ -156,6 +157,10 @@ class Server:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def interrupt(self):
+        """Do what Ctrl-C in its terminal does: SIGINT to every process of the group."""
+        os.killpg(self.pid, signal.SIGINT)
 
     def wait_exit(self, timeout=10.0):
         """The exit code, negative for a signal."""

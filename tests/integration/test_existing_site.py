@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.club import PREFIX, WIDGET_CONFIG, Club, Visitor
+from tests.servers import Server
 from tests.wsclient import Refused
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "existing_site"
@@ -153,6 +154,36 @@ def test_the_sites_own_forms_keep_their_csrf(heidi):
     )
     assert full.status == 302
     assert "Coming: Heidi" in heidi.get("/").body
+
+
+# -- a site with tokens of its own
+
+
+@pytest.fixture(scope="module")
+def jwt_site():
+    with Server("gunicorn-gevent", app="tests.integration.jwt_site:create_app()") as server:
+        yield server
+
+
+def log_in(site, email):
+    return site.post_json("/api/login", {"email": email})[1]["jwt"]
+
+
+def test_the_sites_own_tokens_open_sockets(jwt_site):
+    with jwt_site.socket(token=log_in(jwt_site, "anna@example.org")) as anna:
+        with jwt_site.socket(token=log_in(jwt_site, "ben@example.org")) as ben:
+            ben.send_json({"type": 3, "to": "Anna", "data": "hi"})
+            assert anna.recv_json(type=3)["user"] == {"id": "23", "username": "Ben"}
+        jwt_site.post_json("/api/throw-out/Anna", {})
+        assert anna.wait_closed()[0] == 4403
+
+
+def test_a_token_that_the_site_took_back_opens_none(jwt_site):
+    token = log_in(jwt_site, "anna@example.org")
+    jwt_site.post_json("/api/logout", {}, {"Authorization": f"Bearer {token}"})
+    with jwt_site.socket(token=token) as anna:
+        assert anna.recv_json(type=0)["code"] == "token_invalid"
+        assert anna.wait_closed()[0] == 4401
 
 
 # -- what it costs the site

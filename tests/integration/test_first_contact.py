@@ -22,6 +22,16 @@ def test_gunicorn_needs_no_option():
         assert "Using worker: gevent" in server.log()
 
 
+def test_ctrl_c_ends_it_without_a_traceback(make_server):
+    server = make_server()
+    with server.socket("alice") as alice:
+        alice.recv_json(type=1)
+        server.interrupt()
+        assert alice.wait_closed()[0] == 1012
+    assert server.wait_exit() == 0
+    assert "Traceback" not in server.log()
+
+
 def test_the_log_names_each_socket_and_no_token(make_server):
     server = make_server()
     with server.socket("alice") as alice, server.socket(token="stolen.or.bad") as stranger:

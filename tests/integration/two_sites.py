@@ -1,6 +1,7 @@
 """Two sites, each with its chat, in one process under one server: north at /north, south at /south."""
 
 import os
+from pathlib import Path
 
 from flask import Flask, jsonify, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -22,7 +23,7 @@ def visitor():
 
 
 def make_site(name, url_prefix):
-    app = Flask(name)
+    app = Flask(name, root_path=Path(__file__).parent)
     app.config["SECRET_KEY"] = f"the {name}'s own secret, which is long enough"
     app.config["CHAT_DATABASE_URL"] = f"{os.environ['CHAT_DATABASE_URL']}.{name}"
     chat.init_app(app, url_prefix=url_prefix)

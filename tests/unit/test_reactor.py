@@ -396,8 +396,9 @@ def test_it_beats_while_idle_and_is_stalled_when_it_stopped(reactor, monkeypatch
 
 def test_closing_it_leaves_no_descriptor_behind(journal):
     before = len(os.listdir("/proc/self/fd"))
-    Reactor(journal.flush, journal.log).close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    for _ in range(10):
+        Reactor(journal.flush, journal.log).close()
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before + 1)  # gevent's loop may make one of its own
 
 
 def test_threads_of_others_are_asked_to_yield_often(reactor):

@@ -61,8 +61,8 @@ export class ChatApp extends EventTarget {
   }
 
   start({ focus = true } = {}) {
+    this.#pickUpLeftBehind();
     this.#show(this.#conversations.current);
-    this.#redraw("people", "marks");
     this.#connection.start();
     if (focus && !isTouch()) this.#composer.focus();
   }
@@ -84,7 +84,7 @@ export class ChatApp extends EventTarget {
     this.#connection = new Connection({ path: socketPath, language: locale, tokens });
     this.#conversations = new Conversations(this.#me);
     this.#roster = new Roster(this.#texts.locale);
-    this.#outbox = new Outbox(this.#connection, this.#texts);
+    this.#outbox = new Outbox(this.#connection, this.#texts, this.#me.id);
     this.#drafts = new Drafts(this.#me.id);
     this.#inbox = new Inbox({
       me: this.#me,
@@ -172,6 +172,16 @@ export class ChatApp extends EventTarget {
     this.#conversations.touch(conversation);
     this.#list.pin();
     this.#redraw("log", "marks");
+  }
+
+  /** What a reload interrupted goes on its way again. */
+  #pickUpLeftBehind() {
+    for (const { id, text, ts, person } of this.#outbox.leftBehind) {
+      const conversation = person ? this.#conversations.with(person) : this.#conversations.lobby;
+      const message = { id, user: this.#me, text, ts, own: true, state: "pending" };
+      conversation.add(message);
+      this.#outbox.add(message, conversation);
+    }
   }
 
   #sendAgain(message) {

@@ -1,18 +1,24 @@
 import { Conversation } from "./conversation.js";
+import { Kept } from "./kept.js";
 import { LOBBY } from "./protocol.js";
+
+/** People whom the list still names after a reload. */
+const LISTED = 50;
 
 /** All conversations of this page: the room, and one for each person spoken with; the newest of those first. */
 export class Conversations {
   #me;
   #byKey = new Map();
-  #storageKey;
+  #kept;
 
   constructor(me) {
     this.#me = me;
-    this.#storageKey = `chat:${me.id}:people`;
+    this.#kept = new Kept("sessionStorage", `chat:${me.id}:`);
     this.lobby = new Conversation(LOBBY);
     this.#byKey.set(LOBBY, this.lobby);
-    for (const person of this.#load()) this.#byKey.set(keyFor(person), new Conversation(keyFor(person), person));
+    for (const person of this.#kept.get("people") ?? []) {
+      this.#byKey.set(keyFor(person), new Conversation(keyFor(person), person));
+    }
     this.current = this.lobby;
   }
 
@@ -54,21 +60,9 @@ export class Conversations {
     this.#save();
   }
 
-  #load() {
-    try {
-      return JSON.parse(sessionStorage.getItem(this.#storageKey) ?? "[]");
-    } catch {
-      return [];
-    }
-  }
-
   #save() {
     const people = this.all.filter((conversation) => !conversation.isRoom).map(({ person }) => person);
-    try {
-      sessionStorage.setItem(this.#storageKey, JSON.stringify(people.slice(0, 50)));
-    } catch {
-      // Without storage the list begins anew with each load of the page.
-    }
+    this.#kept.set("people", people.slice(0, LISTED));
   }
 }
 

@@ -1,25 +1,18 @@
+import { Kept } from "./kept.js";
+
 /** What somebody began to write, kept for each conversation while the tab lives; of one user only. */
 export class Drafts {
-  #prefix;
+  #kept;
 
   constructor(userId) {
-    this.#prefix = `chat:${userId}:draft:`;
+    this.#kept = new Kept("sessionStorage", `chat:${userId}:draft:`);
   }
 
   get(key) {
-    try {
-      return sessionStorage.getItem(this.#prefix + key) ?? "";
-    } catch {
-      return "";
-    }
+    return this.#kept.get(key) ?? "";
   }
 
   set(key, text) {
-    try {
-      if (text) sessionStorage.setItem(this.#prefix + key, text);
-      else sessionStorage.removeItem(this.#prefix + key);
-    } catch {
-      // Storage is full or forbidden: the draft then lives as long as the composer shows it.
-    }
+    this.#kept.set(key, text);
   }
 }

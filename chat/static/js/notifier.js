@@ -1,18 +1,19 @@
 import { part } from "./dom.js";
+import { Kept } from "./kept.js";
 
 /** Desktop notifications, if the reader switches them on; the browser is asked only then. */
 export class Notifier {
   #button;
   #texts;
-  #key;
+  #kept;
   #on;
 
   constructor(root, { texts, userId }) {
     this.#button = part(root, "notify");
     this.#texts = texts;
-    this.#key = `chat:${userId}:notify`;
+    this.#kept = new Kept("localStorage", `chat:${userId}:`);
     if (!("Notification" in window)) return;
-    this.#on = this.#stored() && Notification.permission === "granted";
+    this.#on = Boolean(this.#kept.get("notify")) && Notification.permission === "granted";
     this.#button.hidden = false;
     this.#button.addEventListener("click", () => this.#toggle());
     this.#refresh();
@@ -36,7 +37,7 @@ export class Notifier {
   async #toggle() {
     if (this.#on) this.#on = false;
     else this.#on = (await Notification.requestPermission()) === "granted";
-    this.#store();
+    this.#kept.set("notify", this.#on);
     this.#refresh();
   }
 
@@ -47,21 +48,5 @@ export class Notifier {
     this.#button.setAttribute("aria-label", label);
     this.#button.title = label;
     this.#button.disabled = blocked;
-  }
-
-  #stored() {
-    try {
-      return localStorage.getItem(this.#key) === "1";
-    } catch {
-      return false;
-    }
-  }
-
-  #store() {
-    try {
-      localStorage.setItem(this.#key, this.#on ? "1" : "0");
-    } catch {
-      // Without storage the choice holds until the page is left.
-    }
   }
 }

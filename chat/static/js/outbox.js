@@ -1,3 +1,4 @@
+import { Kept } from "./kept.js";
 import { MessageType } from "./protocol.js";
 
 /** The server takes 20 messages a second from a user; after a reconnect we stay well under it. */
@@ -5,29 +6,40 @@ const BURST = 15;
 const PER_SECOND = 10;
 const ANSWER_TIMEOUT = 20_000;
 
+/** Messages that survive a reload; more than a person writes while a connection is down. */
+const KEPT = 100;
+
 /**
- * Our own messages until the server has them: sent in order, sent again with the same id after a reconnect.
+ * Our own messages until the server has them: sent in order, sent again with the same id after a reconnect or a reload.
  *
  * Event: `change` with {message, conversation} whenever one is confirmed or fails.
  */
 export class Outbox extends EventTarget {
   #connection;
   #texts;
+  #kept;
   #entries = new Map();
   #allowance = BURST;
   #filledAt = Date.now();
   #heldUntil = 0;
   #pumpTimer = 0;
 
-  constructor(connection, texts) {
+  constructor(connection, texts, userId) {
     super();
     this.#connection = connection;
     this.#texts = texts;
+    this.#kept = new Kept("sessionStorage", `chat:${userId}:`);
+  }
+
+  /** What was still waiting when the page was left: [{id, text, ts, person}], person null for the room. */
+  get leftBehind() {
+    return this.#kept.get("outbox") ?? [];
   }
 
   /** Send a message, now or as soon as there is a connection. */
   add(message, conversation) {
     this.#entries.set(message.id, { message, conversation, sentAt: 0 });
+    this.#keep();
     this.#pump();
   }
 
@@ -35,10 +47,6 @@ export class Outbox extends EventTarget {
   resend() {
     for (const entry of this.#entries.values()) entry.sentAt = 0;
     this.#pump();
-  }
-
-  forget(message) {
-    this.#entries.delete(message.id);
   }
 
   /** The server has it. */
@@ -115,8 +123,14 @@ export class Outbox extends EventTarget {
 
   #take(id) {
     const entry = this.#entries.get(id);
-    this.#entries.delete(id);
+    if (this.#entries.delete(id)) this.#keep();
     return entry;
+  }
+
+  #keep() {
+    const entries = [...this.#entries.values()].slice(0, KEPT);
+    const kept = entries.map(({ message: { id, text, ts }, conversation: { person } }) => ({ id, text, ts, person }));
+    this.#kept.set("outbox", kept.length ? kept : null);
   }
 
   #changed({ message, conversation }) {

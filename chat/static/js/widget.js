@@ -1,8 +1,7 @@
 import { ChatApp } from "./app.js";
-import { Texts } from "./texts.js";
 import { part } from "./dom.js";
-
-const OPENED = "chat:widget:open";
+import { Kept } from "./kept.js";
+import { Texts } from "./texts.js";
 
 /**
  * The chat on any page of a site: a button that opens a panel, in a shadow root, where neither the site's style sheet
@@ -15,6 +14,7 @@ class Widget {
   #badge;
   #texts;
   #config;
+  #kept = new Kept("sessionStorage", "chat:widget:");
   #app = null;
 
   constructor(host) {
@@ -29,12 +29,12 @@ class Widget {
     part(this.#shadow, "close-panel").addEventListener("click", () => this.close());
     this.#panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
     this.#label();
-    if (remembered()) this.open({ focus: false });
+    if (this.#kept.get("open")) this.open({ focus: false });
   }
 
   open({ focus = true } = {}) {
     this.#panel.hidden = false;
-    remember(true);
+    this.#kept.set("open", true);
     this.#label();
     this.#begin({ focus });
     this.#app.lookedAt();
@@ -42,7 +42,7 @@ class Widget {
 
   close() {
     this.#panel.hidden = true;
-    remember(false);
+    this.#kept.set("open", false);
     this.#label();
     this.#launcher.focus();
   }
@@ -63,22 +63,6 @@ class Widget {
     const open = !this.#panel.hidden;
     this.#launcher.setAttribute("aria-expanded", String(open));
     this.#launcher.setAttribute("aria-label", this.#texts.get(open ? "close_chat" : "open_chat"));
-  }
-}
-
-function remembered() {
-  try {
-    return sessionStorage.getItem(OPENED) === "1";
-  } catch {
-    return false;
-  }
-}
-
-function remember(open) {
-  try {
-    sessionStorage.setItem(OPENED, open ? "1" : "0");
-  } catch {
-    // Without storage the next page shows the chat closed.
   }
 }
 
