@@ -80,7 +80,10 @@ class Guard:
 
 def _can_be_told(text: str) -> bool:
     # A lone surrogate, which JSON can write and UTF-8 cannot, would break everybody's roster.
-    return bool(text) and not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def issued_ms(claims: Mapping[str, Any]) -> int:

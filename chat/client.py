@@ -221,8 +221,9 @@ class Client:
         self.send = self._socket.send
         own.append(data)
         size = sum(map(len, own))
+        apart = size > JOIN_BYTES and len(own) <= PIECES  # the kernel takes no more than 1,024 pieces at once
         try:
-            sent = self._socket.sendmsg(own) if size > JOIN_BYTES else self._socket.send(b"".join(own))
+            sent = self._socket.sendmsg(own) if apart else self._socket.send(b"".join(own))
         except BlockingIOError:
             sent = 0
         if sent != size:
@@ -297,6 +298,8 @@ class Client:
 
     def fail(self, error: BaseException) -> None:
         """Close because serving this client raised."""
+        if self.fd < 0:
+            return
         try:
             self._owner.failed(self)
         except Exception:

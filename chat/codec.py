@@ -158,8 +158,8 @@ def roster_diff(room: str, joined: Iterable[Identity], left: Iterable[str]) -> b
     )
 
 
-def renewed(expires_ms: int) -> bytes:
-    """Encode the answer to Auth (type 9): when the fresh token expires, in milliseconds."""
+def renewed(expires_ms: int | None) -> bytes:
+    """Encode the answer to Auth (type 9): when the fresh token expires, in milliseconds, or null for never."""
     return frame({"type": 9, "data": expires_ms})
 
 

@@ -287,6 +287,7 @@ class Hub:
                 try:
                     client.flush()
                 except Exception as error:
+                    client.drop()
                     self.reactor.fail(client, error)
 
     def dirty(self, client: Client) -> None:

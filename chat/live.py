@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import resource
 import time
@@ -134,7 +135,7 @@ class Live:
             self.hub.refuse(client, verdict)
             return
         client.expires, client.issued = verdict.expires, verdict.issued
-        client.enqueue(codec.renewed(int(verdict.expires * 1000)))
+        client.enqueue(codec.renewed(None if math.isinf(verdict.expires) else int(verdict.expires * 1000)))
 
     def said(self, client: Client, envelope: Envelope) -> None:
         """Tell the site of a message, if it listens."""

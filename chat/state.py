@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Flask, current_app, has_app_context, has_request_context
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_jwt_extended.default_callbacks import default_decode_key_callback
 from jwt.exceptions import ExpiredSignatureError
 
 from . import signals
@@ -28,6 +29,7 @@ from .live import Live, Site
 from .store.control import Control
 from .store.engine import make_engine
 from .store.users import Users
+from .tokens import OwnTokens
 
 log = logging.getLogger("chat")
 
@@ -38,6 +40,16 @@ ANSWER_SECONDS = 2.0
 KEY_BYTES = 32
 #: Identities of a site's own users that were written to the store already.
 KNOWN_IDENTITIES = 10_000
+
+#: flask-jwt-extended's settings under which our own tokens can be recognised without it.
+_PLAIN_JWT = {
+    "JWT_ALGORITHM": "HS256",
+    "JWT_DECODE_ALGORITHMS": None,
+    "JWT_DECODE_AUDIENCE": None,
+    "JWT_DECODE_ISSUER": None,
+    "JWT_DECODE_LEEWAY": 0,
+    "JWT_IDENTITY_CLAIM": "sub",
+}
 
 _SIGNALS = {
     "connect": signals.client_connected,
@@ -82,6 +94,7 @@ class ChatState:
         self._live: Live | None = None
         self._current: Process | None = None
         self._lock = allocate_lock()
+        self._own: tuple[Any, OwnTokens | None] | None = None
         self._known: set[Identity] = set()
         _set_up_tokens(app)
 
@@ -150,14 +163,29 @@ class ChatState:
         self._known.add(identity)
 
     def _decode(self, token: str) -> Mapping[str, Any]:
+        own = self._own_tokens()
+        claims = own.claims(token, time.time()) if own is not None else None
+        return claims if claims is not None else self._decode_any(token)
+
+    def _own_tokens(self) -> OwnTokens | None:
+        """Return what recognises our own tokens; None where the site configured JWTs in a way that it cannot know."""
+        config = self.app.config
+        key = config.get("JWT_SECRET_KEY")
+        if self._own is None or self._own[0] != key:
+            plain = all(config.get(name) == value for name, value in _PLAIN_JWT.items())
+            default_key = (
+                self.app.extensions["flask-jwt-extended"]._decode_key_callback is default_decode_key_callback
+            )
+            self._own = (key, OwnTokens(key) if key and plain and default_key else None)
+        return self._own[1]
+
+    def _decode_any(self, token: str) -> Mapping[str, Any]:
         with self._context():
             try:
                 claims = decode_token(token)
             except ExpiredSignatureError:
                 raise ChatError("token_expired") from None
-            except (
-                Exception
-            ):  # PyJWT and flask-jwt-extended have families of errors; each says: not a token of ours
+            except Exception:  # whatever PyJWT or flask-jwt-extended raise, it is not a token of ours
                 raise ChatError("token_invalid") from None
         if claims.get("type") != "access":
             raise ChatError("token_invalid")
@@ -165,9 +193,11 @@ class ChatState:
 
     def _identify(self, claims: Mapping[str, Any]) -> Identity:
         try:
-            with self.app.app_context():
-                # The chat's own tokens, which carry iat_ms, are no business of a site's claims loader.
-                identity = self._own_claims(claims) if "iat_ms" in claims else self.load_claims(claims)
+            # The chat's own tokens, which carry iat_ms, are no business of a site's claims loader.
+            if "iat_ms" in claims:
+                return self._own_claims(claims)
+            with self._context():
+                identity = self.load_claims(claims)
             return Identity(str(identity.id), str(identity.username))
         except Exception as error:
             log.warning("a token with a good signature names nobody: %s", type(error).__name__)
@@ -180,7 +210,7 @@ class ChatState:
         return self.app.app_context()
 
     def _own_claims(self, claims: Mapping[str, Any]) -> Identity:
-        return Identity(str(claims[self.app.config["JWT_IDENTITY_CLAIM"]]), claims["username"])
+        return Identity(str(claims[self.app.config["JWT_IDENTITY_CLAIM"]]), str(claims["username"]))
 
     # ---- what a site says --------------------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ def _notices() -> dict[str, str]:
         "notify_off": _("Notify me of direct messages and mentions"),
         "notify_blocked": _("Your browser blocks notifications from this site."),
         "in_room": _("{name} in the lobby"),
+        "message_from": _("New message from {name}"),
         "dismiss": _("Dismiss"),
         "open_menu": _("Open conversations"),
         "open_menu_one": _("Open conversations, {n} unread message"),

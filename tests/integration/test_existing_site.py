@@ -156,6 +156,75 @@ def test_the_sites_own_forms_keep_their_csrf(heidi):
     assert "Coming: Heidi" in heidi.get("/").body
 
 
+# -- in the browser
+
+
+@pytest.fixture
+def join(club, make_page):
+    """A page of a new member, who has filled in the club's own form; names must not repeat on one server."""
+
+    def join_club(name):
+        page = make_page()
+        page.goto(f"{club.url}/join")
+        page.get_by_label("What we call you").fill(name)
+        page.get_by_label("E-mail").fill(f"{name}@example.org")
+        page.get_by_label("Password").fill("boots")
+        page.get_by_role("button", name="Join").click()
+        page.get_by_text(f"Hello, {name}").wait_for()
+        return page
+
+    return join_club
+
+
+def say(page, text):
+    page.get_by_test_id("composer-input").fill(text)
+    page.get_by_test_id("composer-input").press("Enter")
+
+
+def wait_online(page):
+    page.locator("[data-testid=connection-state][data-state=online]").wait_for(state="attached")
+
+
+def wait_heard(page, text):
+    page.get_by_test_id("message").filter(has_text=text).wait_for()
+
+
+@pytest.mark.browser
+def test_two_members_chat_on_the_page_and_in_the_widget(join):
+    rosa, sepp = join("Rosa"), join("Sepp")
+    rosa.get_by_role("link", name="Talk").click()
+    wait_online(rosa)
+    sepp.get_by_test_id("widget-launcher").click()
+    wait_online(sepp)
+    rosa.get_by_test_id("roster-item").filter(has_text="Sepp").wait_for()
+    say(sepp, "Is the ridge <b>still</b> icy?")
+    wait_heard(rosa, "Is the ridge <b>still</b> icy?")
+    say(rosa, "带上登山杖 🥾")
+    wait_heard(sepp, "带上登山杖 🥾")
+
+
+@pytest.mark.browser
+def test_the_widget_stays_open_from_page_to_page(join):
+    tom, uli = join("Tom"), join("Uli")
+    for page in (tom, uli):
+        page.get_by_test_id("widget-launcher").click()
+        wait_online(page)
+    tom.get_by_role("button", name="I am coming").first.click()
+    tom.get_by_text("Coming: ").first.wait_for()
+    wait_online(tom)
+    say(uli, "You are quick.")
+    wait_heard(tom, "You are quick.")
+
+
+@pytest.mark.browser
+def test_the_sites_own_buttons_work_on_the_chat_page(join):
+    vera = join("Vera")
+    vera.get_by_role("link", name="Talk").click()
+    wait_online(vera)
+    vera.get_by_role("button", name="Log out").click()
+    vera.get_by_role("link", name="Log in").wait_for()
+
+
 # -- a site with tokens of its own
 
 

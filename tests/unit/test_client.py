@@ -208,6 +208,16 @@ def test_own_frames_that_do_not_fit_are_kept_too(owner, pair):
     assert drain(client, peer) == big + ROOM + ROOM
 
 
+def test_any_number_of_own_frames_leaves_in_one_flush(owner, pair):
+    client, peer = pair
+    many = [frames.text_frame(b"%05d" % i * 5) for i in range(2_000)]
+    for piece in many:
+        client.enqueue(piece)
+    owner.flush()
+    assert client.fd >= 0
+    assert drain(client, peer) == b"".join(many)
+
+
 @SMALL_BUFFER
 def test_since_when_a_client_is_behind(owner, pair):
     client, peer = pair
@@ -404,3 +414,13 @@ def test_a_client_whose_serving_raised_is_closed_with_1011(owner, pair):
     client.fail(RuntimeError("a handler's"))
     owner.flush()
     assert close_of(peer.read()) == 1011
+
+
+def test_a_client_that_cannot_even_be_told_so_is_dropped(owner, pair):
+    client, peer = pair
+    owner.failed = lambda _: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        client.fail(RuntimeError("a handler's"))
+    assert client.fd < 0
+    client.fail(RuntimeError("again"))
+    assert peer.ended()

@@ -374,6 +374,7 @@ def test_a_roster_diff():
 
 def test_the_answer_to_an_auth():
     assert message(codec.renewed(1234)) == {"type": 9, "data": 1234}
+    assert message(codec.renewed(None)) == {"type": 9, "data": None}  # a site's own token may never end
 
 
 def test_a_group_list_is_json_text_inside_json_as_the_original_servers():

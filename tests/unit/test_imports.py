@@ -16,7 +16,7 @@ GROUPS = [
     {"client", "roster", "limits", "names", "passwords", "drivers"},
     {"reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
     {"store"},
-    {"handlers", "auth"},
+    {"handlers", "auth", "tokens"},
     {"live", "signals"},
     {"i18n", "strings", "sockets", "state", "views", "cli", "extension"},
     {"chat"},  # chat/__init__.py, the public face

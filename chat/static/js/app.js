@@ -149,6 +149,9 @@ export class ChatApp extends EventTarget {
     if (conversation.person && !message.own) this.#conversations.touch(conversation);
     if (message.own || this.#isReading(conversation)) return;
     conversation.countUnread(message);
+    if (conversation.person && conversation !== this.#conversations.current) {
+      this.#list.announce(this.#texts.get("message_from", { name: conversation.person.username }));
+    }
     const away = document.hidden || !document.hasFocus();
     if (away && (conversation.person || message.mention)) this.#notify(conversation, message);
   }

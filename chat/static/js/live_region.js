@@ -25,6 +25,11 @@ export class LiveRegion {
     this.#quiet();
   }
 
+  /** Say one thing. */
+  say(words) {
+    this.#announcer.textContent = words;
+  }
+
   /** So many messages were added. */
   count(added) {
     if (!added) return;
@@ -46,7 +51,7 @@ export class LiveRegion {
 
   #sum() {
     this.#summary = 0;
-    this.#announcer.textContent = this.#texts.count("jump", this.#unsaid);
+    this.say(this.#texts.count("jump", this.#unsaid));
     this.#unsaid = 0;
   }
 }

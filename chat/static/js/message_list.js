@@ -69,6 +69,11 @@ export class MessageList extends EventTarget {
     this.#scroll.toEnd();
   }
 
+  /** Tell a screen reader of something that happened elsewhere. */
+  announce(words) {
+    this.#live.say(words);
+  }
+
   relabelDays() {
     for (const view of this.#views.values()) view.relabelDay();
   }

@@ -1,0 +1,106 @@
+"""OwnTokens says yes to nothing that flask-jwt-extended would refuse."""
+
+import json
+import time
+
+import jwt
+import pytest
+from flask import Flask
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.tokens import HEADER, OwnTokens
+
+KEY = "k" * 40
+NOW = time.time()
+CLAIMS = {
+    "sub": "1",
+    "username": "ann",
+    "type": "access",
+    "jti": "j",
+    "fresh": False,
+    "iat": int(NOW) - 10,
+    "nbf": int(NOW) - 10,
+    "exp": int(NOW) + 600,
+    "iat_ms": int(NOW * 1000) - 10_000,
+}
+own = OwnTokens(KEY)
+
+
+@pytest.fixture(scope="module")
+def app():
+    app = Flask(__name__)
+    app.config["JWT_SECRET_KEY"] = KEY
+    JWTManager(app)
+    return app
+
+
+def signed(claims, key=KEY, **options):
+    return jwt.encode(claims, key, **options)
+
+
+def test_a_token_as_we_issue_it_is_recognised(app):
+    with app.app_context():
+        token = create_access_token("1", additional_claims={"username": "ann", "iat_ms": 5})
+        assert own.claims(token, time.time()) == decode_token(token)
+    assert token.startswith(HEADER + ".")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exp": int(NOW) - 1},
+        {"exp": None},
+        {"exp": "never"},
+        {"exp": True},
+        {"nbf": int(NOW) + 60},
+        {"iat": int(NOW) + 60},
+        {"type": "refresh"},
+        {"type": None},
+        {"iat_ms": None},
+        {"iat_ms": "5"},
+    ],
+    ids=str,
+)
+def test_claims_that_are_not_as_we_write_them_are_left_to_the_library(changed):
+    claims = {name: value for name, value in (CLAIMS | changed).items() if value is not None}
+    # PyJWT itself would not sign some of these: the parts are put together by hand.
+    api = jwt.PyJWS()
+    token = api.encode(json.dumps(claims).encode(), KEY, algorithm="HS256")
+    assert own.claims(token, NOW) is None
+
+
+def test_a_token_signed_otherwise_is_not_ours(app):
+    with app.app_context():
+        assert own.claims(create_refresh_token("1"), time.time()) is None
+    assert own.claims(signed(CLAIMS, "x" * 40), NOW) is None
+    assert own.claims(signed(CLAIMS, algorithm="HS512", key="k" * 64), NOW) is None
+    assert own.claims(signed(CLAIMS, None, algorithm="none"), NOW) is None
+
+
+def test_an_empty_signature_or_a_swapped_header_is_not_ours():
+    header, body, signature = signed(CLAIMS).split(".")
+    none = signed(CLAIMS, None, algorithm="none").split(".")[0]
+    for token in (
+        f"{header}.{body}.",
+        f"{none}.{body}.{signature}",
+        f"{header}.{body}",
+        f".{header}.{body}.{signature}",
+        "",
+    ):
+        assert own.claims(token, NOW) is None
+
+
+@given(st.data())
+def test_a_changed_character_anywhere_is_not_ours(data):
+    token = signed(CLAIMS)
+    at = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters().filter(lambda character: character != token[at]))
+    assert own.claims(token[:at] + other + token[at + 1 :], NOW) is None
+
+
+@given(st.text())
+def test_no_text_makes_it_raise(text):
+    assert own.claims(text, NOW) is None
+    assert own.claims(f"{HEADER}.{text}", NOW) is None

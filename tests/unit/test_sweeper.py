@@ -1,0 +1,232 @@
+"""The one timer for all clients, on a clock that the test turns."""
+
+import time
+
+import pytest
+
+from chat import config
+from chat.client import CLOSE_TIMEOUT
+from chat.codec import frame
+from chat.errors import ChatError
+from chat.sweeper import ROUND, SLICE, Sweeper
+from tests import owner as owners
+from tests.unframed import frames
+from tests.wsclient import CLOSE, PING, PONG, TEXT
+from tests.wsclient import frame as client_frame
+
+INTERVAL, TIMEOUT, HALF, BEHIND = 25.0, 20.0, 30.0, 10.0
+KEYS = {
+    "CHAT_PING_INTERVAL": INTERVAL,
+    "CHAT_PING_TIMEOUT": TIMEOUT,
+    "CHAT_MESSAGE_TIMEOUT": HALF,
+    "CHAT_OUTBOX_SECONDS": BEHIND,
+}
+
+
+class Hub(owners.Owner):
+    """An owner with the timer, the list of clients and the refusals that a sweeper asks for."""
+
+    def __init__(self):
+        super().__init__()
+        self.settings = config.load(KEYS, {})
+        self.reactor = self
+        self.crowd, self.timers, self.refused, self.errors = [], [], [], []
+
+    def clients(self):
+        return list(self.crowd)
+
+    def call_later(self, delay, function):
+        self.timers.append((self.now + delay, function))
+
+    def refuse(self, client, error: ChatError):
+        self.refused.append((client, error.code))
+        client.close(error.failure.close)
+
+    def fail(self, client, error):
+        self.errors.append((client, error))
+
+    def pass_time(self, seconds):
+        """Turn the clock, and the sweeper with it."""
+        end = self.now + seconds
+        while self.timers and self.timers[0][0] <= end:
+            at, function = self.timers.pop(0)
+            self.now = max(self.now, at)
+            function()
+            self.flush()
+        self.now = end
+
+
+@pytest.fixture
+def hub():
+    return Hub()
+
+
+@pytest.fixture
+def pair(hub):
+    client, peer = owners.connect(hub)
+    hub.crowd.append(client)
+    Sweeper(hub)
+    yield client, peer
+    client.drop()
+    peer.sock.close()
+
+
+def opcodes(peer):
+    return [opcode for opcode, _ in frames(peer.read())]
+
+
+# -- signs of life
+
+
+def test_a_silent_client_is_pinged_within_the_interval(hub, pair):
+    _, peer = pair
+    hub.pass_time(INTERVAL - 2 * ROUND)
+    assert opcodes(peer) == []
+    hub.pass_time(2 * ROUND)
+    assert opcodes(peer) == [PING]
+
+
+def test_one_who_never_answers_is_out_within_interval_and_timeout(hub, pair):
+    client, _ = pair
+    hub.pass_time(INTERVAL + TIMEOUT - 3 * ROUND)
+    assert client.fd >= 0
+    hub.pass_time(3 * ROUND)
+    assert client.fd < 0
+    assert hub.left == [client]
+    assert client.close_code == 1006
+
+
+def test_one_who_answers_stays_and_is_asked_again(hub, pair):
+    client, peer = pair
+    for _ in range(5):
+        hub.pass_time(INTERVAL)
+        assert opcodes(peer) == [PING]
+        peer.say(client_frame(PONG))
+        client.readable()
+    assert client.fd >= 0
+
+
+def test_one_who_talks_is_not_asked(hub, pair):
+    client, peer = pair
+    for _ in range(20):
+        hub.pass_time(INTERVAL / 3)
+        peer.say(client_frame(TEXT, b"{}"))
+        client.readable()
+    assert opcodes(peer) == []
+
+
+# -- what may not last
+
+
+def test_a_message_held_open_ends_the_connection(hub, pair):
+    client, peer = pair
+    peer.say(client_frame(TEXT, b"half")[:5])
+    client.readable()
+    hub.pass_time(HALF - 2)
+    peer.say(client_frame(TEXT, b"half")[5:6])  # a byte now and then does not help
+    client.readable()
+    assert client.closing == 0
+    hub.pass_time(2 + ROUND)
+    assert (hub.left, client.close_code) == ([client], 4408)
+
+
+def test_fragments_without_an_end_do_too_though_pings_come_between(hub, pair):
+    client, peer = pair
+    peer.say(client_frame(TEXT, b"a", fin=False))
+    for _ in range(int(HALF) + 2):
+        peer.say(client_frame(PING) + client_frame(0, b"b", fin=False))
+        client.readable()
+        hub.pass_time(1)
+    assert client.close_code == 4408
+
+
+def test_a_reader_that_stays_behind_is_closed_though_its_outbox_is_small(hub, pair):
+    client, peer = pair
+    while not client.waiting:
+        client.enqueue(frame({"x": "y" * 50_000}))
+        hub.flush()
+    assert client.waiting < hub.outbox_bytes
+    hub.pass_time(BEHIND - ROUND)
+    assert client.closing == 0
+    hub.pass_time(2 * ROUND)
+    assert client.close_code == 4408
+
+
+def test_a_token_that_ends_closes_with_its_error(hub, pair, monkeypatch):
+    client, _ = pair
+    client.expires = time.time() + 1_000
+    hub.pass_time(2 * ROUND)
+    assert hub.refused == []
+    client.expires = time.time() - 0.001
+    hub.pass_time(2 * ROUND)
+    assert hub.refused == [(client, "token_expired")]
+    assert client.close_code == 4401
+
+
+def test_a_close_that_nobody_answers_is_final_after_its_time(hub, pair):
+    client, peer = pair
+    client.close(4403)
+    hub.flush()
+    hub.pass_time(CLOSE_TIMEOUT - 1)
+    assert client.fd >= 0
+    hub.pass_time(1 + ROUND)
+    assert client.fd < 0
+    assert opcodes(peer) == [CLOSE]
+
+
+def test_one_that_is_gone_already_is_passed_over(hub, pair):
+    client, _ = pair
+    client.drop()
+    hub.pass_time(60)
+    assert hub.errors == []
+
+
+# -- the sweeper itself
+
+
+class Looked:
+    """What a sweeper sees of a client; it notes when it was looked at."""
+
+    expires, closing, began, behind_since, pinged = float("inf"), 0.0, 0.0, float("inf"), 0.0
+
+    def __init__(self, hub, at):
+        self.hub, self.at = hub, at
+
+    @property
+    def fd(self):
+        self.at.append(self.hub.now)
+        return 5
+
+    @property
+    def seen(self):
+        return self.hub.now
+
+
+def test_a_crowd_is_looked_at_in_slices_each_once_a_round(hub):
+    looks = []
+    hub.crowd = [Looked(hub, looks) for _ in range(3 * SLICE + 1)]
+    Sweeper(hub)
+    hub.pass_time(2.2 * ROUND)
+    slices = {at: looks.count(at) for at in looks}
+    assert max(slices.values()) == SLICE
+    assert len(looks) >= len(hub.crowd)
+    hub.pass_time(10 * ROUND)
+    rounds = len(looks) / len(hub.crowd)
+    assert 9 <= rounds <= 13
+
+
+class Broken(Looked):
+    """A client that cannot be looked at."""
+
+    @property
+    def seen(self):
+        raise RuntimeError("broken")
+
+
+def test_one_client_that_raises_stops_neither_the_others_nor_the_sweeper(hub, pair):
+    client, peer = pair
+    broken = Broken(hub, [])
+    hub.crowd.insert(0, broken)
+    hub.pass_time(INTERVAL)
+    assert opcodes(peer) == [PING]
+    assert {failed for failed, _ in hub.errors} == {broken}
