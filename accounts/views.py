@@ -83,6 +83,7 @@ def logout() -> Any:
         user_id = current_user.id
         sessions.log_out()
         chat().revoke(user_id)
+        flash(_("You are logged out on all your devices."))
     return redirect(url_for("accounts.login"), 303)
 
 

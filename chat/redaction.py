@@ -39,7 +39,7 @@ class Redact(logging.Filter):
 
 
 def _clean(value: Any) -> Any:
-    return redact(value) if isinstance(value, str) else value
+    return redact(value) if isinstance(value, str) and "=" in value else value
 
 
 def redact_pywsgi() -> None:

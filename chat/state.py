@@ -210,7 +210,10 @@ class ChatState:
         return self.app.app_context()
 
     def _own_claims(self, claims: Mapping[str, Any]) -> Identity:
-        return Identity(str(claims[self.app.config["JWT_IDENTITY_CLAIM"]]), str(claims["username"]))
+        username = claims["username"]
+        if not isinstance(username, str):
+            raise TypeError("a user's name is text")
+        return Identity(str(claims[self.app.config["JWT_IDENTITY_CLAIM"]]), username)
 
     # ---- what a site says --------------------------------------------------------------------------------------
 

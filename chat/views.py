@@ -29,7 +29,7 @@ from .envelope import Identity
 from .errors import FAILURES, ChatError
 from .hub import LOBBY
 from .redaction import redact_pywsgi
-from .sockets import ParkingSock, RefusedUpgrade
+from .sockets import Parked, ParkingSock, RefusedUpgrade
 from .state import ChatState
 from .strings import page_strings
 
@@ -231,6 +231,8 @@ def healthz() -> tuple[Response, int]:
 
 def secure(response: Response) -> Response:
     """Put the security headers on the chat's own views, where the site has not set its own."""
+    if isinstance(response, Parked):
+        return response
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "no-referrer")

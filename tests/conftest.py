@@ -129,13 +129,16 @@ def pytest_collection_modifyitems(items):
         item.add_marker(item.path.parent.name)
 
 
+def pytest_runtest_setup(item):
+    servers.begin_test()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A test that failed shows what the servers wrote."""
+    """A test that failed shows what the servers wrote during it."""
     report = yield
     if report.failed:
-        for one in servers.running:
-            report.sections.append((f"log of {one.kind} (pid {one.pid})", one.log()[-LOG_TAIL:]))
+        report.sections += [(title, log[-LOG_TAIL:]) for title, log in servers.recent_logs()]
     return report
 
 

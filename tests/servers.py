@@ -32,8 +32,21 @@ OWN_KEYS = ("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "F
 GEVENT_WEBSOCKET = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
 PR_SET_PDEATHSIG = 1
 
-#: The servers that are running now, for the report of a test that fails.
+#: The servers that are running now.
 running: list["Server"] = []
+#: Those that ran at any time since `begin_test`, and how long their logs were then: for the report of a failure.
+recent: dict["Server", int] = {}
+
+
+def begin_test():
+    recent.clear()
+    recent.update({one: len(one.log()) for one in running})
+
+
+def recent_logs():
+    """(title, what was written since `begin_test`) of each server that wrote anything."""
+    logs = ((f"log of {one.kind} (pid {one.pid})", one.log()[mark:]) for one, mark in recent.items())
+    return [(title, log) for title, log in logs if log]
 
 
 def gunicorn(port, app, *options):
@@ -96,7 +109,8 @@ class Server:
         database = f"sqlite:///{self.home}/chat.db"
         given = {"CHAT_DATABASE_URL": database, "SECRET_KEY": SECRET, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.env = clean_environment(**{key: str(value) for key, value in given.items()})
-        self._log_path, self._tokens = self.home / "server.log", {}
+        self._log_path, self._last_log = self.home / "server.log", ""
+        self._tokens = {}
         self.process = None
         #: An ssl.SSLContext, for a server that was started with a certificate.
         self.tls = None
@@ -127,6 +141,7 @@ class Server:
                 preexec_fn=die_with_parent,
             )
         running.append(self)
+        recent.setdefault(self, 0)
         return self
 
     def start(self):
@@ -189,10 +204,13 @@ class Server:
         try:
             self.end()
         finally:
+            self._last_log = self.log()
             shutil.rmtree(self.home, ignore_errors=True)
 
     def log(self):
-        return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
+        if not self._log_path.exists():
+            return self._last_log
+        return self._log_path.read_text(errors="replace")
 
     def wait_log(self, text, timeout=10.0):
         """The log, once `text` stands in it: a server may answer before it writes."""

@@ -348,11 +348,20 @@ def test_nobody_logs_out_by_a_link(member):
     assert is_logged_in(member)
 
 
-def test_log_out_here_leaves_other_browsers_logged_in(app, member):
+def test_log_out_here_ends_the_other_sessions_as_it_ends_the_other_sockets(app, member):
     other = app.test_client()
     log_in(other)
     member.post("/logout")
-    assert is_logged_in(other)
+    assert not is_logged_in(other)
+
+
+def test_a_cookie_from_before_the_log_out_does_not_come_back(app, member):
+    cookie = member.get_cookie("session").value
+    member.post("/logout")
+    late = app.test_client()
+    late.set_cookie("session", cookie)
+    assert not is_logged_in(late)
+    assert late.post("/chat/token").status_code == 401
     assert check(app, token_of(app, other)) == "ada"
 
 

@@ -11,7 +11,8 @@ from tests.integration.club import PREFIX, WIDGET_CONFIG, Club, Visitor
 from tests.servers import Server
 from tests.wsclient import Refused
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "existing_site"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "existing_site"
 
 
 @pytest.fixture(scope="module", params=["gunicorn-gevent", "flask-run"])
@@ -217,11 +218,14 @@ def test_the_widget_stays_open_from_page_to_page(join):
 
 
 @pytest.mark.browser
-def test_the_sites_own_buttons_work_on_the_chat_page(join):
+def test_the_sites_own_buttons_work_on_the_chat_page(club, join):
     vera = join("Vera")
     vera.get_by_role("link", name="Talk").click()
     wait_online(vera)
-    vera.get_by_role("button", name="Log out").click()
+    with vera.expect_request("**/logout") as sent:
+        vera.get_by_role("button", name="Log out").click()
+    # Under HTTPS Flask-WTF refuses a form without it, and the chat page by itself sends none.
+    assert sent.value.all_headers().get("referer") == f"{club.url}{PREFIX}/chat"
     vera.get_by_role("link", name="Log in").wait_for()
 
 
@@ -266,3 +270,20 @@ def test_the_chat_is_five_lines():
         line.strip() for line in python + templates if words.search(line) and not line.strip().startswith("#")
     ]
     assert len(code) <= 5, code
+
+
+# -- what the documentation shows
+
+
+def unindented(text):
+    return "\n".join(line.strip() for line in text.splitlines())
+
+
+def test_all_code_in_the_guide_stands_in_a_site_that_the_tests_run():
+    guide = (ROOT / "docs" / "adding-to-your-site.md").read_text()
+    shown = re.findall(r"```(?:python|jinja)\n(.*?)```", guide, re.DOTALL)
+    files = [*EXAMPLE.glob("*.py"), *EXAMPLE.rglob("*.html"), *Path(__file__).parent.glob("*_site*.py")]
+    run = "\n".join(unindented(file.read_text()) for file in files)
+    parts = [part for block in shown for part in re.split(r"\n\s*\n", unindented(block))]
+    assert len(parts) > 10
+    assert [part for part in parts if part.strip() not in run] == []

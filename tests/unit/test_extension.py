@@ -109,8 +109,10 @@ def test_a_loader_given_after_init_app_counts(new_app):
 def test_ids_that_are_numbers_in_the_site_are_texts_in_the_chat(new_app):
     app = new_app()
     Chat(app, identity_loader=lambda: Identity(7, "Anna"))
-    token = app.test_client().post("/chat/token").json["token"]
-    assert who(app, token) == Identity("7", "Anna")
+    client = app.test_client()
+    assert who(app, client.post("/chat/token").json["token"]) == Identity("7", "Anna")
+    # The page compares the two: a token of another user means that the session has changed hands.
+    assert '"user": {"id": "7", "username": "Anna"}' in client.get("/chat").text
 
 
 def test_flask_logins_user_is_the_default(new_app):

@@ -49,8 +49,8 @@ export class ConnectionStatus extends EventTarget {
 
   #actions(state) {
     if (TRIABLE.has(state.name) && state.why !== "flooding") return [this.#button()];
-    if (state.name === "other_user") return [el("a", { class: "fc-link", href: location.href, text: this.#texts.get("reload") })];
-    if (state.name === "signed_out" && this.#loginPath) return [this.#loginLink()];
+    if (state.name === "other_user") return [this.#link("reload", location.href)];
+    if (state.name === "signed_out" && this.#loginPath) return [this.#link("sign_in", this.#loginAddress())];
     return [];
   }
 
@@ -60,10 +60,15 @@ export class ConnectionStatus extends EventTarget {
     return button;
   }
 
-  #loginLink() {
+  #link(key, href) {
+    return el("a", { class: "fc-link", href, text: this.#texts.get(key) });
+  }
+
+  /** The log-in page, told to lead back here. */
+  #loginAddress() {
     const address = new URL(this.#loginPath, location.href);
     address.searchParams.set("next", location.pathname);
-    return el("a", { class: "fc-link", href: address.href, text: this.#texts.get("sign_in") });
+    return address.href;
   }
 
   /** For a screen reader: the news, once; not every second of a countdown. */

@@ -36,7 +36,8 @@ export class ConversationPanel extends EventTarget {
   #makeRow(conversation) {
     const { key, person } = conversation;
     const name = person?.username ?? this.#texts.get("room");
-    const mark = person ? avatar(name, { small: true }) : el("span", { class: "fc-row__room", text: "#", "aria-hidden": "true" });
+    const hash = el("span", { class: "fc-row__room", text: "#", "aria-hidden": "true" });
+    const mark = person ? avatar(name, { small: true }) : hash;
     const button = el(
       "button",
       { type: "button", class: "fc-row", title: name, tabindex: -1, data: { testid: "conversation-item", key } },

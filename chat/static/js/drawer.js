@@ -47,7 +47,8 @@ export class Drawer {
     const badge = part(this.#opener, "drawer-badge");
     badge.hidden = !count;
     badge.textContent = this.#texts.badge(count);
-    this.#opener.setAttribute("aria-label", count ? this.#texts.count("open_menu", count) : this.#texts.get("open_menu"));
+    const label = count ? this.#texts.count("open_menu", count) : this.#texts.get("open_menu");
+    this.#opener.setAttribute("aria-label", label);
   }
 
   #set(open) {

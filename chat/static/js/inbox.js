@@ -75,7 +75,7 @@ export class Inbox {
     const message = this.#read(wire);
     const missed = conversation.heard(wire.seq, this.#era);
     if (conversation.knows(message)) return;
-    if (missed) conversation.add({ note: "missed", count: missed, ts: message.ts, id: `missed-${wire.seq}`, state: "sent" });
+    if (missed) conversation.add(noteOfMissed(missed, message));
     conversation.add(message);
     this.#changes.conversations.add(conversation);
     this.#changes.arrivals.push({ conversation, message });
@@ -96,6 +96,11 @@ export class Inbox {
       mention: !own && this.#mention.test(data),
     };
   }
+}
+
+/** The line that says how many messages never arrived before this one. */
+function noteOfMissed(count, { ts, seq, era }) {
+  return { note: "missed", count, ts, id: `missed-${era}-${seq}`, state: "sent" };
 }
 
 /** Matches @name, not @name2 nor @names; Chinese text may follow at once. */

@@ -1,4 +1,4 @@
-/** Values that outlive a reload, in "sessionStorage" or "localStorage"; where that is full or forbidden, they do not. */
+/** Values that outlive a reload, in "sessionStorage" or "localStorage"; where that fails, they do not. */
 export class Kept {
   #area;
   #prefix;

@@ -2,6 +2,8 @@ import { el } from "./dom.js";
 
 /** http(s) and then what RFC 3986 allows in an address: it ends where Chinese text begins, as its writer meant. */
 const ADDRESS = /https?:\/\/[\w\-.~:/?#[\]@!$&'()*+,;=%]+/gi;
+/** Writing without spaces between words: an address before it has ended. */
+const EAST_ASIAN = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/u;
 const CLOSERS = { ")": "(", "]": "[" };
 const SENTENCE_END = ".,;:!?'*_~";
 
@@ -35,10 +37,8 @@ function safeUrl(address, following) {
   if (url.username || url.password) return null;
   // A host that goes on in another alphabet was cut in the middle: better no link than one to elsewhere.
   const hostOnly = !/^https?:\/\/[^/?#]*[/?#]/i.test(address);
-  if (hostOnly && following && /\p{L}/u.test(following) && !/[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/u.test(following)) {
-    return null;
-  }
-  return url;
+  const goesOn = following && /\p{L}/u.test(following) && !EAST_ASIAN.test(following);
+  return hostOnly && goesOn ? null : url;
 }
 
 /** The address without the punctuation of the sentence around it: "(see https://a.example/b_(c))." */

@@ -91,7 +91,8 @@ export class MessageView {
     const { text } = this.#message;
     const content = el("div", { class: "fc-message__text", dir: "auto" }, linkify(text));
     const bubble = el("div", { class: "fc-bubble" }, content);
-    if (text.length > LONG_CHARACTERS || text.split("\n", LONG_LINES + 1).length > LONG_LINES) this.#fold(bubble, content);
+    const lines = text.split("\n", LONG_LINES + 1).length;
+    if (text.length > LONG_CHARACTERS || lines > LONG_LINES) this.#fold(bubble, content);
     return bubble;
   }
 

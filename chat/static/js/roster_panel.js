@@ -93,10 +93,11 @@ class RosterRow {
     this.#person = person;
     this.#badge = el("span", { class: "fc-badge", "aria-hidden": "true", data: { testid: "unread" } });
     const marks = { testid: "roster-item", userId: person.id };
+    const face = avatar(person.username, { small: true });
     this.button = el(
       "button",
       { type: "button", class: "fc-row", title: person.username, tabindex: -1, data: marks },
-      el("span", { class: "fc-row__avatar" }, avatar(person.username, { small: true }), el("span", { class: "fc-presence" })),
+      el("span", { class: "fc-row__avatar" }, face, el("span", { class: "fc-presence" })),
       el("bdi", { class: "fc-row__name", text: person.username }),
       isMe ? el("span", { class: "fc-row__hint", text: texts.get("self") }) : null,
       this.#badge,

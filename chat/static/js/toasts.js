@@ -16,7 +16,8 @@ export class Toasts {
   show(sentence) {
     const twin = [...this.#stack.children].find((toast) => toast.firstChild.textContent === sentence);
     twin?.remove();
-    const close = el("button", { type: "button", class: "fc-toast__close", "aria-label": this.#texts.get("dismiss"), text: "×" });
+    const label = this.#texts.get("dismiss");
+    const close = el("button", { type: "button", class: "fc-toast__close", "aria-label": label, text: "×" });
     const toast = el("div", { class: "fc-toast", data: { testid: "toast" } }, el("span", { text: sentence }), close);
     close.addEventListener("click", () => toast.remove());
     this.#stack.append(toast);

@@ -22,6 +22,7 @@ class Widget {
     this.#texts = new Texts(this.#config.strings, this.#config.locale);
     this.#shadow = host.attachShadow({ mode: "open" });
     this.#shadow.append(host.querySelector("template").content.cloneNode(true));
+    this.#showWhenStyled();
     this.#panel = part(this.#shadow, "panel");
     this.#launcher = part(this.#shadow, "launcher");
     this.#badge = part(this.#shadow, "launcher-badge");
@@ -45,6 +46,14 @@ class Widget {
     this.#kept.set("open", false);
     this.#label();
     this.#launcher.focus();
+  }
+
+  /** A style sheet in a shadow root holds nothing up: without it the panel would flash up bare. */
+  #showWhenStyled() {
+    const sheet = this.#shadow.querySelector("link");
+    const show = () => (part(this.#shadow, "widget").hidden = false);
+    sheet.addEventListener("load", show);
+    sheet.addEventListener("error", show);
   }
 
   #begin({ focus }) {

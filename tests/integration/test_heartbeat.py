@@ -1,0 +1,116 @@
+"""Signs of life: who vanished is out in time, who answers stays, and nothing is held open for ever."""
+
+import time
+
+import pytest
+
+from tests.integration.people import come, entering, hear_of, settle
+from tests.servers import Server
+from tests.wsclient import CONTINUATION, PING, TEXT, Closed, frame, text_frame
+
+INTERVAL, TIMEOUT, GRACE, MESSAGE = 0.5, 0.5, 0.3, 1.2
+#: Seconds beyond the promised time that a busy machine may take.
+SLACK = 1.5
+
+
+@pytest.fixture(scope="module")
+def site():
+    env = {
+        "CHAT_PING_INTERVAL": INTERVAL,
+        "CHAT_PING_TIMEOUT": TIMEOUT,
+        "CHAT_ROSTER_GRACE": GRACE,
+        "CHAT_MESSAGE_TIMEOUT": MESSAGE,
+    }
+    with Server("gunicorn-gevent", env) as server:
+        yield server
+
+
+@pytest.fixture
+def enter(site):
+    with entering(site) as enter:
+        yield enter
+
+
+@pytest.fixture
+def viewer(enter):
+    return enter("viewer", query="&roster=diff")
+
+
+def test_one_who_vanished_is_out_of_the_roster_in_time(site, viewer):
+    with come(site, "ghost", auto_pong=False) as ghost:
+        hear_of(viewer, "ghost")
+        began = time.monotonic()
+        viewer.recv_until(lambda m: "ghost" in m.get("left", ()))
+        took = time.monotonic() - began
+        assert INTERVAL < took < INTERVAL + TIMEOUT + GRACE + SLACK
+        assert ghost.wait_closed()[0] == 1006
+        assert [got.opcode for got in ghost.log].count(PING) == 1
+
+
+def test_one_who_only_answers_pings_stays(site, viewer):
+    with come(site, "quiet") as quiet:
+        hear_of(viewer, "quiet")
+        pings, began = 0, time.monotonic()
+        while pings < 4:
+            pings += quiet.recv_frame().opcode == PING
+        assert time.monotonic() - began > INTERVAL + TIMEOUT
+        settle(quiet, viewer)
+        assert b'"left":["quiet"]' not in b"".join(got.payload for got in viewer.log)
+
+
+def test_one_who_talks_needs_no_ping(site, viewer):
+    """Whatever comes from a client is a sign of life, an answer to nothing too."""
+    with come(site, "talker", auto_pong=False) as talker:
+        end = time.monotonic() + 3 * (INTERVAL + TIMEOUT)
+        while time.monotonic() < end:
+            talker.send_json({"type": 1})
+            listing = talker.recv_json(type=1, timeout=INTERVAL / 4)
+            assert "talker" in listing["data"]
+            time.sleep(INTERVAL / 4)  # its own pace, not a wait for something
+        settle(talker, viewer)
+
+
+def test_a_close_that_is_never_answered_ends_all_the_same(site):
+    with come(site, "mute") as mute:
+        mute.recv_json(type=1)
+        mute.send_raw(frame(TEXT, b"{}", mask=False))
+        with pytest.raises(Closed, match="1002"):
+            mute.recv_until(lambda m: False)
+        began = time.monotonic()
+        with pytest.raises(ConnectionError):  # the server has let go, whatever we still say
+            while time.monotonic() < began + 10:
+                mute.send_raw(frame(PING))
+                time.sleep(0.05)
+        assert time.monotonic() - began < 2 + SLACK
+
+
+HALVES = {
+    "a frame": text_frame({"type": 2, "data": "never whole"})[:-3],
+    "a head": text_frame({"type": 2, "data": "never whole"})[:1],
+    "a fragment": frame(TEXT, b'{"type":2,', fin=False),
+    "fragments and pings": frame(TEXT, b"a", fin=False) + frame(PING) + frame(CONTINUATION, b"b", fin=False),
+}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_half_a_message_held_open_ends_the_socket(site, half):
+    with come(site, "half") as held:
+        held.recv_json(type=1)
+        began = time.monotonic()
+        held.send_raw(half)
+        assert held.wait_closed()[0] == 4408
+        assert MESSAGE - 0.1 < time.monotonic() - began < MESSAGE + SLACK
+
+
+def test_one_who_always_has_the_next_message_begun_is_no_such_one(site):
+    whole = text_frame({"type": 2, "data": "steady"})
+    with come(site, "steady") as steady:
+        steady.recv_json(type=1)
+        steady.send_raw(whole[:4])
+        end = time.monotonic() + 1.5 * MESSAGE
+        while time.monotonic() < end:
+            steady.send_raw(whole[4:] + whole[:4])
+            steady.recv_json(type=2, data="steady")
+            time.sleep(0.1)  # its own pace
+        steady.send_raw(whole[4:])
+        steady.recv_json(type=2, data="steady")
