@@ -55,6 +55,10 @@ def decode(text: bytes, max_chars: int) -> Envelope:
         data = _read_data(get("data"), id, max_chars)
     elif kind == _AUTH:
         data = _read_token(get("data"), id)
+    elif type(data := get("data")) is str:
+        data = _read_data(data, id, max_chars)
+    else:
+        data = None
     return Envelope(kind, data, room, to, id)
 
 

@@ -96,7 +96,8 @@ class ChatState:
         self._lock = allocate_lock()
         self._own: tuple[Any, OwnTokens | None] | None = None
         self._known: set[Identity] = set()
-        _set_up_tokens(app)
+        self._derives_key = _set_up_tokens(app)
+        self._derive_key()
 
     # ---- the running part --------------------------------------------------------------------------------------
 
@@ -135,6 +136,7 @@ class ChatState:
 
     def token_for(self, identity: Identity, ttl: float | None = None) -> str:
         """Return a JWT that lets `identity` into the chat for `ttl` seconds (CHAT_TOKEN_TTL)."""
+        self._derive_key()
         claims = {
             self.app.config["JWT_IDENTITY_CLAIM"]: identity.id,
             "username": identity.username,
@@ -167,8 +169,17 @@ class ChatState:
         claims = own.claims(token, time.time()) if own is not None else None
         return claims if claims is not None else self._decode_any(token)
 
+    def _derive_key(self) -> None:
+        """Make a proper key for tokens of the secret, once there is one: a site may set it after Chat(app)."""
+        config = self.app.config
+        secret = config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or config.get("SECRET_KEY")
+        if self._derives_key and secret:
+            config["JWT_SECRET_KEY"] = _proper_key(secret)
+            self._derives_key = False
+
     def _own_tokens(self) -> OwnTokens | None:
         """Return what recognises our own tokens; None where the site configured JWTs in a way that it cannot know."""
+        self._derive_key()
         config = self.app.config
         key = config.get("JWT_SECRET_KEY")
         if self._own is None or self._own[0] != key:
@@ -330,20 +341,20 @@ def _flask_login_identity() -> Identity | None:
         from flask_login import current_user
 
         if hasattr(current_app, "login_manager") and current_user.is_authenticated:
+            if not hasattr(current_user, "username"):
+                raise TypeError("Your users have no `username`: say who they are with @chat.identity_loader.")
             return Identity(str(current_user.get_id()), str(current_user.username))
     return None
 
 
-def _set_up_tokens(app: Flask) -> None:
-    """See to it that flask-jwt-extended is there, with a key of proper length; a site's own stays as it is."""
+def _set_up_tokens(app: Flask) -> bool:
+    """See to it that flask-jwt-extended is there; tell whether it is ours, so that its key is ours to make too."""
+    if not app.config.get("SECRET_KEY"):
+        app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY")
     if "flask-jwt-extended" in app.extensions:
-        return
-    secret = (
-        app.config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or app.config.get("SECRET_KEY")
-    )
-    if secret and not app.config.get("JWT_PRIVATE_KEY"):
-        app.config["JWT_SECRET_KEY"] = _proper_key(secret)
+        return False
     JWTManager(app)
+    return not app.config.get("JWT_PRIVATE_KEY")
 
 
 def _proper_key(secret: str | bytes) -> str | bytes:

@@ -362,7 +362,6 @@ def test_a_cookie_from_before_the_log_out_does_not_come_back(app, member):
     late.set_cookie("session", cookie)
     assert not is_logged_in(late)
     assert late.post("/chat/token").status_code == 401
-    assert check(app, token_of(app, other)) == "ada"
 
 
 def change(client, old=PASSWORD, new="another horse"):
@@ -565,7 +564,7 @@ def catalogue(path, read):
 
 
 def test_the_site_speaks_chinese_throughout():
-    with (ROOT / "babel.cfg").open() as file:
+    with (ROOT / "translations/babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     keywords = {**DEFAULT_KEYWORDS, "_l": None}
     found = extract_from_dir(ROOT, methods, options, keywords, directory_filter=lambda path: "/." not in path)

@@ -20,6 +20,7 @@ def test_gunicorn_needs_no_option():
         alice.recv_json(type=1)
         assert f"http://127.0.0.1:{server.port}" in server.log()
         assert "Using worker: gevent" in server.log()
+        assert "MonkeyPatchWarning" not in server.log()
 
 
 def test_ctrl_c_ends_it_without_a_traceback(make_server):

@@ -280,3 +280,20 @@ def test_csrf_protection_lets_the_token_view_through_whichever_came_first(new_ap
     client = app.test_client()
     assert client.post("/chat/token").status_code == 200
     assert client.post("/own").status_code == 400
+
+
+def test_secret_key_comes_from_the_environment_where_the_app_has_none(new_app, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "from the environment, and quite long enough")
+    app = new_app(SECRET_KEY=None)
+    Chat(app)
+    assert app.config["SECRET_KEY"] == "from the environment, and quite long enough"
+
+
+def test_a_secret_that_is_set_after_the_chat_is_made_into_a_proper_key_too(new_app, monkeypatch):
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    app = new_app(SECRET_KEY=None)
+    Chat(app)
+    app.config["SECRET_KEY"] = "hiking"
+    state = app.extensions["chat"]
+    assert state.guard.check(state.token_for(Identity("1", "ann"))).identity == ("1", "ann")
+    assert len(app.config["JWT_SECRET_KEY"]) == 64

@@ -1,0 +1,121 @@
+"""Somebody at the chat page: what one does there, and where one looks."""
+
+import re
+
+from playwright.sync_api import expect
+
+PASSWORD = "correct horse battery"
+_CSRF = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
+
+
+class Person:
+    """One user in one browser profile; `page` is the tab in front."""
+
+    def __init__(self, page, url, name):
+        self.page, self.url, self.name = page, url, name
+
+    # -- coming and going
+
+    def register(self, address):
+        """Send the site's form as a browser would, without showing it; `address` is told as a proxy would."""
+        request = self.page.context.request
+        token = _CSRF.search(request.get(f"{self.url}/register").text())[1]
+        form = {"csrf_token": token, "username": self.name, "password": PASSWORD}
+        answer = request.post(f"{self.url}/register", form=form, headers={"X-Forwarded-For": address})
+        assert answer.url.endswith("/chat"), answer.text()
+
+    def enter(self):
+        """Open the chat page and wait until it is connected and knows who is here."""
+        self.page.goto(f"{self.url}/chat")
+        return self.wait_here()
+
+    def wait_here(self):
+        self.wait_state("online")
+        expect(self.roster_of(self.name)).to_have_count(1)
+        return self
+
+    def wait_state(self, state, timeout=15_000):
+        """Wait until the connection is shown as online, reconnecting, kicked, …"""
+        expect(self.connection).to_have_attribute("data-state", state, timeout=timeout)
+
+    def second_tab(self):
+        """The same user in another tab of the same profile, at the chat."""
+        return Person(self.page.context.new_page(), self.url, self.name).enter()
+
+    def log_out(self):
+        self.page.get_by_test_id("account-menu").locator("summary").click()
+        self.page.get_by_test_id("log-out").click()
+        expect(self.page).to_have_url(f"{self.url}/login")
+
+    # -- speaking
+
+    def say(self, text):
+        self.input.fill(text)
+        self.input.press("Enter")
+
+    def turn_to(self, name):
+        """Open the conversation with somebody who is here."""
+        self.roster_of(name).click()
+        expect(self.title).to_have_text(name)
+
+    def turn_to_lobby(self):
+        self.conversation("Lobby").click()
+        expect(self.title).to_have_text("Lobby")
+
+    # -- where to look
+
+    @property
+    def input(self):
+        return self.page.get_by_test_id("composer-input")
+
+    @property
+    def connection(self):
+        return self.page.get_by_test_id("connection-state")
+
+    @property
+    def log(self):
+        return self.page.get_by_test_id("chat-log")
+
+    @property
+    def title(self):
+        return self.page.locator("#chat-title")
+
+    @property
+    def messages(self):
+        return self.page.get_by_test_id("message")
+
+    @property
+    def roster(self):
+        return self.page.get_by_test_id("roster")
+
+    @property
+    def jump(self):
+        return self.page.get_by_test_id("jump-newest")
+
+    def message(self, text):
+        """Every message that holds `text`."""
+        return self.messages.filter(has_text=text)
+
+    def roster_of(self, name):
+        """Every entry of `name` among the people who are here."""
+        return self.roster.get_by_title(name, exact=True)
+
+    def conversation(self, name):
+        return self.page.get_by_test_id("conversation-list").get_by_title(name, exact=True)
+
+    def unread_of(self, name):
+        """The mark that counts what is unread from somebody, in the list of conversations."""
+        return self.conversation(name).get_by_test_id("unread")
+
+    @property
+    def at_bottom(self):
+        """Whether the log shows its end."""
+        return self.log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight < 2")
+
+    def hears(self, text, times=1):
+        """Wait for a message with `text`, this often and not more often."""
+        expect(self.message(text)).to_have_count(times)
+
+    def sent(self, text):
+        """Wait until the server has confirmed the own message `text`."""
+        expect(self.message(text)).to_have_attribute("data-state", "sent")

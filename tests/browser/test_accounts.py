@@ -1,0 +1,102 @@
+"""The way in and out, as a stranger goes it."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.person import PASSWORD, Person
+
+#: A page that is answered with an error status says so on the console.
+REFUSED_FORM = "status of 400"
+
+
+@pytest.fixture
+def page(site, make_page):
+    """A visitor whom nobody knows."""
+    return make_page(base_url=site.url)
+
+
+@pytest.fixture
+def ada(meet):
+    """Somebody with an account, logged out again."""
+    person = meet("Ada")
+    person.page.context.clear_cookies()
+    return person
+
+
+def fill_and_send(page, name, password, button):
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name=button).click()
+
+
+def test_a_stranger_registers_and_is_in_the_chat(site, page):
+    page.goto("/")
+    expect(page).to_have_url(f"{site.url}/login")
+    page.get_by_role("link", name="Create an account").click()
+    expect(page.get_by_label("Name")).to_be_focused()
+    fill_and_send(page, "Grace Hopper", PASSWORD, "Create the account")
+    expect(page).to_have_url(f"{site.url}/chat")
+    grace = Person(page, site.url, "Grace Hopper").wait_here()
+    expect(grace.input).to_be_focused()
+    expect(page.get_by_test_id("account-menu")).to_contain_text("Grace Hopper")
+
+
+def test_what_is_wrong_with_a_form_is_said_beside_the_field(page, ada, console):
+    console.expect(REFUSED_FORM)
+    page.goto("/register")
+    fill_and_send(page, ada.name, "short", "Create the account")
+    password = page.get_by_label("Password")
+    expect(password).to_have_attribute("aria-invalid", "true")
+    expect(password).to_have_accessible_description(re.compile("^Use at least 8 characters"))
+    fill_and_send(page, ada.name.upper(), PASSWORD, "Create the account")
+    expect(page.get_by_text("This name is taken")).to_be_visible()
+    expect(page.get_by_label("Name")).to_be_focused()
+    expect(page.get_by_label("Name")).to_have_value(ada.name.upper())
+
+
+def test_a_wrong_password_is_refused_and_the_right_one_is_not(site, ada, console):
+    console.expect(REFUSED_FORM)
+    page = ada.page
+    page.goto(f"{site.url}/login")
+    fill_and_send(page, ada.name, "not my password", "Log in")
+    expect(page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
+    expect(page.get_by_label("Name")).to_have_value(ada.name)
+    expect(page.get_by_label("Password")).to_have_value("")
+    expect(page.get_by_label("Password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    ada.wait_here()
+
+
+def test_log_in_leads_back_to_where_one_wanted_to_go(site, ada):
+    ada.page.goto(f"{site.url}/account/password")
+    expect(ada.page.get_by_role("heading", name="Log in")).to_be_visible()
+    fill_and_send(ada.page, ada.name, PASSWORD, "Log in")
+    expect(ada.page).to_have_url(f"{site.url}/account/password")
+
+
+def test_log_in_leads_to_no_other_site(site, ada):
+    ada.page.goto(f"{site.url}/login?next=//evil.example/")
+    fill_and_send(ada.page, ada.name, PASSWORD, "Log in")
+    expect(ada.page).to_have_url(f"{site.url}/chat")
+    ada.wait_here()
+
+
+def test_who_logs_out_is_out(site, ada):
+    ada.page.goto(f"{site.url}/login")
+    fill_and_send(ada.page, ada.name, PASSWORD, "Log in")
+    ada.wait_here().log_out()
+    ada.page.goto(f"{site.url}/chat")
+    expect(ada.page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_a_closed_site_says_so(make_server, make_page, console):
+    console.expect("status of 403")
+    closed = make_server(env={"CHAT_REGISTRATION": "0"})
+    page = make_page()
+    page.goto(f"{closed.url}/login")
+    expect(page.get_by_role("link", name="Create an account")).to_have_count(0)
+    page.goto(f"{closed.url}/register")
+    expect(page.get_by_role("heading", name="Registration is closed")).to_be_visible()

@@ -1,0 +1,280 @@
+"""How many may come, how fast they may talk, and how slowly they may listen."""
+
+import json
+import time
+
+import pytest
+
+from tests.integration.people import come, entering, hear_of, heard_before, settle
+from tests.servers import Server
+from tests.tokens import token
+from tests.wsclient import CLOSE, Closed, frame, text_frame
+
+# -- places
+
+
+@pytest.fixture(scope="module")
+def small():
+    env = {
+        "CHAT_MAX_CONNECTIONS": 6,
+        "CHAT_MAX_CONNECTIONS_PER_USER": 2,
+        "CHAT_MAX_CONNECTIONS_PER_IP": 3,
+        "CHAT_TRUSTED_PROXIES": 1,
+    }
+    with Server("gunicorn-gevent", env) as server:
+        yield server
+
+
+@pytest.fixture
+def sit(small):
+    """sit(name, address) opens a socket; all leave at the end of the test."""
+    opened = []
+
+    def sit(name, address):
+        client = small.socket(token=token(name), headers={"X-Forwarded-For": address})
+        opened.append(client)
+        return client
+
+    yield sit
+    for client in opened:
+        if client.closed is None:
+            client.close()
+        client.sock.close()
+
+
+def turned_away(client):
+    """The code of the Error that a socket got first of all, once it was closed with 1013."""
+    error = json.loads(client.recv())
+    assert error.keys() == {"type", "user", "data", "code"}
+    assert client.wait_closed()[0] == 1013
+    return error["code"]
+
+
+def is_in(client):
+    return client.recv_json(type=1, room="lobby") is not None
+
+
+def test_a_user_has_so_many_sockets_and_gets_a_place_back(sit):
+    first = sit("ann", "10.0.0.1")
+    assert is_in(first) and is_in(sit("ann", "10.0.0.2"))
+    assert turned_away(sit("ann", "10.0.0.3")) == "too_many_for_user"
+    assert is_in(sit("bob", "10.0.0.3"))
+    first.close()
+    assert is_in(sit("ann", "10.0.0.4"))
+
+
+def test_an_address_has_so_many_sockets_whoever_they_are(sit):
+    clients = [sit(f"neighbour{i}", "10.0.0.1") for i in range(3)]
+    assert all(map(is_in, clients))
+    assert turned_away(sit("neighbour3", "10.0.0.1")) == "too_many_for_address"
+    assert is_in(sit("neighbour3", "10.0.0.2"))
+    clients[0].close()
+    assert is_in(sit("neighbour4", "10.0.0.1"))
+
+
+def test_only_the_address_that_the_proxy_saw_counts(sit):
+    forged = [f"192.0.2.{i}, 10.0.0.1" for i in range(4)]
+    assert all(is_in(sit(f"liar{i}", address)) for i, address in enumerate(forged[:3]))
+    assert turned_away(sit("liar3", forged[3])) == "too_many_for_address"
+
+
+def test_the_house_has_so_many_places_in_all(sit, small):
+    clients = [sit(f"guest{i}", f"10.0.1.{i}") for i in range(6)]
+    assert all(map(is_in, clients))
+    assert turned_away(sit("late", "10.0.2.1")) == "server_full"
+    assert json.loads(small.get("/healthz")[2])["connections"] == 6
+    clients[3].close()
+    assert is_in(sit("late", "10.0.2.1"))
+
+
+def test_bad_tokens_take_no_place(sit, small):
+    clients = [sit(f"guest{i}", f"10.0.1.{i}") for i in range(5)]
+    assert all(map(is_in, clients))
+    for _ in range(3):
+        with small.socket(token="bad", headers={"X-Forwarded-For": "10.0.3.1"}) as stranger:
+            assert stranger.recv_json(type=0)["code"] == "token_invalid"
+    assert is_in(sit("last", "10.0.3.1"))
+
+
+def test_without_a_trusted_proxy_a_forged_address_changes_nothing():
+    with Server("gunicorn-gevent", {"CHAT_MAX_CONNECTIONS_PER_IP": 2}) as server, entering(server) as enter:
+        enter("ann", headers={"X-Forwarded-For": "10.0.0.1"})
+        enter("bob", headers={"X-Forwarded-For": "10.0.0.2"})
+        with server.socket(token=token("cat"), headers={"X-Forwarded-For": "10.0.0.3"}) as third:
+            assert turned_away(third) == "too_many_for_address"
+
+
+# -- speed
+
+RATE, BURST, FLOOD = 5, 6, 10
+
+
+@pytest.fixture(scope="module")
+def strict():
+    env = {
+        "CHAT_RATE_LIMIT": RATE,
+        "CHAT_RATE_BURST": BURST,
+        "CHAT_FLOOD_LIMIT": FLOOD,
+        "CHAT_ROSTER_GRACE": "0.2",
+    }
+    with Server("gunicorn-gevent", env) as server:
+        yield server
+
+
+@pytest.fixture
+def enter(strict):
+    with entering(strict) as enter:
+        yield enter
+
+
+def said(number, **fields):
+    return text_frame({"type": 2, "data": f"{number}", "id": f"n{number}", **fields})
+
+
+def answers(client, count):
+    """The Acks and Errors to so many messages."""
+    got = []
+    while len(got) < count:
+        message = json.loads(client.recv())
+        if message["type"] in (0, 4):
+            got.append(message)
+    return got
+
+
+def test_beyond_the_burst_messages_are_refused_with_ref_and_wait(enter):
+    fast, other = enter("fast1", "other1")
+    fast.send_raw(b"".join(map(said, range(BURST + 3))))
+    got = answers(fast, BURST + 3)
+    assert [m["ref"] for m in got if m["type"] == 4] == [f"n{i}" for i in range(BURST)]
+    errors = [m for m in got if m["type"] == 0]
+    assert [(m["code"], m["ref"]) for m in errors] == [("rate_limited", f"n{BURST + i}") for i in range(3)]
+    assert all(0 < m["retry_after"] <= 1 / RATE for m in errors)
+    time.sleep(errors[-1]["retry_after"] + 0.01)  # as told
+    fast.send_raw(said(99))
+    assert answers(fast, 1)[0]["ref"] == "n99"
+    assert [m["data"] for m in settle(other, fast)[0] if m["type"] == 2][-1] == "99"
+
+
+def test_a_users_sockets_share_one_rate(enter):
+    one = enter("fast2")
+    two = enter("fast2")
+    for number in range(BURST):
+        (one if number % 2 else two).send_raw(said(number))
+    answers(one, BURST // 2)
+    answers(two, BURST // 2)
+    one.send_raw(said(50))
+    assert answers(one, 1)[0]["code"] == "rate_limited"
+
+
+def test_to_come_again_is_no_way_around_the_rate(strict):
+    with come(strict, "fast3") as first:
+        first.recv_json(type=1)
+        first.send_raw(b"".join(map(said, range(BURST))))
+        answers(first, BURST)
+        first.close()
+    with come(strict, "fast3") as again:
+        again.recv_json(type=1)
+        again.send_raw(said(60) + said(61) + said(62))
+        assert [m.get("code") for m in answers(again, 3)][-1] == "rate_limited"
+
+
+def test_every_kind_of_message_counts(enter):
+    fast = enter("fast4")
+    fast.send_raw((text_frame({"type": 1}) + frame(2, b"\x00")) * BURST)
+    codes = []
+    while len(codes) < 2 * BURST - BURST // 2:
+        message = json.loads(fast.recv())
+        if message["type"] == 0:
+            codes.append(message["code"])
+    assert codes.count("rate_limited") == BURST
+
+
+def test_a_flood_ends_the_socket_and_keeps_it_out_for_a_while(strict, enter):
+    flooder, other = enter("flooder", "other5")
+    flooder.send_raw(b"".join(map(said, range(BURST + FLOOD + 5))))
+    *_, last = answers(flooder, BURST + FLOOD)
+    assert (last["code"], last["retry_after"]) == ("flooding", BURST / RATE)
+    assert flooder.wait_closed()[0] == 4429
+    with come(strict, "flooder") as again:
+        error = json.loads(again.recv())
+        assert error["code"] == "flooding"
+        assert 0 < error["retry_after"] <= BURST / RATE
+        assert again.wait_closed()[0] == 4429
+    time.sleep(error["retry_after"] + 0.05)  # as told
+    with come(strict, "flooder") as later:
+        later.recv_json(type=1)
+    assert [m["data"] for m in settle(other)] == []
+
+
+# -- slow readers
+
+#: More than one message; and, with what a kernel may hold besides, less than the test says.
+OUTBOX = 6_000_000
+KERNEL = 4_194_304
+#: Seconds for which bytes may wait.
+BEHIND = 1.5
+
+
+@pytest.fixture(scope="module")
+def patient():
+    env = {
+        "CHAT_RATE_LIMIT": 0,
+        "CHAT_OUTBOX_BYTES": OUTBOX,
+        "CHAT_OUTBOX_SECONDS": BEHIND,
+        "CHAT_MAX_MESSAGE_CHARS": 100_000,
+        "CHAT_ROSTER_GRACE": 0.1,
+    }
+    with Server("gunicorn-gevent", env) as server:
+        yield server
+
+
+def close_code(client):
+    """The close code at the end of all that a slow reader finds at last; its frames are whole to the end."""
+    with pytest.raises(Closed) as closed:
+        client.recv_until(lambda m: False)
+    assert client.log[-1].opcode == CLOSE
+    return closed.value.code
+
+
+def test_one_over_its_bytes_is_closed_with_4408_while_others_go_on(patient):
+    with (
+        come(patient, "slow", rcvbuf=4096) as slow,
+        come(patient, "speaker") as speaker,
+        come(patient, "viewer", "&roster=diff") as viewer,
+    ):
+        hear_of(viewer, "slow", "speaker")
+        number = 0
+        while connections(patient) == 3:
+            assert number * 90_000 < 1.2 * (OUTBOX + KERNEL)
+            text = f"{number:03d}" + "x" * 90_000
+            speaker.send_json({"type": 2, "data": text})
+            settle_on(text, speaker, viewer)
+            number += 1
+        assert number * 90_000 > OUTBOX
+        assert close_code(slow) == 4408
+        viewer.recv_until(lambda m: "slow" in m.get("left", ()))
+        texts = [json.loads(got.payload)["data"] for got in slow.log if b"xxx" in got.payload]
+        assert [text[:3] for text in texts] == [f"{i:03d}" for i in range(len(texts))]
+        settle(speaker, viewer)
+
+
+def settle_on(text, *clients):
+    for client in clients:
+        heard_before(client, text)
+
+
+def connections(server):
+    return json.loads(server.get("/healthz")[2])["connections"]
+
+
+def test_one_who_stays_behind_too_long_is_closed_however_little_waits(patient):
+    with come(patient, "dozes", rcvbuf=4096) as dozes, come(patient, "chatty") as chatty:
+        hear_of(chatty, "dozes")
+        began = time.monotonic()
+        for number in range(62):  # beyond what the kernel holds, and far below the bound
+            text = f"{number:03d}" + "y" * 90_000
+            chatty.send_json({"type": 2, "data": text})
+            heard_before(chatty, text)
+        chatty.recv_until(lambda m: m["type"] == 1 and "dozes" not in m["data"])
+        assert time.monotonic() - began > BEHIND
+        assert close_code(dozes) == 4408
