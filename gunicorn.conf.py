@@ -25,20 +25,34 @@ def _raise_descriptor_limit():
 
 
 def on_starting(server):
-    """Refuse what cannot work, with one sentence instead of a worker's traceback."""
+    """Refuse what cannot work, with one sentence instead of a worker's traceback.
+
+    A child looks: what the master imports, the worker would find imported before gevent has patched it.
+    """
+    _raise_descriptor_limit()
+    child = os.fork()
+    if not child:
+        os._exit(_complain(server.cfg.workers))
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        sys.exit(1)
+
+
+def _complain(workers):
     from chat import config
     from chat.store.engine import parse_url
     from chat.views import MULTIPROCESS
 
-    _raise_descriptor_limit()
     try:
         settings = config.load({})
         if settings.database_url:
             parse_url(settings.database_url)
     except config.ConfigError as error:
-        sys.exit(str(error))
-    if server.cfg.workers > 1:
-        sys.exit(f"gunicorn is set to {server.cfg.workers} workers. {MULTIPROCESS}")
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    if workers > 1:
+        print(f"gunicorn is set to {workers} workers. {MULTIPROCESS}", file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 def post_worker_init(worker):
@@ -52,14 +66,25 @@ def post_worker_init(worker):
             _drain_first(chat, number)
 
 
+#: A Ctrl-C reaches the worker twice, from the terminal and from the master; the second would be raised in its exit.
+QUICK = (signal.SIGINT, signal.SIGQUIT)
+
+
 def _drain_first(chat, number):
     stop = signal.getsignal(number)
 
     def drain_and_stop(*args):
+        if number in QUICK:
+            for again in QUICK:
+                signal.signal(again, _ignore)  # not SIG_IGN: one that is pending would be reported as a race
         chat.begin_drain()
         stop(*args)
 
     signal.signal(number, drain_and_stop)
+
+
+def _ignore(*args):
+    pass
 
 
 def _calm_the_collector():

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from . import frames
 from .envelope import Identity
 from .errors import CloseCode
+from .stats import Stats
 
 #: Bytes read from one client in a tick, and messages taken from them.
 READ_BYTES = 65_536
@@ -40,6 +41,7 @@ class Owner(Protocol):
     """What a client tells its hub, always from within the loop."""
 
     outbox_bytes: int
+    stats: Stats
 
     @property
     def now(self) -> float:
@@ -147,6 +149,7 @@ class Client:
                 self.drop()
                 return False
             data = bytes(_view[:size])
+            self._owner.stats.bytes_in += size
         self.seen = self._owner.now
         self.pinged = 0.0
         return self.feed(data)
@@ -196,6 +199,8 @@ class Client:
     def enqueue(self, data: bytes) -> None:
         """Queue frames of this client's own; they leave at the end of the tick, before the room's."""
         if self._outbox is not None:
+            self._owner.stats.messages_out += 1
+            self._owner.stats.bytes_out += len(data)
             self._queue(data)
         elif self._own is None:
             self._own = [data]
@@ -219,6 +224,9 @@ class Client:
         own, self._own = self._own, None
         assert own is not None
         self.send = self._socket.send
+        stats = self._owner.stats
+        stats.messages_out += len(own)
+        stats.bytes_out += sum(map(len, own))
         own.append(data)
         size = sum(map(len, own))
         apart = size > JOIN_BYTES and len(own) <= PIECES  # the kernel takes no more than 1,024 pieces at once

@@ -45,6 +45,11 @@ class Settings:
     #: The Content-Security-Policy of the chat's own pages, for sites that override its templates. Empty: a strict one.
     content_security_policy: str = ""
 
+    #: Whether GET /metrics shows what Prometheus reads, to anybody who asks.
+    metrics: bool = False
+    #: The port on 127.0.0.1 that shows it instead; 0 for none.
+    metrics_port: int = 0
+
     #: Characters that the `data` of one message may have.
     max_message_chars: int = 10_000
     #: Bytes that one WebSocket message may have, its fragments together; beyond it the socket closes with 1009.

@@ -37,6 +37,7 @@ class Dispatcher:
 
     def text(self, client: Client, payload: bytes) -> None:
         """Serve one message of `client`."""
+        self.hub.stats.messages_in += 1
         try:
             if self.settings.rate_limit:
                 self._count(client, payload)
@@ -52,6 +53,7 @@ class Dispatcher:
 
     def binary(self, client: Client, payload: bytes) -> None:
         """Refuse a binary message, which nothing understands yet."""
+        self.hub.stats.messages_in += 1
         try:
             if self.settings.rate_limit:
                 self._count(client, b"")

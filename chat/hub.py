@@ -20,6 +20,7 @@ from .reactor import Reactor
 from .room import Order, Room
 from .roster import Roster
 from .roster_push import RosterPush
+from .stats import Stats
 
 LOBBY = "lobby"
 #: Direct conversations whose order is kept in memory; the one longest silent is forgotten first.
@@ -90,7 +91,8 @@ class Hub:
         self._id_prefix = f"{time.time_ns() // 1_000_000:x}{secrets.token_hex(3)}-"
         self._serial = itertools.count(1)
         self.draining = False
-        self.reactor = Reactor(self.flush, log)
+        self.stats = Stats()
+        self.reactor = Reactor(self.flush, log, self.stats.ticks.observe)
         self.lobby = self._open_room(LOBBY)
 
     # ---- who is here -------------------------------------------------------------------------------------------
@@ -234,7 +236,9 @@ class Hub:
         settings = self.settings
         roster = Roster(name, settings.roster_grace, settings.roster_bytes_per_s)
         room = self._rooms[name] = Room(name, roster, settings.is_ephemeral(name))
-        self._pushes[name] = RosterPush(room, self.reactor, self._lock, settings.roster_bytes_per_s)
+        self._pushes[name] = RosterPush(
+            room, self.reactor, self._lock, settings.roster_bytes_per_s, self.stats
+        )
         return room
 
     def new_id(self) -> str:
@@ -267,6 +271,7 @@ class Hub:
     def refuse(self, client: Client, error: ChatError) -> None:
         """Send `client` an Error, and close it where the table says so."""
         failure = error.failure
+        self.stats.errors[failure.code] += 1
         client.enqueue(codec.error(failure, client.language, error.ref, error.retry_after))
         if failure.close is not None:
             client.close(failure.close)
@@ -277,7 +282,7 @@ class Hub:
         """End a tick: write what the rooms said, then what single clients still wait for."""
         for room in self._rooms.values():
             if room.pending:
-                room.flush()
+                room.flush(self.stats)
         while self._dirty or self._slow:
             slow, self._slow = self._slow, []
             for client in slow:
@@ -308,6 +313,7 @@ class Hub:
 
     def gone(self, client: Client) -> None:
         """Forget a client's descriptor."""
+        self.stats.closes[client.close_code] += 1
         self.reactor.remove(client)
 
     # ---- the end -----------------------------------------------------------------------------------------------

@@ -221,13 +221,20 @@ class Live:
             try:
                 for row in self._site.control.after(self._last_control):
                     self._last_control = row.id
-                    self._obey(row)
+                    self._try_to_obey(row)
                 if looks % PRUNE_EVERY == 0:
                     self._site.control.prune(now_ms() - CONTROL_KEEP_MS)
             except Exception:
-                # A database that is away comes back; a row that makes no sense was passed.
+                # A database that is away comes back.
                 log.exception("the control table could not be read")
                 self.driver.sleep(5 * self._settings.control_interval)
+
+    def _try_to_obey(self, row: Row) -> None:
+        try:
+            self._obey(row)
+        except Exception:
+            # Another version's, perhaps: those behind it must not wait.
+            log.exception("row %d of the control table makes no sense", row.id)
 
     def _obey(self, row: Row) -> None:
         payload = row.payload

@@ -43,15 +43,22 @@ class Parked(Protocol):
 class Reactor:
     """The loop of one app in one process; made on first use, so after any fork.
 
-    `flush` is called at the end of every tick, `log(message, error)` for what went wrong in one.
+    `flush` is called at the end of every tick, `log(message, error)` for what went wrong in one,
+    `took(seconds)` with its length.
     """
 
-    def __init__(self, flush: Callable[[], None], log: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self,
+        flush: Callable[[], None],
+        log: Callable[[str, BaseException], None],
+        took: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.driver: Driver = make_driver()
         self.now = self._ticked = time.monotonic()
         self.pid = os.getpid()
         self._flush = flush
         self._log = log
+        self._took = took
         self._epoll = self.driver.epoll()
         self._parked: dict[int, Parked] = {}
         self._again: dict[Parked, None] = {}
@@ -144,6 +151,7 @@ class Reactor:
             self._guard(self._flush)
             self._run_timers()
             self._run_soon()
+            self._took(time.monotonic() - self.now)
         except Exception as error:
             self._report("the tick failed", error)
         finally:

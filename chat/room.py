@@ -11,6 +11,7 @@ from .client import Client
 from .envelope import Envelope
 from .errors import ChatError
 from .roster import Roster
+from .stats import Stats
 
 #: Ids that a room without a store remembers.
 REMEMBERED = 1_000
@@ -83,18 +84,24 @@ class Room:
         """Queue one message for every member, the sender too."""
         self.pending.append(codec.chat(envelope))
 
-    def flush(self) -> None:
+    def flush(self, stats: Stats) -> None:
         """Send what was said since the last flush: the same bytes to everyone, one write each."""
-        if not self.pending:
-            return
-        data = self.pending[0] if len(self.pending) == 1 else b"".join(self.pending)
-        self.pending = []
-        broadcast(self.members, data)
+        pending, self.pending = self.pending, []
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
+        stats.flushes.observe(len(data))
+        broadcast(self.members, data, stats, len(pending))
 
 
-def broadcast(members: dict[Client, None] | list[Client], data: bytes) -> None:
-    """Write `data` once to each of `members`; one that cannot take it all now keeps the rest, a dead one is dropped."""
+def broadcast(
+    members: dict[Client, None] | list[Client], data: bytes, stats: Stats, messages: int = 1
+) -> None:
+    """Write `data`, which holds so many messages, once to each of `members`.
+
+    One that cannot take it all now keeps the rest; a dead one is dropped.
+    """
     size = len(data)
+    stats.messages_out += messages * len(members)
+    stats.bytes_out += size * len(members)
     behind: list[tuple[Client, int]] = []
     dead: list[Client] = []
     for client in members:

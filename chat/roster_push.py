@@ -10,6 +10,7 @@ from .client import Client
 from .reactor import Reactor
 from .room import Room, broadcast
 from .roster import MIN_INTERVAL
+from .stats import Stats
 
 
 class RosterPush:
@@ -19,10 +20,11 @@ class RosterPush:
     is long and the budget holds in every moment. Each slice gets the newest list.
     """
 
-    def __init__(self, room: Room, reactor: Reactor, lock: Any, bytes_per_s: float) -> None:
+    def __init__(self, room: Room, reactor: Reactor, lock: Any, bytes_per_s: float, stats: Stats) -> None:
         self._room = room
         self._reactor = reactor
         self._lock = lock
+        self._stats = stats
         self._slice_bytes = bytes_per_s * MIN_INTERVAL
         self._waiting: list[Client] = []
         self._timer = float("inf")
@@ -61,7 +63,7 @@ class RosterPush:
     def _push_diff(self, joined: Any, left: Any) -> int:
         clients = self._behind(lambda client: client.diff)
         frame = codec.roster_diff(self._room.name, joined, left)
-        broadcast(clients, frame)
+        broadcast(clients, frame, self._stats)
         return len(frame) * len(clients)
 
     def _push_list(self) -> int:
@@ -72,7 +74,7 @@ class RosterPush:
         clients = [client for client in batch if client.listed != version and not client.closing]
         for client in clients:
             client.listed = version
-        broadcast(clients, frame)
+        broadcast(clients, frame, self._stats)
         return len(frame) * len(clients)
 
     def _behind(self, kind: Callable[[Client], bool]) -> list[Client]:

@@ -23,11 +23,14 @@ from flask import Request, Response, request
 from flask_sock import Sock
 
 from .client import Taken
+from .errors import CloseCode
+from .frames import close_frame
 
 log = logging.getLogger("chat")
 
 #: The only version of RFC 6455, and what its section 1.3 puts behind every key.
 VERSION = "13"
+NO_TLS = "A TLS socket cannot be parked: put TLS in a proxy in front of this server."
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 ANSWER = (
     b"HTTP/1.1 101 Switching Protocols\r\n"
@@ -99,14 +102,15 @@ def take(environ: dict[str, Any]) -> tuple[Taken, Response]:
     adopted = environ.get("wsgi.websocket")
     if adopted is not None:
         # gevent-websocket answered before Flask saw the request; a second answer would corrupt the stream.
+        if isinstance(adopted.handler.socket, ssl.SSLSocket):
+            adopted.handler.socket.sendall(close_frame(CloseCode.INTERNAL, NO_TLS))
+            raise RefusedUpgrade(501, NO_TLS)
         fd = _detach(adopted.handler.socket)
         adopted.closed = True
         return Taken(fd, b"", _buffered(adopted.handler.rfile)), Parked("gevent")
     mode, server_socket = _server_socket(environ)
     if isinstance(server_socket, ssl.SSLSocket):
-        raise RefusedUpgrade(
-            501, "A TLS socket cannot be parked: put TLS in a proxy in front of this server."
-        )
+        raise RefusedUpgrade(501, NO_TLS)
     fd = _detach(server_socket)
     return Taken(fd, answer(environ["HTTP_SEC_WEBSOCKET_KEY"]), _early(environ)), Parked(mode)
 

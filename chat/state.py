@@ -26,6 +26,8 @@ from .envelope import Identity
 from .errors import ChatError
 from .handlers import HANDLERS, Handler
 from .live import Live, Site
+from .metrics import make_registry
+from .metrics import serve as serve_metrics
 from .store.control import Control
 from .store.engine import make_engine
 from .store.users import Users
@@ -96,6 +98,8 @@ class ChatState:
         self._lock = allocate_lock()
         self._own: tuple[Any, OwnTokens | None] | None = None
         self._known: set[Identity] = set()
+        #: What Prometheus reads, of this app alone.
+        self.metrics_registry = make_registry(lambda: self.live)
         self._derives_key = _set_up_tokens(app)
         self._derive_key()
 
@@ -118,6 +122,8 @@ class ChatState:
     def _make_live(self) -> Live:
         last = self.control.last_id()
         self.guard.load(self.users.revocations())
+        if self.settings.metrics_port:
+            serve_metrics(self.metrics_registry, self.settings.metrics_port)
         live = self._live = Live(self.settings, self._site, self.handlers, last)
         return live
 

@@ -11,6 +11,7 @@ from flask import (
     Flask,
     Request,
     Response,
+    abort,
     current_app,
     jsonify,
     redirect,
@@ -28,6 +29,7 @@ from .client import Taken
 from .envelope import Identity
 from .errors import FAILURES, ChatError
 from .hub import LOBBY
+from .metrics import show as show_metrics
 from .redaction import redact_pywsgi
 from .sockets import Parked, ParkingSock, RefusedUpgrade
 from .state import ChatState
@@ -52,6 +54,7 @@ def make_blueprint(url_prefix: str) -> Blueprint:
     blueprint.add_url_rule("/chat", "page", page)
     blueprint.add_url_rule("/chat/token", "token", token, methods=["POST"])
     blueprint.add_url_rule("/healthz", "healthz", healthz)
+    blueprint.add_url_rule("/metrics", "metrics", metrics)
     blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
     ParkingSock().route("/ws/chat", blueprint, check_socket, endpoint="socket")(open_socket)
     blueprint.after_request(secure)
@@ -227,6 +230,15 @@ def healthz() -> tuple[Response, int]:
     if live.hub.reactor.stalled():
         return jsonify(status="stalled", connections=len(live.hub)), 503
     return jsonify(status="ok", connections=len(live.hub)), 200
+
+
+def metrics() -> Response:
+    """Show the chat's numbers to Prometheus, where CHAT_METRICS says so."""
+    if not state().settings.metrics:
+        abort(404)
+    return Response(
+        show_metrics(state().metrics_registry), mimetype="text/plain", headers={"Cache-Control": "no-store"}
+    )
 
 
 def secure(response: Response) -> Response:

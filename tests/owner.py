@@ -4,6 +4,7 @@ import socket
 
 from chat.client import Client
 from chat.errors import CloseCode
+from chat.stats import Stats
 
 
 class Owner:
@@ -12,6 +13,7 @@ class Owner:
     def __init__(self, outbox_bytes=1 << 20):
         self.now = 1_000.0
         self.outbox_bytes = outbox_bytes
+        self.stats = Stats()
         self.heard, self.left, self.forgotten, self.slow = [], [], [], []
         self.watched = {}
         self._dirty = []

@@ -1,25 +1,31 @@
-"""A site of the browser's own, people who are at its chat, and a console that must stay silent."""
-
-from contextlib import ExitStack
-from itertools import count
+"""A site of the browser's own, people who come to it, and consoles that must stay silent."""
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.browser.console import Console
-from tests.browser.person import Person
+from tests.browser.visitors import Visitors
 from tests.conftest import BROWSER_ARGS, NO_BROWSER, browser_path
 from tests.servers import Server
 
-#: Makes names differ: the tests share a server, and a name stays taken.
-numbers = count(1)
+#: A page asks for forty files: without them the log of a failure can be read.
+QUIET = {"ACCESS_LOG": ""}
 
 
 @pytest.fixture(scope="session")
 def site():
     """The reference site, shared; behind a proxy, so that each newcomer can have an address of their own."""
-    with Server("gunicorn-gevent", env={"CHAT_TRUSTED_PROXIES": "1"}) as server:
+    with Server("gunicorn-gevent", env={**QUIET, "CHAT_TRUSTED_PROXIES": "1"}) as server:
         yield server
+
+
+@pytest.fixture
+def make_server(make_server):
+    """make_server(CHAT_REGISTRATION=0) is a server for this test alone."""
+
+    def start(**env):
+        return make_server(env={**QUIET, **env})
+
+    return start
 
 
 @pytest.fixture(scope="session")
@@ -35,51 +41,37 @@ def browser():
 
 
 @pytest.fixture
-def console():
+def visitors(browser, site):
+    with Visitors(browser, site.url) as some:
+        yield some
+
+
+@pytest.fixture(scope="module")
+def regulars(browser, site):
+    """Visitors who stay for a module's tests, where these do not mind what was said before."""
+    with Visitors(browser, site.url) as some:
+        yield some
+
+
+@pytest.fixture
+def console(visitors):
     """What the pages said on their consoles: an error that the test has not announced fails it."""
-    watched = Console()
-    yield watched
-    assert watched.unexpected == []
+    return visitors.console
 
 
 @pytest.fixture
-def make_page(console, make_page):
-    """A page of a fresh browser profile, its console watched."""
-
-    def open_page(**options):
-        page = make_page(**options)
-        console.watch(page.context)
-        page.context.set_default_timeout(15_000)
-        return page
-
-    return open_page
+def make_page(visitors):
+    """make_page(locale="zh-CN") is a page of a fresh browser profile."""
+    return visitors.page
 
 
 @pytest.fixture
-def meet(site, make_page):
-    """meet("Ann") is somebody new with that name and a number, registered, but not at the chat yet."""
-
-    def newcomer(name, at=site, **options):
-        number = next(numbers)
-        person = Person(make_page(**options), at.url, f"{name} {number}")
-        person.register(address=f"198.51.{number >> 8}.{number & 255}")
-        return person
-
-    return newcomer
+def meet(visitors):
+    """meet("Ann") is somebody new, registered, with that name and a number, not at the chat yet."""
+    return visitors.meet
 
 
 @pytest.fixture
-def join(meet):
-    """join("Ann") is somebody new who is at the chat page, connected; options are the browser profile's."""
-
-    def enter(name, **options):
-        return meet(name, **options).enter()
-
-    return enter
-
-
-@pytest.fixture
-def sockets():
-    """Keeps the plain socket clients that it is given, and closes them at the end."""
-    with ExitStack() as stack:
-        yield stack.enter_context
+def join(visitors):
+    """join("Ann") is somebody new at the chat page, connected."""
+    return visitors.join

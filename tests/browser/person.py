@@ -24,6 +24,13 @@ class Person:
         answer = request.post(f"{self.url}/register", form=form, headers={"X-Forwarded-For": address})
         assert answer.url.endswith("/chat"), answer.text()
 
+    def log_in(self, page=None):
+        """Fill in the log-in page that is open, in this tab or in another `page`."""
+        page = page or self.page
+        page.get_by_label("Name").fill(self.name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+
     def enter(self):
         """Open the chat page and wait until it is connected and knows who is here."""
         self.page.goto(f"{self.url}/chat")

@@ -73,20 +73,20 @@ def test_a_wrong_password_is_refused_and_the_right_one_is_not(site, ada, console
 def test_log_in_leads_back_to_where_one_wanted_to_go(site, ada):
     ada.page.goto(f"{site.url}/account/password")
     expect(ada.page.get_by_role("heading", name="Log in")).to_be_visible()
-    fill_and_send(ada.page, ada.name, PASSWORD, "Log in")
+    ada.log_in()
     expect(ada.page).to_have_url(f"{site.url}/account/password")
 
 
 def test_log_in_leads_to_no_other_site(site, ada):
     ada.page.goto(f"{site.url}/login?next=//evil.example/")
-    fill_and_send(ada.page, ada.name, PASSWORD, "Log in")
+    ada.log_in()
     expect(ada.page).to_have_url(f"{site.url}/chat")
     ada.wait_here()
 
 
 def test_who_logs_out_is_out(site, ada):
     ada.page.goto(f"{site.url}/login")
-    fill_and_send(ada.page, ada.name, PASSWORD, "Log in")
+    ada.log_in()
     ada.wait_here().log_out()
     ada.page.goto(f"{site.url}/chat")
     expect(ada.page.get_by_role("heading", name="Log in")).to_be_visible()
@@ -94,7 +94,7 @@ def test_who_logs_out_is_out(site, ada):
 
 def test_a_closed_site_says_so(make_server, make_page, console):
     console.expect("status of 403")
-    closed = make_server(env={"CHAT_REGISTRATION": "0"})
+    closed = make_server(CHAT_REGISTRATION=0)
     page = make_page()
     page.goto(f"{closed.url}/login")
     expect(page.get_by_role("link", name="Create an account")).to_have_count(0)

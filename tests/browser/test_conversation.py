@@ -117,13 +117,6 @@ def test_a_second_tab_is_the_same_person(ann, ben):
     expect(ben.roster_of(ann.name)).to_have_count(1)
 
 
-def test_who_leaves_goes_out_of_the_roster(ann, ben):
-    ann.turn_to(ben.name)
-    ben.page.close()
-    expect(ann.roster_of(ben.name)).to_have_count(0)
-    expect(ann.page.get_by_text("Not here now")).to_be_visible()
-
-
 def test_a_note_to_oneself(ann, ben):
     ann.roster_of(ann.name).click()
     expect(ann.page.get_by_text("A place for yourself")).to_be_visible()

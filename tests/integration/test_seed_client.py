@@ -121,7 +121,11 @@ def test_the_server_restarts_under_it(make_server):
 
 
 def test_two_windows_of_one_user(site):
-    with SeedClient(site, "twin") as one, SeedClient(site, "twin") as two, SeedClient(site, "friend") as friend:
+    with (
+        SeedClient(site, "twin") as one,
+        SeedClient(site, "twin") as two,
+        SeedClient(site, "friend") as friend,
+    ):
         friend.until(lambda: "twin" in friend.online)
         assert friend.online.count("twin") == 1
         one.whisper("friend", "from one")

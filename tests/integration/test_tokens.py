@@ -52,7 +52,10 @@ BAD = {
     "dots": (lambda name: "..", "token_invalid"),
     "not ascii": (lambda name: "%E4%BD%A0.%00.%FF", "token_invalid"),
     "very long": (lambda name: "x" * 3_500, "token_invalid"),
-    "signed by another": (lambda name: token(name, key="another secret, and long enough too"), "token_invalid"),
+    "signed by another": (
+        lambda name: token(name, key="another secret, and long enough too"),
+        "token_invalid",
+    ),
     "signed with nothing": (lambda name: token(name, key=""), "token_invalid"),
     "alg none": (lambda name: token(name, algorithm="none"), "token_invalid"),
     "changed": (tampered, "token_invalid"),
@@ -206,7 +209,14 @@ def test_the_sites_own_pages_may_connect(site):
             page.recv_json(type=1)
 
 
-FOREIGN = ["https://evil.example", "http://127.0.0.1", "http://127.0.0.1:1", "null", "http://friend.example", ""]
+FOREIGN = [
+    "https://evil.example",
+    "http://127.0.0.1",
+    "http://127.0.0.1:1",
+    "null",
+    "http://friend.example",
+    "",
+]
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
@@ -226,8 +236,14 @@ def test_a_forged_host_changes_nothing(site, header):
 
 def test_behind_a_trusted_proxy_the_forwarded_host_counts():
     with Server("gunicorn-gevent", {"CHAT_TRUSTED_PROXIES": "1"}) as server:
-        forwarded = {"X-Forwarded-Host": "chat.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.1"}
-        with server.socket(token=token("page"), headers={"Origin": "https://chat.example", **forwarded}) as page:
+        forwarded = {
+            "X-Forwarded-Host": "chat.example",
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-For": "10.0.0.1",
+        }
+        with server.socket(
+            token=token("page"), headers={"Origin": "https://chat.example", **forwarded}
+        ) as page:
             page.recv_json(type=1)
         with pytest.raises(Refused) as refused:
             server.socket(token=token("page"), headers={"Origin": "https://evil.example", **forwarded})

@@ -144,7 +144,9 @@ def test_nobody_can_speak_as_another(enter):
     assert heard["ts"] > 1
 
 
-@pytest.mark.parametrize("text", ["", "大家好 😀", "<script>alert(1)</script>", 'q"\\\n\t\r', "x" * 10_000, "😀" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["", "大家好 😀", "<script>alert(1)</script>", 'q"\\\n\t\r', "x" * 10_000, "😀" * 10_000]
+)
 def test_text_arrives_as_it_was_said(enter, text):
     ann, bob = enter("ann", "bob")
     ann.send_json({"type": 2, "data": text})
@@ -170,7 +172,9 @@ def test_everyone_hears_many_speakers_in_one_order(enter):
     seqs = [seq for seq, _ in heard[0]]
     assert seqs == list(range(seqs[0], seqs[0] + 240))
     for name in names:
-        assert [text for _, text in heard[0] if text.startswith(f"{name} ")] == [f"{name} {i}" for i in range(30)]
+        assert [text for _, text in heard[0] if text.startswith(f"{name} ")] == [
+            f"{name} {i}" for i in range(30)
+        ]
 
 
 def said_by(client, names, count):
@@ -392,7 +396,10 @@ BAD = [
     ("null", "not_an_object", None),
     ({}, "unknown_type", None),
     ({"type": True, "id": "x"}, "unknown_type", "x"),
-    *[({"type": kind, "id": "x"}, "unknown_type", "x") for kind in (0, 4, 5, 6, 7, 8, 10, -1, 10**30, "2", 2.0, None)],
+    *[
+        ({"type": kind, "id": "x"}, "unknown_type", "x")
+        for kind in (0, 4, 5, 6, 7, 8, 10, -1, 10**30, "2", 2.0, None)
+    ],
     ({"type": 2, "id": "x"}, "bad_data", "x"),
     ({"type": 2, "data": {"a": 1}}, "bad_data", None),
     ({"type": 2, "data": "x" * 10_001, "id": "x"}, "too_long", "x"),
@@ -588,15 +595,17 @@ def test_health_tells_how_many_are_here(site, enter):
 
 def test_the_handshake_may_come_in_drops(site):
     """A slow line: the request in pieces, then a frame in pieces."""
-    sock = socket.create_connection(("127.0.0.1", site.port))
-    client = wsclient.WSClient(sock, 10.0, True)
-    real = sock.sendall
-    request = f"GET /ws/chat?token={token('slowpoke')} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    for piece in (request[:40], request[40:], "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n", "Sec-WebSocket-Version: 13\r\n\r\n"):
-        real(piece.encode())
-    assert client._read_head() == 101
-    assert client.recv() == WELCOME
-    for byte in text_frame({"type": 2, "data": "drop by drop"}):
-        client.send_raw(bytes([byte]))
-    client.recv_json(type=2, data="drop by drop")
-    sock.close()
+    pieces = (
+        f"GET /ws/chat?token={token('slowpoke')}",
+        " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnec",
+        "tion: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n",
+        "Sec-WebSocket-Version: 13\r\n\r\n",
+    )
+    with wsclient.WSClient(socket.create_connection(("127.0.0.1", site.port)), 10.0, True) as client:
+        for piece in pieces:
+            client.send_raw(piece.encode())
+        assert client._read_head() == 101
+        assert client.recv() == WELCOME
+        for byte in text_frame({"type": 2, "data": "drop by drop"}):
+            client.send_raw(bytes([byte]))
+        client.recv_json(type=2, data="drop by drop")

@@ -5,6 +5,7 @@ import pytest
 from chat import frames
 from chat.client import CLOSE_TIMEOUT, READ_BYTES, READ_MESSAGES
 from chat.room import broadcast
+from chat.stats import Stats
 from tests import owner as owners
 from tests.unframed import frames as unframed
 from tests.wsclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame, text_frame
@@ -34,7 +35,7 @@ def fill(client, size=1 << 16):
     sent = bytearray()
     while not client.waiting:
         data = frames.text_frame(bytes([65 + len(sent) % 26]) * size)
-        broadcast([client], data)
+        broadcast([client], data, Stats())
         sent += data
     return bytes(sent)
 
@@ -60,7 +61,12 @@ def close_of(data):
 
 def test_whole_messages_are_handed_on_in_order(owner, pair):
     client, peer = pair
-    peer.say(text_frame("one") + frame(BINARY, b"two") + frame(TEXT, b"thr", fin=False) + frame(CONTINUATION, b"ee"))
+    peer.say(
+        text_frame("one")
+        + frame(BINARY, b"two")
+        + frame(TEXT, b"thr", fin=False)
+        + frame(CONTINUATION, b"ee")
+    )
     assert client.readable() is False
     assert owner.heard == ["one", b"two", "three"]
 
@@ -118,7 +124,12 @@ def test_hearing_from_a_client_is_a_sign_of_life(owner, pair):
 def test_an_unfinished_message_remembers_when_it_began(owner, pair):
     client, peer = pair
     began = owner.now
-    for piece in (frame(TEXT, b"a", fin=False), frame(CONTINUATION, b"b", fin=False), frame(PING), frame(CONTINUATION)[:3]):
+    for piece in (
+        frame(TEXT, b"a", fin=False),
+        frame(CONTINUATION, b"b", fin=False),
+        frame(PING),
+        frame(CONTINUATION)[:3],
+    ):
         peer.say(piece)
         client.readable()
         assert client.began == began
@@ -159,11 +170,11 @@ def test_own_frames_go_before_the_rooms_in_one_write(owner, pair):
     client, peer = pair
     client.enqueue(OWN)
     client.enqueue(OWN)
-    broadcast([client], ROOM)
+    broadcast([client], ROOM, owner.stats)
     assert peer.sock.recv(1 << 16) == OWN + OWN + ROOM
     owner.flush()
     assert peer.read() == b""
-    broadcast([client], ROOM)
+    broadcast([client], ROOM, owner.stats)
     assert peer.read() == ROOM
 
 
@@ -185,13 +196,13 @@ def test_what_the_kernel_does_not_take_keeps_its_order_to_the_byte(owner, pair):
         if i % 2:
             client.enqueue(piece)
         else:
-            broadcast([client], piece)
+            broadcast([client], piece, owner.stats)
         expected += piece
     owner.flush()
     assert client.waiting > 0
     assert drain(client, peer) == expected
     assert owner.watched[client] is False
-    broadcast([client], ROOM)
+    broadcast([client], ROOM, owner.stats)
     client.enqueue(OWN)
     owner.flush()
     assert peer.read() == ROOM + OWN
@@ -202,9 +213,9 @@ def test_own_frames_that_do_not_fit_are_kept_too(owner, pair):
     client, peer = pair
     big = frames.text_frame(b"o" * 100_000)
     client.enqueue(big)
-    broadcast([client], ROOM)
+    broadcast([client], ROOM, owner.stats)
     assert client.waiting > 0
-    broadcast([client], ROOM)
+    broadcast([client], ROOM, owner.stats)
     assert drain(client, peer) == big + ROOM + ROOM
 
 
@@ -225,7 +236,7 @@ def test_since_when_a_client_is_behind(owner, pair):
     fill(client)
     since = owner.now
     owner.now += 5
-    broadcast([client], ROOM)
+    broadcast([client], ROOM, owner.stats)
     assert client.behind_since == since
     drain(client, peer)
     assert client.behind_since == float("inf")
@@ -237,8 +248,8 @@ def test_a_client_over_its_bound_is_closed_once_and_its_stream_is_whole(owner, p
     expected = fill(client)
     while client.waiting <= owner.outbox_bytes:
         assert not owner.slow
-        broadcast([client], frames.text_frame(b"y" * 50_000))
-    broadcast([client], ROOM)
+        broadcast([client], frames.text_frame(b"y" * 50_000), owner.stats)
+    broadcast([client], ROOM, owner.stats)
     assert set(owner.slow) == {client}
     owner.flush()
     owner.flush()
@@ -256,7 +267,7 @@ def test_others_hear_the_room_though_one_reads_nothing(owner, pair):
     quick, peer = owners.connect(owner)
     fill(slow)
     peer.read()
-    broadcast([slow, quick], ROOM)
+    broadcast([slow, quick], ROOM, owner.stats)
     assert peer.read() == ROOM
     quick.drop()
     peer.sock.close()
@@ -267,7 +278,7 @@ def test_a_dead_one_among_the_members_is_dropped_and_the_others_hear(owner, pair
     alive, peer = owners.connect(owner)
     gone.sock.close()
     for _ in range(2):  # the first may still be taken by the kernel
-        broadcast([dead, alive], ROOM)
+        broadcast([dead, alive], ROOM, owner.stats)
     assert owner.left == [dead]
     assert dead.fd < 0
     assert peer.read() == ROOM * 2
@@ -399,7 +410,7 @@ def test_a_client_that_is_behind_is_told_why_it_ends_without_all_that_waited(own
     client, peer = pair
     expected = fill(client)
     for _ in range(3):
-        broadcast([client], ROOM)
+        broadcast([client], ROOM, owner.stats)
     client.close(1012)
     owner.flush()
     data = drain(client, peer)

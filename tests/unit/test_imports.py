@@ -11,13 +11,13 @@ CHAT = ROOT / "chat"
 
 #: From the bottom up. A module imports from its own group and from those named before it, never in a circle.
 GROUPS = [
-    {"errors", "config", "envelope", "redaction"},
+    {"errors", "config", "envelope", "redaction", "stats"},
     {"frames", "codec"},
     {"client", "roster", "limits", "names", "passwords", "drivers"},
     {"reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
     {"store"},
     {"handlers", "auth", "tokens"},
-    {"live", "signals"},
+    {"live", "signals", "metrics"},
     {"i18n", "strings", "sockets", "state", "views", "cli", "extension"},
     {"chat"},  # chat/__init__.py, the public face
 ]

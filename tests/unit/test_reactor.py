@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -319,7 +320,7 @@ def test_calls_keep_their_order_and_each_is_flushed(reactor, journal):
         reactor.call_soon(lambda i=i: order.append((i, journal.flushes)))
     until(lambda: len(order) == 100)
     assert [i for i, _ in order] == list(range(100))
-    assert all(later > sooner for (_, sooner), (_, later) in zip(order, order[1:], strict=False))
+    assert all(later > sooner for (_, sooner), (_, later) in pairwise(order))
 
 
 def test_a_call_from_within_a_call_waits_for_the_flush(reactor, journal):

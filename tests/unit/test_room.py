@@ -8,6 +8,7 @@ from chat.envelope import Envelope, Identity
 from chat.errors import ChatError
 from chat.room import REMEMBERED, Order, Room
 from chat.roster import Roster
+from chat.stats import Stats
 from tests import owner as owners
 from tests.unframed import messages
 
@@ -127,7 +128,7 @@ def test_what_was_said_in_a_tick_is_written_once_to_each_member(room, peers):
     for text in ("one", "two", "three"):
         say(room, text)
     assert peers[0].read() == b""
-    room.flush()
+    room.flush(Stats())
     written = [peer.sock.recv(1 << 16) for peer in peers]
     assert written[0] == written[1] == written[2]
     assert [(m["data"], m["seq"]) for m in messages(written[0])] == [("one", 1), ("two", 2), ("three", 3)]
@@ -135,13 +136,13 @@ def test_what_was_said_in_a_tick_is_written_once_to_each_member(room, peers):
 
 def test_a_flush_says_nothing_twice(room, peers):
     say(room, "once")
-    room.flush()
-    room.flush()
+    room.flush(Stats())
+    room.flush(Stats())
     assert len(messages(peers[0].read())) == 1
 
 
 def test_a_message_is_encoded_once_for_all_members(room, peers):
     say(room, "one")
     (pending,) = room.pending
-    room.flush()
+    room.flush(Stats())
     assert [peer.read() for peer in peers] == [pending] * 3

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.envelope import Identity
@@ -223,7 +223,7 @@ class Viewer:
             self.read_list(roster)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=40))
 def test_lists_and_diffs_lead_every_viewer_to_the_roster(steps):
     roster, now = Roster("lobby", GRACE, bytes_per_s=1_000), 0.0

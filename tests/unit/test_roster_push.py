@@ -8,6 +8,7 @@ from chat.envelope import Identity
 from chat.room import Room
 from chat.roster import Roster
 from chat.roster_push import RosterPush
+from chat.stats import Stats
 
 BUDGET = 100_000
 
@@ -56,7 +57,7 @@ def room():
 
 @pytest.fixture
 def push(clock, room):
-    return RosterPush(room, clock, threading.Lock(), BUDGET)
+    return RosterPush(room, clock, threading.Lock(), BUDGET, Stats())
 
 
 def join(room, push, member, name):

@@ -141,7 +141,7 @@ def test_fragments_without_an_end_do_too_though_pings_come_between(hub, pair):
 
 
 def test_a_reader_that_stays_behind_is_closed_though_its_outbox_is_small(hub, pair):
-    client, peer = pair
+    client, _ = pair
     while not client.waiting:
         client.enqueue(frame({"x": "y" * 50_000}))
         hub.flush()
@@ -224,7 +224,7 @@ class Broken(Looked):
 
 
 def test_one_client_that_raises_stops_neither_the_others_nor_the_sweeper(hub, pair):
-    client, peer = pair
+    _, peer = pair
     broken = Broken(hub, [])
     hub.crowd.insert(0, broken)
     hub.pass_time(INTERVAL)

@@ -1,0 +1,89 @@
+"""The numbers of stats.py as Prometheus reads them: GET /metrics with CHAT_METRICS=1, or CHAT_METRICS_PORT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .live import Live
+from .stats import Histogram, Stats
+
+
+class ChatCollector(Collector):
+    """Reads one app's chat whenever it is asked; `live()` is None before the first socket."""
+
+    def __init__(self, live: Callable[[], Live | None]) -> None:
+        self._live = live
+
+    def describe(self) -> Iterable[Metric]:
+        """Promise nothing: what there is to tell comes with the first socket."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        live = self._live()
+        if live is None:
+            return
+        hub, stats = live.hub, live.hub.stats
+        clients = hub.clients()
+        yield GaugeMetricFamily("chat_connections", "Clients in the client set.", len(hub))
+        yield GaugeMetricFamily("chat_sockets", "Parked sockets, closing ones too.", len(clients))
+        yield GaugeMetricFamily(
+            "chat_outbox_bytes",
+            "Bytes that wait for slow clients.",
+            sum(client.waiting for client in clients),
+        )
+        yield GaugeMetricFamily("chat_reactor_stalled", "1 when the loop has stopped.", hub.reactor.stalled())
+        yield CounterMetricFamily(
+            "chat_jobs_dropped", "Site code dropped from full queues.", live.jobs.dropped
+        )
+        yield from _counters(stats)
+        yield _histogram("chat_tick_seconds", "Seconds of a tick.", stats.ticks)
+        yield _histogram("chat_flush_bytes", "Bytes of a room's flush, for each member.", stats.flushes)
+
+
+def _counters(stats: Stats) -> Iterator[Metric]:
+    yield CounterMetricFamily("chat_messages_in", "Messages from clients.", stats.messages_in)
+    yield CounterMetricFamily(
+        "chat_messages_out", "Messages to clients, once for each client.", stats.messages_out
+    )
+    yield CounterMetricFamily("chat_bytes_in", "Bytes from clients.", stats.bytes_in)
+    yield CounterMetricFamily("chat_bytes_out", "Bytes to clients.", stats.bytes_out)
+    errors = CounterMetricFamily("chat_errors", "Errors sent to clients.", labels=["code"])
+    for code, count in list(stats.errors.items()):
+        errors.add_metric([code], count)
+    yield errors
+    closes = CounterMetricFamily(
+        "chat_closes", "Connections ended, by close code (4408: too slow).", labels=["code"]
+    )
+    for number, count in list(stats.closes.items()):
+        closes.add_metric([str(number)], count)
+    yield closes
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    buckets, total = [], 0
+    for bound, count in zip((*histogram.bounds, "+Inf"), histogram.counts, strict=True):
+        total += count
+        buckets.append((str(bound), float(total)))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum)
+
+
+def make_registry(live: Callable[[], Live | None]) -> CollectorRegistry:
+    """Return a registry of one app's chat alone."""
+    registry = CollectorRegistry()
+    registry.register(ChatCollector(live))
+    return registry
+
+
+def show(registry: CollectorRegistry) -> bytes:
+    """Return the metrics in Prometheus' text format."""
+    return generate_latest(registry)
+
+
+def serve(registry: CollectorRegistry, port: int) -> None:
+    """Serve the metrics on a port of their own, on the loopback address, in a thread that ends with the process."""
+    start_http_server(port, addr="127.0.0.1", registry=registry)
