@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from urllib.parse import urlsplit
 
 from .envelope import Identity
 from .errors import ChatError
+
+log = logging.getLogger("chat")
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -62,13 +65,21 @@ class Guard:
     def check(self, token: str) -> Pass:
         """Return what `token` grants; raise ChatError: token_expired, token_invalid or banned."""
         claims = self._decode(token)
-        identity = self._identify(claims)
+        identity = self._name(claims)
         if not (_can_be_told(identity.id) and _can_be_told(identity.username)):
             raise ChatError("token_invalid")
         expires = claims.get("exp")
         granted = Pass(identity, float(expires) if expires is not None else float("inf"), issued_ms(claims))
         self.confirm(granted)
         return granted
+
+    def _name(self, claims: Mapping[str, Any]) -> Identity:
+        try:
+            identity = self._identify(claims)
+            return Identity(str(identity.id), str(identity.username))
+        except Exception as error:
+            log.warning("a token with a good signature names nobody: %s", type(error).__name__)
+            raise ChatError("token_invalid") from None
 
     def confirm(self, granted: Pass) -> None:
         """Raise ChatError if what was granted counts no more: token_invalid or banned."""

@@ -61,7 +61,7 @@ class Chat:
         if self._identity_loader is not None:
             state.load_identity = self._identity_loader
         if self._claims_loader is not None:
-            state.load_claims, state.has_own_users = self._claims_loader, True
+            state.load_claims = self._claims_loader
 
     def identity_loader(self, loader: IdentityLoader) -> IdentityLoader:
         """Decorate the function that says who is logged in on the current request: an Identity, or None."""

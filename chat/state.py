@@ -3,55 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app, has_app_context, has_request_context
-from flask_jwt_extended import JWTManager, create_access_token, decode_token
-from flask_jwt_extended.default_callbacks import default_decode_key_callback
-from jwt.exceptions import ExpiredSignatureError
+from flask import Flask, current_app, has_request_context
 
 from . import signals
 from .auth import Guard, now_ms
 from .config import Settings
 from .drivers import allocate_lock, make_driver
 from .envelope import Identity
-from .errors import ChatError
 from .handlers import HANDLERS, Handler
+from .jwts import Tokens
 from .live import Live, Site
 from .metrics import make_registry
 from .metrics import serve as serve_metrics
 from .store.control import Control
 from .store.engine import make_engine
 from .store.users import Users
-from .tokens import OwnTokens
 
 log = logging.getLogger("chat")
 
 #: Seconds that `drain` waits for the last socket to go, and `roster` for servers to answer.
 DRAIN_SECONDS = 2.0
 ANSWER_SECONDS = 2.0
-#: Bytes that a key for HS256 must have at the least (RFC 7518 section 3.2).
-KEY_BYTES = 32
 #: Identities of a site's own users that were written to the store already.
 KNOWN_IDENTITIES = 10_000
-
-#: flask-jwt-extended's settings under which our own tokens can be recognised without it.
-_PLAIN_JWT = {
-    "JWT_ALGORITHM": "HS256",
-    "JWT_DECODE_ALGORITHMS": None,
-    "JWT_DECODE_AUDIENCE": None,
-    "JWT_DECODE_ISSUER": None,
-    "JWT_DECODE_LEEWAY": 0,
-    "JWT_IDENTITY_CLAIM": "sub",
-}
 
 _SIGNALS = {
     "connect": signals.client_connected,
@@ -88,20 +69,17 @@ class ChatState:
         #: {type: handler} of this app alone; add to it before the first socket.
         self.handlers: dict[int, Handler] = dict(HANDLERS)
         self.load_identity: Callable[[], Identity | None] = _flask_login_identity
-        self.load_claims: Callable[[Mapping[str, Any]], Identity] = self._own_claims
-        #: The site has its own users in its own JWTs: their rows are made when they come.
-        self.has_own_users = False
-        self.guard = Guard(self._decode, self._identify)
+        #: Makes an Identity of a site's own JWT; None where all tokens are the chat's.
+        self.load_claims: Callable[[Mapping[str, Any]], Identity] | None = None
+        self._tokens = Tokens(app)
+        self.guard = Guard(self._tokens.decode, self._identify)
         self._site = Site(self.guard, self.control, self._announce, self._listens)
         self._live: Live | None = None
         self._current: Process | None = None
         self._lock = allocate_lock()
-        self._own: tuple[Any, OwnTokens | None] | None = None
         self._known: set[Identity] = set()
         #: What Prometheus reads, of this app alone.
         self.metrics_registry = make_registry(lambda: self.live)
-        self._derives_key = _set_up_tokens(app)
-        self._derive_key()
 
     # ---- the running part --------------------------------------------------------------------------------------
 
@@ -138,23 +116,11 @@ class ChatState:
                 self._current = Process()
             return self._current
 
-    # ---- tokens ------------------------------------------------------------------------------------------------
+    # ---- who somebody is ---------------------------------------------------------------------------------------
 
     def token_for(self, identity: Identity, ttl: float | None = None) -> str:
         """Return a JWT that lets `identity` into the chat for `ttl` seconds (CHAT_TOKEN_TTL)."""
-        self._derive_key()
-        claims = {
-            self.app.config["JWT_IDENTITY_CLAIM"]: identity.id,
-            "username": identity.username,
-            "iat_ms": now_ms(),
-        }
-        with self.app.app_context():
-            # A site's own user_identity_loader gets something with an id, as from its users; our claim holds.
-            return create_access_token(
-                identity,
-                additional_claims=claims,
-                expires_delta=timedelta(seconds=self.settings.token_ttl if ttl is None else ttl),
-            )
+        return self._tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl)
 
     def current_identity(self) -> Identity | None:
         """Return who is logged in to the site on this request; ids that are numbers there are texts here."""
@@ -170,67 +136,12 @@ class ChatState:
             self._known.clear()
         self._known.add(identity)
 
-    def _decode(self, token: str) -> Mapping[str, Any]:
-        own = self._own_tokens()
-        claims = own.claims(token, time.time()) if own is not None else None
-        return claims if claims is not None else self._decode_any(token)
-
-    def _derive_key(self) -> None:
-        """Make a proper key for tokens of the secret, once there is one: a site may set it after Chat(app)."""
-        config = self.app.config
-        secret = config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or config.get("SECRET_KEY")
-        if self._derives_key and secret:
-            config["JWT_SECRET_KEY"] = _proper_key(secret)
-            self._derives_key = False
-
-    def _own_tokens(self) -> OwnTokens | None:
-        """Return what recognises our own tokens; None where the site configured JWTs in a way that it cannot know."""
-        self._derive_key()
-        config = self.app.config
-        key = config.get("JWT_SECRET_KEY")
-        if self._own is None or self._own[0] != key:
-            plain = all(config.get(name) == value for name, value in _PLAIN_JWT.items())
-            default_key = (
-                self.app.extensions["flask-jwt-extended"]._decode_key_callback is default_decode_key_callback
-            )
-            self._own = (key, OwnTokens(key) if key and plain and default_key else None)
-        return self._own[1]
-
-    def _decode_any(self, token: str) -> Mapping[str, Any]:
-        with self._context():
-            try:
-                claims = decode_token(token)
-            except ExpiredSignatureError:
-                raise ChatError("token_expired") from None
-            except Exception:  # whatever PyJWT or flask-jwt-extended raise, it is not a token of ours
-                raise ChatError("token_invalid") from None
-        if claims.get("type") != "access":
-            raise ChatError("token_invalid")
-        return claims
-
     def _identify(self, claims: Mapping[str, Any]) -> Identity:
-        try:
-            # The chat's own tokens, which carry iat_ms, are no business of a site's claims loader.
-            if "iat_ms" in claims:
-                return self._own_claims(claims)
-            with self._context():
-                identity = self.load_claims(claims)
-            return Identity(str(identity.id), str(identity.username))
-        except Exception as error:
-            log.warning("a token with a good signature names nobody: %s", type(error).__name__)
-            raise ChatError("token_invalid") from None
-
-    def _context(self) -> contextlib.AbstractContextManager[Any]:
-        """Enter the app's context, unless the caller is in it already."""
-        if has_app_context() and current_app == self.app:
-            return contextlib.nullcontext()
-        return self.app.app_context()
-
-    def _own_claims(self, claims: Mapping[str, Any]) -> Identity:
-        username = claims["username"]
-        if not isinstance(username, str):
-            raise TypeError("a user's name is text")
-        return Identity(str(claims[self.app.config["JWT_IDENTITY_CLAIM"]]), username)
+        # The chat's own tokens, which carry iat_ms, are no business of a site's claims loader.
+        if self.load_claims is None or "iat_ms" in claims:
+            return self._tokens.identity_of(claims)
+        with self._tokens.context():
+            return self.load_claims(claims)
 
     # ---- what a site says --------------------------------------------------------------------------------------
 
@@ -351,20 +262,3 @@ def _flask_login_identity() -> Identity | None:
                 raise TypeError("Your users have no `username`: say who they are with @chat.identity_loader.")
             return Identity(str(current_user.get_id()), str(current_user.username))
     return None
-
-
-def _set_up_tokens(app: Flask) -> bool:
-    """See to it that flask-jwt-extended is there; tell whether it is ours, so that its key is ours to make too."""
-    if not app.config.get("SECRET_KEY"):
-        app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY")
-    if "flask-jwt-extended" in app.extensions:
-        return False
-    JWTManager(app)
-    return not app.config.get("JWT_PRIVATE_KEY")
-
-
-def _proper_key(secret: str | bytes) -> str | bytes:
-    raw = secret.encode() if isinstance(secret, str) else secret
-    if len(raw) >= KEY_BYTES:
-        return secret
-    return hmac.new(raw, b"flask-chat JWT key", hashlib.sha256).hexdigest()

@@ -100,7 +100,7 @@ def open_socket(taken: Taken) -> None:
     verdict: Pass | ChatError
     try:
         verdict = chat.guard.check(request.args.get("token", ""))
-        if chat.has_own_users:
+        if chat.load_claims is not None:
             chat.remember(verdict.identity)
     except ChatError as error:
         verdict = error

@@ -3,8 +3,9 @@
 from gevent import monkey
 
 monkey.patch_all()
-from flask import Flask
+from flask import Flask, request
 from flask_socketio import SocketIO, emit
+from message import message
 
 app = Flask(__name__)
 sio = SocketIO(app, async_mode="gevent", cors_allowed_origins="*")
@@ -12,4 +13,4 @@ sio = SocketIO(app, async_mode="gevent", cors_allowed_origins="*")
 
 @sio.on("group_chat")
 def group_chat(m):
-    emit("group_chat", {"type": 2, "user": {"username": "x"}, "data": m["data"]}, broadcast=True)
+    emit("group_chat", message(request.args.get("u", "x"), m["data"]), broadcast=True)

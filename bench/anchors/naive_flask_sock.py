@@ -9,6 +9,7 @@ import threading
 
 from flask import Flask, request
 from flask_sock import Sock
+from message import message
 
 app = Flask(__name__)
 sock = Sock(app)
@@ -18,18 +19,22 @@ lock = threading.Lock()
 
 @sock.route("/ws/chat")
 def chat(ws):
-    user = {"username": request.args.get("u", "x")}
+    username = request.args.get("u", "x")
     with lock:
         clients.add(ws)
     try:
         while True:
             m = json.loads(ws.receive())
             if m["type"] == 2:
-                with lock:
-                    targets = list(clients)
-                for c in targets:
-                    with contextlib.suppress(Exception):
-                        c.send(json.dumps({"type": 2, "user": user, "data": m["data"]}))
+                say(message(username, m["data"]))
     finally:
         with lock:
             clients.discard(ws)
+
+
+def say(sent):
+    with lock:
+        targets = list(clients)
+    for client in targets:
+        with contextlib.suppress(Exception):
+            client.send(json.dumps(sent))

@@ -3,21 +3,24 @@
 import asyncio
 import json
 import sys
+from urllib.parse import parse_qs, urlsplit
 
+from message import message
 from websockets.asyncio.server import broadcast, serve
 
-conns = set()
+connections = set()
 
 
 async def handler(ws):
-    conns.add(ws)
+    username = parse_qs(urlsplit(ws.request.path).query).get("u", ["x"])[0]
+    connections.add(ws)
     try:
         async for raw in ws:
             m = json.loads(raw)
             if m["type"] == 2:
-                broadcast(conns, json.dumps({"type": 2, "user": {"username": "x"}, "data": m["data"]}))
+                broadcast(connections, json.dumps(message(username, m["data"])))
     finally:
-        conns.discard(ws)
+        connections.discard(ws)
 
 
 async def main():

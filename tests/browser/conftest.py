@@ -1,5 +1,7 @@
 """A site of the browser's own, people who come to it, and consoles that must stay silent."""
 
+from contextlib import ExitStack
+
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -14,7 +16,9 @@ QUIET = {"ACCESS_LOG": ""}
 @pytest.fixture(scope="session")
 def site():
     """The reference site, shared; behind a proxy, so that each newcomer can have an address of their own."""
-    with Server("gunicorn-gevent", env={**QUIET, "CHAT_TRUSTED_PROXIES": "1"}) as server:
+    with Server(
+        "gunicorn-gevent", env={**QUIET, "CHAT_TRUSTED_PROXIES": "1", "CHAT_ROSTER_GRACE": "0.5"}
+    ) as server:
         yield server
 
 
@@ -75,3 +79,10 @@ def meet(visitors):
 def join(visitors):
     """join("Ann") is somebody new at the chat page, connected."""
     return visitors.join
+
+
+@pytest.fixture
+def sockets():
+    """Keeps the plain socket clients that it is given, and closes them at the end."""
+    with ExitStack() as stack:
+        yield stack.enter_context

@@ -24,7 +24,8 @@ class Visitors:
     def __exit__(self, failed, *_):
         for context in self._contexts:
             context.close()
-        assert failed or self.console.unexpected == []
+        if self.console.unexpected and not failed:
+            raise AssertionError("\n".join(self.console.unexpected))
 
     def page(self, **options):
         """A page of a fresh profile: nobody's; options are the profile's (locale, viewport, color_scheme, …)."""

@@ -1,6 +1,7 @@
 """The wire as docs/protocol.md tells it: who hears what, with which fields, in which order."""
 
 import json
+import random
 import re
 import socket
 import threading
@@ -609,3 +610,62 @@ def test_the_handshake_may_come_in_drops(site):
         for byte in text_frame({"type": 2, "data": "drop by drop"}):
             client.send_raw(bytes([byte]))
         client.recv_json(type=2, data="drop by drop")
+
+
+def test_whatever_is_sent_nobody_else_notices(site, enter):
+    """Garbage of every shape, the same in each run: as messages on one socket, as bare bytes on many."""
+    chance = random.Random(2)
+    witness, vandal = enter("witness", "vandal")
+    for _ in range(300):
+        vandal.send_frame(TEXT, garbage(chance).encode())
+    vandal.send_text("the end, which is no JSON either")
+    vandal.ping()
+    for _ in range(40):
+        with come(site, "stranger") as stranger:
+            stranger.send_raw(chance.randbytes(chance.randrange(1, 400)))
+    heard = settle(vandal, witness)[0]
+    assert {message["user"]["username"] for message in heard} <= {"vandal"}
+    assert b"Traceback" not in site.log().encode()
+
+
+def garbage(chance):
+    """JSON that is nearly a message."""
+    values = [None, True, 2, 3, -1, 1.5, "", "bob", "x" * 70, [], {}, {"a": [1]}, "\x00", 10**25]
+    fields = {
+        name: chance.choice(values) for name in ("type", "data", "to", "id", "room") if chance.random() < 0.7
+    }
+    if chance.random() < 0.5:
+        fields["type"] = chance.randrange(-1, 12)
+    text = json.dumps(fields)
+    return text if chance.random() < 0.8 else text[: chance.randrange(len(text))]
+
+
+# -- other houses
+
+
+def test_a_user_with_a_new_name_is_known_by_it_on_every_socket(site, enter):
+    viewer = enter("viewer", query="&roster=diff")
+    with site.socket(token=token("maiden", sub="m1")) as old:
+        hear_of(viewer, "maiden")
+        with site.socket(token=token("married", sub="m1")) as new:
+            change = viewer.recv_until(lambda m: "married" in names_in(m))[-1]
+            assert "maiden" in change["left"]
+            viewer.send_json({"type": 3, "to": "married", "data": "congratulations"})
+            assert old.recv_json(type=3) == new.recv_json(type=3)
+            viewer.send_json({"type": 3, "to": "maiden", "data": "who?"})
+            assert viewer.recv_json(type=0)["code"] == "unknown_user"
+
+
+def test_in_ephemeral_rooms_nothing_has_a_seq():
+    env = {"CHAT_EPHEMERAL_ROOMS": "lobby, dm:*"}
+    with Server("gunicorn-gevent", env) as server, entering(server) as enter:
+        ann, bob = enter("ann", "bob")
+        for message in ({"type": 2, "data": "gone"}, {"type": 3, "to": "bob", "data": "gone too"}):
+            for _ in range(2):
+                ann.send_json({**message, "id": "e1"})
+            acks = [ann.recv_json(type=4) for _ in range(2)]
+            heard = bob.recv_json(data=message["data"])
+            assert acks[0] == acks[1]
+            assert acks[0].keys() == {"type", "ref", "id", "room", "ts"}
+            assert heard.keys() - {"to"} == {"type", "user", "data", "room", "id", "ts"}
+        assert settle(ann, bob) == [[]]

@@ -11,14 +11,14 @@ CHAT = ROOT / "chat"
 
 #: From the bottom up. A module imports from its own group and from those named before it, never in a circle.
 GROUPS = [
-    {"errors", "config", "envelope", "redaction", "stats"},
+    {"errors", "config", "envelope", "redaction", "stats", "outbox"},
     {"frames", "codec"},
     {"client", "roster", "limits", "names", "passwords", "drivers"},
     {"reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
     {"store"},
     {"handlers", "auth", "tokens"},
     {"live", "signals", "metrics"},
-    {"i18n", "strings", "sockets", "state", "views", "cli", "extension"},
+    {"i18n", "strings", "sockets", "jwts", "state", "views", "cli", "extension"},
     {"chat"},  # chat/__init__.py, the public face
 ]
 LAYER = {name: number for number, group in enumerate(GROUPS) for name in group}

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from chat.drivers import GeventDriver, ThreadDriver
-from chat.reactor import Reactor
+from chat.reactor import BEAT, Reactor
 from tests.again_under_gevent import again_under_gevent, is_patched
 
 TIMEOUT = 10.0
@@ -129,10 +129,11 @@ def test_what_stays_buffered_gets_another_tick_though_nothing_comes(park):
 
 def test_read_again_calls_without_anything_to_read(park, reactor):
     parked = park()
-    parked.more = 1
+    parked.more, began = 5, time.monotonic()
     reactor.call(reactor.read_again, parked)
     until(lambda: parked.more == 0)
     assert parked.read == b""
+    assert time.monotonic() - began < BEAT
 
 
 def test_writable_is_called_while_it_is_wanted(park, reactor):
@@ -209,6 +210,26 @@ def test_a_client_closed_by_an_earlier_one_of_the_batch_is_skipped(park, reactor
     pass_a_tick(reactor)
     assert len(seen) == 1
     assert not any(parked.failure for parked in many)
+
+
+def test_one_that_ends_itself_while_it_writes_is_not_read_any_more(park, reactor, journal):
+    ended = []
+
+    def end(me):
+        ended.append(me)
+        me.end()
+
+    parked = park(end)
+
+    def both():
+        parked.theirs.sendall(b"x")
+        reactor.watch_writable(parked, True)
+
+    reactor.call(both)
+    until(lambda: ended)
+    pass_a_tick(reactor)
+    assert ended == [parked]
+    assert not journal.errors
 
 
 def test_one_that_waits_for_another_tick_and_is_closed_meanwhile_is_skipped(park, reactor):
@@ -387,8 +408,11 @@ def test_a_timer_that_raises_takes_no_other_along(reactor, journal):
 def test_it_beats_while_idle_and_is_stalled_when_it_stopped(reactor, monkeypatch):
     import chat.reactor
 
+    reactor.call(reactor.call_later, 60, print)
+    pass_a_tick(reactor)
     first = reactor._ticked
     until(lambda: reactor._ticked > first)  # by itself
+    assert reactor._ticked - first < 2 * BEAT
     assert not reactor.stalled()
     reactor.driver.stop()
     monkeypatch.setattr(chat.reactor, "STALL", 1.5)

@@ -1,0 +1,64 @@
+"""Get the load generator and the servers to compare with ready, once; what cannot be had is named and left out."""
+
+import filecmp
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ANCHORS = HERE / "anchors"
+SWARM = HERE / "swarm"
+
+
+class CannotMeasure(Exception):
+    """Without it there is no bench at all; the message says what to do."""
+
+
+def prepare(directory):
+    """Bring `directory` up to date: the load compiled, npm's and pip's packages as the anchors name them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    compile_swarm(directory)
+    for install, wanted in ((npm_packages, "package.json"), (pip_packages, "requirements.txt")):
+        done = directory / f"installed-{wanted}"
+        if done.exists() and filecmp.cmp(done, ANCHORS / wanted, shallow=False):
+            continue
+        if install(directory):
+            shutil.copy(ANCHORS / wanted, done)
+
+
+def compile_swarm(directory):
+    """Compile the load generator, where its sources are newer than it."""
+    program, sources = directory / "swarm", sorted(SWARM.glob("*.[ch]"))
+    if program.exists() and program.stat().st_mtime > max(path.stat().st_mtime for path in sources):
+        return
+    if not shutil.which("cc"):
+        raise CannotMeasure(
+            "The load generator is written in C, and no `cc` is here (Debian: apt-get install gcc libc6-dev)."
+        )
+    subprocess.check_call(["cc", "-O2", "-o", program, *(path for path in sources if path.suffix == ".c")])
+
+
+def npm_packages(directory):
+    """Install the servers that run on Node and Bun; tell whether that went well."""
+    if not (shutil.which("npm") and shutil.which("node")):
+        return missed("node and npm are not here: seed, bun and socket.io")
+    print("Installing Node's packages (once)", file=sys.stderr)
+    shutil.copy(ANCHORS / "package.json", directory)
+    command = ["npm", "install", "--no-fund", "--no-audit", "--loglevel", "error", "--prefix", directory]
+    return not subprocess.call(command, stdout=sys.stderr) or missed("npm failed: seed, bun and socket.io")
+
+
+def pip_packages(directory):
+    """Install the Python servers in a venv of their own; tell whether that went well."""
+    print("Installing the other Python servers (once)", file=sys.stderr)
+    python = directory / "venv/bin/python"
+    packages = [python, "-m", "pip", "install", "-q", "-r", ANCHORS / "requirements.txt"]
+    failed = subprocess.call([sys.executable, "-m", "venv", directory / "venv"]) or subprocess.call(packages)
+    return not failed or missed("pip failed: websockets, flask-socketio and flask-sock")
+
+
+def missed(sentence):
+    """Say who cannot take part."""
+    print(f"\n*** {sentence} will be skipped. ***\n", file=sys.stderr)
+    return False

@@ -1,0 +1,156 @@
+"""One measurement: a server started on its core, the load on another, and what both cost meanwhile."""
+
+import contextlib
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+
+from bench import processes
+from bench.logins import Visitors
+from bench.servers import free_port, paths_for, pinned, servers, serving
+
+SERVER_CPU, LOAD_CPU = 0, 1
+#: Seconds between two looks at the server while it is under load.
+INTERVAL = 0.2
+
+
+class LoadFailed(Exception):
+    """The load generator ended without a result; the message says why."""
+
+
+def measure(stand, name, scenario, disturbed=False):
+    """Start the server `name`, put the scenario's load on it; everything that was counted, as one dict."""
+    port = free_port()
+    server = servers(stand, port)[name]
+    command = swarm_command(stand, server, port, scenario, disturbed)
+    free = scenario.disturbance == "busy"
+    visitors = Visitors(stand, port) if disturbed and free else contextlib.nullcontext()
+    with (
+        serving(stand, server, port, None if free else SERVER_CPU) as process,
+        visitors as seen,
+        Load(command, process.pid, SlowWatch(port, scenario) if disturbed and scenario.slow else None) as load,
+    ):
+        result = load.run()
+    return {**result, **(seen.rates() if seen else {})}
+
+
+def swarm_command(stand, server, port, scenario, disturbed):
+    """The load generator's command line for this scenario."""
+    options = {
+        "port": port,
+        "paths": paths_for(stand, server),
+        "kind": scenario.kind,
+        "connections": scenario.connections,
+        "senders": scenario.senders,
+        "seconds": scenario.seconds,
+        "payload": scenario.payload,
+        "settle": scenario.settle,
+        "churners": scenario.churners,
+        "churn": scenario.churn,
+        "direct-rate": scenario.direct_rate,
+        "slow": scenario.slow if disturbed else 0,
+        **({"rate": scenario.rate} if scenario.rate else {"window": scenario.in_flight}),
+    }
+    words = [word for key, value in options.items() for word in (f"--{key}", value)]
+    return pinned(LOAD_CPU, [stand.directory / "swarm", *words, *(["--socketio"] if server.socketio else [])])
+
+
+class Load:
+    """The load generator's process, and what the server `pid` costs while it goes through its phases."""
+
+    def __init__(self, command, pid, slow=None):
+        self._command = command
+        self._pid = pid
+        self._slow = slow
+        self._marks = {}
+        self._first = self._peak = processes.resident(pid)
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(self, *exc_info):
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    def run(self):
+        """Wait for the load's end and return its result with the server's costs."""
+        result = None
+        with processes.Sampler(self._look, INTERVAL):
+            for line in self._process.stdout:
+                said = json.loads(line)
+                if "phase" in said:
+                    self._mark(said["phase"])
+                else:
+                    result = said
+        complaints = self._process.stderr.read().strip()
+        if result is None:
+            raise LoadFailed(complaints or f"swarm ended with {self._process.wait()}")
+        if complaints:
+            print(f"    {complaints[:400]}", file=sys.stderr)
+        return {**result, **self._costs(result), **(self._slow.result() if self._slow else {})}
+
+    def _look(self):
+        self._peak = max(self._peak, processes.resident(self._pid))
+        if self._slow and "talking" in self._marks and self._slow.all_closed():
+            self._process.send_signal(signal.SIGUSR1)
+
+    def _mark(self, phase):
+        pid = self._pid
+        self._marks[phase] = (time.monotonic(), processes.cpu_seconds(pid), processes.waited_seconds(pid))
+        if phase == "talking" and self._slow:
+            self._slow.begin()
+
+    def _costs(self, result):
+        grown = self._peak - self._first
+        _, connecting, _ = self._between("connecting", "talking")
+        span, window, waited = self._between("measuring", "measured")
+        return {
+            "grown_mb": grown / 1e6,
+            "kb_per_conn": grown / 1024 / max(1, result["ready"]),
+            "cpu_us_per_conn": connecting * 1e6 / max(1, result["ready"]),
+            "cpu_us_per_delivery": window * 1e6 / max(1, result["window_deliveries"]),
+            "cpu_share": window / span,
+            "server_wait": waited / span,
+        }
+
+    def _between(self, first, last):
+        return tuple(b - a for a, b in zip(self._marks[first], self._marks[last], strict=True))
+
+
+class SlowWatch:
+    """Sees from /healthz when the clients that stopped reading are out; only our own server has one."""
+
+    def __init__(self, port, scenario):
+        self._port = port
+        self._rest = scenario.connections - scenario.slow
+        self._began = self._closed = None
+
+    def begin(self):
+        self._began = time.monotonic()
+
+    def all_closed(self):
+        """Tell, once, that they are: now they may read again, to see why."""
+        if self._closed is not None or not self._began or self._count() > self._rest:
+            return False
+        self._closed = time.monotonic()
+        return True
+
+    def result(self):
+        return {"slow_after_s": self._closed - self._began} if self._closed else {}
+
+    def _count(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            return json.loads(connection.getresponse().read())["connections"]
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return float("inf")
+        finally:
+            connection.close()

@@ -1,0 +1,274 @@
+#define _GNU_SOURCE
+#include "talk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT = 1, SAMPLED = 64, SECOND = 1000000000, DELIVERED = -1 };
+
+/* What each message carries after its '@': sender:stamp:serial#padding; the serial tells group from direct (g, d). */
+typedef struct {
+  long sender;
+  uint64_t stamp, serial;
+  char kind;
+} mark;
+
+talk_counts counts;
+histogram latency, turns;
+int measuring;
+
+static talk_plan plan;
+static conn *conns;
+static char *padding;
+static uint64_t started, stop_at, listeners;
+static uint64_t groups, directs, next_sender, joins_due, leaves_due;
+static int *direct_to; /* by serial: whom the direct message is for, DELIVERED once it came */
+static size_t direct_space;
+static uint64_t push_second, push_this_second;
+
+void talk_open(const talk_plan *p, conn *c) {
+  plan = *p;
+  conns = c;
+  padding = malloc(plan.payload + 1);
+  memset(padding, 'x', plan.payload);
+  padding[plan.payload] = 0;
+  int apart = plan.stayers > SAMPLED ? plan.stayers / SAMPLED : 1;
+  for (int i = 0; i < plan.connections; i++) {
+    conns[i].idx = i;
+    conns[i].slow = i >= plan.connections - plan.slow;
+    conns[i].churner = !conns[i].slow && i >= plan.stayers;
+    conns[i].sampled = i < plan.stayers && i % apart == 0;
+  }
+}
+
+/* ---- saying ------------------------------------------------------------------------------------------------- */
+
+static int note_direct(int to) {
+  if (directs == direct_space) {
+    direct_space = direct_space ? 2 * direct_space : 4096;
+    direct_to = realloc(direct_to, direct_space * sizeof *direct_to);
+  }
+  direct_to[directs] = to;
+  conns[to].direct_due++;
+  return directs++;
+}
+
+static void say(conn *c, const char *message, int size) {
+  if (wire_send(c, TEXT, message, size)) return;
+  c->inflight++;
+  counts.sent++;
+  counts.window_sent += measuring;
+}
+
+static void say_group(conn *c) {
+  char message[66000];
+  const char *form = plan.socketio ? "42[\"group_chat\",{\"data\":\"@%d:%llu:#%s\"}]" : "{\"type\":2,\"data\":\"@%d:%llu:#%s\"}";
+  say(c, message, snprintf(message, sizeof message, form, c->idx, (unsigned long long)now(), padding));
+}
+
+static void say_direct(conn *c) {
+  char message[66000];
+  say(c, message, snprintf(message, sizeof message, "{\"type\":3,\"to\":\"user%05d\",\"data\":\"@%d:%llu:#%s\"}",
+                           rand() % plan.connections, c->idx, (unsigned long long)now(), padding));
+}
+
+/* The mixed run's messages carry a serial, for the books, and an id, for an Ack. */
+static void say_group_numbered(conn *c) {
+  char message[66000];
+  unsigned long long serial = groups++;
+  say(c, message, snprintf(message, sizeof message, "{\"type\":2,\"data\":\"@%d:%llu:g%llu#%s\",\"id\":\"g%llu\"}",
+                           c->idx, (unsigned long long)now(), serial, padding, serial));
+}
+
+static void say_direct_numbered(conn *c, int to) {
+  char message[66000];
+  unsigned long long serial = note_direct(to);
+  say(c, message, snprintf(message, sizeof message,
+                           "{\"type\":3,\"to\":\"user%05d\",\"data\":\"@%d:%llu:d%llu#%s\",\"id\":\"d%llu\"}",
+                           to, c->idx, (unsigned long long)now(), serial, padding, serial));
+}
+
+static void fill_window(conn *c) {
+  while (c->state == READY && c->inflight < plan.window && now() < stop_at) {
+    int before = c->inflight;
+    if (plan.kind == DIRECT) say_direct(c);
+    else say_group(c);
+    if (c->inflight == before) return;
+  }
+}
+
+static conn *next_talker(void) { return &conns[next_sender++ % plan.senders]; }
+
+static uint64_t due(double rate) { return (now() - started) / 1e9 * rate; }
+
+static void pace_talk(void) {
+  static uint64_t said;
+  for (uint64_t wanted = due(plan.rate); said < wanted; said++) {
+    conn *c = next_talker();
+    if (c->state != READY) continue;
+    if (plan.kind == MIXED) say_group_numbered(c);
+    else say_group(c);
+  }
+}
+
+static void pace_direct(void) {
+  for (uint64_t wanted = due(plan.direct_rate); directs < wanted;) {
+    conn *c = &conns[rand() % plan.stayers];
+    if (c->state != READY) return;
+    say_direct_numbered(c, rand() % plan.stayers);
+  }
+}
+
+/* Churners go in turn, every second one without a word, and come back when half of the others have gone too. */
+static void pace_churn(void) {
+  uint64_t wanted = due(plan.churn), away = plan.churners / 2;
+  for (; leaves_due < wanted; leaves_due++) {
+    conn *c = &conns[plan.stayers + leaves_due % plan.churners];
+    if (c->state != READY) continue;
+    wire_leave(c, leaves_due % 2);
+    counts.leaves++;
+  }
+  for (; joins_due + away < leaves_due; joins_due++) {
+    conn *c = &conns[plan.stayers + joins_due % plan.churners];
+    if (c->state != OUT) continue;
+    wire_connect(c);
+    counts.joins++;
+  }
+}
+
+/* Begin to talk; nothing is said after `until`. */
+void talk_begin(uint64_t until) {
+  started = now();
+  stop_at = until;
+  listeners = wire.ready - plan.slow;
+  for (int i = plan.connections - plan.slow; i < plan.connections; i++) wire_pause(&conns[i]);
+  if (!plan.rate)
+    for (int i = 0; i < plan.senders; i++) fill_window(&conns[i]);
+}
+
+/* Say, with a rate, what is due by now. */
+void talk_pace(void) {
+  if (plan.rate) pace_talk();
+  if (plan.direct_rate) pace_direct();
+  if (plan.churn) pace_churn();
+}
+
+/* ---- hearing ------------------------------------------------------------------------------------------------ */
+
+static int read_mark(const char *at, mark *m) {
+  char *rest;
+  m->sender = strtol(at + 1, &rest, 10);
+  if (*rest != ':' || m->sender < 0 || m->sender >= plan.connections) return 0;
+  m->stamp = strtoull(rest + 1, &rest, 10);
+  if (*rest != ':') return 0;
+  m->kind = rest[1];
+  m->serial = m->kind == '#' ? 0 : strtoull(rest + 2, NULL, 10);
+  return 1;
+}
+
+static void enter_in_books(conn *c, const mark *m) {
+  if (c->churner) return;
+  if (m->kind == 'g') {
+    c->group++;
+    c->sum += m->serial;
+    c->order = (c->order ^ m->serial) * 0x100000001b3ull;
+  } else if (m->serial < directs && direct_to[m->serial] == c->idx) {
+    c->direct++;
+    direct_to[m->serial] = DELIVERED;
+  } else {
+    counts.strayed++;
+  }
+}
+
+/* A closed loop: what came back makes place for the next. */
+static void make_place(conn *c, const mark *m) {
+  if (plan.kind == GROUP && m->sender != c->idx) return;
+  conn *sender = &conns[m->sender];
+  sender->inflight--;
+  fill_window(sender);
+}
+
+static int starts(const uint8_t *text, size_t size, const char *with) {
+  size_t length = strlen(with);
+  return size >= length && !memcmp(text, with, length);
+}
+
+static void count_push(size_t size) {
+  uint64_t second = now() / SECOND;
+  if (second != push_second) push_this_second = 0;
+  push_second = second;
+  push_this_second += size;
+  counts.push_bytes += size;
+  if (push_this_second > counts.push_peak) counts.push_peak = push_this_second;
+}
+
+/* Not a chat message: a roster, an Ack, an Error. A newcomer's own first roster is no push. */
+static void hear_other(conn *c, const uint8_t *text, size_t size) {
+  if (starts(text, size, "{\"type\":1,")) {
+    if (c->lists++) count_push(size);
+  } else if (starts(text, size, "{\"type\":5,")) {
+    count_push(size);
+  } else if (starts(text, size, "{\"type\":4,")) {
+    counts.acks++;
+  } else if (starts(text, size, "{\"type\":0,")) {
+    if (!counts.errors++) fprintf(stderr, "connection %d was told %.*s\n", c->idx, (int)(size < 200 ? size : 200), text);
+  } else {
+    counts.others++;
+  }
+}
+
+void talk_heard(conn *c, const uint8_t *text, size_t size) {
+  mark m;
+  const char *at = memchr(text, '@', size);
+  if (!at) {
+    hear_other(c, text, size);
+    return;
+  }
+  if (c->slow) return;
+  counts.heard++;
+  counts.window_heard += measuring;
+  if (plan.kind == GROUP && !c->sampled && c->idx >= plan.senders) return;
+  if (!read_mark(at, &m)) return;
+  if (measuring && c->sampled) histogram_add(&latency, now() - m.stamp);
+  if (plan.kind == MIXED) enter_in_books(c, &m);
+  else if (!plan.rate) make_place(c, &m);
+}
+
+void talk_turned(uint64_t ns) {
+  if (measuring) histogram_add(&turns, ns);
+}
+
+/* ---- the books ---------------------------------------------------------------------------------------------- */
+
+/* Deliveries that all that was said must come to; those to churners are not counted. */
+uint64_t talk_expected(void) {
+  if (plan.kind == MIXED) return groups * plan.stayers + directs;
+  return plan.kind == DIRECT ? counts.sent : counts.sent * listeners;
+}
+
+uint64_t talk_arrived(void) {
+  if (plan.kind != MIXED) return counts.heard;
+  uint64_t arrived = 0;
+  for (int i = 0; i < plan.stayers; i++) arrived += conns[i].group + conns[i].direct;
+  return arrived;
+}
+
+static void audit_group(const conn *c, talk_verdict *v) {
+  uint64_t all = groups ? groups * (groups - 1) / 2 : 0;
+  if (c->group < groups) v->group_missing += groups - c->group;
+  else if (c->group > groups) v->group_twice += c->group - groups;
+  else if (c->sum != all) v->group_missing++; /* one lost and another one twice */
+  else if (c->order != conns[0].order) v->out_of_order++;
+}
+
+/* Tell what a mixed run lost: everyone who stayed must have heard everything, once, in the same order. */
+talk_verdict talk_audit(void) {
+  talk_verdict v = {.group = groups, .direct = directs, .direct_strayed = counts.strayed};
+  for (int i = 0; i < plan.stayers; i++) {
+    audit_group(&conns[i], &v);
+    v.direct_missing += conns[i].direct_due - conns[i].direct;
+  }
+  v.acks_missing = counts.sent > counts.acks ? counts.sent - counts.acks : 0;
+  return v;
+}

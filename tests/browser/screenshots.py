@@ -1,0 +1,204 @@
+"""Pictures of every page, to be looked at: `python -m tests.browser.screenshots DIR`.
+
+Each is taken at desktop and phone width, light and dark, in English and Chinese. With `--docs`, only the two of
+README.md are taken: chat-light.png and chat-dark.png.
+"""
+
+import argparse
+import json
+import re
+from contextlib import ExitStack, contextmanager
+from itertools import product
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+from tests.browser.conversation_pieces import COLLEAGUES, DIRECT, LOBBY, READER
+from tests.browser.person import PASSWORD, Person
+from tests.conftest import BROWSER_ARGS, browser_path
+from tests.integration.club import Club
+from tests.servers import Server
+from tests.tokens import token
+
+SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+LOCALES = {"en": "en-GB", "zh": "zh-CN"}
+#: When the pictures are taken, as the pages believe: 2026-06-12 13:05 UTC, in milliseconds.
+NOON = 1_781_269_500_000
+MINUTE = 60_000
+#: Members of the example's hiking club: a name stays taken, and each picture needs a new one.
+MEMBERS = iter("Heidi Vreni Ueli Regula Beat Ursula Reto Annina Luzia Jürg Silvia Urs".split())
+
+
+class Stage:
+    """One reader's page at one size, in one scheme and language, and colleagues on plain sockets."""
+
+    def __init__(self, browser, site, size, scheme, language):
+        self.site, self.language, self.is_phone = site, language, size == "phone"
+        self.name = f"{size}-{scheme}-{language}"
+        self.now, self.socket = NOON - 40 * MINUTE, None
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            locale=LOCALES[language],
+            timezone_id="UTC",
+            is_mobile=self.is_phone,
+            has_touch=self.is_phone,
+            device_scale_factor=2 if self.is_phone else 1,
+            reduced_motion="reduce",
+        )
+        self.page = context.new_page()
+        self.page.clock.install(time=NOON / 1000)
+        self.page.route_web_socket(re.compile("/ws/chat"), self._direct)
+        self.reader = Person(self.page, site.url, READER[language])
+
+    def _direct(self, socket):
+        """Stand between page and server, so that a conversation of seconds seems to have taken its time."""
+        self.socket = socket
+        server = socket.connect_to_server()
+        server.on_message(lambda text: socket.send(self._dated(text)))
+
+    def _dated(self, text):
+        message = json.loads(text)
+        if "ts" in message:
+            message["ts"] = self.now
+        return json.dumps(message)
+
+    @contextmanager
+    def colleagues(self):
+        """Everybody else of the conversation, by name; gone at the end."""
+        with ExitStack() as stack:
+            yield {name: stack.enter_context(self.site.socket(token=token(name))) for name in COLLEAGUES}
+
+    def act(self, script, colleagues, direct=False):
+        """Have the lines of `script` said, each after the one before was heard."""
+        for minutes, who, words in script:
+            self.now += minutes * MINUTE
+            text = words[self.language] if isinstance(words, dict) else words
+            text = text.format(reader=self.reader.name)
+            if who is None:
+                self.reader.say(text)
+            elif direct:
+                colleagues[who].send_json({"type": 3, "to": self.reader.name, "data": text})
+            else:
+                colleagues[who].send_json({"type": 2, "data": text})
+            if not direct or who is None or self.reader.title.inner_text() == who:
+                expect(self.reader.messages.last).to_contain_text(text[:20])
+
+
+class Album:
+    """The pictures of one stage, written into a folder."""
+
+    def __init__(self, stage, folder):
+        self._stage, self._folder, self._page = stage, folder, stage.page
+
+    def take(self, name):
+        self._page.screenshot(path=self._folder / f"{name}-{self._stage.name}.png", animations="disabled")
+
+    def pages(self, closed):
+        """Everything but the chat itself; `closed` is a site that lets nobody register."""
+        url = self._stage.site.url
+        self._show("login", f"{url}/login")
+        self._fill_and_take("login-wrong", "nobody", "not the password")
+        self._show("register", f"{url}/register")
+        self._fill_and_take("register-wrong", "Ωmega м", "short")
+        self._show("closed", f"{closed.url}/register")
+        self._stage.reader.register(address="198.51.0.1")
+        for name in ("account", "account/password", "account/delete", "no-such-page"):
+            self._show(name.rpartition("/")[2], f"{url}/{name}")
+
+    def chat(self):
+        """The chat: empty, lively, a direct conversation, the drawer of a phone, the connection in trouble."""
+        stage = self._stage
+        reader = stage.reader.enter()
+        self.take("chat-empty")
+        with stage.colleagues() as colleagues:
+            stage.act(LOBBY, colleagues)
+            stage.act(DIRECT[:1], colleagues, direct=True)
+            self.take("chat")
+            if stage.is_phone:
+                self._page.get_by_test_id("open-drawer").tap()
+                expect(reader.roster_of("Elena")).to_be_visible()
+                self.take("chat-drawer")
+            reader.conversation("Elena").click()
+            stage.act(DIRECT[1:], colleagues, direct=True)
+            self.take("chat-direct")
+            self._trouble()
+
+    def _trouble(self):
+        self._page.context.set_offline(True)
+        self._stage.socket.close(code=1012)
+        self._stage.reader.wait_state("reconnecting")
+        self._stage.reader.say({"en": "Still there?", "zh": "还在吗？"}[self._stage.language])
+        self._page.clock.fast_forward(1200)
+        self.take("chat-lost")
+        self._page.context.set_offline(False)
+
+    def widget(self, club):
+        """The example site, its widget closed and open."""
+        page, name = self._page, next(MEMBERS)
+        page.goto(f"{club.url}/join")
+        page.get_by_label("What we call you").fill(name)
+        page.get_by_label("E-mail").fill(f"{name}@example.org")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Join").click()
+        page.get_by_text(f"Hello, {name}").wait_for()
+        page.get_by_test_id("widget-launcher").click()
+        self._stage.reader.wait_state("online")
+        page.get_by_test_id("composer-input").fill("Is the ridge still icy?")
+        page.get_by_test_id("composer-input").press("Enter")
+        page.get_by_test_id("message").wait_for()
+        self.take("widget")
+
+    def _show(self, name, address):
+        self._page.goto(address)
+        self.take(name)
+
+    def _fill_and_take(self, name, username, password):
+        self._page.locator("#username").fill(username)
+        self._page.locator("#password").fill(password)
+        self._page.locator("form .button").click()
+        self._page.get_by_role("alert").wait_for()
+        self.take(name)
+
+
+def every_page(browser, folder):
+    with Server("gunicorn-gevent", env={"CHAT_REGISTRATION": "0"}) as closed, Club("gunicorn-gevent") as club:
+        for size, scheme, language in product(SIZES, SCHEMES, LOCALES):
+            with Server("gunicorn-gevent") as site:
+                stage = Stage(browser, site, size, scheme, language)
+                album = Album(stage, folder)
+                album.pages(closed)
+                album.chat()
+                album.widget(club)
+                stage.page.context.close()
+
+
+def for_the_readme(browser, folder):
+    for scheme in SCHEMES:
+        with Server("gunicorn-gevent") as site:
+            stage = Stage(browser, site, "desktop", scheme, "en")
+            stage.reader.register(address="198.51.0.1")
+            stage.reader.enter()
+            with stage.colleagues() as colleagues:
+                stage.act(LOBBY, colleagues)
+                stage.act(DIRECT[:1], colleagues, direct=True)
+                stage.page.screenshot(path=folder / f"chat-{scheme}.png", animations="disabled")
+            stage.page.context.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--docs", action="store_true", help="only the two pictures of README.md")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=list(BROWSER_ARGS))
+        (for_the_readme if asked.docs else every_page)(browser, asked.folder)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""axe-core finds nothing serious. It is fetched through npm, once, into pytest's cache."""
+
+import shutil
+import subprocess
+
+import pytest
+
+AXE = "axe-core@4.11.0"
+GRAVE = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def axe(request):
+    """The source of axe-core; without npm, or without a network, the tests that need it are skipped."""
+    folder = request.config.cache.mkdir("axe")
+    source = folder / "node_modules" / "axe-core" / "axe.min.js"
+    npm = shutil.which("npm")
+    if not source.exists() and npm:
+        command = [npm, "install", "--silent", "--no-audit", "--ignore-scripts", "--prefix", folder, AXE]
+        subprocess.run(command, stdin=subprocess.DEVNULL, check=False, timeout=60)
+    if not source.exists():
+        pytest.skip(f"{AXE} is not here and npm did not bring it: accessibility was not tested")
+    return source.read_text()
+
+
+def violations(page, axe):
+    """What axe-core finds wrong with the page, one line each."""
+    page.evaluate(axe)
+    found = page.evaluate("() => axe.run({ resultTypes: ['violations'], preload: false })")["violations"]
+    return [
+        f"{page.url}: {rule['help']} ({node['target']}: {node['failureSummary']})"
+        for rule in found
+        for node in rule["nodes"]
+        if rule["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(scheme, axe, site, make_page, join):
+    page = make_page(color_scheme=scheme, base_url=site.url)
+    page.goto("/login")
+    found = violations(page, axe)
+    page.goto("/register")
+    found += violations(page, axe)
+    ann, ben = join("Ann", color_scheme=scheme), join("Ben")
+    ann.say("Read https://example.org/")
+    ben.say(f"@{ann.name}, thanks")
+    ben.turn_to(ann.name)
+    ben.say("One more thing")
+    ann.hears("thanks")
+    found += violations(ann.page, axe)
+    ann.page.set_viewport_size({"width": 390, "height": 844})
+    ann.page.get_by_test_id("open-drawer").click()
+    found += violations(ann.page, axe)
+    assert found == []

@@ -1,0 +1,139 @@
+"""Many messages: the page keeps up, keeps little, and lets its reader read."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visitors import numbers
+from tests.tokens import token
+
+#: Messages that a user may send at once, and that the page keeps.
+BURST, KEPT = 60, 500
+CROWD = 12
+
+
+@pytest.fixture
+def ann(join):
+    return join("Ann")
+
+
+@pytest.fixture
+def crowd(site, sockets):
+    """Plain socket clients, a name each, who say a great deal at once; nobody has used up their burst before."""
+    drawn = next(numbers)
+    return [sockets(site.socket(token=token(f"Speaker {number} of {drawn}"))) for number in range(CROWD)]
+
+
+def flood(crowd, word, times):
+    for number in range(times):
+        for speaker in crowd:
+            speaker.send_json({"type": 2, "data": f"{word} {number}"})
+
+
+def watch_most_nodes(person):
+    """Note in the page the largest number of message elements that there ever is."""
+    person.page.evaluate(
+        """() => {
+            window.most = 0;
+            const count = () => (most = Math.max(most, document.querySelectorAll("[data-testid=message]").length));
+            const log = document.querySelector("[role=log]");
+            new MutationObserver(count).observe(log, { childList: true, subtree: true });
+        }"""
+    )
+
+
+def fill(ann, crowd):
+    """Say so much that the log scrolls."""
+    flood(crowd, "Filling", 5)
+    expect(ann.messages).to_have_count(5 * CROWD)
+
+
+def what_is_read(person):
+    """The message near the upper edge of the log, and where it stands."""
+    message = person.log.evaluate_handle(
+        """log => {
+            const { top } = log.getBoundingClientRect();
+            const messages = [...log.querySelectorAll("[data-testid=message]")];
+            return messages.find((message) => message.getBoundingClientRect().top > top + 50);
+        }"""
+    ).as_element()
+    return message, top_of(message)
+
+
+def top_of(message):
+    return round(message.bounding_box()["y"])
+
+
+def test_a_flood_keeps_the_newest_in_sight_and_the_page_in_hand(ann, crowd):
+    watch_most_nodes(ann)
+    flood(crowd, "First wave", BURST // 2)
+    ann.say("I can still write")
+    flood(crowd, "Second wave", BURST // 2 - 1)
+    ann.sent("I can still write")
+    crowd[0].send_json({"type": 2, "data": "The very last word"})
+    expect(ann.message("The very last word")).to_be_in_viewport()
+    expect(ann.messages).to_have_count(KEPT)
+    assert ann.page.evaluate("most") <= KEPT
+    assert ann.at_bottom
+    expect(ann.jump).to_be_hidden()
+    ann.wait_state("online")
+
+
+def test_the_flood_is_not_read_out_message_by_message(meet, crowd):
+    ann = meet("Ann")
+    ann.page.clock.install()
+    ann.enter()
+    expect(ann.log).to_have_attribute("aria-live", "polite")
+    flood(crowd, "Too much to read out", BURST)
+    expect(ann.log).to_have_attribute("aria-live", "off")
+    ann.page.clock.fast_forward("00:10")
+    expect(ann.page.locator("[data-part=announcer]")).to_contain_text("new messages")
+
+
+def test_who_reads_further_up_is_left_there_and_told_what_is_new(ann, crowd):
+    fill(ann, crowd)
+    assert ann.at_bottom
+    ann.log.hover()
+    ann.page.mouse.wheel(0, -600)
+    expect(ann.jump).to_be_visible()
+    expect(ann.jump).to_have_text("Newest")
+    read, before = what_is_read(ann)
+    crowd[0].send_json({"type": 2, "data": "News"})
+    crowd[1].send_json({"type": 2, "data": "More news"})
+    expect(ann.jump).to_have_text("2 new messages")
+    expect(ann.page).to_have_title("(2) Chat")
+    assert top_of(read) == before
+    ann.jump.click()
+    expect(ann.message("More news")).to_be_in_viewport()
+    expect(ann.jump).to_be_hidden()
+    expect(ann.page).to_have_title("Chat")
+
+
+def test_an_own_message_brings_its_writer_to_the_newest(ann, crowd):
+    fill(ann, crowd)
+    ann.log.evaluate("log => log.scrollTo(0, 0)")
+    expect(ann.jump).to_be_visible()
+    ann.say("Here I am again")
+    expect(ann.message("Here I am again")).to_be_in_viewport()
+    expect(ann.jump).to_be_hidden()
+
+
+def test_reading_on_while_old_messages_go(ann, crowd):
+    flood(crowd, "Old", KEPT // CROWD)
+    ann.log.evaluate("log => log.scrollTo(0, log.scrollHeight / 2)")
+    expect(ann.jump).to_be_visible()
+    read, before = what_is_read(ann)
+    flood(crowd, "New", 10)
+    expect(ann.messages).to_have_count(KEPT)
+    expect(ann.message("New 9")).to_have_count(CROWD)
+    assert top_of(read) == before
+
+
+def test_somebody_is_found_in_a_large_roster(ann, crowd):
+    expect(ann.page.locator("[data-part=people-count]")).not_to_have_text("1")
+    search = ann.page.get_by_role("searchbox", name="Find somebody")
+    search.fill("SPEAKER 7 OF")
+    items = ann.roster.get_by_test_id("roster-item")
+    expect(items).to_have_count(1)
+    expect(items).to_contain_text("Speaker 7 of")
+    search.fill("nobody at all")
+    expect(ann.page.get_by_text("Nobody by that name.")).to_be_visible()

@@ -1,0 +1,107 @@
+"""Everything by the keyboard: where Tab leads, what Escape does, that one sees where one is."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.person import PASSWORD
+
+#: The focused element, as one would call it.
+FOCUSED = """() => {
+    const it = document.activeElement;
+    return it.getAttribute("aria-label") || (it.role === "log" ? "the log" : it.textContent.trim());
+}"""
+#: Whether one can see that it is focused: by itself or by the box around it.
+IS_MARKED = """() => {
+    const it = document.activeElement;
+    const { outlineStyle, outlineWidth } = getComputedStyle(it);
+    const frame = getComputedStyle(it.closest(".fc-composer__box") ?? it);
+    return (outlineStyle !== "none" && outlineWidth !== "0px") || frame.boxShadow !== "none";
+}"""
+
+
+@pytest.fixture
+def ann(join):
+    return join("Ann")
+
+
+def tab_through(page, stops, key="Tab"):
+    """Press Tab so often; the names of what was focused. Each must be seen to be."""
+    names = []
+    for _ in range(stops):
+        page.keyboard.press(key)
+        assert page.evaluate(IS_MARKED), page.evaluate(FOCUSED)
+        names.append(page.evaluate(FOCUSED))
+    return names
+
+
+def test_the_log_in_page_by_keys_alone(site, meet):
+    ann = meet("Ann")
+    page = ann.page
+    page.context.clear_cookies()
+    page.goto(f"{site.url}/login")
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type(ann.name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    assert tab_through(page, 2) == ["Log in", "Create an account"]
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    ann.wait_here()
+
+
+def test_tab_goes_through_the_chat_in_its_natural_order(ann):
+    expect(ann.input).to_be_focused()
+    backwards = tab_through(ann.page, 7, "Shift+Tab")
+    assert backwards[::-1] == [
+        "Skip to writing a message",
+        "Lobby",  # of the conversations
+        f"{ann.name}, Online",  # of the people
+        ann.name,  # the account's menu
+        "中文",
+        "Notify me of direct messages and mentions",
+        "the log",
+    ]
+    expect(ann.page.get_by_text("Skip to writing a message")).to_be_in_viewport(ratio=1)
+    ann.page.keyboard.press("Enter")
+    expect(ann.input).to_be_focused()
+
+
+def test_a_conversation_is_begun_by_keys_alone(ann, join):
+    ben = join("Ben")
+    expect(ann.roster_of(ben.name)).to_be_visible()
+    ann.roster.get_by_test_id("roster-item").first.focus()
+    ann.page.keyboard.press("End")
+    ann.page.keyboard.press("Home")
+    while ann.page.evaluate("document.activeElement.title") != ben.name:
+        ann.page.keyboard.press("ArrowDown")
+    ann.page.keyboard.press("Enter")
+    expect(ann.title).to_have_text(ben.name)
+    expect(ann.input).to_be_focused()
+    ann.page.keyboard.type("All by keys")
+    ann.page.keyboard.press("Enter")
+    ben.conversation(ann.name).click()
+    ben.hears("All by keys")
+
+
+def test_escape_closes_the_menu_and_gives_the_focus_back(ann):
+    summary = ann.page.get_by_test_id("account-menu").locator("summary")
+    summary.focus()
+    ann.page.keyboard.press("Enter")
+    expect(ann.page.get_by_test_id("log-out")).to_be_visible()
+    tab_through(ann.page, 3)
+    expect(ann.page.get_by_test_id("log-out")).to_be_focused()
+    ann.page.keyboard.press("Escape")
+    expect(ann.page.get_by_test_id("log-out")).to_be_hidden()
+    expect(summary).to_be_focused()
+
+
+def test_the_log_scrolls_by_keys(ann):
+    ann.say("\n".join("a long story".split()) * 12)
+    ann.say("\n".join("and another one".split()) * 12)
+    ann.sent("and")
+    ann.log.focus()
+    ann.page.keyboard.press("Home")
+    expect(ann.jump).to_be_visible()
+    ann.page.wait_for_function("() => document.querySelector('[role=log]').scrollTop === 0")
+    ann.page.keyboard.press("End")
+    expect(ann.jump).to_be_hidden()

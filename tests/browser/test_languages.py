@@ -1,0 +1,54 @@
+"""Chinese and English: the browser's wish, and the reader's."""
+
+from playwright.sync_api import expect
+
+
+def test_the_browsers_language_is_the_sites(make_page, site):
+    page = make_page(locale="zh-CN")
+    page.goto(f"{site.url}/login")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
+    expect(page.get_by_role("heading", name="登录")).to_be_visible()
+    expect(page.get_by_label("用户名")).to_be_visible()
+
+
+def test_another_language_is_answered_in_english(make_page, site):
+    page = make_page(locale="fr-FR")
+    page.goto(f"{site.url}/login")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_the_switch_stays_where_one_is_and_is_remembered(join):
+    ann = join("Ann")
+    ann.say("Hello")
+    ann.sent("Hello")
+    ann.page.get_by_test_id("language").click()
+    expect(ann.title).to_have_text("大厅")
+    expect(ann.page).to_have_url(f"{ann.url}/chat")
+    expect(ann.connection).to_contain_text("在线")
+    expect(ann.input).to_have_attribute("placeholder", "对大家说点什么")
+    ann.page.goto(f"{ann.url}/account/password")
+    expect(ann.page.get_by_role("heading", name="修改密码")).to_be_visible()
+    ann.page.get_by_test_id("language").click()
+    expect(ann.page).to_have_url(f"{ann.url}/account/password")
+    expect(ann.page.get_by_role("heading", name="Change the password")).to_be_visible()
+
+
+def test_what_the_server_says_to_a_chinese_reader_is_chinese(join):
+    ann, ben = join("安", locale="zh-CN"), join("Ben")
+    ann.turn_to(ben.name)
+    ben.page.close()
+    expect(ann.page.get_by_text("不在线")).to_be_visible()
+    ann.say("你好")
+    expect(ann.message("你好").get_by_role("alert")).to_contain_text("未发送。 此人现在不在线。")
+    expect(ann.message("你好").get_by_role("button", name="重新发送")).to_be_visible()
+
+
+def test_every_sentence_of_the_page_is_translated(join):
+    english, chinese = (
+        join("Ann", locale=locale).page.evaluate(
+            "JSON.parse(document.querySelector('#chat-config').textContent).strings"
+        )
+        for locale in ("en-GB", "zh-CN")
+    )
+    assert english.keys() == chinese.keys()
+    assert [key for key, sentence in chinese.items() if sentence == english[key]] == []

@@ -1,0 +1,115 @@
+"""What is seen on a phone, on a wide screen, in the dark."""
+
+import pytest
+from playwright.sync_api import expect
+
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "has_touch": True,
+    "is_mobile": True,
+}
+
+
+@pytest.fixture
+def ann(join):
+    return join("Ann", **PHONE)
+
+
+def luminance(element, colour="backgroundColor"):
+    """How bright a computed colour is, 0 to 255."""
+    text = element.evaluate("(it, name) => getComputedStyle(it)[name]", colour)
+    red, green, blue = (float(part) for part in text.strip("rgba()").split(",")[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def no_wider_than_its_window(page):
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth && scrollX === 0")
+
+
+def test_a_phone_shows_one_conversation_and_a_drawer(ann, join):
+    ben = join("Ben")
+    page, drawer = ann.page, ann.page.get_by_role("complementary")
+    opener = page.get_by_test_id("open-drawer")
+    expect(ann.input).to_be_in_viewport(ratio=1)
+    expect(drawer).to_be_hidden()
+    opener.tap()
+    expect(ann.roster_of(ben.name)).to_be_in_viewport(ratio=1)
+    expect(opener).to_have_attribute("aria-expanded", "true")
+    ann.roster_of(ben.name).tap()
+    expect(drawer).to_be_hidden()
+    expect(ann.title).to_have_text(ben.name)
+    ann.input.tap()
+    ann.input.fill("From the phone")
+    page.get_by_test_id("send").tap()
+    ann.sent("From the phone")
+    ben.say("In the lobby, Ann is not looking")
+    expect(opener).to_have_accessible_name("Open conversations, 1 unread message")
+    expect(opener).to_contain_text("1")
+
+
+def test_the_drawer_closes_by_its_button_beside_it_and_by_escape(ann):
+    drawer, opener = ann.page.get_by_role("complementary"), ann.page.get_by_test_id("open-drawer")
+    closers = [
+        lambda: ann.page.get_by_role("button", name="Close", exact=True).tap(),
+        lambda: ann.page.touchscreen.tap(380, 400),
+        lambda: ann.page.keyboard.press("Escape"),
+    ]
+    for close in closers:
+        opener.tap()
+        expect(drawer).to_be_visible()
+        close()
+        expect(drawer).to_be_hidden()
+        expect(opener).to_be_focused()
+
+
+def test_nothing_makes_a_phone_scroll_sideways(ann, meet):
+    lang = meet("M" * 28).enter()
+    for text in ("W" * 300, "https://example.org/" + "w" * 300, "长" * 100, "| a | table |\t" * 20):
+        lang.say(text)
+        ann.hears(text[:50])
+    assert no_wider_than_its_window(ann.page)
+    assert ann.log.evaluate("log => log.scrollWidth <= log.clientWidth")
+    ann.page.get_by_test_id("open-drawer").tap()
+    ann.roster_of(lang.name).tap()
+    assert no_wider_than_its_window(ann.page)
+    expect(ann.input).to_be_in_viewport(ratio=1)
+    for path in ("/account", "/account/password", "/account/delete"):
+        ann.page.goto(f"{ann.url}{path}")
+        assert no_wider_than_its_window(ann.page), path
+
+
+def test_fingers_find_what_they_are_meant_to_touch(ann):
+    ann.page.get_by_test_id("open-drawer").tap()
+    expect(ann.page.get_by_role("complementary")).to_be_visible()
+    for button in ann.page.get_by_role("button").all():
+        if button.is_visible():
+            box = button.bounding_box()
+            assert min(box["width"], box["height"]) >= 44, button.get_attribute("aria-label")
+
+
+def test_the_conversation_turns_with_the_window(join):
+    ann = join("Ann")
+    sidebar = ann.page.get_by_role("complementary")
+    expect(sidebar).to_be_in_viewport(ratio=1)
+    expect(ann.page.get_by_test_id("open-drawer")).to_be_hidden()
+    ann.page.set_viewport_size(PHONE["viewport"])
+    expect(sidebar).to_be_hidden()
+    ann.page.set_viewport_size({"width": 2560, "height": 1200})
+    expect(sidebar).to_be_in_viewport(ratio=1)
+    expect(ann.roster_of(ann.name)).to_be_in_viewport()
+    assert ann.log.locator(".fc-messages").evaluate("it => it.clientWidth") <= 900, "lines too long to read"
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
+def test_the_scheme_is_the_readers(scheme, is_dark, join):
+    ann = join("Ann", color_scheme=scheme)
+    ann.say("Night or day?")
+    body = ann.page.locator("body")
+    bubble = ann.message("Night or day?").locator(".fc-bubble")
+    assert (luminance(body) < 64) == is_dark
+    assert (luminance(bubble) < 100) == is_dark
+    assert (luminance(bubble, "color") > 150) == is_dark
+    ann.page.goto(f"{ann.url}/account")
+    assert (luminance(body) < 64) == is_dark
+    assert (luminance(body, "color") > 150) == is_dark
