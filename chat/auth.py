@@ -83,7 +83,7 @@ class Guard:
 
     def confirm(self, granted: Pass) -> None:
         """Raise ChatError if what was granted counts no more: token_invalid or banned."""
-        if granted.issued < self._revoked.get(granted.identity.id, 0):
+        if granted.issued <= self._revoked.get(granted.identity.id, -1):
             raise ChatError("token_invalid")
         if granted.identity.id in self._banned:
             raise ChatError("banned")

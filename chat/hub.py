@@ -137,7 +137,8 @@ class Hub:
         known = self._users.get(user.id)
         if known is not None and len(known.clients) >= settings.max_connections_per_user:
             raise ChatError("too_many_for_user")
-        if self._addresses[address] >= settings.max_connections_per_ip:
+        # Behind a Unix socket nobody has an address; to count them together would lock everybody out.
+        if address and self._addresses[address] >= settings.max_connections_per_ip:
             raise ChatError("too_many_for_address")
 
     def _add_user(self, identity: Identity) -> User:

@@ -99,6 +99,8 @@ class Live:
             hub.admit(client, verdict.identity)
         except ChatError as error:
             hub.refuse(client, error)
+        except Exception as error:
+            hub.reactor.fail(client, error)
         if taken.early:
             hub.reactor.call_soon(self._feed, client, taken.early)
 
@@ -209,7 +211,7 @@ class Live:
         user = self.hub.user(user_id)
         row = FAILURES.get(failure, FAILURES["token_invalid"])
         for client in list(user.clients) if user is not None else ():
-            if client.issued < at_ms:
+            if client.issued <= at_ms:
                 client.enqueue(codec.error(row, client.language))
                 client.close(row.close or CloseCode.TOKEN)
 

@@ -111,7 +111,7 @@ def open_socket(taken: Taken) -> None:
         address=request.remote_addr or "",
         language=_language(),
         diff=request.args.get("roster") == "diff",
-        extended="roster" in request.args,
+        extended="roster" in request.args or "lang" in request.args,
     )
 
 

@@ -1,5 +1,7 @@
 """What people write reaches the page as they wrote it: as text, with links that can be trusted."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -39,7 +41,8 @@ def ben(regulars):
 
 def heard(person, text):
     """The element of the one message that says exactly `text`."""
-    found = person.messages.locator(".fc-message__text").get_by_text(text, exact=True)
+    exactly = re.compile(f"^{re.escape(text)}$")
+    found = person.messages.locator(".fc-message__text").filter(has_text=exactly)
     expect(found).to_have_count(1)
     return found
 
@@ -72,7 +75,7 @@ def test_a_hostile_name_is_only_a_name(join, ann):
 
 def test_long_names_and_words_are_cut_and_wrapped(join):
     lang = join("Donaudampfschifffahrtskapitän", viewport={"width": 800, "height": 600})
-    lang.say("W" * 3000)
+    lang.say("W" * 1000)
     lang.hears("WWW")
     for element in (lang.page.locator("html"), lang.log, lang.page.locator("#chat-sidebar")):
         assert element.evaluate("it => it.scrollWidth <= it.clientWidth"), element
@@ -84,12 +87,11 @@ def test_long_names_and_words_are_cut_and_wrapped(join):
 def test_addresses_are_links(ann):
     for text, address in LINKS.items():
         ann.say(text)
-        said = ann.message(text).locator(".fc-message__text")
+        said = heard(ann, text)
         link = said.get_by_role("link")
         expect(link).to_have_attribute("href", address)
         expect(link).to_have_attribute("target", "_blank")
         assert {"noopener", "noreferrer"} <= set(link.get_attribute("rel").split())
-        expect(said).to_have_text(text)
 
 
 def test_a_link_opens_a_tab_that_knows_nothing_of_this_one(site, ann):
@@ -115,8 +117,8 @@ def test_lines_and_spaces_stay(ann, ben):
 
 
 def test_a_very_long_message_is_folded(ann, ben):
-    ann.say("\n".join(f"Line {n}" for n in range(200)))
-    message = ben.message("Line 199")
+    ann.say("\n".join(f"Line {n}" for n in range(100)))
+    message = ben.message("Line 99")
     folded = message.bounding_box()["height"]
     assert folded < ben.log.bounding_box()["height"]
     message.get_by_role("button", name="Show all").click()

@@ -13,7 +13,7 @@ from chat.drivers import allocate_lock
 #: Types of messages whose handlers raise, and close everybody else.
 RAISE, CLOSE_OTHERS = 90, 91
 #: Seconds for which a receiver sleeps that was told to.
-SLEEP = 3.0
+SLEEP = 2.0
 
 chat.reactor.STALL = 1.5
 
@@ -64,6 +64,33 @@ def add_views(app, state):
             state.send("lobby", "the log is held")
             time.sleep(float(request.args["seconds"]))
         return "released"
+
+    @app.get("/break-the-door")
+    def break_the_door():
+        """Have the next one who comes in meet an error half-way."""
+        hub = state.start().hub
+        whole = hub.connected
+
+        def broken(client):
+            hub.connected = whole
+            raise RuntimeError("half-way in")
+
+        hub.connected = broken
+        return "broken"
+
+    @app.get("/kick-at-the-door")
+    def kick_at_the_door():
+        """Have the next one who comes kicked between the look at the token and the way in."""
+        check = state.guard.check
+
+        def check_and_kick(token):
+            state.guard.check = check
+            granted = check(token)
+            state.guard.revoke(granted.identity.id, granted.issued + 1)
+            return granted
+
+        state.guard.check = check_and_kick
+        return "waiting"
 
     @app.get("/stop-the-reactor")
     def stop_the_reactor():

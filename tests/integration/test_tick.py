@@ -15,6 +15,7 @@ from tests.wsclient import Closed, text_frame
 KINDS = ["gunicorn-gevent", "gunicorn-gthread"]
 APP = "tests.integration.rough_site:create_app()"
 QUICK = {"CHAT_RATE_LIMIT": "0", "CHAT_ROSTER_GRACE": "0.2"}
+RAISED = "RuntimeError: a handler of the site's own"
 #: Seconds within which a message is heard that nothing holds up.
 SOON = 1.0
 
@@ -50,12 +51,12 @@ def test_a_handler_that_raises_ends_its_own_connection_alone(site, enter):
     assert bad.wait_closed()[0] == 1011
     assert settle(good) == []
     assert all(b"after it" not in got.payload for got in good.log)
-    wait_for_log(site, "a handler of the site's own")
+    wait_for_log(site, RAISED)
 
 
-def wait_for_log(site, text):
+def wait_for_log(site, text, times=1):
     deadline = time.monotonic() + 10
-    while text not in site.log():
+    while site.log().count(text) < times:
         assert time.monotonic() < deadline
         time.sleep(0.02)  # the log is written when it is written
 
@@ -66,6 +67,28 @@ def test_one_that_raises_on_what_came_with_the_handshake_does_too(site, enter):
         assert hasty.recv_json(type=0)["code"] == "internal"
         assert hasty.wait_closed()[0] == 1011
     says_soon(good)
+
+
+def test_one_who_came_but_half_way_in_is_out_again(site, enter):
+    witness = enter("witness", query="&roster=diff")
+    site.get("/break-the-door")
+    early = text_frame({"type": 2, "data": "as who?"})
+    with site.socket(token=token("unlucky"), early=early) as unlucky:
+        assert unlucky.recv_json(type=0)["code"] == "internal"
+        assert unlucky.wait_closed()[0] == 1011
+    lucky = enter("lucky")
+    assert settle(lucky, witness) == [[]]
+    assert json.loads(site.get("/healthz")[2])["connections"] == 2
+
+
+def test_one_who_is_kicked_while_coming_in_does_not_come_in(site, enter):
+    witness = enter("witness", query="&roster=diff")
+    site.get("/kick-at-the-door")
+    with site.socket(token=token("late")) as late:
+        assert json.loads(late.recv())["code"] == "token_invalid"
+        assert late.wait_closed()[0] == 4401
+    assert settle(witness) == []
+    assert all(b"late" not in got.payload for got in witness.log)
 
 
 def test_those_whom_an_earlier_handler_of_the_batch_closed_are_skipped(enter):
@@ -134,8 +157,8 @@ def test_a_receiver_that_throws_is_logged_and_hears_the_next_one(site, enter, wa
 
 def test_a_busy_log_stalls_no_tick(site, enter):
     bad, good = enter("bad", "good")
-    done = []
-    page = threading.Thread(target=lambda: done.append(site.get("/hold-the-log?seconds=2")[2]))
+    done, told = [], site.log().count(RAISED)
+    page = threading.Thread(target=lambda: done.append(site.get("/hold-the-log?seconds=1.5")[2]))
     page.start()
     heard_before(good, "the log is held")
     began = time.monotonic()
@@ -146,10 +169,11 @@ def test_a_busy_log_stalls_no_tick(site, enter):
     with site.socket(token=token("newcomer")) as newcomer:
         newcomer.recv_json(type=1)
         says_soon(newcomer, good, text="new here")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 1.5
     assert not done
     page.join()
     assert done == ["released"]
+    wait_for_log(site, RAISED, told + 1)
 
 
 # -- its health

@@ -1,0 +1,61 @@
+"""The chat as a panel on the pages of somebody else's site."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.person import Person
+from tests.browser.test_layout import PHONE
+from tests.integration.club import Club
+
+
+@pytest.fixture(scope="module")
+def club():
+    with Club("gunicorn-gevent", env={"ACCESS_LOG": ""}) as server:
+        yield server
+
+
+@pytest.fixture
+def member(club, make_page, console):
+    """A page of a new member of the club, with the widget on it."""
+    console.expect("favicon.ico")  # the example has none
+
+    def join(name, **options):
+        page = make_page(base_url=club.url, **options)
+        page.goto("/join")
+        page.get_by_label("What we call you").fill(name)
+        page.get_by_label("E-mail").fill(f"{name}@example.org")
+        page.get_by_label("Password").fill("boots")
+        page.get_by_role("button", name="Join").click()
+        expect(page.get_by_test_id("widget-launcher")).to_be_visible()
+        return Person(page, club.url, name)
+
+    return join
+
+
+def test_the_panel_covers_a_phone_and_nothing_covers_the_panel(member):
+    nora = member("Nora", **PHONE)
+    launcher, panel = nora.page.get_by_test_id("widget-launcher"), nora.page.get_by_test_id("widget-panel")
+    launcher.tap()
+    nora.wait_state("online")
+    expect(panel).to_be_in_viewport(ratio=1)
+    nora.input.fill("From the ridge")
+    nora.page.get_by_test_id("send").tap()
+    nora.sent("From the ridge")
+    nora.page.get_by_role("button", name="Close the chat").tap()
+    expect(panel).to_be_hidden()
+    expect(launcher).to_be_focused()
+
+
+def test_the_launcher_counts_what_came_while_the_panel_was_closed(member):
+    otto, paul = member("Otto"), member("Paul")
+    for one in (otto, paul):
+        one.page.get_by_test_id("widget-launcher").click()
+        one.wait_here()
+    paul.page.keyboard.press("Escape")
+    otto.say("Are you coming?")
+    launcher = paul.page.get_by_test_id("widget-launcher")
+    badge = launcher.locator(".fc-badge")
+    expect(badge).to_have_text("1")
+    launcher.click()
+    paul.hears("Are you coming?")
+    expect(badge).to_be_hidden()
