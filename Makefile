@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ format: .venv/.dev ## put imports and layout in order
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
 
-bench: .venv/.site .bench/.ready ## measure the chat beside the seed's own server
-	$(BIN)/python bench/sidebyside.py --dir .bench --project . --only seed,ours fanout idle
+bench: .venv/.site ## measure it beside its peers, an hour for all of it (ARGS="fanout paced --rounds 1" picks some)
+	$(BIN)/python -m bench.run $(ARGS)
+
+soak: .venv/.site ## a long mixed load, and whether anything grows (MINUTES=30)
+	$(BIN)/python -m bench.soak $(or $(MINUTES),30)
 
 lock: .venv/.dev ## write requirements.lock anew from the two requirements files
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \
@@ -54,8 +57,4 @@ clean: ## remove what the targets above have built; the site's own data in insta
 .venv/.dev: requirements-dev.txt .venv/.site
 	@echo "Installing what the tests need into .venv (once)"
 	@$(PIP) --requirement requirements.txt --requirement requirements-dev.txt
-	@touch $@
-
-.bench/.ready: bench/sidebyside.py bench/swarm.c
-	$(BIN)/python bench/sidebyside.py --setup .bench
 	@touch $@

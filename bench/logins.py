@@ -70,9 +70,7 @@ class Visitors:
 
     def _log_in(self, name):
         body = json.dumps({"username": name, "password": PASSWORD}).encode()
-        request = urllib.request.Request(
-            f"{self._url}/api/login", body, {"Content-Type": "application/json"}
-        )
+        request = urllib.request.Request(f"{self._url}/api/login", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as answer:
             answer.read()
         return "logins"

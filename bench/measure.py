@@ -28,10 +28,11 @@ def measure(stand, name, scenario, disturbed=False):
     command = swarm_command(stand, server, port, scenario, disturbed)
     free = scenario.disturbance == "busy"
     visitors = Visitors(stand, port) if disturbed and free else contextlib.nullcontext()
+    slow = SlowWatch(port, scenario) if disturbed and scenario.slow else None
     with (
         serving(stand, server, port, None if free else SERVER_CPU) as process,
         visitors as seen,
-        Load(command, process.pid, SlowWatch(port, scenario) if disturbed and scenario.slow else None) as load,
+        Load(command, process.pid, slow) as load,
     ):
         result = load.run()
     return {**result, **(seen.rates() if seen else {})}

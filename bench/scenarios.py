@@ -149,13 +149,13 @@ SCENARIOS = {
         senders=4,
         rate=100,
         payload=1000,
-        seconds=26,
+        seconds=30,
         disturbance="slow",
         servers=DIRECT,
         goals=(
             Goal("p99_ms", "≤", 1.5, "quiet"),
             Goal("slow_closed", "≥", 50),
-            Goal("slow_after_s", "≤", 23),
+            Goal("slow_after_s", "≤", 28),  # CHAT_OUTBOX_SECONDS, after what the kernel's buffers hold
             Goal("grown_mb", "≤", 32),
         ),
     ),
@@ -183,6 +183,6 @@ SCENARIOS = {
         churners=400,
         churn=10,
         servers=("ours-pages", "seed", "bun"),
-        goals=(*(Goal(figure, "≤", 0) for figure in LOST), Goal("acks_missing", "≤", 0)),
+        goals=tuple(Goal(figure, "≤", 0) for figure in (*LOST, "acks_missing", "errors")),
     ),
 }

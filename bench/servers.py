@@ -18,7 +18,7 @@ from bench.install import ANCHORS
 SECRET = "bench-secret-bench-secret-bench-secret"
 #: Users who exist, and whose paths the load is given.
 NAMES = 10_000
-#: Seconds that a server may take to accept its first connection.
+#: Seconds that a server may take until its first answer.
 START = 30
 #: Settings of this machine that must not reach the server under test.
 OWN_KEYS = ("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_")
@@ -67,7 +67,6 @@ def project_servers(stand, port):
     return {
         "ours": Server("Flask-Chat", command, "ours", gunicorn, ephemeral),
         "ours-pages": Server("Flask-Chat", command, "ours-pages", gunicorn, ours_env(stand.scratch)),
-        "ours-durable": Server("Flask-Chat, stored", command, "ours", gunicorn, ours_env(stand.scratch)),
         "ours-soak": Server("Flask-Chat", soak, "ours-pages", gunicorn, ours_env(stand.scratch)),
     }
 
@@ -89,7 +88,7 @@ def node_servers(stand, port):
 def python_servers(stand, port):
     python, gunicorn = stand.directory / "venv/bin/python", stand.directory / "venv/bin/gunicorn"
     options = ["-w", "1", "--worker-connections", "20000", "--backlog", "4096", "--no-control-socket"]
-    base = [gunicorn, *options, "-b", f"127.0.0.1:{port}", "--chdir", ANCHORS, "-k"]
+    base = [gunicorn, *options, "-b", f"127.0.0.1:{port}", "-k"]
     flask_sock = [*base, "gevent", "naive_flask_sock:app"]
     flask_sio = [*base, "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "flask_socketio_app:app"]
     websockets = [python, ANCHORS / "websockets_broadcast.py", port]
@@ -137,31 +136,38 @@ def pinned(cpu, command):
 
 @contextmanager
 def serving(stand, server, port, cpu):
-    """The server's process, once it accepts connections; ended on the way out."""
+    """The server's process, once it answers; ended on the way out."""
     path = stand.scratch / "server.log"
-    cwd = stand.project if server.is_ours else None
+    cwd = stand.project if server.is_ours else ANCHORS  # where each finds its gunicorn.conf.py, or none
     with open(path, "wb") as log:
         process = subprocess.Popen(
             pinned(cpu, server.command), cwd=cwd, env=environment(server.env), stdout=log, stderr=log
         )
     try:
-        wait_until_it_accepts(process, port, path)
+        wait_until_it_answers(process, port, path)
         yield process
     finally:
         stop(process)
 
 
-def wait_until_it_accepts(process, port, log):
+def wait_until_it_answers(process, port, log):
+    """A master accepts connections before its worker has imported the app: only an answer says that it is up."""
     end = time.monotonic() + START
     while time.monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.2).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
+        if answers(port):
             time.sleep(0.5)
             return
-    raise ServerFailed(log.read_text(errors="replace").strip()[-600:] or "it accepts no connection")
+        time.sleep(0.1)
+    raise ServerFailed(log.read_text(errors="replace").strip()[-600:] or "it does not answer")
+
+
+def answers(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as probe:
+            probe.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            return bool(probe.recv(1))
+    except OSError:
+        return False
 
 
 def stop(process):

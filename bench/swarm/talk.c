@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT = 1, SAMPLED = 64, SECOND = 1000000000, DELIVERED = -1 };
+enum { TEXT = 1, SAMPLED = 64, SECOND = 1000000000, DELIVERED = -1, FRIENDS = 3 };
 
 /* What each message carries after its '@': sender:stamp:serial#padding; the serial tells group from direct (g, d). */
 typedef struct {
@@ -112,11 +112,12 @@ static void pace_talk(void) {
   }
 }
 
+/* Everybody writes to a few friends. */
 static void pace_direct(void) {
   for (uint64_t wanted = due(plan.direct_rate); directs < wanted;) {
-    conn *c = &conns[rand() % plan.stayers];
-    if (c->state != READY) return;
-    say_direct_numbered(c, rand() % plan.stayers);
+    int from = rand() % plan.stayers;
+    if (conns[from].state != READY) return;
+    say_direct_numbered(&conns[from], (from + 1 + rand() % FRIENDS) % plan.stayers);
   }
 }
 

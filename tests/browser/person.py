@@ -41,9 +41,9 @@ class Person:
         expect(self.roster_of(self.name)).to_have_count(1)
         return self
 
-    def wait_state(self, state, timeout=15_000):
+    def wait_state(self, state, **options):
         """Wait until the connection is shown as online, reconnecting, kicked, …"""
-        expect(self.connection).to_have_attribute("data-state", state, timeout=timeout)
+        expect(self.connection).to_have_attribute("data-state", state, **options)
 
     def second_tab(self):
         """The same user in another tab of the same profile, at the chat."""

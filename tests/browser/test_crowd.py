@@ -119,6 +119,7 @@ def test_an_own_message_brings_its_writer_to_the_newest(ann, crowd):
 
 def test_reading_on_while_old_messages_go(ann, crowd):
     flood(crowd, "Old", KEPT // CROWD)
+    expect(ann.messages).to_have_count(KEPT // CROWD * CROWD)
     ann.log.evaluate("log => log.scrollTo(0, log.scrollHeight / 2)")
     expect(ann.jump).to_be_visible()
     read, before = what_is_read(ann)

@@ -72,8 +72,10 @@ def test_a_conversation_is_begun_by_keys_alone(ann, join):
     ann.roster.get_by_test_id("roster-item").first.focus()
     ann.page.keyboard.press("End")
     ann.page.keyboard.press("Home")
-    while ann.page.evaluate("document.activeElement.title") != ben.name:
+    names = ann.roster.get_by_test_id("roster-item").evaluate_all("items => items.map((item) => item.title)")
+    for _ in range(names.index(ben.name)):
         ann.page.keyboard.press("ArrowDown")
+    expect(ann.roster_of(ben.name)).to_be_focused()
     ann.page.keyboard.press("Enter")
     expect(ann.title).to_have_text(ben.name)
     expect(ann.input).to_be_focused()

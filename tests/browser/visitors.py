@@ -2,6 +2,8 @@
 
 from itertools import count
 
+from playwright.sync_api import expect
+
 from tests.browser.console import Console
 from tests.browser.person import Person
 
@@ -9,6 +11,7 @@ from tests.browser.person import Person
 numbers = count(1)
 #: Milliseconds that a step may take on a busy machine.
 PATIENCE = 15_000
+expect.set_options(timeout=PATIENCE)
 
 
 class Visitors:
