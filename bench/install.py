@@ -29,7 +29,7 @@ def prepare(directory):
 
 def compile_swarm(directory):
     """Compile the load generator, where its sources are newer than it."""
-    program, sources = directory / "swarm", sorted(SWARM.glob("*.[ch]"))
+    program, sources = directory / "load", sorted(SWARM.glob("*.[ch]"))
     if program.exists() and program.stat().st_mtime > max(path.stat().st_mtime for path in sources):
         return
     if not shutil.which("cc"):

@@ -56,7 +56,7 @@ def swarm_command(stand, server, port, scenario, disturbed):
         **({"rate": scenario.rate} if scenario.rate else {"window": scenario.in_flight}),
     }
     words = [word for key, value in options.items() for word in (f"--{key}", value)]
-    return pinned(LOAD_CPU, [stand.directory / "swarm", *words, *(["--socketio"] if server.socketio else [])])
+    return pinned(LOAD_CPU, [stand.directory / "load", *words, *(["--socketio"] if server.socketio else [])])
 
 
 class Load:

@@ -7,12 +7,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app, has_request_context
 
-from . import signals
+from . import metrics, signals
 from .auth import Guard, now_ms
 from .config import Settings
 from .drivers import allocate_lock, make_driver
@@ -20,8 +21,6 @@ from .envelope import Identity
 from .handlers import HANDLERS, Handler
 from .jwts import Tokens
 from .live import Live, Site
-from .metrics import make_registry
-from .metrics import serve as serve_metrics
 from .store.control import Control
 from .store.engine import make_engine
 from .store.users import Users
@@ -78,8 +77,11 @@ class ChatState:
         self._current: Process | None = None
         self._lock = allocate_lock()
         self._known: set[Identity] = set()
-        #: What Prometheus reads, of this app alone.
-        self.metrics_registry = make_registry(lambda: self.live)
+
+    @cached_property
+    def metrics_registry(self) -> metrics.CollectorRegistry:
+        """What Prometheus reads, of this app alone."""
+        return metrics.make_registry(lambda: self.live)
 
     # ---- the running part --------------------------------------------------------------------------------------
 
@@ -101,7 +103,7 @@ class ChatState:
         last = self.control.last_id()
         self.guard.load(self.users.revocations())
         if self.settings.metrics_port:
-            serve_metrics(self.metrics_registry, self.settings.metrics_port)
+            metrics.serve(self.metrics_registry, self.settings.metrics_port)
         live = self._live = Live(self.settings, self._site, self.handlers, last)
         return live
 

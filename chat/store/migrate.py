@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, inspect, text
 
 from .engine import lock, make_engine, parse_url
 
 #: Beside another site's tables and its own Alembic there may be a table of that name.
 VERSION_TABLE = "chat_alembic_version"
+#: The newest revision. Known here, so that a start that finds it need not load Alembic.
+HEAD = "0001"
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database at `url` to a revision; others who ask at the same time wait, and find it done."""
-    _migrate(url, revision, command.upgrade)
+    _migrate(url, revision, "upgrade")
 
 
 def downgrade(url: str, revision: str) -> None:
     """Take the database at `url` back to a revision (`base`: no tables); what later ones stored is lost."""
-    _migrate(url, revision, command.downgrade)
+    _migrate(url, revision, "downgrade")
 
 
-def _migrate(url: str, revision: str, direction: Callable[..., None]) -> None:
+def _migrate(url: str, revision: str, direction: str) -> None:
     engine = make_engine(url)
     try:
         with _locked_file(parse_url(url)), engine.begin() as connection:
             lock(connection, "migrate")
             if revision != "head" or not _is_current(connection):
-                direction(_config(connection), revision)
+                from alembic import command
+
+                getattr(command, direction)(_config(connection), revision)
     finally:
         engine.dispose()
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection) -> Any:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -50,8 +53,9 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def _is_current(connection: Connection) -> bool:
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision() == ScriptDirectory.from_config(_config()).get_current_head()
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return False
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() == HEAD
 
 
 @contextmanager

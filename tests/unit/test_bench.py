@@ -1,0 +1,129 @@
+"""The bench's own arithmetic: ratios, goals, warnings, the verdict of a soak, and charts that are XML."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bench import charts, report, soak
+from bench.scenarios import EVERYONE, SCENARIOS, Goal, Scenario
+from bench.servers import Stand, servers
+
+KNOWN = servers(Stand(Path("competitors"), Path("project"), Path("scratch")), 1)
+CALM = {
+    "load_cpu": 0.5,
+    "connect_load_cpu": 0.5,
+    "load_wait": 0.0,
+    "server_wait": 0.0,
+    "turn_p99_ms": 0.1,
+    "dead": 0,
+    "missing": 0,
+    "errors": 0,
+}
+
+
+def scenario(**extra):
+    return Scenario("a test", ("p99_ms",), connections=10, **extra)
+
+
+@pytest.mark.parametrize("one", SCENARIOS.values(), ids=SCENARIOS)
+def test_every_scenario_can_be_run_and_shown(one):
+    assert set(one.servers) <= set(KNOWN)
+    assert set(one.figures) <= set(report.FIGURES)
+    stayers = one.connections - one.churners - one.slow
+    assert one.senders <= stayers
+    assert bool(one.senders) == bool(one.rate or one.in_flight)
+    assert all(goal.sense in "≥≤" for goal in one.goals)
+
+
+def test_a_goal_is_a_ratio_to_another_server_or_an_absolute_figure():
+    rows = {"ours": {"p99_ms": 3.0}, "seed": {"p99_ms": 6.0}}
+    goals = (Goal("p99_ms", "≤", 0.5, "seed"), Goal("p99_ms", "≤", 2), Goal("p99_ms", "≤", 1, "bun"))
+    reached = [(value, met) for _, value, met in report.goals(scenario(goals=goals), rows)]
+    assert reached == [(0.5, True), (3.0, False), (None, False)]
+
+
+def test_a_disturbed_run_is_compared_with_its_own_quiet_one():
+    rows = {"ours quiet": {"p99_ms": 2.0}, "ours": {"p99_ms": 3.0}, "bun quiet": {"p99_ms": 9.0}}
+    goals = (Goal("p99_ms", "≤", 1.5, "quiet"),)
+    assert report.goals(scenario(goals=goals), rows) == [(goals[0], 1.5, True)]
+    table = report.table("slow", scenario(), rows)
+    assert [line.split() for line in table[2:]] == [
+        ["ours", "quiet", "2.00"],
+        ["ours", "3.00", "1.50"],
+        ["bun", "quiet", "9.00"],
+    ]
+
+
+def test_a_figure_that_a_round_lacks_has_no_median():
+    assert report.medians([{"a": 1, "b": 1}, {"a": 3}, {"a": 2}]) == {"a": 2}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"load_cpu": 0.99}, "bottleneck"),
+        ({"server_wait": 0.3}, "core of the server 30%"),
+        ({"turn_p99_ms": 40}, "late by 40 ms"),
+        ({"dead": 2}, "2 dead"),
+    ],
+)
+def test_what_spoils_a_row_is_said_beside_it(row, said):
+    (line,) = report.warnings(scenario(rate=10), {"ours": {**CALM, **row}})
+    assert said in line
+
+
+def test_a_calm_row_needs_no_warning():
+    assert not list(report.warnings(scenario(rate=10), {"ours": CALM}))
+
+
+def kept(figure):
+    rows = {name: {figure: place + 1.0} for place, name in enumerate(EVERYONE)}
+    return {
+        "made": "2026-01-02T03:04:05+00:00",
+        "rounds": 3,
+        "machine": {"cpu": "a <fast> one"},
+        "titles": {name: server.title for name, server in KNOWN.items()},
+        "scenarios": {"fanout": {"medians": rows}},
+    }
+
+
+def test_a_chart_is_xml_with_a_labelled_bar_a_server_in_both_themes(tmp_path):
+    files = charts.draw_all(kept("deliveries_per_s"), tmp_path)
+    assert [file.name for file in files] == ["bench-fanout-light.svg", "bench-fanout-dark.svg"]
+    for file in files:
+        words = "".join(ElementTree.parse(file).getroot().itertext())
+        assert file.read_text().count("<rect") == len(EVERYONE)
+        assert all(KNOWN[name].title in words for name in EVERYONE)
+        assert "a <fast> one" in words
+
+
+def look(roster=2000, **extra):
+    return (
+        {"memory_mb": 100, "objects": 9000, "threads": 3, "descriptors": 20, "greenlets": 4}
+        | extra
+        | {"roster": roster}
+    )
+
+
+def result(**extra):
+    counts = ("group_missing", "group_twice", "out_of_order", "direct_missing", "direct_strayed", "dead")
+    return dict.fromkeys((*counts, "acks_missing", "errors", "deliveries", "leaves", "joins"), 0) | extra
+
+
+def bad(during, after, load):
+    return [what for what, _, well in soak.judge(look(roster=0), during, after, load) if not well]
+
+
+def test_a_soak_that_gives_everything_back_is_well():
+    assert not bad([look()] * 20, look(roster=0), result())
+
+
+def test_a_soak_tells_what_grew_what_stayed_and_what_got_lost():
+    growing = [look(memory_mb=100 + place) for place in range(20)]
+    assert bad(growing, look(roster=1, descriptors=60), result(direct_missing=1)) == [
+        "memory_mb flat",
+        "descriptors given back",
+        "roster empty at the end",
+        "nothing lost",
+    ]
