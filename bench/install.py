@@ -17,6 +17,10 @@ class CannotMeasure(Exception):
 
 def prepare(directory):
     """Bring `directory` up to date: the load compiled, npm's and pip's packages as the anchors name them."""
+    if not shutil.which("taskset"):
+        raise CannotMeasure(
+            "The bench reads /proc and holds processes to a core with `taskset`: it needs Linux."
+        )
     directory.mkdir(parents=True, exist_ok=True)
     compile_swarm(directory)
     for install, wanted in ((npm_packages, "package.json"), (pip_packages, "requirements.txt")):

@@ -128,20 +128,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def pinned(cpu, command):
-    """The command, held to one CPU (the last where the machine has fewer); None leaves it free."""
+def pinned(place, command):
+    """The command, held to one CPU: the first or second that we may use, or the last; None leaves it free."""
     words = [str(word) for word in command]
-    return words if cpu is None else ["taskset", "-c", str(min(cpu, os.cpu_count() - 1)), *words]
+    if place is None:
+        return words
+    cpus = sorted(os.sched_getaffinity(0))
+    return ["taskset", "-c", str(cpus[min(place, len(cpus) - 1)]), *words]
 
 
 @contextmanager
-def serving(stand, server, port, cpu):
+def serving(stand, server, port, place):
     """The server's process, once it answers; ended on the way out."""
     path = stand.scratch / "server.log"
     cwd = stand.project if server.is_ours else ANCHORS  # where each finds its gunicorn.conf.py, or none
     with open(path, "wb") as log:
         process = subprocess.Popen(
-            pinned(cpu, server.command), cwd=cwd, env=environment(server.env), stdout=log, stderr=log
+            pinned(place, server.command), cwd=cwd, env=environment(server.env), stdout=log, stderr=log
         )
     try:
         wait_until_it_answers(process, port, path)
