@@ -43,7 +43,8 @@ def _complain(workers):
         from chat.store.engine import parse_url
         from chat.views import MULTIPROCESS
     except ImportError:
-        return 0  # this file is read for whatever is started in this folder; what is missing, the app will say
+        # This file is read for whatever is started in this folder; what is missing, the app will say.
+        return 0
 
     try:
         settings = config.load({})
