@@ -57,7 +57,7 @@ def pip_packages(directory):
     """Install the Python servers in a venv of their own; tell whether that went well."""
     print("Installing the other Python servers (once)", file=sys.stderr)
     python = directory / "venv/bin/python"
-    packages = [python, "-m", "pip", "install", "-q", "-r", ANCHORS / "requirements.txt"]
+    packages = [python, "-m", "pip", "install", "-qq", "-r", ANCHORS / "requirements.txt"]
     failed = subprocess.call([sys.executable, "-m", "venv", directory / "venv"]) or subprocess.call(packages)
     return not failed or missed("pip failed: websockets, flask-socketio and flask-sock")
 
