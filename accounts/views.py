@@ -143,7 +143,7 @@ def page(template: str, form: FlaskForm) -> tuple[str, int]:
         problem = (
             _("This page was open for too long. Send it once more.")
             if expired
-            else _("Please look at this again:")
+            else _("Please look at the marked fields again.")
         )
     return render_template(template, form=form, problem=problem), 400 if form.errors else 200
 
