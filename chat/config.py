@@ -27,8 +27,6 @@ class Settings:
 
     #: Where users (and later messages) live: an SQLAlchemy URL. Empty: chat.db in the app's instance folder.
     database_url: str = ""
-    #: Redis or Valkey between several workers. Reserved: this version runs one worker only.
-    redis_url: str = ""
     #: Whether strangers may register on the reference site.
     registration: bool = True
     #: How many proxies in front of the app may be believed about the client's address, host and scheme.
