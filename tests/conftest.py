@@ -1,7 +1,7 @@
 """What every test may ask for: an app, a shared server, a server of its own, a browser."""
 
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -74,9 +74,9 @@ def browser_path():
     return next(filter(None, map(shutil.which, BROWSER_NAMES)), None)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """One Chromium for a module's tests; a longer-lived Playwright would hold this thread's asyncio loop."""
+@contextmanager
+def running_browser():
+    """The system's Chromium, while it is needed; without one the test is skipped, and says so."""
     path = browser_path()
     if path is None:
         pytest.skip(NO_BROWSER)
@@ -86,6 +86,13 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGS))
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for a module's tests; a longer-lived Playwright would hold this thread's asyncio loop."""
+    with running_browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture

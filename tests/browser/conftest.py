@@ -3,10 +3,9 @@
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.browser.visitors import Visitors
-from tests.conftest import BROWSER_ARGS, NO_BROWSER, browser_path
+from tests.conftest import running_browser
 from tests.servers import Server
 
 #: A page asks for forty files: without them the log of a failure can be read.
@@ -35,13 +34,8 @@ def make_server(make_server):
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all of this folder's tests, which are the last ones of a run."""
-    path = browser_path()
-    if path is None:
-        pytest.skip(NO_BROWSER)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGS))
+    with running_browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
