@@ -63,7 +63,7 @@ def project_servers(stand, port):
     gunicorn = stand.project / ".venv/bin/gunicorn"
     command = [gunicorn, "-b", f"127.0.0.1:{port}", "wsgi:app"]
     soak = [*command[:-1], "bench.soak_site:app"]
-    ephemeral = {**ours_env(stand.scratch), "CHAT_EPHEMERAL_ROOMS": "lobby"}
+    ephemeral = {**ours_env(stand.scratch), "CHAT_EPHEMERAL_ROOMS": "lobby,dm:*"}
     return {
         "ours": Server("Flask-Chat", command, "ours", gunicorn, ephemeral),
         "ours-pages": Server("Flask-Chat", command, "ours-pages", gunicorn, ours_env(stand.scratch)),

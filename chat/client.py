@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from . import frames
@@ -32,6 +31,13 @@ class Taken(NamedTuple):
     fd: int
     answer: bytes
     early: bytes
+
+
+class Sink(Protocol):
+    """Where a client's bytes go."""
+
+    def send(self, data: bytes) -> int:
+        """Take `data`, or its beginning, and return how much; OSError as socket.send."""
 
 
 class Owner(Protocol):
@@ -69,17 +75,21 @@ class Owner(Protocol):
         """Serving the client raised: it is to be told so, and closed."""
 
 
-class Client:
+class _Written:
+    # A base's slots come first: a flush over a crowd touches one cache line of each client, not two.
+    __slots__ = ("out",)
+
+
+class Client(_Written):
     """One connection; at most one reader and one writer, both the loop.
 
-    `send(data)` is the whole write path and answers like socket.send. It is the socket's own while nothing waits;
-    with frames of its own waiting it sends those first; with an outbox it queues. So a room's flush is one plain
-    loop over its members.
+    `out.send(data)` is the whole write path and answers like socket.send. `out` is the socket itself while nothing
+    waits, else this client, which sends its own frames first, or queues. So a room's flush is one plain loop over its
+    members, with nothing between it and the kernel.
     """
 
     __slots__ = (
         "fd",
-        "send",
         "user",
         "address",
         "language",
@@ -106,7 +116,7 @@ class Client:
         with contextlib.suppress(OSError):  # a Unix socket has no Nagle to switch off
             self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self.fd = fd
-        self.send: Callable[[bytes], int] = self._socket.send
+        self.out: Sink = self._socket
         self._owner = owner
         self._parser = frames.Parser(max_message)
         self._own: list[bytes] | None = None
@@ -195,51 +205,77 @@ class Client:
 
     def enqueue(self, data: bytes) -> None:
         """Queue frames of this client's own; they leave at the end of the tick, before the room's."""
-        if self._outbox is not None:
+        if self._own is not None:
+            self._own.append(data)
+        elif self._outbox is None:
+            self._own = [data]
+            self.out = self
+            self._owner.dirty(self)
+        else:
             self._owner.stats.messages_out += 1
             self._owner.stats.bytes_out += len(data)
             self._queue(data)
-        elif self._own is None:
-            self._own = [data]
-            self.send = self._send_own_first
-            self._owner.dirty(self)
-        else:
+
+    def send(self, data: bytes) -> int:
+        """Take `data` to be sent after all that waits; None of it is refused, so the answer is its length."""
+        if self._outbox is not None:
+            return self._queue(data)
+        if self._own is not None:
             self._own.append(data)
+            self._send_own(self._own, len(self._own) - 1)
+        return len(data)
 
     def flush(self) -> None:
         """Send the frames of its own that no room's flush took along, and end what has been closed."""
-        if self._own is not None and self.fd >= 0:
+        own = self._own
+        if own is not None and self.fd >= 0:
             try:
-                self._send_own_first(b"")
+                self._send_own(own, len(own))
             except OSError:
                 self.drop()
                 return
         if self.closing and self._outbox is None and self.fd >= 0:
             self._finish()
 
-    def _send_own_first(self, data: bytes) -> int:
-        own, self._own = self._own, None
-        assert own is not None
-        self.send = self._socket.send
+    def _send_own(self, pieces: list[bytes], count: int) -> None:
+        """Send `pieces`, of which the first `count` are of its own; with them it is an ordinary client again."""
+        self._own = None
+        self.out = self._socket
         stats = self._owner.stats
-        stats.messages_out += len(own)
-        stats.bytes_out += sum(map(len, own))
-        own.append(data)
-        size = sum(map(len, own))
-        apart = size > JOIN_BYTES and len(own) <= PIECES  # the kernel takes no more than 1,024 pieces at once
+        stats.messages_out += count
+        if len(pieces) == 1:
+            data = pieces[0]
+            size = len(data)
+            stats.bytes_out += size
+        else:
+            size = sum(map(len, pieces))
+            stats.bytes_out += size - sum(map(len, pieces[count:]))
+            if (
+                size > JOIN_BYTES and len(pieces) <= PIECES
+            ):  # the kernel takes no more than 1,024 pieces at once
+                self._send_apart(pieces, size)
+                return
+            data = b"".join(pieces)
         try:
-            sent = self._socket.sendmsg(own) if apart else self._socket.send(b"".join(own))
+            sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
         if sent != size:
-            self.keep(b"".join(own), sent)
-        return len(data)
+            self.keep(data, sent)
+
+    def _send_apart(self, pieces: list[bytes], size: int) -> None:
+        try:
+            sent = self._socket.sendmsg(pieces)
+        except BlockingIOError:
+            sent = 0
+        if sent != size:
+            self.keep(b"".join(pieces), sent)
 
     def keep(self, data: bytes, sent: int) -> None:
         """Keep what the kernel did not take of `data` (all after `sent`) for when it can."""
         self._outbox = Outbox(self._owner.now)
         self._outbox.append(memoryview(data)[sent:] if sent else data)
-        self.send = self._queue
+        self.out = self
         self._owner.wants_writable(self, True)
         self._check_outbox()
 
@@ -269,7 +305,7 @@ class Client:
         outbox.sent(sent)
         if not outbox.size:
             self._outbox = None
-            self.send = self._socket.send
+            self.out = self._socket
             self._owner.wants_writable(self, False)
             self.flush()
 
@@ -333,9 +369,13 @@ class Client:
         self._owner.gone(self)
         self.fd = -1
         self._own = self._outbox = None
-        self.send = _discard
+        self.out = _GONE
         self._socket.close()
 
 
-def _discard(data: bytes) -> int:
-    return len(data)
+class _Gone:
+    def send(self, data: bytes) -> int:
+        return len(data)
+
+
+_GONE = _Gone()

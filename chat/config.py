@@ -9,8 +9,10 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,7 +95,12 @@ class Settings:
 
     def is_ephemeral(self, room: str) -> bool:
         """Tell whether `room` keeps nothing."""
-        return any(fnmatch.fnmatchcase(room, pattern) for pattern in self.ephemeral_rooms)
+        return bool(self.ephemeral_rooms) and _matcher(self.ephemeral_rooms)(room) is not None
+
+
+@lru_cache
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    return re.compile("|".join(map(fnmatch.translate, patterns))).match
 
 
 def load(config: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:

@@ -286,6 +286,8 @@ def text_frame(payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
         return _SHORT_TEXT[size] + payload
+    if size < 0x10000:
+        return b"\x81\x7e%c%c%b" % (size >> 8, size & 0xFF, payload)
     return _head(TEXT, size) + payload
 
 

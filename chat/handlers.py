@@ -34,12 +34,13 @@ class Dispatcher:
         self.outside = outside
         self.table = table
         self._max_chars = settings.max_message_chars
+        self._limited = settings.rate_limit > 0
 
     def text(self, client: Client, payload: bytes) -> None:
         """Serve one message of `client`."""
         self.hub.stats.messages_in += 1
         try:
-            if self.settings.rate_limit:
+            if self._limited:
                 self._count(client, payload)
             envelope = codec.decode(payload, self._max_chars)
             handler = self.table.get(envelope.type)
@@ -55,7 +56,7 @@ class Dispatcher:
         """Refuse a binary message, which nothing understands yet."""
         self.hub.stats.messages_in += 1
         try:
-            if self.settings.rate_limit:
+            if self._limited:
                 self._count(client, b"")
             raise ChatError("binary")
         except ChatError as error:
@@ -103,19 +104,19 @@ def group_chat(chat: Dispatcher, client: Client, envelope: Envelope) -> None:
 def single_chat(chat: Dispatcher, client: Client, envelope: Envelope) -> None:
     """Type 3: say it to one user, on all sockets; a missing or empty `to` never comes this far."""
     assert client.user is not None and envelope.to is not None
-    receiver = chat.hub.named(envelope.to)
+    hub = chat.hub
+    receiver = hub.named(envelope.to)
     if receiver is None:
         raise ChatError("unknown_user", envelope.id)
-    envelope.to = receiver.identity.username
+    receiver_id, envelope.to = receiver.identity
     envelope.user = client.user
-    envelope.room = direct_room(client.user.id, receiver.identity.id)
-    order = chat.hub.conversation(envelope.room)
-    fresh = order.place(envelope)
+    envelope.room = direct_room(client.user.id, receiver_id)
+    fresh = hub.conversations.order(envelope.room).place(envelope)
     if envelope.id is not None:
         client.enqueue(codec.ack(envelope))
     if fresh:
-        envelope.id = envelope.id or chat.hub.new_id()
-        chat.hub.direct(envelope, receiver, client)
+        envelope.id = envelope.id or hub.new_id()
+        hub.direct(envelope, receiver, client)
         chat.outside.said(client, envelope)
 
 

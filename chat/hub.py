@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,15 +16,14 @@ from .drivers import allocate_lock
 from .envelope import Envelope, Identity
 from .errors import ChatError, CloseCode
 from .limits import TokenBucket
+from .order import Conversations
 from .reactor import Reactor
-from .room import Order, Room
+from .room import Room
 from .roster import Roster
 from .roster_push import RosterPush
 from .stats import Stats
 
 LOBBY = "lobby"
-#: Direct conversations whose order is kept in memory; the one longest silent is forgotten first.
-CONVERSATIONS = 10_000
 #: Users who went without having had all their messages' rate back, before those who have are looked for.
 SPENT = 10_000
 
@@ -84,8 +83,10 @@ class Hub:
         self._count = 0
         self._rooms: dict[str, Room] = {}
         self._pushes: dict[str, RosterPush] = {}
-        self._conversations: OrderedDict[str, Order] = OrderedDict()
+        self.conversations = Conversations(settings)
         self._dirty: list[Client] = []
+        #: Notes that a client has frames of its own, or a close, to flush.
+        self.dirty = self._dirty.append
         self._slow: list[Client] = []
         # Made here, after any fork: two processes never share it.
         self._id_prefix = f"{time.time_ns() // 1_000_000:x}{secrets.token_hex(3)}-"
@@ -213,8 +214,11 @@ class Hub:
 
     def named(self, username: str) -> User | None:
         """Return the connected user of that name: as written, else in any case."""
-        key = username.casefold()
-        return self._names.get(username) or self._folded.get(key) or self._names.get(key)
+        user = self._names.get(username)
+        if user is None:
+            key = username.casefold()
+            user = self._folded.get(key) or self._names.get(key)
+        return user
 
     def members(self, room: str) -> list[Identity]:
         """Return the users in `room`; from any thread."""
@@ -251,23 +255,14 @@ class Hub:
         frame = codec.chat(envelope)
         for client in receiver.clients:
             client.enqueue(frame)
-        if sender is None or sender.user is None or sender.user.id == receiver.identity.id:
+        if sender is None or sender.user is None:
             return
         own = self._users.get(sender.user.id)
-        for client in own.clients if own else ():
+        if own is None or own is receiver or len(own.clients) == 1:
+            return
+        for client in own.clients:
             if client is not sender and client.extended:
                 client.enqueue(frame)
-
-    def conversation(self, name: str) -> Order:
-        """Return the order of the direct conversation `name`."""
-        order = self._conversations.get(name)
-        if order is None:
-            order = self._conversations[name] = Order(self.settings.is_ephemeral(name))
-            if len(self._conversations) > CONVERSATIONS:
-                self._conversations.popitem(last=False)
-        else:
-            self._conversations.move_to_end(name)
-        return order
 
     def refuse(self, client: Client, error: ChatError) -> None:
         """Send `client` an Error, and close it where the table says so."""
@@ -288,17 +283,14 @@ class Hub:
             slow, self._slow = self._slow, []
             for client in slow:
                 client.close(CloseCode.TOO_SLOW)
-            dirty, self._dirty = self._dirty, []
+            dirty = self._dirty.copy()
+            self._dirty.clear()
             for client in dirty:
                 try:
                     client.flush()
                 except Exception as error:
                     client.drop()
                     self.reactor.fail(client, error)
-
-    def dirty(self, client: Client) -> None:
-        """Note that `client` has frames of its own, or a close, to flush."""
-        self._dirty.append(client)
 
     def wants_writable(self, client: Client, wanted: bool) -> None:
         """Have the reactor watch whether `client` can be written to."""
@@ -332,8 +324,7 @@ class Hub:
 
 def direct_room(one: str, other: str) -> str:
     """Return the name of the conversation of two users, given their ids."""
-    first, second = sorted((one, other))
-    return f"dm:{first}:{second}"
+    return f"dm:{one}:{other}" if one < other else f"dm:{other}:{one}"
 
 
 def _ignore(client: Client) -> None:

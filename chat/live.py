@@ -38,14 +38,14 @@ class Site:
     """What the running part asks of the site around it; `extension.py` gives it. All but `guard` run outside ticks."""
 
     def __init__(
-        self, guard: Guard, control: Control, announce: Announce, listens: Callable[[str], bool]
+        self, guard: Guard, control: Control, announce: Announce, receivers: Mapping[str, Mapping[Any, Any]]
     ) -> None:
         self.guard = guard
         self.control = control
         #: announce(kind, **facts) sends the signal of that kind.
         self.announce = announce
-        #: listens(kind) tells whether the signal has receivers; callable from a tick.
-        self.listens = listens
+        #: Who listens to the signal of each kind: empty, and nothing needs to be said.
+        self.receivers = receivers
 
 
 class Live:
@@ -141,7 +141,7 @@ class Live:
 
     def said(self, client: Client, envelope: Envelope) -> None:
         """Tell the site of a message, if it listens."""
-        if self._site.listens("message"):
+        if self._site.receivers["message"]:
             self._announce(
                 client,
                 "message",
@@ -155,11 +155,11 @@ class Live:
             )
 
     def _connected(self, client: Client) -> None:
-        if self._site.listens("connect"):
+        if self._site.receivers["connect"]:
             self._announce(client, "connect", identity=client.user)
 
     def _disconnected(self, client: Client) -> None:
-        if self._site.listens("disconnect"):
+        if self._site.receivers["disconnect"]:
             self._announce(client, "disconnect", identity=client.user, code=client.close_code)
 
     def _announce(self, client: Client, kind: str, **facts: Any) -> None:
@@ -193,7 +193,7 @@ class Live:
         envelope = Envelope(
             MessageType.SINGLE_CHAT, text, room, receiver.identity.username, self.hub.new_id()
         )
-        self.hub.conversation(room).place(envelope)
+        self.hub.conversations.order(room).place(envelope)
         self.hub.direct(envelope, receiver, None)
 
     def roster(self, room: str) -> list[Identity]:

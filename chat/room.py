@@ -2,71 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
-from hashlib import blake2b
-
 from . import codec
 from .client import Client
 from .envelope import Envelope
-from .errors import ChatError
+from .order import Order
 from .roster import Roster
 from .stats import Stats
-
-#: Ids that a room without a store remembers.
-REMEMBERED = 1_000
-
-
-class Order:
-    """The order of one room, in memory: gives out seq, and knows a repeated id again.
-
-    An ephemeral room gives no seq, but remembers ids all the same.
-    """
-
-    __slots__ = ("_last", "_known", "ephemeral")
-
-    def __init__(self, ephemeral: bool) -> None:
-        self.ephemeral = ephemeral
-        self._last = 0
-        self._known: OrderedDict[tuple[str, str], tuple[bytes, int | None, int]] | None = None
-
-    def place(self, envelope: Envelope) -> bool:
-        """Give `envelope` its seq and ts and return True; False for a repeat, which gets the first one's.
-
-        Raises ChatError `id_conflict` where the id was used for another body.
-        """
-        if envelope.id is None or envelope.user is None:
-            self._stamp(envelope)
-            return True
-        key = (envelope.user.id, envelope.id)
-        body = _digest(envelope)
-        known = None if self._known is None else self._known.get(key)
-        if known is not None:
-            if known[0] != body:
-                raise ChatError("id_conflict", envelope.id)
-            envelope.seq, envelope.ts = known[1], known[2]
-            return False
-        self._stamp(envelope)
-        self._remember(key, (body, envelope.seq, envelope.ts))
-        return True
-
-    def _stamp(self, envelope: Envelope) -> None:
-        envelope.ts = time.time_ns() // 1_000_000
-        if not self.ephemeral:
-            self._last += 1
-            envelope.seq = self._last
-
-    def _remember(self, key: tuple[str, str], value: tuple[bytes, int | None, int]) -> None:
-        if self._known is None:
-            self._known = OrderedDict()
-        self._known[key] = value
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-
-
-def _digest(envelope: Envelope) -> bytes:
-    text = f"{envelope.type}\0{envelope.to}\0{envelope.data}"
-    return blake2b(text.encode(), digest_size=16).digest()
 
 
 class Room:
@@ -106,7 +47,7 @@ def broadcast(
     dead: list[Client] = []
     for client in members:
         try:
-            sent = client.send(data)
+            sent = client.out.send(data)
         except BlockingIOError:
             behind.append((client, 0))
         except OSError:

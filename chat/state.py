@@ -72,7 +72,8 @@ class ChatState:
         self.load_claims: Callable[[Mapping[str, Any]], Identity] | None = None
         self._tokens = Tokens(app)
         self.guard = Guard(self._tokens.decode, self._identify)
-        self._site = Site(self.guard, self.control, self._announce, self._listens)
+        receivers = {kind: signal.receivers for kind, signal in _SIGNALS.items()}
+        self._site = Site(self.guard, self.control, self._announce, receivers)
         self._live: Live | None = None
         self._current: Process | None = None
         self._lock = allocate_lock()
@@ -240,9 +241,6 @@ class ChatState:
             self.live.drain_at_exit()
 
     # ---- signals -----------------------------------------------------------------------------------------------
-
-    def _listens(self, kind: str) -> bool:
-        return bool(_SIGNALS[kind].receivers)
 
     def _announce(self, kind: str, **facts: Any) -> None:
         with self.app.app_context():

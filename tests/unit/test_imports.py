@@ -14,7 +14,7 @@ GROUPS = [
     {"errors", "config", "envelope", "redaction", "stats", "outbox"},
     {"frames", "codec"},
     {"client", "roster", "limits", "names", "passwords", "drivers"},
-    {"reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
+    {"order", "reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
     {"store"},
     {"handlers", "auth", "tokens"},
     {"live", "signals", "metrics"},

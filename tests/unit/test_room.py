@@ -4,9 +4,11 @@ import time
 
 import pytest
 
+from chat.config import Settings
 from chat.envelope import Envelope, Identity
 from chat.errors import ChatError
-from chat.room import REMEMBERED, Order, Room
+from chat.order import CONVERSATIONS, REMEMBERED, REMEMBERED_DIRECT, Conversations, Order
+from chat.room import Room
 from chat.roster import Roster
 from chat.stats import Stats
 from tests import owner as owners
@@ -96,6 +98,63 @@ def test_an_ephemeral_room_gives_no_seq_but_knows_its_ids():
     assert (again.seq, again.ts) == (None, first.ts)
     with pytest.raises(ChatError, match="id_conflict"):
         order.place(said("x", data="other"))
+
+
+# -- direct conversations
+
+
+def direct(room, id="x", data="hi"):
+    return Envelope(3, data, room, "bob", id, ANN)
+
+
+def conversations(*ephemeral):
+    return Conversations(Settings(ephemeral_rooms=ephemeral))
+
+
+def test_each_conversation_counts_for_itself():
+    orders = conversations()
+    spoken = [direct("dm:1:2", None), direct("dm:1:3", None), direct("dm:1:2", None)]
+    for envelope in spoken:
+        orders.order(envelope.room).place(envelope)
+    assert [envelope.seq for envelope in spoken] == [1, 1, 2]
+
+
+def test_an_id_of_one_conversation_is_unknown_to_another():
+    orders = conversations()
+    assert orders.order("dm:1:2").place(direct("dm:1:2"))
+    assert orders.order("dm:1:3").place(direct("dm:1:3", data="other"))
+    assert not orders.order("dm:1:2").place(direct("dm:1:2"))
+
+
+@pytest.mark.parametrize("pattern", ["dm:*", "*", "dm:1:?"])
+def test_an_ephemeral_conversation_gives_no_seq_but_knows_its_ids(pattern):
+    orders = conversations("lobby", pattern)
+    first, again = direct("dm:1:2"), direct("dm:1:2")
+    assert orders.order("dm:1:2").place(first)
+    assert first.seq is None
+    assert not orders.order("dm:1:2").place(again)
+    assert again.ts == first.ts
+
+
+def test_all_conversations_remember_so_many_ids_together():
+    orders = conversations()
+    for i in range(REMEMBERED_DIRECT + 1):
+        room = f"dm:1:{i % 500}"
+        orders.order(room).place(direct(room, f"id{i}"))
+    assert not orders.order("dm:1:1").place(direct("dm:1:1", "id1"))
+    assert orders.order("dm:1:0").place(direct("dm:1:0", "id0"))  # the first was forgotten
+
+
+def test_the_conversation_longest_silent_is_forgotten_first():
+    orders = conversations()
+    for i in range(CONVERSATIONS):
+        orders.order(f"dm:1:{i}").place(direct(f"dm:1:{i}", None))
+    orders.order("dm:1:0").place(direct("dm:1:0", None))
+    orders.order("dm:1:new").place(direct("dm:1:new", None))
+    kept, forgotten = direct("dm:1:0", None), direct("dm:1:1", None)
+    orders.order("dm:1:0").place(kept)
+    orders.order("dm:1:1").place(forgotten)
+    assert (kept.seq, forgotten.seq) == (3, 1)
 
 
 # -- what a room says

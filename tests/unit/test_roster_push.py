@@ -38,6 +38,7 @@ class Member:
     def __init__(self, clock, diff=False):
         self.diff, self.listed, self.closing = diff, 0, 0.0
         self.got = []
+        self.out = self
         self._clock = clock
 
     def send(self, data):
