@@ -7,6 +7,7 @@ from .errors import ChatError
 from .extension import Chat
 from .names import BadName, NameTaken
 from .passwords import BadPassword, Passwords
+from .socketio.registry import ConnectRefused
 from .state import ChatState, UnknownUser
 from .store.users import User
 
@@ -19,6 +20,7 @@ __all__ = [
     "ChatError",
     "ChatState",
     "ConfigError",
+    "ConnectRefused",
     "Envelope",
     "Identity",
     "MessageType",

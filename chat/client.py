@@ -7,8 +7,8 @@ import contextlib
 from typing import NamedTuple, Protocol
 
 from . import frames
-from .envelope import Identity
 from .errors import CloseCode
+from .member import Member, Wire
 from .outbox import PIECES, Outbox
 from .stats import Stats
 
@@ -33,13 +33,6 @@ class Taken(NamedTuple):
     early: bytes
 
 
-class Sink(Protocol):
-    """Where a client's bytes go."""
-
-    def send(self, data: bytes) -> int:
-        """Take `data`, or its beginning, and return how much; OSError as socket.send."""
-
-
 class Owner(Protocol):
     """What a client tells its hub, always from within the loop."""
 
@@ -50,97 +43,54 @@ class Owner(Protocol):
     def now(self) -> float:
         """Monotonic seconds at the tick under way."""
 
-    def text(self, client: Client, payload: bytes) -> None:
-        """A whole text message came; its UTF-8 is checked."""
-
-    def binary(self, client: Client, payload: bytes) -> None:
-        """A whole binary message came."""
-
-    def leave(self, client: Client) -> None:
+    def leave(self, client: Member) -> None:
         """The client is closing: it is nobody's member from here on."""
 
-    def dirty(self, client: Client) -> None:
+    def dirty(self, client: Member) -> None:
         """The client has frames of its own to flush at the end of the tick."""
 
     def wants_writable(self, client: Client, wanted: bool) -> None:
         """The client has an outbox, or has none any more."""
 
-    def gone(self, client: Client) -> None:
+    def gone(self, client: Member) -> None:
         """The client's descriptor is about to be closed."""
 
-    def too_slow(self, client: Client) -> None:
+    def too_slow(self, client: Member) -> None:
         """The client's outbox grew over its bound."""
 
     def failed(self, client: Client) -> None:
         """Serving the client raised: it is to be told so, and closed."""
 
 
-class _Written:
-    # A base's slots come first: a flush over a crowd touches one cache line of each client, not two.
-    __slots__ = ("out",)
-
-
-class Client(_Written):
-    """One connection; at most one reader and one writer, both the loop.
+class Client(Member):
+    """One connection over a parked WebSocket; at most one reader and one writer, both the loop.
 
     `out.send(data)` is the whole write path and answers like socket.send. `out` is the socket itself while nothing
     waits, else this client, which sends its own frames first, or queues. So a room's flush is one plain loop over its
     members, with nothing between it and the kernel.
     """
 
-    __slots__ = (
-        "fd",
-        "user",
-        "address",
-        "language",
-        "extended",
-        "diff",
-        "listed",
-        "expires",
-        "issued",
-        "seen",
-        "pinged",
-        "began",
-        "closing",
-        "close_code",
-        "_owner",
-        "_parser",
-        "_socket",
-        "_own",
-        "_outbox",
-    )
+    __slots__ = ("fd", "pinged", "_owner", "_parser", "_socket", "_own", "_outbox")
 
-    def __init__(self, fd: int, owner: Owner, max_message: int) -> None:
+    def __init__(self, fd: int, owner: Owner, wire: Wire, max_message: int) -> None:
+        super().__init__(wire, owner.now)
         self._socket = _socket.socket(fileno=fd)
         self._socket.setblocking(False)
         with contextlib.suppress(OSError):  # a Unix socket has no Nagle to switch off
             self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self.fd = fd
-        self.out: Sink = self._socket
+        self.out = self._socket
         self._owner = owner
         self._parser = frames.Parser(max_message)
         self._own: list[bytes] | None = None
         self._outbox: Outbox | None = None
-        self.user: Identity | None = None
-        self.address = ""
-        self.language = "en"
-        #: It used an extension of the original protocol, so it may be sent some.
-        self.extended = False
-        #: It wants RosterDiffs instead of pushed GroupLists.
-        self.diff = False
-        #: The version of the roster's list that it was sent when it came.
-        self.listed = 0
-        #: Seconds (wall clock) at which its token ends.
-        self.expires = float("inf")
-        #: Milliseconds (wall clock) at which its token was issued.
-        self.issued = 0
-        #: Monotonic seconds: when it was last heard, pinged, began the message that it has not finished.
-        self.seen = owner.now
+        #: Monotonic seconds at which it was pinged, 0 once it was heard again.
         self.pinged = 0.0
-        self.began = 0.0
-        #: Monotonic seconds since when it is closing, 0 while it is open.
-        self.closing = 0.0
-        self.close_code = 0
+
+    @property
+    def gone(self) -> bool:
+        """True once the socket is closed."""
+        return self.fd < 0
 
     def readable(self) -> bool:
         """Read once, bounded, and hand on what is whole; True when more is buffered and wants another tick."""
@@ -170,7 +120,7 @@ class Client(_Written):
             if self.closing and opcode != frames.CLOSE:
                 continue
             if opcode == frames.TEXT:
-                owner.text(self, payload)
+                self.wire.text(self, payload)
             else:
                 self._take_other(opcode, payload)
         if parser.more:
@@ -187,7 +137,7 @@ class Client(_Written):
 
     def _take_other(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.BINARY:
-            self._owner.binary(self, payload)
+            self.wire.binary(self, payload)
         elif opcode == frames.PING:
             self.enqueue(frames.frame(frames.PONG, payload))
         elif opcode == frames.CLOSE:
@@ -318,11 +268,6 @@ class Client(_Written):
     def behind_since(self) -> float:
         """Monotonic seconds since when bytes have been waiting, or infinity."""
         return self._outbox.since if self._outbox is not None else float("inf")
-
-    def ping(self) -> None:
-        """Ask for a sign of life."""
-        self.pinged = self._owner.now
-        self.enqueue(frames.frame(frames.PING, b""))
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin to close: leave the client set at once, send what waits and a close frame, then end."""

@@ -6,8 +6,8 @@ docs/protocol.md lists the types and their fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import orjson
 
@@ -43,10 +43,16 @@ def decode(text: bytes, max_chars: int) -> Envelope:
     get = message.get
     id = get("id")
     if id is not None:
-        _check_id(id)
+        check_id(id)
     kind = get("type")
     if type(kind) is not int:
         raise ChatError("unknown_type", id)
+    return read(kind, message, id, text, max_chars)
+
+
+def read(kind: int, message: dict[str, Any], id: str | None, text: bytes, max_chars: int) -> Envelope:
+    """Make an Envelope of the fields of a client message that `text` held; raise ChatError for one that is bad."""
+    get = message.get
     room = get("room")
     if room is not None:
         _check_room(room, id)
@@ -75,7 +81,8 @@ def has_control(text: str) -> bool:
     return not text.isprintable() and _CONTROL.search(text) is not None
 
 
-def _check_id(id: Any) -> None:
+def check_id(id: Any) -> None:
+    """Raise ChatError unless `id` is what an id may be."""
     if type(id) is not str or not 0 < len(id) <= MAX_ID or not id.isprintable():
         raise ChatError("bad_id")
 
@@ -118,6 +125,11 @@ def frame(message: dict[str, Any]) -> bytes:
 
 def chat(envelope: Envelope) -> bytes:
     """Encode a group or a direct message (types 2 and 3) as a frame; `seq` is left out where the room gives none."""
+    return text_frame(chat_json(envelope))
+
+
+def chat_json(envelope: Envelope) -> bytes:
+    """Return the fields of a group or a direct message as JSON."""
     message: dict[str, Any] = {"type": envelope.type, "user": user_json(envelope.user)}
     if envelope.to is not None:
         message["to"] = envelope.to
@@ -127,7 +139,7 @@ def chat(envelope: Envelope) -> bytes:
         message["seq"] = envelope.seq
     message["id"] = envelope.id
     message["ts"] = envelope.ts
-    return text_frame(orjson.dumps(message))
+    return orjson.dumps(message)
 
 
 def ack(envelope: Envelope) -> bytes:
@@ -140,6 +152,13 @@ def ack(envelope: Envelope) -> bytes:
 
 def error(failure: Failure, language: str, ref: str | None = None, retry_after: float | None = None) -> bytes:
     """Encode an Error (type 0); `retry_after` in seconds."""
+    return frame(error_message(failure, language, ref, retry_after))
+
+
+def error_message(
+    failure: Failure, language: str, ref: str | None = None, retry_after: float | None = None
+) -> dict[str, Any]:
+    """Return the fields of an Error."""
     message: dict[str, Any] = {
         "type": 0,
         "user": None,
@@ -150,7 +169,7 @@ def error(failure: Failure, language: str, ref: str | None = None, retry_after: 
         message["ref"] = ref
     if retry_after is not None:
         message["retry_after"] = round(retry_after, 3)
-    return frame(message)
+    return message
 
 
 def welcome() -> bytes:
@@ -174,17 +193,18 @@ _WELCOME = frame({"type": 2, "user": None, "data": WELCOME})
 
 
 class RosterList:
-    """The GroupList (type 1) of a room, encoded as it grows.
+    """The roster of a room as one frame, encoded as it grows.
 
-    `data` is JSON text inside JSON, as the original server sent it. To add a user costs O(1), so that a newcomer's
+    `head` and `end` stand around the entries, which `entry` encodes. To add a user costs O(1), so that a newcomer's
     list needs no encoding of all the others; what left stays until `reset`, which each push of the roster begins with.
     """
 
-    __slots__ = ("_head", "_entries", "_frame", "version")
+    __slots__ = ("_head", "_end", "_entry", "_entries", "_frame", "version")
 
-    def __init__(self, room: str) -> None:
-        name = orjson.dumps(room)
-        self._head = b'{"type":1,"user":null,"room":' + name + b',"data":"['
+    def __init__(self, head: bytes, end: bytes, entry: Callable[[Identity], bytes]) -> None:
+        self._head = head
+        self._end = end
+        self._entry = entry
         self._entries = bytearray()
         self._frame: bytes | None = None
         #: Grows with each change.
@@ -192,14 +212,14 @@ class RosterList:
 
     def reset(self, users: Iterable[Identity]) -> None:
         """Begin anew with `users`."""
-        self._entries = bytearray(b",".join(map(_escaped, users)))
+        self._entries = bytearray(b",".join(map(self._entry, users)))
         self._changed()
 
     def add(self, user: Identity) -> None:
         """Append one user."""
         if self._entries:
             self._entries += b","
-        self._entries += _escaped(user)
+        self._entries += self._entry(user)
         self._changed()
 
     def _changed(self) -> None:
@@ -210,11 +230,91 @@ class RosterList:
         """Return the whole list as a frame, encoded at most once for each change."""
         if self._frame is None:
             # A crowd's list is large, and made for each newcomer: one copy, not one a step.
-            size = len(self._head) + len(self._entries) + len(_LIST_END)
-            self._frame = b"".join((text_head(size), self._head, self._entries, _LIST_END))
+            size = len(self._head) + len(self._entries) + len(self._end)
+            self._frame = b"".join((text_head(size), self._head, self._entries, self._end))
         return self._frame
 
 
 def _escaped(user: Identity) -> bytes:
     entry = orjson.dumps({"id": user.id, "username": user.username})
     return orjson.dumps(entry.decode())[1:-1]
+
+
+def group_list(room: str) -> RosterList:
+    """Return an empty GroupList (type 1) of `room`: `data` is JSON text inside JSON, as the original server sent it."""
+    return RosterList(
+        b'{"type":1,"user":null,"room":' + orjson.dumps(room) + b',"data":"[', _LIST_END, _escaped
+    )
+
+
+class Codec(Protocol):
+    """How one kind of client is spoken to: everything that the chat says, as frames."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether somebody who is away for a moment is to get later what is said now."""
+
+    def welcome(self) -> bytes:
+        """Return the greeting."""
+
+    def chat(self, envelope: Envelope, skip: object = None) -> bytes:
+        """Encode a group or a direct message; `skip` is the member who said it and shall not hear it again."""
+
+    def ack(self, envelope: Envelope) -> bytes:
+        """Encode the Ack of a message whose sender wants one (`reply`)."""
+
+    def error(
+        self,
+        failure: Failure,
+        language: str,
+        ref: str | None = None,
+        retry_after: float | None = None,
+        reply: str | int | None = None,
+    ) -> bytes:
+        """Encode an Error; `retry_after` in seconds, `reply` where the request asked for an answer of its own."""
+
+    def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
+        """Encode who came and who went."""
+
+    def renewed(self, expires_ms: int | None, reply: str | int | None = None) -> bytes:
+        """Encode the answer to a fresh token."""
+
+    def make_list(self, room: str) -> RosterList:
+        """Return an empty roster list of `room`."""
+
+
+class Native:
+    """The codec of raw WebSocket clients."""
+
+    keeps = False
+
+    def welcome(self) -> bytes:
+        return welcome()
+
+    def chat(self, envelope: Envelope, skip: object = None) -> bytes:
+        return chat(envelope)
+
+    def ack(self, envelope: Envelope) -> bytes:
+        return ack(envelope)
+
+    def error(
+        self,
+        failure: Failure,
+        language: str,
+        ref: str | None = None,
+        retry_after: float | None = None,
+        reply: str | int | None = None,
+    ) -> bytes:
+        return error(failure, language, ref, retry_after)
+
+    def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
+        return roster_diff(room, joined, left)
+
+    def renewed(self, expires_ms: int | None, reply: str | int | None = None) -> bytes:
+        return renewed(expires_ms)
+
+    def make_list(self, room: str) -> RosterList:
+        return group_list(room)
+
+
+NATIVE = Native()

@@ -69,6 +69,23 @@ class Settings:
     #: Seconds that a client may take to finish a message that it began.
     message_timeout: float = 30.0
 
+    #: Whether Socket.IO clients are served too.
+    io: bool = True
+    #: Where: below the chat's own prefix.
+    io_path: str = "/socket.io"
+    #: Transports that they may use.
+    io_transports: tuple[str, ...] = ("polling", "websocket")
+    #: Seconds between two heartbeats of theirs.
+    io_ping_interval: float = 25.0
+    #: Seconds for which the answer to a heartbeat is waited for.
+    io_ping_timeout: float = 20.0
+    #: Seconds in which a client must have connected to a namespace.
+    io_connect_timeout: float = 45.0
+    #: Seconds after a disconnect in which a client is given back its state and what it missed; 0 for never.
+    io_recovery_seconds: float = 120.0
+    #: The Socket.IO namespace that the chat is in; empty where the chat is for raw WebSockets only.
+    io_chat_namespace: str = "/"
+
     #: Messages a second that one user may send, over all sockets; 0 lifts the limit.
     rate_limit: float = 20.0
     #: Messages that a user may send at once before the rate counts.
@@ -194,6 +211,9 @@ _LEAST: dict[str, float] = {
     "ping_interval": 0.1,
     "ping_timeout": 0.1,
     "message_timeout": 0.1,
+    "io_ping_interval": 0.1,
+    "io_ping_timeout": 0.1,
+    "io_connect_timeout": 0.1,
     "rate_burst": 1,
     "flood_limit": 1,
     "max_connections": 1,
@@ -214,6 +234,21 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"{PREFIX}{field.name.upper()} is {value}. Set it to {least} or more.")
     for origin in settings.allowed_origins:
         _check_origin(origin)
+    _check_socketio(settings)
+
+
+def _check_socketio(settings: Settings) -> None:
+    if not settings.io_path.strip("/"):
+        raise ConfigError("CHAT_IO_PATH is empty. Set it to a path such as /socket.io, or CHAT_IO to 0.")
+    unknown = set(settings.io_transports) - {"polling", "websocket"}
+    if unknown or not settings.io_transports:
+        raise ConfigError(
+            f"CHAT_IO_TRANSPORTS holds {sorted(unknown)}. Set it to polling, websocket, or both."
+        )
+    if settings.io_chat_namespace and not settings.io_chat_namespace.startswith("/"):
+        raise ConfigError(
+            f"CHAT_IO_CHAT_NAMESPACE is {settings.io_chat_namespace!r}. Let it begin with a slash."
+        )
 
 
 def _check_origin(origin: str) -> None:

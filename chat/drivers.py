@@ -47,6 +47,9 @@ class Driver(Protocol):
     def allocate_waiting_lock(self) -> Any:
         """Return a lock that may be held across calls that block; never take it in a tick."""
 
+    def event(self) -> Any:
+        """Return what may be waited for outside the tick, `wait(timeout)`, and set from anywhere, `set()`."""
+
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; never call it from a tick."""
 
@@ -140,6 +143,11 @@ class GeventDriver:
 
         return RLock()
 
+    def event(self) -> Any:
+        from gevent.event import Event
+
+        return Event()
+
     def sleep(self, seconds: float) -> None:
         self._gevent.sleep(seconds)
 
@@ -214,6 +222,9 @@ class ThreadDriver:
 
     def allocate_waiting_lock(self) -> Any:
         return self._threading.RLock()
+
+    def event(self) -> Any:
+        return self._threading.Event()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -32,10 +32,11 @@ class Envelope:
     """One message: what a client asked for on its way in, what a room says on its way out.
 
     `user` is None for what the house itself says. `seq` is None in ephemeral rooms and before the room has given
-    one; `ts` is in milliseconds; `id` is None only on the way in, where a client need not send one.
+    one; `ts` is in milliseconds; `id` is None only on the way in, where a client need not send one. `reply` is what the
+    sender's Ack is to refer to, None where it wants none: on the native wire that is the `id`.
     """
 
-    __slots__ = ("type", "data", "room", "to", "id", "user", "seq", "ts")
+    __slots__ = ("type", "data", "room", "to", "id", "user", "seq", "ts", "reply")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Envelope:
         self.user = user
         self.seq = seq
         self.ts = ts
+        self.reply: str | int | None = id
 
     def __repr__(self) -> str:
         # A body never reaches a log, so it is not in the repr either.

@@ -135,7 +135,8 @@ FAILURES: dict[str, Failure] = {
 class ChatError(Exception):
     """A message or a request that cannot be served; `code` is a key of FAILURES.
 
-    `ref` is the `id` of the message that it is about, `retry_after` seconds, each where there is one.
+    `ref` is the `id` of the message that it is about, `retry_after` seconds, `reply` what the sender wants the answer
+    to refer to, each where there is one.
     """
 
     def __init__(self, code: str, ref: str | None = None, retry_after: float | None = None) -> None:
@@ -143,6 +144,7 @@ class ChatError(Exception):
         self.failure = FAILURES[code]
         self.ref = ref
         self.retry_after = retry_after
+        self.reply: str | int | None = None
 
     @property
     def code(self) -> str:

@@ -13,6 +13,7 @@ from flask import Flask, current_app
 from . import config, redaction, views
 from .cli import chat_cli
 from .envelope import Identity
+from .socketio.io import IO
 from .state import ChatState
 from .store.migrate import upgrade
 from .store.users import Users
@@ -39,6 +40,9 @@ class Chat:
         self._identity_loader = identity_loader
         self._claims_loader = claims_loader
         self._states: weakref.WeakSet[ChatState] = weakref.WeakSet()
+        self._events: list[tuple[str, str, Any]] = []
+        #: The site's own events over Socket.IO; handlers may be added before `init_app`.
+        self.io = IO(lambda: [self], self._io_emit)
         if app is not None:
             self.init_app(app)
 
@@ -52,6 +56,8 @@ class Chat:
             upgrade(state.database_url)
         self._give_loaders(state)
         self._states.add(state)
+        for registration in self._events:
+            state.events.add(*registration)
         views.register(app, self._url_prefix if url_prefix is None else url_prefix)
         app.cli.add_command(chat_cli)
         redaction.install()
@@ -76,6 +82,17 @@ class Chat:
         for state in self._states:
             self._give_loaders(state)
         return loader
+
+    def add(self, namespace: str, event: str, handler: Any) -> None:
+        """Keep a Socket.IO handler for this chat's apps, those of now and those to come."""
+        for state in self._states:
+            state.events.add(namespace, event, handler)
+        self._events.append((namespace, event, handler))
+
+    def _io_emit(self, *args: Any) -> None:
+        states = list(self._states)
+        state = states[0] if len(states) == 1 else self.state
+        state._io_emit(*args)
 
     @property
     def state(self) -> ChatState:

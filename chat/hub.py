@@ -7,15 +7,15 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
-from . import codec
-from .client import Client
+from .codec import Codec, chat
 from .config import Settings
 from .drivers import allocate_lock
 from .envelope import Envelope, Identity
 from .errors import ChatError, CloseCode
 from .limits import TokenBucket
+from .member import Member
 from .order import Conversations
 from .reactor import Reactor
 from .room import Room
@@ -27,7 +27,7 @@ LOBBY = "lobby"
 #: Users who went without having had all their messages' rate back, before those who have are looked for.
 SPENT = 10_000
 
-Listener = Callable[[Client], None]
+Listener = Callable[[Member], None]
 
 
 class User:
@@ -37,18 +37,8 @@ class User:
 
     def __init__(self, identity: Identity, bucket: TokenBucket | None) -> None:
         self.identity = identity
-        self.clients: list[Client] = []
+        self.clients: list[Member] = []
         self.bucket = bucket
-
-
-class Receiver(Protocol):
-    """Takes what clients say."""
-
-    def text(self, client: Client, payload: bytes) -> None:
-        """Serve one text message."""
-
-    def binary(self, client: Client, payload: bytes) -> None:
-        """Serve one binary message."""
 
 
 class Hub:
@@ -63,13 +53,10 @@ class Hub:
         self,
         settings: Settings,
         log: Callable[[str, BaseException], None],
-        receiver: Receiver,
         limit: int,
     ) -> None:
         self.settings = settings
         self.outbox_bytes = settings.outbox_bytes
-        self.text = receiver.text
-        self.binary = receiver.binary
         self.connected: Listener = _ignore
         self.disconnected: Listener = _ignore
         self.limit = limit
@@ -84,10 +71,14 @@ class Hub:
         self._rooms: dict[str, Room] = {}
         self._pushes: dict[str, RosterPush] = {}
         self.conversations = Conversations(settings)
-        self._dirty: list[Client] = []
+        #: Members that are not parked in the reactor: they take their bytes by polling.
+        self.pollers: set[Member] = set()
+        #: Codecs beside the native one that somebody has used; they may keep things for who is away.
+        self.codecs: dict[Codec, None] = {}
+        self._dirty: list[Member] = []
         #: Notes that a client has frames of its own, or a close, to flush.
         self.dirty = self._dirty.append
-        self._slow: list[Client] = []
+        self._slow: list[Member] = []
         # Made here, after any fork: two processes never share it.
         self._id_prefix = f"{time.time_ns() // 1_000_000:x}{secrets.token_hex(3)}-"
         self._serial = itertools.count(1)
@@ -106,12 +97,12 @@ class Hub:
     def __len__(self) -> int:
         return self._count
 
-    def admit(self, client: Client, user: Identity) -> None:
+    def admit(self, client: Member, user: Identity, greet: bool = True) -> None:
         """Make `client` a member of the client set and of the lobby, greet it, and show it who is there.
 
         Raises ChatError where there is no place for it.
         """
-        self._find_place(user, client.address)
+        self.find_place(user, client.address)
         client.user = user
         room = self.lobby
         with self._lock:
@@ -121,15 +112,19 @@ class Hub:
             known.clients.append(client)
             self._addresses[client.address] += 1
             self._count += 1
-            room.members[client] = None
+            room.add(client)
             room.roster.join(known.identity)
-        client.enqueue(codec.welcome())
-        client.enqueue(room.roster.list.frame())
-        client.listed = room.roster.list.version
+        codec = client.wire.codec
+        users = room.roster.list_for(codec)
+        if greet:
+            client.enqueue(codec.welcome())
+        client.enqueue(users.frame())
+        client.listed = users.version
         self._pushes[room.name].schedule()
         self.connected(client)
 
-    def _find_place(self, user: Identity, address: str) -> None:
+    def find_place(self, user: Identity, address: str) -> None:
+        """Raise ChatError where the limits leave no place for one more socket of `user` from `address`."""
         settings = self.settings
         if self._flooded and (wait := self._flooded.get(user.id, 0) - self.now) > 0:
             raise ChatError("flooding", retry_after=wait)
@@ -170,8 +165,13 @@ class Hub:
         user.identity = identity
         self._index(user)
 
-    def leave(self, client: Client) -> None:
+    def leave(self, client: Member) -> None:
         """Take `client` out of the client set; it gets nothing more but its close."""
+        client.wire.left(client)
+        self.take_out(client)
+
+    def take_out(self, client: Member) -> None:
+        """Take `client` out of the client set, be it closing or not."""
         if client.user is None:
             return
         user = self._users.get(client.user.id)
@@ -184,11 +184,25 @@ class Hub:
             self._leave_address(client.address)
             self._count -= 1
             for room in self._rooms.values():
-                if client in room.members:
-                    del room.members[client]
+                if client in room:
+                    room.remove(client)
                     room.roster.leave(user.identity, self.now)
         self._pushes[LOBBY].schedule()
         self.disconnected(client)
+
+    def replace(self, old: Member, new: Member) -> None:
+        """Put `new` in the place of `old`, which is the same client over another transport."""
+        new.user = old.user
+        user = old.user and self._users.get(old.user.id)
+        if not user or old not in user.clients:
+            return
+        with self._lock:
+            user.clients[user.clients.index(old)] = new
+            for room in self._rooms.values():
+                if old in room:
+                    room.remove(old)
+                    room.add(new)
+                    self._pushes[room.name].replace(old, new)
 
     def _forget(self, user: User) -> None:
         del self._users[user.identity.id]
@@ -207,6 +221,10 @@ class Hub:
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
+
+    def rooms_of(self, client: Member) -> list[str]:
+        """Return the names of the rooms that `client` hears."""
+        return [name for name, room in self._rooms.items() if client in room]
 
     def user(self, user_id: str) -> User | None:
         """Return the connected user of that id."""
@@ -250,11 +268,14 @@ class Hub:
         """Return an id for a message that came without one: unique in any room."""
         return f"{self._id_prefix}{next(self._serial):x}"
 
-    def direct(self, envelope: Envelope, receiver: User, sender: Client | None) -> None:
+    def direct(self, envelope: Envelope, receiver: User, sender: Member | None) -> None:
         """Deliver a direct message to all sockets of `receiver`, and to the sender's other extended ones."""
-        frame = codec.chat(envelope)
+        frame = chat(envelope)
+        others: dict[Codec, bytes] = {}
+        if self.codecs:
+            others = {codec: codec.chat(envelope, sender) for codec in self.codecs if codec.keeps}
         for client in receiver.clients:
-            client.enqueue(frame)
+            client.enqueue(others.get(client.wire.codec, frame) if others else frame)
         if sender is None or sender.user is None:
             return
         own = self._users.get(sender.user.id)
@@ -262,13 +283,14 @@ class Hub:
             return
         for client in own.clients:
             if client is not sender and client.extended:
-                client.enqueue(frame)
+                client.enqueue(others.get(client.wire.codec, frame) if others else frame)
 
-    def refuse(self, client: Client, error: ChatError) -> None:
+    def refuse(self, client: Member, error: ChatError) -> None:
         """Send `client` an Error, and close it where the table says so."""
         failure = error.failure
         self.stats.errors[failure.code] += 1
-        client.enqueue(codec.error(failure, client.language, error.ref, error.retry_after))
+        codec = client.wire.codec
+        client.enqueue(codec.error(failure, client.language, error.ref, error.retry_after, error.reply))
         if failure.close is not None:
             client.close(failure.close)
 
@@ -292,22 +314,25 @@ class Hub:
                     client.drop()
                     self.reactor.fail(client, error)
 
-    def wants_writable(self, client: Client, wanted: bool) -> None:
+    def wants_writable(self, client: Any, wanted: bool) -> None:
         """Have the reactor watch whether `client` can be written to."""
         self.reactor.watch_writable(client, wanted)
 
-    def too_slow(self, client: Client) -> None:
+    def too_slow(self, client: Member) -> None:
         """Note a client whose outbox is over its bound; it may be in the middle of a room's flush."""
         self._slow.append(client)
 
-    def failed(self, client: Client) -> None:
+    def failed(self, client: Member) -> None:
         """Tell a client that serving it raised, and close it."""
         self.refuse(client, ChatError("internal"))
 
-    def gone(self, client: Client) -> None:
-        """Forget a client's descriptor."""
+    def gone(self, client: Any) -> None:
+        """Forget a client's place in the reactor."""
         self.stats.closes[client.close_code] += 1
-        self.reactor.remove(client)
+        if client in self.pollers:
+            self.pollers.remove(client)
+        else:
+            self.reactor.remove(client)
 
     # ---- the end -----------------------------------------------------------------------------------------------
 
@@ -317,9 +342,9 @@ class Hub:
         for client in self.clients():
             client.close(CloseCode.RESTARTING)
 
-    def clients(self) -> list[Client]:
-        """Return every parked client, members and those who are closing."""
-        return [parked for parked in self.reactor.parked() if isinstance(parked, Client)]
+    def clients(self) -> list[Member]:
+        """Return every connection, members and those who are closing."""
+        return [parked for parked in self.reactor.parked() if isinstance(parked, Member)] + list(self.pollers)
 
 
 def direct_room(one: str, other: str) -> str:
@@ -327,5 +352,5 @@ def direct_room(one: str, other: str) -> str:
     return f"dm:{one}:{other}" if one < other else f"dm:{other}:{one}"
 
 
-def _ignore(client: Client) -> None:
+def _ignore(client: Member) -> None:
     pass

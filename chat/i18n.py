@@ -5,10 +5,13 @@ They live in a Domain of their own, so that a site's catalogues and the chat's n
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from flask import Flask, has_request_context, request, session
 from flask_babel import Babel, Domain, get_locale
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 TRANSLATIONS = Path(__file__).parent / "translations"
@@ -34,6 +37,14 @@ def select_language() -> str | None:
         if asked in LANGUAGES:
             return asked
     return request.accept_languages.best_match(list(LANGUAGES), default="en")
+
+
+@lru_cache(maxsize=256)
+def best_language(asked: str | None, accepted: str) -> str:
+    """Return the language that a socket is spoken to in: the one `asked` for, else the best of Accept-Language."""
+    if asked in LANGUAGES:
+        return asked
+    return parse_accept_header(accepted, LanguageAccept).best_match(list(LANGUAGES), default="en")
 
 
 def language() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -29,15 +30,22 @@ class Jobs:
 
     def put(self, session: Hashable, function: Callable[..., Any], *args: Any) -> bool:
         """Queue `function(*args)` for `session`; False when its queue is full, and the job is dropped."""
+        return self._put(session, (function, args), self._size)
+
+    def put_last(self, session: Hashable, function: Callable[..., Any], *args: Any) -> None:
+        """Queue what ends a session, which must run however full the queue is."""
+        self._put(session, (function, args), math.inf)
+
+    def _put(self, session: Hashable, job: Job, size: float) -> bool:
         with self._lock:
             queue = self._queues.get(session)
             idle = queue is None
             if queue is None:
                 queue = self._queues[session] = deque()
-            if len(queue) >= self._size:
+            if len(queue) >= size:
                 self.dropped += 1
                 return False
-            queue.append((function, args))
+            queue.append(job)
         if idle:
             self._driver.spawn(self._run, session)
         return True

@@ -11,15 +11,20 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import codec
 from .auth import Guard, Pass, now_ms
 from .client import Client, Taken
 from .config import Settings
 from .envelope import Envelope, Identity, MessageType
 from .errors import FAILURES, ChatError, CloseCode
-from .handlers import Dispatcher, Handler
+from .handlers import Dispatcher, Handler, NativeWire
 from .hub import Hub, direct_room
 from .jobs import Jobs
+from .member import Member
+from .socketio.chat import Chat
+from .socketio.engine import Engine
+from .socketio.packets import Prepared
+from .socketio.registry import Registry
+from .socketio.server import Server
 from .store.control import Control, Row
 from .sweeper import Sweeper
 
@@ -38,7 +43,14 @@ class Site:
     """What the running part asks of the site around it; `extension.py` gives it. All but `guard` run outside ticks."""
 
     def __init__(
-        self, guard: Guard, control: Control, announce: Announce, receivers: Mapping[str, Mapping[Any, Any]]
+        self,
+        guard: Guard,
+        control: Control,
+        announce: Announce,
+        receivers: Mapping[str, Mapping[Any, Any]],
+        call: Callable[..., Any],
+        remember: Callable[[Identity], None],
+        events: Registry,
     ) -> None:
         self.guard = guard
         self.control = control
@@ -46,6 +58,12 @@ class Site:
         self.announce = announce
         #: Who listens to the signal of each kind: empty, and nothing needs to be said.
         self.receivers = receivers
+        #: call(function, *args) runs it in an app context and returns what it returns.
+        self.call = call
+        #: remember(identity) sees to it that a user has a row.
+        self.remember = remember
+        #: The site's own Socket.IO handlers.
+        self.events = events
 
 
 class Live:
@@ -59,13 +77,16 @@ class Live:
         self._site = site
         self._last_control = last_control
         dispatcher = Dispatcher(settings, self, dict(table))
-        self.hub = Hub(
-            settings, self._log_from_tick, dispatcher, raise_descriptor_limit() - SPARE_DESCRIPTORS
-        )
+        self.hub = Hub(settings, self._log_from_tick, raise_descriptor_limit() - SPARE_DESCRIPTORS)
         dispatcher.hub = self.hub
+        self._wire = NativeWire(dispatcher)
         self.hub.connected, self.hub.disconnected = self._connected, self._disconnected
         self.driver = self.hub.reactor.driver
         self.jobs = Jobs(self.driver, settings.queue_size, _log_failed_job)
+        self.io = Server(self.hub, self.jobs, site.guard, site.events, site.call, site.remember)
+        self.io_engine = Engine(self.hub, settings, self.io, lambda said: self._log_from_tick(said, None))
+        if settings.io_chat_namespace:
+            self.io.chat = Chat(dispatcher, settings.io_chat_namespace, self.io.codec)
         self._sweeper = Sweeper(self.hub)
         self.driver.background(self._watch_control)
 
@@ -82,7 +103,7 @@ class Live:
 
     def _enter(self, taken: Taken, verdict: Pass | ChatError, traits: dict[str, Any]) -> None:
         hub = self.hub
-        client = Client(taken.fd, hub, self._settings.max_message_bytes)
+        client = Client(taken.fd, hub, self._wire, self._settings.max_message_bytes)
         for name, value in traits.items():
             setattr(client, name, value)
         hub.reactor.add(client)
@@ -113,33 +134,35 @@ class Live:
 
     # ---- what handlers ask for (handlers.Outside) -----------------------------------------------------------------
 
-    def renew(self, client: Client, envelope: Envelope) -> None:
+    def renew(self, client: Member, envelope: Envelope) -> None:
         """Check a fresh token outside the tick: a site's own claims loader may look into its database."""
         # A queue of its own: site code that is busy with what this client said must not let its token end.
-        if not self.jobs.put((client, "renew"), self._check_renewal, client, envelope.data, envelope.id):
+        if not self.jobs.put((client, "renew"), self._check_renewal, client, envelope):
             raise ChatError("rate_limited", envelope.id)
 
-    def _check_renewal(self, client: Client, token: str, ref: str | None) -> None:
+    def _check_renewal(self, client: Member, envelope: Envelope) -> None:
         verdict: Pass | ChatError
         try:
-            verdict = self._site.guard.check(token)
+            assert envelope.data is not None
+            verdict = self._site.guard.check(envelope.data)
         except ChatError as error:
-            error.ref = ref
             verdict = error
-        self.hub.reactor.call_soon(self._renewed, client, verdict, ref)
+        self.hub.reactor.call_soon(self._renewed, client, verdict, envelope)
 
-    def _renewed(self, client: Client, verdict: Pass | ChatError, ref: str | None) -> None:
+    def _renewed(self, client: Member, verdict: Pass | ChatError, envelope: Envelope) -> None:
         if client.closing or client.user is None:
             return
         if isinstance(verdict, Pass) and verdict.identity.id != client.user.id:
-            verdict = ChatError("token_mismatch", ref)
+            verdict = ChatError("token_mismatch")
         if isinstance(verdict, ChatError):
+            verdict.ref, verdict.reply = envelope.id, envelope.reply
             self.hub.refuse(client, verdict)
             return
         client.expires, client.issued = verdict.expires, verdict.issued
-        client.enqueue(codec.renewed(None if math.isinf(verdict.expires) else int(verdict.expires * 1000)))
+        expires_ms = None if math.isinf(verdict.expires) else int(verdict.expires * 1000)
+        client.enqueue(client.wire.codec.renewed(expires_ms, envelope.reply))
 
-    def said(self, client: Client, envelope: Envelope) -> None:
+    def said(self, client: Member, envelope: Envelope) -> None:
         """Tell the site of a message, if it listens."""
         if self._site.receivers["message"]:
             self._announce(
@@ -154,15 +177,15 @@ class Live:
                 ts=envelope.ts,
             )
 
-    def _connected(self, client: Client) -> None:
+    def _connected(self, client: Member) -> None:
         if self._site.receivers["connect"]:
             self._announce(client, "connect", identity=client.user)
 
-    def _disconnected(self, client: Client) -> None:
+    def _disconnected(self, client: Member) -> None:
         if self._site.receivers["disconnect"]:
             self._announce(client, "disconnect", identity=client.user, code=client.close_code)
 
-    def _announce(self, client: Client, kind: str, **facts: Any) -> None:
+    def _announce(self, client: Member, kind: str, **facts: Any) -> None:
         if not self.jobs.put(client, self._call_site, kind, facts):
             self._log_from_tick(f"a signal ({kind}) was dropped: its session's queue is full", None)
 
@@ -212,7 +235,7 @@ class Live:
         row = FAILURES.get(failure, FAILURES["token_invalid"])
         for client in list(user.clients) if user is not None else ():
             if client.issued <= at_ms:
-                client.enqueue(codec.error(row, client.language))
+                client.enqueue(client.wire.codec.error(row, client.language))
                 client.close(row.close or CloseCode.TOKEN)
 
     def _watch_control(self) -> None:
@@ -250,6 +273,9 @@ class Live:
             self.send(payload["room"], payload["text"])
         elif row.kind == "direct":
             self.direct(payload["to"], payload["text"])
+        elif row.kind == "io_emit":
+            said = Prepared(payload["said"].encode(), [])
+            self.io.run(self.io.rooms.emit, payload["namespace"], payload["room"], said, None)
         elif row.kind == "who":
             users = [user._asdict() for user in self.roster(payload["room"])]
             self._site.control.post("who_reply", {"nonce": payload["nonce"], "users": users})

@@ -25,6 +25,13 @@ STALL = 5.0
 BEAT = 1.0
 
 
+class Failing(Protocol):
+    """What can be closed for what it caused."""
+
+    def fail(self, error: BaseException) -> None:
+        """Close: what this connection sent, or what was to be sent to it, raised `error`."""
+
+
 class Parked(Protocol):
     """What the reactor holds: one socket that it reads and writes when it can."""
 
@@ -101,7 +108,12 @@ class Reactor:
         """Call `parked.readable()` in the next tick even if nothing new comes; in the loop only."""
         self._again[parked] = None
 
-    def fail(self, parked: Parked, error: BaseException) -> None:
+    def read_now(self, parked: Parked) -> None:
+        """Read `parked` before its turn; in the loop only."""
+        if self._parked.get(parked.fd) is parked:
+            self._read_one(parked)
+
+    def fail(self, parked: Failing, error: BaseException) -> None:
         """Close `parked`, whose doing `error` was, and nobody else; in the loop only."""
         self._report("a connection failed", error)
         self._guard(parked.fail, error)
@@ -125,6 +137,26 @@ class Reactor:
         finally:
             self._in_tick = False
             self.driver.rearm()
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what `function(*args)` returns, or raise what it raises, run in the loop; not from a tick."""
+        done = self.driver.event()
+        answers: list[tuple[Any, BaseException | None]] = []
+
+        def run() -> None:
+            try:
+                answers.append((function(*args), None))
+            except Exception as error:
+                answers.append((None, error))
+            finally:
+                done.set()
+
+        self.call(run)
+        done.wait(None)
+        answer, error = answers[0]
+        if error is not None:
+            raise error
+        return answer
 
     def call_later(self, delay: float, function: Callable[..., None], *args: Any) -> None:
         """Run `function` in the loop after `delay` seconds; in the loop only."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .codec import RosterList
+from .codec import NATIVE, Codec, RosterList
 from .envelope import Identity
 
 #: Seconds between two pushes at the least.
@@ -28,7 +28,8 @@ class Roster:
     """
 
     def __init__(self, room: str, grace: float, bytes_per_s: float) -> None:
-        self.list = RosterList(room)
+        self._room = room
+        self._lists: dict[Codec, RosterList] = {NATIVE: NATIVE.make_list(room)}
         self._grace = grace
         self._bytes_per_s = bytes_per_s
         self._users: dict[str, Identity] = {}
@@ -47,6 +48,14 @@ class Roster:
 
     def __contains__(self, user_id: object) -> bool:
         return user_id in self._users
+
+    def list_for(self, codec: Codec = NATIVE) -> RosterList:
+        """Return the list of all users in `codec`; it is kept up to date from then on."""
+        users = self._lists.get(codec)
+        if users is None:
+            users = self._lists[codec] = codec.make_list(self._room)
+            users.reset(self._users.values())
+        return users
 
     def join(self, user: Identity) -> None:
         """Count one more socket of `user`, whose name may be another than before."""
@@ -94,7 +103,8 @@ class Roster:
         self._joined.clear()
         self._left.clear()
         if change.left:
-            self.list.reset(self._users.values())
+            for users in self._lists.values():
+                users.reset(self._users.values())
         return change
 
     def spent(self, size: int, now: float) -> None:
@@ -106,7 +116,8 @@ class Roster:
         if user in self._left:
             del self._left[user]
         else:
-            self.list.add(user)
+            for users in self._lists.values():
+                users.add(user)
         self._joined[user] = None
 
     def _note_left(self, user: Identity) -> None:

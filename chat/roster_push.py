@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import codec
-from .client import Client
+from .codec import Codec
+from .member import Member
 from .reactor import Reactor
 from .room import Room, broadcast
 from .roster import MIN_INTERVAL
@@ -26,7 +26,7 @@ class RosterPush:
         self._lock = lock
         self._stats = stats
         self._slice_bytes = bytes_per_s * MIN_INTERVAL
-        self._waiting: list[Client] = []
+        self._waiting: list[Member] = []
         self._timer = float("inf")
 
     def schedule(self) -> None:
@@ -36,6 +36,10 @@ class RosterPush:
         if due is not None and due < self._timer:
             self._timer = due
             self._reactor.call_later(max(0.0, due - self._reactor.now), self._turn, due)
+
+    def replace(self, old: Member, new: Member) -> None:
+        """Let `new` wait for the list where `old` did."""
+        self._waiting = [new if member is old else member for member in self._waiting]
 
     def _turn(self, due: float) -> None:
         if due != self._timer:
@@ -54,30 +58,40 @@ class RosterPush:
             if change is None:
                 return
             spent = self._push_diff(change.joined, change.left)
-            self._waiting = self._behind(lambda client: not client.diff)
+            self._waiting = self._behind(lambda member: not member.diff)
         elif now < roster.next_push:
             return
         spent += self._push_list()
         roster.spent(spent, now)
 
     def _push_diff(self, joined: Any, left: Any) -> int:
-        clients = self._behind(lambda client: client.diff)
-        frame = codec.roster_diff(self._room.name, joined, left)
-        broadcast(clients, frame, self._stats)
-        return len(frame) * len(clients)
+        members = self._behind(lambda member: member.diff)
+        return self._tell(members, lambda codec: codec.roster_diff(self._room.name, joined, left))
 
     def _push_list(self) -> int:
-        frame = self._room.roster.list.frame()
-        version = self._room.roster.list.version
-        count = max(1, int(self._slice_bytes / len(frame)))
+        roster = self._room.roster
+        size = max(len(roster.list_for(codec).frame()) for codec in self._room.audiences)
+        count = max(1, int(self._slice_bytes / size))
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
-        clients = [client for client in batch if client.listed != version and not client.closing]
-        for client in clients:
-            client.listed = version
-        broadcast(clients, frame, self._stats)
-        return len(frame) * len(clients)
+        members = [member for member in batch if self._is_behind(member) and not member.closing]
+        for member in members:
+            member.listed = roster.list_for(member.wire.codec).version
+        return self._tell(members, lambda codec: roster.list_for(codec).frame())
 
-    def _behind(self, kind: Callable[[Client], bool]) -> list[Client]:
+    def _tell(self, members: list[Member], encode: Callable[[Codec], bytes]) -> int:
+        by_codec: dict[Codec, list[Member]] = {}
+        for member in members:
+            by_codec.setdefault(member.wire.codec, []).append(member)
+        spent = 0
+        for codec, some in by_codec.items():
+            frame = encode(codec)
+            broadcast(some, frame, self._stats)
+            spent += len(frame) * len(some)
+        return spent
+
+    def _behind(self, kind: Callable[[Member], bool]) -> list[Member]:
+        return [member for member in self._room.members() if kind(member) and self._is_behind(member)]
+
+    def _is_behind(self, member: Member) -> bool:
         # A newcomer's own list may already show all that there is to tell.
-        version = self._room.roster.list.version
-        return [client for client in self._room.members if kind(client) and client.listed != version]
+        return member.listed != self._room.roster.list_for(member.wire.codec).version

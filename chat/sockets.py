@@ -38,6 +38,12 @@ ANSWER = (
 )
 
 
+MULTIPROCESS = (
+    "Several workers would each hold a chat of their own, so that people could not see each other. "
+    "Run one worker (WEB_CONCURRENCY=1, gunicorn --workers 1); it serves thousands of connections."
+)
+
+
 class RefusedUpgrade(Exception):
     """This request gets no socket; `response` says why."""
 

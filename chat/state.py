@@ -21,6 +21,9 @@ from .envelope import Identity
 from .handlers import HANDLERS, Handler
 from .jwts import Tokens
 from .live import Live, Site
+from .socketio.io import IO
+from .socketio.packets import Prepared
+from .socketio.registry import Registry
 from .store.control import Control
 from .store.engine import make_engine
 from .store.users import Users
@@ -72,8 +75,13 @@ class ChatState:
         self.load_claims: Callable[[Mapping[str, Any]], Identity] | None = None
         self._tokens = Tokens(app)
         self.guard = Guard(self._tokens.decode, self._identify)
+        self.events = Registry()
         receivers = {kind: signal.receivers for kind, signal in _SIGNALS.items()}
-        self._site = Site(self.guard, self.control, self._announce, receivers)
+        self._site = Site(
+            self.guard, self.control, self._announce, receivers, self._call, self._note, self.events
+        )
+        #: The site's own events over Socket.IO.
+        self.io = IO(lambda: [self.events], self._io_emit)
         self._live: Live | None = None
         self._current: Process | None = None
         self._lock = allocate_lock()
@@ -241,6 +249,22 @@ class ChatState:
             self.live.drain_at_exit()
 
     # ---- signals -----------------------------------------------------------------------------------------------
+
+    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        with self.app.app_context():
+            return function(*args)
+
+    def _note(self, identity: Identity) -> None:
+        if self.load_claims is not None:
+            self.remember(identity)
+
+    def _io_emit(self, namespace: str, room: str | None, said: Prepared, skip: Any) -> None:
+        if self.live is not None:
+            self.live.io.run(self.live.io.rooms.emit, namespace, room, said, skip)
+        elif said.buffers:
+            raise RuntimeError("Only a serving process can emit bytes.")
+        else:
+            self.control.post("io_emit", {"namespace": namespace, "room": room, "said": said.json.decode()})
 
     def _announce(self, kind: str, **facts: Any) -> None:
         with self.app.app_context():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 from typing import Any
 
 from flask import (
@@ -20,10 +19,8 @@ from flask import (
     url_for,
 )
 from markupsafe import Markup
-from werkzeug.datastructures import LanguageAccept
-from werkzeug.http import parse_accept_header
 
-from . import i18n
+from . import i18n, io_views
 from .auth import Pass, now_ms, origin_allowed
 from .client import Taken
 from .envelope import Identity
@@ -31,7 +28,7 @@ from .errors import FAILURES, ChatError
 from .hub import LOBBY
 from .metrics import show as show_metrics
 from .redaction import redact_pywsgi
-from .sockets import Parked, ParkingSock, RefusedUpgrade
+from .sockets import MULTIPROCESS, Parked, ParkingSock, RefusedUpgrade
 from .state import ChatState
 from .strings import page_strings
 
@@ -88,12 +85,6 @@ def check_socket(request: Request) -> None:
         raise RefusedUpgrade(503, FAILURES["server_full"].en, {"Retry-After": "30"})
 
 
-MULTIPROCESS = (
-    "Several workers would each hold a chat of their own, so that people could not see each other. "
-    "Run one worker (WEB_CONCURRENCY=1, gunicorn --workers 1); it serves thousands of connections."
-)
-
-
 def open_socket(taken: Taken) -> None:
     """Let the client of a parked socket in, or have it told why not."""
     chat = state()
@@ -116,14 +107,7 @@ def open_socket(taken: Taken) -> None:
 
 
 def _language() -> str:
-    return _best_language(request.args.get("lang"), request.headers.get("Accept-Language", ""))
-
-
-@lru_cache(maxsize=256)
-def _best_language(asked: str | None, accepted: str) -> str:
-    if asked in i18n.LANGUAGES:
-        return asked
-    return parse_accept_header(accepted, LanguageAccept).best_match(list(i18n.LANGUAGES), default="en")
+    return i18n.best_language(request.args.get("lang"), request.headers.get("Accept-Language", ""))
 
 
 def not_a_socket() -> Response:
@@ -265,6 +249,9 @@ def _policy() -> str:
 def register(app: Flask, url_prefix: str) -> None:
     """Put the chat's routes, templates and words on `app`."""
     blueprint = make_blueprint(url_prefix)
+    settings = app.extensions["chat"].settings
+    if settings.io:
+        io_views.add_routes(blueprint, settings.io_path, io_views.socketio_engine, "io")
     app.register_blueprint(blueprint)
     _exempt_from_csrf(app)
     i18n.init(app)

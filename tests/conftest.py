@@ -7,6 +7,7 @@ import pytest
 
 from tests import leftovers, servers
 from tests.servers import SECRET, Server
+from tests.socketio_node import NO_MODULES, NO_NODE
 
 BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_ARGS = (
@@ -159,5 +160,7 @@ def pytest_sessionfinish(session):
 def pytest_terminal_summary(terminalreporter, config):
     for process in config.stash.get(leftovers.KEY, ()):
         terminalreporter.write_line(f"FAILED: a process outlived the tests: {process}", red=True)
-    if any(NO_BROWSER in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
-        terminalreporter.write_line(NO_BROWSER, yellow=True)
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    for sentence in (NO_BROWSER, NO_NODE, NO_MODULES):
+        if any(sentence in reason for reason in skipped):
+            terminalreporter.write_line(sentence, yellow=True)

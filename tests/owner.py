@@ -1,20 +1,26 @@
-"""The least that can own a client: it remembers what it was told, and its clock stands still."""
+"""The least that can own a client and be its wire: it remembers what it was told, and its clock stands still."""
 
 import socket
 
 from chat.client import Client
+from chat.codec import NATIVE
+from chat.config import Settings
 from chat.errors import CloseCode
 from chat.stats import Stats
+from chat.sweeper import Heartbeat
 
 
 class Owner:
-    """What chat.client.Owner asks for, without rooms; `flush` ends a tick as the hub's does."""
+    """What chat.client.Owner and chat.member.Wire ask for, without rooms; `flush` ends a tick as the hub's does."""
 
-    def __init__(self, outbox_bytes=1 << 20):
+    codec = NATIVE
+
+    def __init__(self, outbox_bytes=1 << 20, settings=None):
+        self.beat = Heartbeat(settings or Settings()).beat
         self.now = 1_000.0
         self.outbox_bytes = outbox_bytes
         self.stats = Stats()
-        self.heard, self.left, self.forgotten, self.slow = [], [], [], []
+        self.heard, self.leavers, self.forgotten, self.slow = [], [], [], []
         self.watched = {}
         self._dirty = []
 
@@ -25,7 +31,10 @@ class Owner:
         self.heard.append(payload)
 
     def leave(self, client):
-        self.left.append(client)
+        self.leavers.append(client)
+
+    def left(self, client):
+        pass
 
     def dirty(self, client):
         self._dirty.append(client)
@@ -85,4 +94,4 @@ def connect(owner, max_message=10_000, sndbuf=None):
     if sndbuf:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
     theirs.setblocking(False)
-    return Client(ours.detach(), owner, max_message), Peer(theirs)
+    return Client(ours.detach(), owner, owner, max_message), Peer(theirs)

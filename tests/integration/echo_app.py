@@ -10,9 +10,10 @@ from flask import Flask
 
 from chat import config, frames
 from chat.client import Client
+from chat.codec import NATIVE
 from chat.hub import Hub
 from chat.sockets import ParkingSock
-from chat.sweeper import Sweeper
+from chat.sweeper import Heartbeat, Sweeper
 
 #: The longest message of the cases is 16 MiB, and it has to fit into the outbox too.
 SETTINGS = {"CHAT_MAX_MESSAGE_BYTES": 1 << 25, "CHAT_OUTBOX_BYTES": 1 << 26}
@@ -20,7 +21,9 @@ SETTINGS = {"CHAT_MAX_MESSAGE_BYTES": 1 << 25, "CHAT_OUTBOX_BYTES": 1 << 26}
 
 def create_app():
     app = Flask(__name__)
-    hub = Hub(config.load(SETTINGS), log, Echo(), limit=1000)
+    settings = config.load(SETTINGS)
+    hub = Hub(settings, log, limit=1000)
+    wire = Echo(settings)
     Sweeper(hub)
 
     @app.get("/healthz")
@@ -29,13 +32,13 @@ def create_app():
 
     @ParkingSock(app).route("/")
     def parked(taken):
-        hub.reactor.call(begin, hub, taken)
+        hub.reactor.call(begin, hub, wire, taken)
 
     return app
 
 
-def begin(hub, taken):
-    client = Client(taken.fd, hub, hub.settings.max_message_bytes)
+def begin(hub, wire, taken):
+    client = Client(taken.fd, hub, wire, hub.settings.max_message_bytes)
     hub.reactor.add(client)
     client.enqueue(taken.answer)
     if taken.early:
@@ -43,6 +46,14 @@ def begin(hub, taken):
 
 
 class Echo:
+    codec = NATIVE
+
+    def __init__(self, settings):
+        self.beat = Heartbeat(settings).beat
+
+    def left(self, client):
+        pass
+
     def text(self, client, payload):
         client.enqueue(frames.text_frame(payload))
 

@@ -7,9 +7,10 @@ import pytest
 
 from bench import charts, report, soak
 from bench.scenarios import EVERYONE, SCENARIOS, Goal, Scenario
-from bench.servers import Stand, servers
+from bench.servers import Stand, list_paths, servers
 
-KNOWN = servers(Stand(Path("competitors"), Path("project"), Path("scratch")), 1)
+STAND = Stand(Path("competitors"), Path("project"), Path("scratch"))
+KNOWN = servers(STAND, 1)
 CALM = {
     "load_cpu": 0.5,
     "connect_load_cpu": 0.5,
@@ -36,11 +37,30 @@ def test_every_scenario_can_be_run_and_shown(one):
     assert all(goal.sense in "≥≤" for goal in one.goals)
 
 
+def test_socketio_clients_bring_a_token_where_the_server_wants_one(monkeypatch):
+    monkeypatch.setattr("bench.servers.ours_tokens", lambda stand, names: [f"<{name}>" for name in names])
+    first = {name: list_paths(STAND, KNOWN[name])[0] for name in ("ours-io", "socket.io")}
+    assert first == {
+        "ours-io": '/socket.io/?EIO=4&transport=websocket\t{"token":"<user00000>"}',
+        "socket.io": "/socket.io/?EIO=4&transport=websocket&u=user00000",
+    }
+    assert {name for name, server in KNOWN.items() if server.socketio} == {*first, "flask-socketio"}
+
+
 def test_a_goal_is_a_ratio_to_another_server_or_an_absolute_figure():
     rows = {"ours": {"p99_ms": 3.0}, "seed": {"p99_ms": 6.0}}
     goals = (Goal("p99_ms", "≤", 0.5, "seed"), Goal("p99_ms", "≤", 2), Goal("p99_ms", "≤", 1, "bun"))
     reached = [(value, met) for _, value, met in report.goals(scenario(goals=goals), rows)]
     assert reached == [(0.5, True), (3.0, False), (None, False)]
+
+
+def test_a_goal_is_that_of_the_server_it_names_and_of_nobody_who_stayed_away():
+    goals = (Goal("p99_ms", "≤", 5), Goal("p99_ms", "≤", 1, "socket.io", of="ours-io"))
+    rows = {"ours-io": {"p99_ms": 2.0}, "socket.io": {"p99_ms": 4.0}}
+    assert report.goals(scenario(goals=goals), rows) == [(goals[1], 0.5, True)]
+    assert list(report.goal_lines(scenario(goals=goals), rows)) == [
+        "    goal of ours-io: p99 ms ≤ 1 × socket.io: 0.5, met"
+    ]
 
 
 def test_a_disturbed_run_is_compared_with_its_own_quiet_one():

@@ -74,7 +74,7 @@ def test_whole_messages_are_handed_on_in_order(owner, pair):
 def test_reading_with_nothing_there_is_nothing(owner, pair):
     client, _ = pair
     assert client.readable() is False
-    assert client.fd >= 0 and not owner.left
+    assert client.fd >= 0 and not owner.leavers
 
 
 def test_a_message_cut_in_pieces_is_heard_when_it_is_whole(owner, pair):
@@ -113,8 +113,7 @@ def test_so_many_bytes_are_read_in_one_go(owner, pair):
 
 def test_hearing_from_a_client_is_a_sign_of_life(owner, pair):
     client, peer = pair
-    client.ping()
-    assert client.pinged == owner.now
+    client.pinged = owner.now
     owner.now += 5
     peer.say(frame(PONG))
     client.readable()
@@ -253,7 +252,7 @@ def test_a_client_over_its_bound_is_closed_once_and_its_stream_is_whole(owner, p
     assert set(owner.slow) == {client}
     owner.flush()
     owner.flush()
-    assert owner.left == [client]
+    assert owner.leavers == [client]
     assert client.waiting < owner.outbox_bytes  # what waited is given up but for a frame begun
     data = drain(client, peer)
     assert data.startswith(expected)
@@ -279,7 +278,7 @@ def test_a_dead_one_among_the_members_is_dropped_and_the_others_hear(owner, pair
     gone.sock.close()
     for _ in range(2):  # the first may still be taken by the kernel
         broadcast([dead, alive], ROOM, owner.stats)
-    assert owner.left == [dead]
+    assert owner.leavers == [dead]
     assert dead.fd < 0
     assert peer.read() == ROOM * 2
     alive.drop()
@@ -293,7 +292,7 @@ def test_a_close_of_ours_is_answered_and_then_the_socket_ends(owner, pair):
     client, peer = pair
     client.enqueue(OWN)
     client.close(4401, "token")
-    assert owner.left == [client]
+    assert owner.leavers == [client]
     owner.flush()
     assert unframed(peer.read()) == [unframed(OWN)[0], (CLOSE, close_payload(4401, "token"))]
     assert client.fd >= 0
@@ -333,7 +332,7 @@ def test_a_close_of_theirs_is_answered_and_the_socket_ends_at_once(owner, pair, 
     client, peer = pair
     peer.say(frame(CLOSE, payload))
     client.readable()
-    assert owner.left == [client]
+    assert owner.leavers == [client]
     owner.flush()
     assert close_of(peer.read()) == answer
     assert peer.ended()
@@ -363,7 +362,7 @@ def test_closing_twice_is_closing_once(owner, pair):
     client.close(1012)
     owner.flush()
     assert [int.from_bytes(payload, "big") for _, payload in unframed(peer.read())] == [4403]
-    assert owner.left == [client]
+    assert owner.leavers == [client]
 
 
 @pytest.mark.parametrize(
@@ -389,7 +388,7 @@ def test_a_peer_that_is_gone_has_left(owner, pair):
     client, peer = pair
     peer.sock.close()
     assert client.readable() is False
-    assert owner.left == [client]
+    assert owner.leavers == [client]
     assert owner.forgotten == [client]
     assert (client.fd, client.close_code) == (-1, 1006)
 
@@ -402,7 +401,7 @@ def test_a_dropped_client_takes_whatever_else_happens_to_it(owner, pair):
     client.writable()
     client.flush()
     assert client.send(ROOM) == len(ROOM)
-    assert owner.left == [client]
+    assert owner.leavers == [client]
 
 
 @SMALL_BUFFER

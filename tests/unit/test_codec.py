@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chat import codec
-from chat.codec import MAX_ID, MAX_NAME, RosterList
+from chat.codec import MAX_ID, MAX_NAME
 from chat.envelope import Envelope, Identity
 from chat.errors import FAILURES, ChatError
 from tests.unframed import frames, message
@@ -370,7 +370,7 @@ def test_the_answer_to_an_auth():
 
 
 def test_a_group_list_is_json_text_inside_json_as_the_original_servers():
-    roster = RosterList("lobby")
+    roster = codec.group_list("lobby")
     for user in (ANN, BOB):
         roster.add(user)
     listing = message(roster.frame())
@@ -380,11 +380,11 @@ def test_a_group_list_is_json_text_inside_json_as_the_original_servers():
 
 
 def test_an_empty_group_list_is_an_empty_array():
-    assert message(RosterList("lobby").frame())["data"] == "[]"
+    assert message(codec.group_list("lobby").frame())["data"] == "[]"
 
 
 def test_a_group_list_begun_anew_is_the_same_as_one_that_grew():
-    grown, anew = RosterList("房间"), RosterList("房间")
+    grown, anew = codec.group_list("房间"), codec.group_list("房间")
     grown.add(ANN)
     grown.add(BOB)
     anew.add(Identity("3", "gone"))
@@ -393,7 +393,7 @@ def test_a_group_list_begun_anew_is_the_same_as_one_that_grew():
 
 
 def test_a_group_list_is_encoded_once_for_each_change():
-    roster = RosterList("lobby")
+    roster = codec.group_list("lobby")
     roster.add(ANN)
     first, version = roster.frame(), roster.version
     assert roster.frame() is first

@@ -13,12 +13,13 @@ CHAT = ROOT / "chat"
 GROUPS = [
     {"errors", "config", "envelope", "redaction", "stats", "outbox"},
     {"frames", "codec"},
-    {"client", "roster", "limits", "names", "passwords", "drivers"},
+    {"member", "client", "roster", "limits", "names", "passwords", "drivers"},
     {"order", "reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
     {"store"},
     {"handlers", "auth", "tokens"},
+    {"socketio"},
     {"live", "signals", "metrics"},
-    {"i18n", "strings", "sockets", "jwts", "state", "views", "cli", "extension"},
+    {"i18n", "strings", "sockets", "jwts", "state", "views", "io_views", "cli", "extension"},
     {"chat"},  # chat/__init__.py, the public face
 ]
 LAYER = {name: number for number, group in enumerate(GROUPS) for name in group}

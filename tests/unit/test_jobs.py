@@ -160,6 +160,17 @@ def test_a_job_that_blocks_does_not_hold_up_the_loop(jobs, reactor, gate):
     until(lambda: len(ticks) == 50)
 
 
+def test_what_ends_a_session_is_done_however_full_its_queue_is(jobs, gate):
+    done = []
+    jobs.put("ann", gate.wait)
+    while jobs.put("ann", done.append, "work"):
+        pass
+    for number in range(3):
+        jobs.put_last("ann", done.append, number)
+    gate.set()
+    until(lambda: done[-3:] == [0, 1, 2])
+
+
 class Held(logging.Handler):
     """A handler that is busy."""
 

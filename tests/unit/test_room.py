@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from chat.codec import NATIVE
 from chat.config import Settings
 from chat.envelope import Envelope, Identity
 from chat.errors import ChatError
@@ -170,7 +171,8 @@ def peers(room):
     """Three members of the room, and their peers."""
     owner = owners.Owner()
     pairs = [owners.connect(owner) for _ in range(3)]
-    room.members.update(dict.fromkeys(client for client, _ in pairs))
+    for client, _ in pairs:
+        room.add(client)
     yield [peer for _, peer in pairs]
     for client, peer in pairs:
         client.drop()
@@ -202,6 +204,6 @@ def test_a_flush_says_nothing_twice(room, peers):
 
 def test_a_message_is_encoded_once_for_all_members(room, peers):
     say(room, "one")
-    (pending,) = room.pending
+    (pending,) = room.audiences[NATIVE].pending
     room.flush(Stats())
     assert [peer.read() for peer in peers] == [pending] * 3

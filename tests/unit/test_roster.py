@@ -21,7 +21,7 @@ def roster():
 
 def listed(roster):
     """The names in the list that a newcomer is sent now."""
-    return [user["username"] for user in json.loads(message(roster.list.frame())["data"])]
+    return [user["username"] for user in json.loads(message(roster.list_for().frame())["data"])]
 
 
 def names(roster):
@@ -205,16 +205,16 @@ class Viewer:
 
     def __init__(self, roster, diff):
         self.diff = diff
-        self.version = roster.list.version
+        self.version = roster.list_for().version
         self.read_list(roster)
 
     def read_list(self, roster):
-        users = json.loads(message(roster.list.frame())["data"])
+        users = json.loads(message(roster.list_for().frame())["data"])
         self.seen = {user["username"] for user in users}
         assert len(self.seen) == len(users), "an entry stands there twice"
 
     def hear(self, roster, change):
-        if self.version == roster.list.version:
+        if self.version == roster.list_for().version:
             return  # as the hub: who was sent this very list needs no push
         if self.diff:
             self.seen -= set(change.left)
@@ -249,4 +249,4 @@ def turn(roster, viewers, now):
     if change is not None:
         for viewer in viewers:
             viewer.hear(roster, change)
-        roster.spent(len(roster.list.frame()) * len(viewers), now)
+        roster.spent(len(roster.list_for().frame()) * len(viewers), now)

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from chat.codec import NATIVE
 from chat.envelope import Identity
 from chat.room import Room
 from chat.roster import Roster
@@ -35,10 +36,12 @@ class Clock:
 class Member:
     """A client that keeps what it is sent."""
 
+    codec = NATIVE
+
     def __init__(self, clock, diff=False):
         self.diff, self.listed, self.closing = diff, 0, 0.0
         self.got = []
-        self.out = self
+        self.out = self.wire = self
         self._clock = clock
 
     def send(self, data):
@@ -62,9 +65,9 @@ def push(clock, room):
 
 
 def join(room, push, member, name):
-    room.members[member] = None
+    room.add(member)
     room.roster.join(Identity(name, name))
-    member.listed = room.roster.list.version
+    member.listed = room.roster.list_for().version
     push.schedule()
 
 
@@ -100,7 +103,7 @@ def test_lists_to_a_crowd_never_cost_more_than_the_budget(clock, room, push):
     assert sent, "nobody was told"
     for start in range(100, 220):
         spent = sum(size for at, size in sent if start <= at < start + 1)
-        assert spent <= 1.2 * BUDGET + len(room.roster.list.frame())
+        assert spent <= 1.2 * BUDGET + len(room.roster.list_for().frame())
 
 
 def test_in_the_end_everybody_has_the_newest_list(clock, room, push):
@@ -109,11 +112,11 @@ def test_in_the_end_everybody_has_the_newest_list(clock, room, push):
         join(room, push, member, f"user{number:03}")
         clock.run_until(clock.now + 0.01)
     gone = members.pop()
-    del room.members[gone]
+    room.remove(gone)
     room.roster.leave(Identity("user119", "user119"), clock.now)
     push.schedule()
     clock.run_until(clock.now + 600)
-    newest = room.roster.list.frame()
+    newest = room.roster.list_for().frame()
     assert b"user119" not in newest
     assert all(member.got[-1][1] == newest for member in members)
 
@@ -123,7 +126,7 @@ def test_a_member_that_closes_while_it_waits_for_its_slice_is_left_out(clock, ro
     for number, member in enumerate(members):
         join(room, push, member, f"user{number:03}")
     clock.run_until(clock.now)
-    waiting = [member for member in members if member.listed != room.roster.list.version]
+    waiting = [member for member in members if member.listed != room.roster.list_for().version]
     assert waiting
     waiting[-1].closing = clock.now
     seen = len(waiting[-1].got)

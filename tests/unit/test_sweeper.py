@@ -27,8 +27,8 @@ class Hub(owners.Owner):
     """An owner with the timer, the list of clients and the refusals that a sweeper asks for."""
 
     def __init__(self):
-        super().__init__()
         self.settings = config.load(KEYS, {})
+        super().__init__(settings=self.settings)
         self.reactor = self
         self.crowd, self.timers, self.refused, self.errors = [], [], [], []
 
@@ -92,7 +92,7 @@ def test_one_who_never_answers_is_out_within_interval_and_timeout(hub, pair):
     assert client.fd >= 0
     hub.pass_time(3 * ROUND)
     assert client.fd < 0
-    assert hub.left == [client]
+    assert hub.leavers == [client]
     assert client.close_code == 1006
 
 
@@ -127,7 +127,7 @@ def test_a_message_held_open_ends_the_connection(hub, pair):
     client.readable()
     assert client.closing == 0
     hub.pass_time(2 + ROUND)
-    assert (hub.left, client.close_code) == ([client], 4408)
+    assert (hub.leavers, client.close_code) == ([client], 4408)
 
 
 def test_fragments_without_an_end_do_too_though_pings_come_between(hub, pair):
@@ -190,12 +190,12 @@ class Looked:
     expires, closing, began, behind_since, pinged = float("inf"), 0.0, 0.0, float("inf"), 0.0
 
     def __init__(self, hub, at):
-        self.hub, self.at = hub, at
+        self.hub, self.at, self.wire = hub, at, hub
 
     @property
-    def fd(self):
+    def gone(self):
         self.at.append(self.hub.now)
-        return 5
+        return False
 
     @property
     def seen(self):

@@ -1,0 +1,224 @@
+"""The Flask routes of Socket.IO: long-polling as ordinary views, WebSocket through the parking route."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from flask import Blueprint, Flask, Request, Response, current_app, request
+
+from .auth import origin_allowed
+from .client import Taken
+from .i18n import best_language
+from .redaction import redact_pywsgi
+from .socketio import engine as engines
+from .socketio import packets
+from .socketio.echo import Echo
+from .socketio.engine import POLLING, WEBSOCKET, BadRequest, Engine
+from .socketio.sessions import Visitor
+from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade
+from .state import ChatState
+
+log = logging.getLogger("chat")
+
+VERSION = "4"
+#: Seconds that a browser may remember the answer to a preflight.
+PREFLIGHT_AGE = 600
+
+NO_PLACE = "The server is full or restarting, or your address has too many connections; try again later."
+
+EngineOf = Callable[[ChatState], Engine]
+
+
+def add_routes(blueprint: Blueprint | Flask, path: str, engine_of: EngineOf, name: str) -> None:
+    """Serve Engine.IO at `path`, with and without a slash at its end; `name` begins the endpoints' names."""
+    routes = Routes(engine_of)
+    path = "/" + path.strip("/")
+    for rule, suffix in ((path + "/", ""), (path, "_bare")):
+        blueprint.add_url_rule(
+            rule,
+            f"{name}{suffix}",
+            routes.http,
+            methods=["GET", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"],
+            provide_automatic_options=False,
+            strict_slashes=True,
+        )
+        ParkingSock().route(
+            rule, blueprint, routes.check, endpoint=f"{name}{suffix}_socket", strict_slashes=True
+        )(routes.socket)
+
+
+class Routes:
+    """The views of one path."""
+
+    def __init__(self, engine_of: EngineOf) -> None:
+        self._engine_of = engine_of
+
+    # ---- long-polling ----------------------------------------------------------------------------------------
+
+    def http(self) -> Response:
+        """Serve one request of a polling client."""
+        chat: ChatState = current_app.extensions["chat"]
+        try:
+            if not _origin_allowed(request, chat):
+                raise BadRequest(*engines.FORBIDDEN)
+            response = self._preflight() if request.method == "OPTIONS" else self._serve(chat)
+        except BadRequest as bad:
+            status = 403 if bad.code == engines.FORBIDDEN[0] else 400
+            response = _json({"code": bad.code, "message": bad.message}, status)
+        if (origin := request.headers.get("Origin")) and response.status_code != 403:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Allow-Credentials"] = "true"
+        response.headers["Vary"] = "Origin"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _serve(self, chat: ChatState) -> Response:
+        _check_workers(request, chat)
+        _check_query(request, chat)
+        if request.args.get("transport") != POLLING:
+            raise BadRequest(*engines.BAD_REQUEST)
+        sid = request.args.get("sid")
+        engine = self._engine(chat)
+        if sid is None:
+            return self._open(chat, engine)
+        if request.method == "POST":
+            return self._post(chat, engine, sid)
+        if request.method != "GET":
+            raise BadRequest(*engines.BAD_METHOD)
+        return self._poll(chat, engine, sid)
+
+    def _engine(self, chat: ChatState) -> Engine:
+        return self._engine_of(chat)
+
+    def _open(self, chat: ChatState, engine: Engine) -> Response:
+        if request.method != "GET":
+            raise BadRequest(*engines.BAD_METHOD)
+        if not engine.has_place(request.remote_addr or ""):
+            return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
+        return _text(_ask(engine, engine.open_polling, visitor(request)))
+
+    def _poll(self, chat: ChatState, engine: Engine, sid: str) -> Response:
+        waiter = engine.hub.reactor.driver.event()
+        poller = _ask(engine, engine.poll, sid, waiter)
+        waiter.wait(None)
+        frames = _ask(engine, poller.answer)
+        return _text(packets.encode_payload(frames) if frames else packets.NOOP)
+
+    def _post(self, chat: ChatState, engine: Engine, sid: str) -> Response:
+        limit = chat.settings.max_message_bytes
+        if sid in engine.posting:
+            _ask(engine, engine.refuse, sid)
+            raise BadRequest(*engines.BAD_REQUEST)
+        engine.posting.add(sid)
+        try:
+            # Of a body in chunks werkzeug would hand out as much as it may have, and keep silent about the rest.
+            request.max_content_length = limit + 1
+            if (request.content_length or 0) > limit or len(body := request.get_data()) > limit:
+                _ask(engine, engine.refuse, sid)
+                return Response("The payload is too large.\n", 413, mimetype="text/plain")
+            _ask(engine, engine.post, sid, body)
+        finally:
+            engine.posting.discard(sid)
+        return Response("ok", mimetype="text/html")
+
+    def _preflight(self) -> Response:
+        asked = request.headers.get("Access-Control-Request-Headers", "Content-Type")
+        headers = {
+            "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Max-Age": str(PREFLIGHT_AGE),
+        }
+        return Response(status=204, headers=headers)
+
+    # ---- WebSocket -------------------------------------------------------------------------------------------
+
+    def check(self, request: Request) -> None:
+        """Raise RefusedUpgrade for a request that must not become a socket."""
+        chat: ChatState = current_app.extensions["chat"]
+        if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
+            redact_pywsgi()
+        try:
+            if not _origin_allowed(request, chat):
+                raise BadRequest(*engines.FORBIDDEN)
+            _check_workers(request, chat)
+            _check_query(request, chat)
+            if request.args.get("transport") != WEBSOCKET:
+                raise BadRequest(*engines.BAD_REQUEST)
+            engine, sid = self._engine(chat), request.args.get("sid")
+            if sid is not None:
+                engine.find(sid)
+        except BadRequest as bad:
+            status = 403 if bad.code == engines.FORBIDDEN[0] else 400
+            raise RefusedUpgrade(
+                status, orjson.dumps({"code": bad.code, "message": bad.message}).decode()
+            ) from None
+        if sid is None and not engine.has_place(request.remote_addr or ""):
+            raise RefusedUpgrade(503, NO_PLACE, {"Retry-After": "5"})
+
+    def socket(self, taken: Taken) -> None:
+        """Give a parked socket to its session, or a session to it."""
+        engine = self._engine(current_app.extensions["chat"])
+        sid = request.args.get("sid")
+        if sid is None:
+            engine.hub.reactor.call(engine.open_websocket, taken, visitor(request))
+        else:
+            engine.hub.reactor.call(engine.probe, taken, sid)
+
+
+def socketio_engine(chat: ChatState) -> Engine:
+    """Return the engine that Socket.IO stands on, in this process."""
+    return chat.start().io_engine
+
+
+def add_engine_echo(app: Flask, path: str) -> None:
+    """Serve a bare Engine.IO at `path` which says every message back: for the protocol's own test suite."""
+    made: dict[int, Engine] = {}
+
+    def engine_of(chat: ChatState) -> Engine:
+        live = chat.start()
+        if live.pid not in made:
+            made[live.pid] = Engine(live.hub, chat.settings, Echo())
+        return made[live.pid]
+
+    add_routes(app, path, engine_of, "engine_echo")
+
+
+def visitor(request: Request) -> Visitor:
+    """Return what the request that opens a session tells of its client."""
+    args = request.args
+    language = best_language(args.get("lang"), request.headers.get("Accept-Language", ""))
+    return Visitor(request.remote_addr or "", language, args.get("token", ""), args.get("roster") == "diff")
+
+
+def _check_query(request: Request, chat: ChatState) -> None:
+    transport = request.args.get("transport")
+    if transport not in chat.settings.io_transports:
+        raise BadRequest(*engines.UNKNOWN_TRANSPORT)
+    if request.args.get("EIO") != VERSION:
+        raise BadRequest(*engines.BAD_VERSION)
+
+
+def _check_workers(request: Request, chat: ChatState) -> None:
+    """Let nobody into a chat of which each worker has its own; a site's own events may do with that."""
+    if request.environ.get("wsgi.multiprocess") and chat.settings.io_chat_namespace:
+        log.error(MULTIPROCESS)
+        raise BadRequest(*engines.BAD_REQUEST)
+
+
+def _origin_allowed(request: Request, chat: ChatState) -> bool:
+    return origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins)
+
+
+def _ask(engine: Engine, function: Callable[..., Any], *args: Any) -> Any:
+    return engine.hub.reactor.ask(function, *args)
+
+
+def _text(payload: bytes) -> Response:
+    return Response(payload, content_type="text/plain; charset=UTF-8")
+
+
+def _json(message: dict[str, Any], status: int) -> Response:
+    return Response(orjson.dumps(message), status, mimetype="application/json")

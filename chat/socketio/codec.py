@@ -1,0 +1,118 @@
+"""What the chat says, as Socket.IO events of one namespace; the fields are those of the raw wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import orjson
+
+from .. import codec as native
+from ..codec import RosterList
+from ..envelope import Envelope, Identity, MessageType
+from ..errors import Failure
+from . import packets
+from .packets import ACK, EVENT, Prepared
+
+#: The event that carries each type of message.
+EVENTS = {
+    MessageType.ERROR: "chat_error",
+    MessageType.GROUP_LIST: "group_list",
+    MessageType.GROUP_CHAT: "group_chat",
+    MessageType.SINGLE_CHAT: "single_chat",
+    MessageType.ROSTER_DIFF: "roster_diff",
+    MessageType.AUTH: "auth",
+}
+_HEADS = {int(kind): b'["%b",' % name.encode() for kind, name in EVENTS.items()}
+
+
+class Log(Protocol):
+    """Remembers what is said, for who is away for a moment."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anybody could come back."""
+
+    def note(self, namespace: str, scopes: tuple[Any, ...], skip: object, kind: int, said: Prepared) -> bytes:
+        """Return the frames of what is `said`, and keep them for those in `scopes`."""
+
+
+class SocketIOCodec:
+    """The codec of Socket.IO clients in `namespace`."""
+
+    def __init__(self, namespace: str, log: Log) -> None:
+        self._namespace = namespace
+        self._prefix = packets.prefix(namespace)
+        self._log = log
+
+    @property
+    def keeps(self) -> bool:
+        """Whether somebody who is away for a moment is to get later what is said now."""
+        return self._log.keeps
+
+    def welcome(self) -> bytes:
+        return self._event(MessageType.GROUP_CHAT, {"type": 2, "user": None, "data": native.WELCOME})
+
+    def chat(self, envelope: Envelope, skip: object = None) -> bytes:
+        said = Prepared(b"%b%b]" % (_HEADS[envelope.type], native.chat_json(envelope)), [])
+        return self._log.note(self._namespace, scopes_of(envelope), skip, EVENT, said)
+
+    def ack(self, envelope: Envelope) -> bytes:
+        answer = {"id": envelope.id, "room": envelope.room, "ts": envelope.ts}
+        if envelope.seq is not None:
+            answer["seq"] = envelope.seq
+        return self.answer(envelope.reply, answer)
+
+    def error(
+        self,
+        failure: Failure,
+        language: str,
+        ref: str | None = None,
+        retry_after: float | None = None,
+        reply: str | int | None = None,
+    ) -> bytes:
+        message = native.error_message(failure, language, ref, retry_after)
+        if reply is None:
+            return self._event(MessageType.ERROR, message)
+        del message["type"], message["user"]
+        return self.answer(reply, {"error": message.pop("code"), **message})
+
+    def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
+        users = [native.user_json(user) for user in joined]
+        return self._event(
+            MessageType.ROSTER_DIFF, {"type": 5, "room": room, "joined": users, "left": list(left)}
+        )
+
+    def renewed(self, expires_ms: int | None, reply: str | int | None = None) -> bytes:
+        if reply is None:
+            return self._event(MessageType.AUTH, {"type": 9, "data": expires_ms})
+        return self.answer(reply, {"data": expires_ms})
+
+    def make_list(self, room: str) -> RosterList:
+        head = b'%b%d%b["group_list",{"type":1,"user":null,"room":%b,"data":[' % (
+            packets.MESSAGE,
+            EVENT,
+            self._prefix,
+            orjson.dumps(room),
+        )
+        return RosterList(head, b"]}]", _entry)
+
+    def answer(self, reply: str | int | None, answer: Any) -> bytes:
+        """Return the ack that the request `reply` waits for."""
+        assert isinstance(reply, int)
+        return packets.assemble(ACK, self._prefix, reply, packets.prepare([answer]))
+
+    def _event(self, kind: MessageType, message: dict[str, Any]) -> bytes:
+        return packets.assemble(EVENT, self._prefix, None, packets.prepare([EVENTS[kind], message]))
+
+
+def scopes_of(envelope: Envelope) -> tuple[Any, ...]:
+    """Return for whom a message is: those in its room, or its two users, by name."""
+    if envelope.type == MessageType.SINGLE_CHAT:
+        sender = () if envelope.user is None else (("user", envelope.user.username),)
+        return (("user", envelope.to), *sender)
+    return (("room", envelope.room),)
+
+
+def _entry(user: Identity) -> bytes:
+    return orjson.dumps({"id": user.id, "username": user.username})

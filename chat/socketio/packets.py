@@ -1,0 +1,304 @@
+"""Packets of Engine.IO 4 and Socket.IO 5, without I/O: bytes in, values out, and frames to send.
+
+A packet is kept as the WebSocket frames that carry it, whatever the transport: a broadcast is then the same bytes for
+everybody, and long-polling takes the frames apart again when it answers a poll. The rules are those of the
+protocol pages (Engine.IO protocol, revision 4; Socket.IO protocol, revision 5).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import orjson
+
+from ..frames import BINARY, TEXT, frame, text_frame
+
+OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = (b"%d" % kind for kind in range(7))
+#: Between the packets of one long-polling payload.
+SEPARATOR = b"\x1e"
+#: Before the base64 of a binary packet in such a payload.
+BINARY_MARK = b"b"
+#: Packets of one payload: more than any stock client sends, few enough to be served in one go.
+MAX_PACKETS = 1_000
+
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
+_WITH_ATTACHMENTS = (BINARY_EVENT, BINARY_ACK)
+#: Attachments of one packet, and digits of an ack id (a double holds 15 of them exactly).
+MAX_ATTACHMENTS = 100
+MAX_ID_DIGITS = 15
+#: Levels of nesting in which attachments are looked for.
+MAX_DEPTH = 64
+#: Names that only the library itself may emit: a client that sends one breaks the protocol.
+RESERVED = frozenset(
+    ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
+)
+
+_DIGITS = frozenset(b"0123456789")
+
+
+class PacketError(Exception):
+    """The client sent what is no packet; its session is to be closed."""
+
+
+class Packet(NamedTuple):
+    """One Socket.IO packet. `data` is the list of an event (name first) or of an ack, else an object or None."""
+
+    type: int
+    namespace: str = "/"
+    data: Any = None
+    id: int | None = None
+    attachments: int = 0
+
+
+# ---- Engine.IO -------------------------------------------------------------------------------------------------
+
+
+def decode_payload(body: bytes) -> list[tuple[bool, bytes]]:
+    """Split the body of a POST into packets, (is it binary?, its bytes with the type in front or the binary's own).
+
+    Raises PacketError.
+    """
+    parts = body.split(SEPARATOR, MAX_PACKETS)
+    if len(parts) > MAX_PACKETS:
+        raise PacketError("too many packets in one payload")
+    return [_decode_part(part) for part in parts]
+
+
+def _decode_part(part: bytes) -> tuple[bool, bytes]:
+    if part[:1] == BINARY_MARK:
+        try:
+            return True, base64.b64decode(part[1:], validate=True)
+        except binascii.Error:
+            raise PacketError("not base64") from None
+    try:
+        part.decode()
+    except UnicodeDecodeError:
+        raise PacketError("not UTF-8") from None
+    if not part:
+        raise PacketError("empty packet")
+    return False, part
+
+
+def encode_payload(frames: bytes) -> bytes:
+    """Return the packets that `frames` (whole frames as a server sends them) carry, as the answer to a poll."""
+    parts = [
+        BINARY_MARK + base64.b64encode(payload) if opcode == BINARY else payload
+        for opcode, payload in _take_apart(frames)
+    ]
+    return SEPARATOR.join(parts)
+
+
+def end_of(frames: bytes, count: int) -> int:
+    """Return where the first `count` of `frames` end, or all of them if there are fewer."""
+    start = 0
+    while count and start < len(frames):
+        begin, size = _measure(frames, start)
+        start = begin + size
+        count -= 1
+    return start
+
+
+def _take_apart(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    start = 0
+    while start < len(frames):
+        begin, size = _measure(frames, start)
+        yield frames[start] & 0x0F, frames[begin : begin + size]
+        start = begin + size
+
+
+def _measure(frames: bytes, start: int) -> tuple[int, int]:
+    """Return where the payload of the frame at `start` begins, and its size."""
+    size, begin = frames[start + 1], start + 2
+    if size > 125:
+        begin += 2 if size == 126 else 8
+        size = int.from_bytes(frames[start + 2 : begin], "big")
+    return begin, size
+
+
+# ---- Socket.IO -------------------------------------------------------------------------------------------------
+
+
+def decode(text: bytes) -> Packet:
+    """Read the text part of a packet, UTF-8 without Engine.IO's type; raise PacketError for a malformed one.
+
+    `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`
+    """
+    if not text or text[0] not in b"0123456":
+        raise PacketError("unknown packet type")
+    kind = text[0] - 48
+    at, attachments = _attachments(text, 1) if kind in _WITH_ATTACHMENTS else (1, 0)
+    namespace = "/"
+    if text[at : at + 1] == b"/":
+        end = text.find(b",", at)
+        end = len(text) if end < 0 else end
+        # A namespace may carry a query, which is nobody's business here.
+        namespace = text[at:end].decode().partition("?")[0]
+        at = min(end + 1, len(text))
+    at, id = _id(text, at)
+    data = _json(text[at:])
+    _check(kind, data, id)
+    return Packet(kind, namespace, data, id, attachments)
+
+
+def _attachments(text: bytes, at: int) -> tuple[int, int]:
+    end = text.find(b"-", at, at + 8)
+    if end < 0 or not text[at:end].isdigit() or int(text[at:end]) > MAX_ATTACHMENTS:
+        raise PacketError("bad number of attachments")
+    return end + 1, int(text[at:end])
+
+
+def _id(text: bytes, at: int) -> tuple[int, int | None]:
+    end = at
+    while end < len(text) and text[end] in _DIGITS:
+        end += 1
+    if end == at:
+        return at, None
+    if end - at > MAX_ID_DIGITS:
+        raise PacketError("ack id too long")
+    return end, int(text[at:end])
+
+
+def _json(text: bytes) -> Any:
+    if not text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise PacketError("not JSON") from None
+
+
+def _check(kind: int, data: Any, id: int | None) -> None:
+    if kind == CONNECT:
+        good = (data is None or type(data) is dict) and id is None
+    elif kind == DISCONNECT:
+        good = data is None and id is None
+    elif kind in (EVENT, BINARY_EVENT):
+        good = type(data) is list and bool(data) and _is_event_name(data[0])
+    elif kind in (ACK, BINARY_ACK):
+        good = type(data) is list and id is not None
+    else:
+        good = False  # CONNECT_ERROR: only servers send it
+    if not good:
+        raise PacketError("bad payload")
+
+
+def _is_event_name(name: Any) -> bool:
+    return type(name) is int or (type(name) is str and name not in RESERVED)
+
+
+class Assembly:
+    """A packet whose attachments have not all come."""
+
+    __slots__ = ("_buffers", "_packet", "size")
+
+    def __init__(self, packet: Packet) -> None:
+        self._packet = packet
+        self._buffers: list[bytes] = []
+        self.size = 0
+
+    def add(self, attachment: bytes) -> Packet | None:
+        """Take the next attachment; return the packet when it is whole. Raises PacketError for a bad placeholder."""
+        self._buffers.append(attachment)
+        self.size += len(attachment)
+        return self.finish() if len(self._buffers) == self._packet.attachments else None
+
+    def finish(self) -> Packet:
+        """Return the packet with its attachments where their placeholders stood."""
+        packet = self._packet
+        return packet._replace(
+            type=EVENT if packet.type == BINARY_EVENT else ACK,
+            data=_fill(packet.data, self._buffers, MAX_DEPTH),
+            attachments=0,
+        )
+
+
+def _fill(value: Any, buffers: list[bytes], depth: int) -> Any:
+    if not depth:
+        raise PacketError("nested too deeply")
+    if type(value) is list:
+        return [_fill(item, buffers, depth - 1) for item in value]
+    if type(value) is dict:
+        if value.get("_placeholder") is True:
+            return _buffer(value.get("num"), buffers)
+        return {key: _fill(item, buffers, depth - 1) for key, item in value.items()}
+    return value
+
+
+def _buffer(number: Any, buffers: list[bytes]) -> bytes:
+    if type(number) is not int or not 0 <= number < len(buffers):
+        raise PacketError("illegal attachments")
+    return buffers[number]
+
+
+class Prepared(NamedTuple):
+    """The list of an event or an ack as JSON, and what its placeholders stand for."""
+
+    json: bytes
+    buffers: list[bytes]
+
+
+def prepare(data: Any) -> Prepared:
+    """Encode the list of an event or an ack, `bytes` in it as attachments; TypeError for what JSON cannot hold."""
+    buffers: list[bytes] = []
+    if _has_bytes(data):
+        data = _take_out(data, buffers)
+    return Prepared(orjson.dumps(data), buffers)
+
+
+def assemble(
+    kind: int, namespace_prefix: bytes, id: int | None, prepared: Prepared, offset: bytes | None = None
+) -> bytes:
+    """Return the frames of an EVENT or an ACK, with `offset` as one more text argument where there is one."""
+    json, buffers = prepared
+    if offset is not None:
+        json = b'%b,"%b"]' % (json[:-1], offset)
+    if buffers:
+        kind = BINARY_EVENT if kind == EVENT else BINARY_ACK
+    count = b"%d-" % len(buffers) if buffers else b""
+    number = b"" if id is None else b"%d" % id
+    text = text_frame(b"%b%d%b%b%b%b" % (MESSAGE, kind, count, namespace_prefix, number, json))
+    return text + b"".join(frame(BINARY, buffer) for buffer in buffers) if buffers else text
+
+
+def encode(packet: Packet) -> bytes:
+    """Return the frames of `packet`: one of text, and one for each `bytes` in its data."""
+    if packet.type in (EVENT, ACK):
+        return assemble(packet.type, prefix(packet.namespace), packet.id, prepare(packet.data))
+    json = b"" if packet.data is None else orjson.dumps(packet.data)
+    return text_frame(b"%b%d%b%b" % (MESSAGE, packet.type, prefix(packet.namespace), json))
+
+
+def prefix(namespace: str) -> bytes:
+    """Return what stands for `namespace` in a packet: nothing for the main one."""
+    return b"" if namespace == "/" else namespace.encode() + b","
+
+
+def engine_frame(packet: bytes) -> bytes:
+    """Return the frame of an Engine.IO packet: its type, and what follows it."""
+    return frame(TEXT, packet)
+
+
+def _has_bytes(value: Any, depth: int = MAX_DEPTH) -> bool:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return True
+    if not depth:
+        raise TypeError("An event's arguments are nested too deeply.")
+    if isinstance(value, list | tuple):
+        return any(_has_bytes(item, depth - 1) for item in value)
+    if isinstance(value, dict):
+        return any(_has_bytes(item, depth - 1) for item in value.values())
+    return False
+
+
+def _take_out(value: Any, buffers: list[bytes]) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        buffers.append(bytes(value))
+        return {"_placeholder": True, "num": len(buffers) - 1}
+    if isinstance(value, list | tuple):
+        return [_take_out(item, buffers) for item in value]
+    if isinstance(value, dict):
+        return {key: _take_out(item, buffers) for key, item in value.items()}
+    return value

@@ -1,0 +1,67 @@
+"""Who hears what a site emits: all of a namespace, a room, or one client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .connection import Connection
+from .packets import EVENT, Prepared
+from .recovery import Recovery
+
+
+class Rooms:
+    """The accepted connections of one process, by namespace and room. In the loop."""
+
+    def __init__(self, recovery: Recovery) -> None:
+        self._recovery = recovery
+        self._namespaces: dict[str, dict[Connection, None]] = {}
+        self._rooms: dict[tuple[str, str], dict[Connection, None]] = {}
+
+    def add(self, connection: Connection) -> None:
+        """Let a connection that was accepted hear what is emitted to its namespace, and to the rooms it has joined."""
+        self._namespaces.setdefault(connection.namespace, {})[connection] = None
+        for room in connection.rooms:
+            self._rooms.setdefault((connection.namespace, room), {})[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        """Let it hear nothing more."""
+        self._namespaces[connection.namespace].pop(connection, None)
+        for room in connection.rooms:
+            self._leave(connection, room)
+
+    def join(self, connection: Connection, room: str) -> None:
+        """Let a connection hear what is emitted to `room`."""
+        connection.enter(room)
+        if connection.accepted:
+            self._rooms.setdefault((connection.namespace, room), {})[connection] = None
+
+    def leave(self, connection: Connection, room: str) -> None:
+        """Let it hear that no more."""
+        connection.exit(room)
+        self._leave(connection, room)
+
+    def _leave(self, connection: Connection, room: str) -> None:
+        key = connection.namespace, room
+        members = self._rooms.get(key)
+        if members is not None:
+            members.pop(connection, None)
+            if not members:
+                del self._rooms[key]
+
+    def emit(self, namespace: str, room: str | None, said: Prepared, skip: Connection | None) -> None:
+        """Send an event to a room, a client (by its id) or a whole namespace: encoded once for all."""
+        members, scope = self._hearers(namespace, room)
+        skipped = None if skip is None else skip.engine_session.member
+        frames = self._recovery.note(namespace, (scope,), skipped, EVENT, said)
+        for connection in list(members):
+            if connection is not skip:
+                connection.send(frames)
+
+    def _hearers(self, namespace: str, room: str | None) -> tuple[dict[Connection, None], tuple[Any, ...]]:
+        everybody = self._namespaces.get(namespace, {})
+        if room is None:
+            return everybody, ("all",)
+        members = self._rooms.get((namespace, room))
+        if members is None and (one := {each: None for each in everybody if each.id == room}):
+            return one, ("one", room)
+        return members or {}, ("room", room, namespace)

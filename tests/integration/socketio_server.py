@@ -1,0 +1,68 @@
+"""The site of socketio_site.py as a process of its own, and what a test asks of it over plain HTTP."""
+
+import json
+import time
+
+from tests.servers import Server
+
+APP = "tests.integration.socketio_site:create_app()"
+QUICK = {"CHAT_RATE_LIMIT": "0", "CHAT_ROSTER_GRACE": "0.2", "ACCESS_LOG": ""}
+
+
+class SocketIOServer(Server):
+    """One server of that site, without a rate limit unless `env` sets one."""
+
+    def __init__(self, kind="gunicorn-gevent", env=None, options=()):
+        super().__init__(kind, {**QUICK, **(env or {})}, APP, options)
+
+    def emit(self, event, *args, room=None, namespace="/news", path="/emit"):
+        """Have a view of the site emit."""
+        self._post(path, event=event, args=args, room=room, namespace=namespace)
+
+    def say(self, text, to=None):
+        """Have the house speak, to the lobby or to one user."""
+        self._post("/say", text=text, to=to)
+
+    def user(self, username):
+        """A token of a new user, who has a row in the store and so can be kicked and banned by name."""
+        return self._post(f"/users/{username}")
+
+    def fresh_token(self, username):
+        """Another token of a user made with `user`, as of now."""
+        return self.get(f"/users/{username}/token")[2]
+
+    def kick(self, username):
+        self._post(f"/kick/{username}")
+
+    def ban(self, username):
+        self._post(f"/ban/{username}")
+
+    def log_out(self, username):
+        self._post(f"/log-out/{username}")
+
+    def open_gate(self):
+        self._post("/gate/open")
+
+    def close_gate(self):
+        self._post("/gate/closed")
+
+    def journal(self, session_id, *events):
+        """(event, value) of what handlers noted of a session; of `events` alone, where some are named."""
+        entries = [entry for entry in self._journal() if entry["id"] == session_id]
+        return [(one["event"], one["value"]) for one in entries if not events or one["event"] in events]
+
+    def wait_journal(self, session_id, *events, count=1, timeout=10.0):
+        """The same, once there are `count` of them."""
+        deadline = time.monotonic() + timeout
+        while len(noted := self.journal(session_id, *events)) < count:
+            assert time.monotonic() < deadline, noted
+            time.sleep(0.02)  # handlers run when they run; only they can tell
+        return noted
+
+    def _journal(self):
+        return json.loads(self.get("/journal")[2])
+
+    def _post(self, path, **value):
+        status, answer = self.post_json(path, value)
+        assert status == 200, answer
+        return answer

@@ -1,0 +1,562 @@
+"""socket.io-client, the original, against the server: transports, reconnects, namespaces, acks, binary, handlers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.integration.socketio_server import SocketIOServer
+from tests.leftovers import children
+from tests.servers import KINDS, ROOT
+from tests.socketio_node import HASTY, TRANSPORTS, Failed, connecting, running_node
+from tests.tokens import token
+
+ALL_BYTES = bytes(range(256))
+#: What a client says of a connection that the server has ended, by how it noticed.
+ENDED = {"transport close", "transport error"}
+GREETING = {"type": 2, "user": None, "data": "欢迎欢迎,热烈欢迎,进入聊天室"}
+
+
+@pytest.fixture(scope="module")
+def node():
+    with running_node() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def site():
+    with SocketIOServer() as server:
+        yield server
+
+
+@pytest.fixture
+def connect(node, site):
+    with connecting(node, site) as connect:
+        yield connect
+
+
+@pytest.fixture
+def make_site():
+    """make_site(CHAT_IO_PATH="/io") is a server for this test alone."""
+    with ExitStack() as stack:
+        yield lambda **env: stack.enter_context(SocketIOServer(env=env))
+
+
+@pytest.fixture(params=TRANSPORTS.values(), ids=TRANSPORTS)
+def transports(request):
+    return request.param
+
+
+def connect_three(connect, **options):
+    """A client for each choice of transports, the default one upgraded."""
+    clients = [connect(**options, **transports) for transports in TRANSPORTS.values()]
+    clients[0].wait_heard("upgrade")
+    return clients
+
+
+def numbered(count):
+    return [f"n{number}" for number in range(count)]
+
+
+# -- transports
+
+
+def test_the_default_client_begins_with_polling_and_upgrades(connect):
+    client = connect("ann")
+    client.wait_heard("upgrade")
+    assert client.call("wave") == [["ann"]]
+    assert client.state["transport"] == "websocket"
+
+
+@pytest.mark.parametrize("name", ["polling", "websocket"])
+def test_a_client_of_one_transport_stays_with_it(connect, name):
+    client = connect("ann", **TRANSPORTS[name])
+    for number in range(5):
+        assert client.call("wave", number) == [["ann", number]]
+    assert client.state["transport"] == name
+    assert client.heard("upgrade") == []
+
+
+def test_nothing_is_lost_or_doubled_while_a_client_upgrades(site, connect):
+    client = connect(namespace="/news")
+    for text in numbered(60):
+        client.emit("note", text)
+        if text.endswith("0"):
+            site.emit("bulletin", text)
+    client.wait_heard("upgrade")
+    site.emit("bulletin", "last")
+    client.recv("bulletin", lambda text, *_: text == "last")
+    assert [args[0] for args in client.heard("bulletin")] == [*numbered(60)[::10], "last"]
+    client.call("note", "last")
+    assert [text for _, text in site.journal(client.id, "note")] == [*numbered(60), "last"]
+
+
+def test_many_events_come_in_order(site, connect, transports):
+    client = connect(namespace="/news", **transports)
+    for text in numbered(300):
+        client.emit("tell me", text, {"pad": "x" * 500})
+    client.recv("told", lambda text, *_: text == "n299")
+    assert [args[0] for args in client.heard("told")] == numbered(300)
+
+
+def test_a_site_offers_one_transport_alone(make_site, node):
+    with connecting(node, make_site(CHAT_IO_TRANSPORTS="polling")) as connect:
+        client = connect("ann")
+        assert client.call("wave") == [["ann"]]
+        assert client.state["transport"] == "polling"
+        refused = connect("bob", wait=False, transports=["websocket"], reconnection=False)
+        assert refused.recv("connect_error")["data"] is None
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind != "gunicorn-gevent"]
+)  # the other tests' one
+def test_every_server_serves_every_transport(node, kind):
+    threads = ["--threads", "8"] if kind == "gunicorn-gthread" else []  # each poll that waits holds one
+    with SocketIOServer(kind, options=threads) as server, connecting(node, server) as connect:
+        clients = connect_three(connect, name="ann")
+        for number, client in enumerate(clients):
+            assert client.call("wave", number) == [["ann", number]]
+            client.emit("group_chat", {"data": f"from {number}"})
+            for other in clients:
+                other.recv("group_chat", lambda message, *_, text=f"from {number}": message["data"] == text)
+        news = connect(namespace="/news", transports=["polling"])
+        assert news.call("reverse", ALL_BYTES)[0] == ALL_BYTES[::-1]
+
+
+def test_an_idle_client_is_kept_by_heartbeats(make_site, node):
+    with connecting(node, make_site(CHAT_IO_PING_INTERVAL="0.2", CHAT_IO_PING_TIMEOUT="5")) as connect:
+        clients = connect_three(connect, name="ann")
+        for client in clients:
+            client.wait_heard("ping", 5)
+            assert client.call("wave") == [["ann"]]
+            assert client.heard("disconnect") == []
+
+
+def test_the_endpoint_moves_and_so_does_the_chat(make_site, node):
+    server = make_site(CHAT_IO_PATH="/live/io", CHAT_IO_CHAT_NAMESPACE="/chat")
+    with connecting(node, server) as connect:
+        for transports in TRANSPORTS.values():
+            ann = connect("ann", namespace="/chat", path="/live/io", **transports)
+            assert ann.call("group_chat", {"data": "here"})[0]["room"] == "lobby"
+            assert ann.recv("group_chat") == GREETING
+            main = ann.share("/", auth={"token": token("ann")})  # the site's own event is left there
+            main.recv("connect")
+            assert main.call("wave") == [["ann"]]
+            assert main.heard("group_chat") == []
+        lost = connect("ann", wait=False, reconnection=False)
+        assert lost.recv("connect_error")["data"] is None
+
+
+def test_a_site_may_do_without_it(make_site):
+    assert make_site(CHAT_IO="0").get("/socket.io/?EIO=4&transport=polling")[0] == 404
+
+
+# -- several workers
+
+
+@pytest.fixture
+def two_workers():
+    """A site with events of its own alone, on two workers; the chat itself wants one."""
+    with SocketIOServer(
+        env={"CHAT_IO_CHAT_NAMESPACE": ""}, options=("--workers", "2", "--config", os.devnull)
+    ) as server:
+        yield server
+
+
+@contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_with_several_workers_websockets_need_nothing_more(two_workers, node):
+    with connecting(node, two_workers) as connect:
+        for worker in children(two_workers.pid):
+            with stopped(worker):  # so that the other one is it
+                client = connect(namespace="/news", **TRANSPORTS["websocket"])
+                assert client.call("echo", worker) == [worker]
+
+
+def test_a_poll_that_reaches_the_wrong_worker_is_told_so_and_the_log_says_why(two_workers):
+    address = "/socket.io/?EIO=4&transport=polling"
+    one, other = children(two_workers.pid)
+    with stopped(other):
+        sid = json.loads(two_workers.get(address)[2][1:])["sid"]
+    with stopped(one):
+        status, _, body = two_workers.get(f"{address}&sid={sid}")
+    assert (status, json.loads(body)) == (400, {"code": 1, "message": "Session ID unknown"})
+    two_workers.wait_log("sticky sessions")
+
+
+# -- reconnecting
+
+
+def test_a_client_comes_back_after_the_server_has_closed_the_transport(connect, transports):
+    client = connect("ann", **HASTY, **transports)
+    for times in (1, 2):
+        if not transports:
+            client.wait_heard("upgrade", times)
+        client.ask("raw", message="9 is no packet")
+        assert client.recv("disconnect") in ENDED
+        client.recv("connect")
+        assert client.call("wave") == [["ann"]]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_clients_come_back_after_a_restart_of_the_server(make_site, node, how):
+    server = make_site()
+    with connecting(node, server) as connect:
+        clients = connect_three(connect, name="ann", **HASTY)
+        os.killpg(server.pid, how)
+        for client in clients:
+            assert client.recv("disconnect") in ENDED
+            assert client.state["active"]
+        server.wait_exit()
+        server.restart()
+        for client in clients:
+            assert client.recv("connect", timeout=30)["recovered"] is False
+            assert client.call("wave") == [["ann"]]
+            assert [args[0] for args in client.heard("group_chat")] == [GREETING, GREETING]
+
+
+def test_a_client_that_was_asleep_too_long_comes_back_recovered(make_site):
+    server = make_site(CHAT_IO_PING_INTERVAL="0.2", CHAT_IO_PING_TIMEOUT="0.4")
+    with running_node() as sleeper, connecting(sleeper, server) as connect:
+        client = connect(namespace="/news", **HASTY)
+        client.wait_heard("upgrade")
+        id = client.id
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        try:
+            reason = server.wait_journal(id, "went")[0][1]
+            server.emit("bulletin", "you slept")
+        finally:
+            os.kill(sleeper.pid, signal.SIGCONT)
+        assert "ping timeout" in reason
+        client.recv("disconnect")
+        assert client.recv("connect") == {"id": id, "recovered": True}
+        assert client.recv("bulletin")[0] == "you slept"
+
+
+# -- namespaces
+
+
+def test_two_namespaces_share_one_connection(site, connect, transports):
+    chat = connect("ann", **transports)
+    news = chat.share("/news", auth={"token": token("ann"), "with": "luggage"})
+    news_id = news.recv("connect")["id"]
+    assert news_id != chat.id
+    assert news.state["engine"] == chat.state["engine"]
+    assert news.call("about")[0]["data"] == {"came with": "luggage"}
+    assert chat.call("wave") == [["ann"]]
+    site.emit("bulletin", "for readers")
+    site.emit("bulletin", "for talkers", namespace="/")
+    assert news.recv("bulletin")[0] == "for readers"
+    assert chat.recv("bulletin")[0] == "for talkers"
+    assert len(news.heard("bulletin")) == len(chat.heard("bulletin")) == 1
+    news.ask("disconnect")
+    assert news.recv("disconnect") == "io client disconnect"
+    site.wait_journal(news_id, "went")
+    assert chat.call("wave") == [["ann"]]
+    news.come_back()
+    assert news.call("echo", 1) == [1]
+
+
+def test_one_may_leave_the_chat_and_come_back_on_the_same_connection(connect):
+    news = connect("ann", namespace="/news")
+    chat = news.share("/", auth={"token": token("ann")})
+    watcher = connect("watcher")
+    for _ in range(2):
+        chat.recv("group_list")
+        watcher.recv("group_list", lambda m, *_: "ann" in [user["username"] for user in m["data"]])
+        chat.ask("disconnect")
+        watcher.recv("group_list", lambda m, *_: "ann" not in [user["username"] for user in m["data"]])
+        assert news.call("echo", "still here") == ["still here"]
+        watcher.call("group_chat", {"data": "behind her back"})
+        chat.come_back()
+    assert "behind her back" not in [args[0]["data"] for args in chat.heard("group_chat")]
+
+
+def test_a_namespace_that_nobody_made_is_refused_and_the_connection_lives(connect):
+    chat = connect("ann")
+    other = chat.share("/nowhere")
+    assert other.recv("connect_error") == {"message": "Invalid namespace", "data": None}
+    assert chat.call("wave") == [["ann"]]
+
+
+def test_a_namespace_needs_no_more_than_one_event(connect):
+    quiet = connect(namespace="/quiet")
+    quiet.emit("hello", "Ann")
+    assert quiet.recv("hello")[0] == "Hello, Ann"
+
+
+# -- who may come in
+
+
+def test_the_door_refuses_with_a_message_and_data(site, connect):
+    client = connect(namespace="/news", wait=False, auth={"refuse": "We are full", "token": "x"})
+    assert client.recv("connect_error") == {"message": "We are full", "data": {"try": "later"}}
+    assert not client.state["active"]
+    client.ask("auth", auth={"with": "patience"})
+    client.come_back()
+    assert client.call("about")[0]["data"] == {"came with": "patience"}
+
+
+@pytest.mark.parametrize("auth", [{"refuse": "plainly"}, {"break": True}])
+def test_a_door_that_says_no_or_breaks_lets_nobody_in(site, connect, auth):
+    client = connect(namespace="/news", wait=False, auth=auth)
+    assert client.recv("connect_error")["message"]
+    assert client.heard("connect") == []
+    site.emit("bulletin", "for members")
+    inside = connect(namespace="/news")
+    site.emit("bulletin", "the last")
+    inside.recv("bulletin")
+    assert client.heard("bulletin") == []
+
+
+def test_the_site_knows_who_came_with_a_good_token_alone(connect):
+    known = connect("ann", namespace="/news")
+    assert known.call("about")[0]["identity"] == {"id": "id-ann", "username": "ann"}
+    stranger = connect(namespace="/news")
+    assert stranger.call("about")[0]["identity"] is None
+    forger = connect(namespace="/news", auth={"token": token("ann", key="another key, and long enough")})
+    assert forger.call("about")[0]["identity"] is None
+
+
+# -- rooms, and leaving
+
+
+def test_a_room_hears_what_is_said_in_it(site, connect):
+    ann, bob = connect(namespace="/news"), connect(namespace="/news")
+    ann.call("join", "sports")
+    bob.call("join", "arts")
+    site.emit("bulletin", "goal", room="sports")
+    site.emit("bulletin", "opera", room="arts", path="/emit/thread")
+    bob.call("leave", "arts")
+    bob.call("join", "sports")
+    site.emit("bulletin", "finale", room="arts")
+    site.emit("bulletin", "whistle", room="sports")
+    site.emit("bulletin", "good night")
+    for client in (ann, bob):
+        client.recv("bulletin", lambda text, *_: text == "good night")
+    assert [args[0] for args in ann.heard("bulletin")] == ["goal", "whistle", "good night"]
+    assert [args[0] for args in bob.heard("bulletin")] == ["opera", "whistle", "good night"]
+
+
+def test_one_session_alone_hears_what_is_said_to_its_id(site, connect):
+    ann, bob = connect(namespace="/news"), connect(namespace="/news")
+    site.emit("bulletin", "for ann alone", room=ann.id)
+    ann.call("tell others", "for all but ann")
+    site.emit("bulletin", "good night")
+    for client in (ann, bob):
+        client.recv("bulletin", lambda text, *_: text == "good night")
+    assert [args[0] for args in ann.heard("bulletin")] == ["for ann alone", "good night"]
+    assert [args[0] for args in bob.heard("bulletin")] == ["for all but ann", "good night"]
+
+
+def test_what_is_said_at_the_door_comes_after_the_connection(site, connect, transports):
+    client = connect(namespace="/news", auth={"room": "sports"}, wait=False, **transports)
+    seen = client.recv_until(lambda event, *_: event == "welcome")
+    assert [event for event, _ in seen if event != "upgrade"] == ["connect", "welcome"]
+    site.emit("bulletin", "goal", room="sports")
+    assert client.recv("bulletin")[0] == "goal"
+
+
+def test_a_script_beside_the_server_is_heard(site, connect):
+    client = connect(namespace="/news", auth={"room": "sports"})
+    code = (
+        "from tests.integration.socketio_site import create_app\n"
+        "create_app().extensions['chat'].io.emit("
+        "'bulletin', '来自脚本', {'of': [1]}, room='sports', namespace='/news')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=site.env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert client.recv("bulletin")[:2] == ["来自脚本", {"of": [1]}]
+
+
+def test_handlers_know_their_app(connect):
+    assert connect(namespace="/news").call("whose site") == ["tests.integration.socketio_site"]
+
+
+def test_a_session_that_the_site_ends_does_not_come_back_by_itself(site, connect):
+    client = connect(namespace="/news")
+    id = client.id
+    client.emit("go")
+    assert client.recv("disconnect") == "io server disconnect"
+    state = client.state
+    assert not state["active"] and not state["reconnecting"]
+    assert len(site.wait_journal(id, "went")) == 1
+    client.come_back()
+    assert client.id != id
+
+
+def test_the_site_hears_once_that_a_session_went(site, connect, transports):
+    client = connect(namespace="/news", **transports)
+    ids = [client.id]
+    client.ask("disconnect")
+    client.come_back()
+    ids.append(client.id)
+    client.cut()
+    for id in ids:
+        (went,) = site.wait_journal(id, "went")
+        assert went[1]
+    # Had it been told of twice, the second would stand before what comes after.
+    client.come_back()
+    client.call("note", "here")
+    assert [len(site.journal(id, "went")) for id in ids] == [1, 1]
+
+
+# -- acknowledgements
+
+
+def test_the_server_answers_a_callback(connect, transports):
+    client = connect(namespace="/news", **transports)
+    assert client.call("echo") == []
+    sent = [1, "two", [3], {"four": None}, "五 🎉"]
+    assert client.call("echo", *sent) == sent
+    assert client.call("about")[0]["id"] == client.id
+    assert client.call("note", "no answer of its own") in ([], [None])
+
+
+def test_many_callbacks_are_answered_each_with_its_own(connect, transports):
+    client = connect(namespace="/news", **transports)
+    asked = [client.begin_call("echo", number) for number in range(100)]
+    assert [client.answer(number) for number in asked] == [[number] for number in range(100)]
+
+
+def test_the_client_answers_the_server(site, connect, transports):
+    client = connect(namespace="/news", **transports)
+    client.reply("question", "blue", {"and": "green"})
+    client.emit("ask me", "which colour?")
+    assert client.recv("question") == "which colour?"
+    assert site.wait_journal(client.id, "answer") == [("answer", ["blue", {"and": "green"}])]
+    client.reply("question", "red")
+    assert client.call("call me", "and which now?") == [{"answer": "red"}]
+
+
+def test_a_question_that_the_client_does_not_answer_times_out(connect):
+    client = connect(namespace="/news")
+    assert client.call("call me in vain") == ["nobody answered"]
+    assert client.call("echo", "still here") == ["still here"]
+
+
+def test_a_client_that_retries_is_answered_even_where_a_handler_says_nothing(site, connect):
+    client = connect(namespace="/news", retries=2, ackTimeout=2000)
+    for text in numbered(5):
+        client.emit("note", text)
+    site.wait_journal(client.id, "note", count=5)
+    client.call("echo", "all sent")
+    assert [text for _, text in site.journal(client.id, "note")] == numbered(5)
+
+
+# -- binary
+
+
+def test_bytes_travel_both_ways(connect, transports):
+    client, other = connect(namespace="/news", **transports), connect(namespace="/news")
+    assert client.call("reverse", ALL_BYTES) == [ALL_BYTES[::-1], {"of": 256}]
+    for one in (client, other):
+        assert one.recv("reversed")[0] == {"data": ALL_BYTES[::-1]}
+    sent = ["text", {"a": [b"", {"b": b"\x00\xff"}]}, b"x" * 60_000, None]
+    assert client.call("echo", *sent) == sent
+    client.emit("tell me", b"\x1e\n\x00", {"deep": [b"4"]})
+    assert client.recv("told")[:2] == [b"\x1e\n\x00", {"deep": [b"4"]}]
+
+
+def test_bytes_are_questions_and_answers_too(connect, transports):
+    client = connect(namespace="/news", **transports)
+    client.reply("question", [b"\x01\x02"])
+    assert client.call("call me", b"?") == [{"answer": [b"\x01\x02"]}]
+    assert client.recv("question") == b"?"
+
+
+def test_bytes_and_texts_keep_their_order(connect, transports):
+    client = connect(namespace="/news", **transports)
+    sent = [text.encode() if number % 2 else text for number, text in enumerate(numbered(50))]
+    for part in sent:
+        client.emit("tell me", part, 0)
+    client.emit("tell me", "last", 0)
+    client.recv("told", lambda part, *_: part == "last")
+    assert [args[0] for args in client.heard("told")] == [*sent, "last"]
+
+
+# -- handlers
+
+
+def test_a_sessions_handlers_run_in_order_and_others_do_not_wait(site, connect):
+    slow, quick = connect(namespace="/news"), connect(namespace="/news")
+    site.close_gate()
+    slow.emit("hold")
+    site.wait_journal(slow.id, "hold")
+    for number in range(20):
+        slow.emit("work", number, 0.02 if number % 3 == 0 else 0)
+    assert quick.call("echo", "I need not wait") == ["I need not wait"]
+    assert site.journal(slow.id, "work") == []
+    site.open_gate()
+    assert slow.call("work", "last", 0) == ["last"]
+    assert [value for _, value in site.journal(slow.id, "work")] == [*range(20), "last"]
+
+
+def test_a_session_that_asks_for_too_much_work_loses_the_rest_and_lives(make_site, node):
+    server = make_site(CHAT_QUEUE_SIZE="5")
+    with connecting(node, server) as connect:
+        chat = connect("ann")
+        news = chat.share("/news")
+        news.recv("connect")
+        id = news.id
+        news.emit("hold")
+        server.wait_journal(id, "hold")
+        for number in range(50):
+            news.emit("note", number)
+        chat.call("group_list")  # what came before it on this connection, the server has taken in
+        server.open_gate()
+        server.wait_journal(id, "note", count=5)
+        assert news.call("echo", "well") == ["well"]
+        noted = [value for _, value in server.journal(id, "note")]
+        assert noted == list(range(len(noted)))
+        assert 5 <= len(noted) < 10
+        server.wait_log("dropped")
+
+
+def test_the_site_hears_of_a_session_that_goes_however_much_it_asked_for(make_site, node):
+    server = make_site(CHAT_QUEUE_SIZE="5")
+    with connecting(node, server) as connect:
+        client = connect(namespace="/news")
+        id = client.id
+        client.emit("hold")
+        server.wait_journal(id, "hold")
+        for number in range(50):
+            client.emit("note", number)
+        client.ask("disconnect")
+        server.open_gate()
+        assert server.wait_journal(id, "went") == [("went", "client namespace disconnect")]
+
+
+@pytest.mark.parametrize("how", ["error", "exit"])
+def test_a_handler_that_fails_leaves_its_session_and_the_others_alone(site, connect, how, transports):
+    client, other = connect(namespace="/news", **transports), connect(namespace="/news")
+    id = client.id
+    client.emit("fail", how)
+    with pytest.raises(Failed, match="timed out"):
+        client.call("fail", how, timeout=0.5)
+    assert client.call("echo", "alive") == ["alive"]
+    assert other.call("echo", "me too") == ["me too"]
+    assert client.id == id
+    site.wait_log(f"a handler fails: {how}")
+
+
+def test_an_event_that_nobody_handles_is_passed_over(connect):
+    client = connect(namespace="/news")
+    client.emit("nobody handles this", 1)
+    client.emit("toString")
+    client.emit("__proto__", {"a": 1})
+    assert client.call("echo", "well") == ["well"]

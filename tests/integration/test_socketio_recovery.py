@@ -1,0 +1,451 @@
+"""Connection state recovery with socket.io-client: what was missed comes once and in order, or not at all."""
+
+import random
+import time
+
+import pytest
+
+from tests.integration.people import entering
+from tests.integration.socketio_server import SocketIOServer
+from tests.socketio_node import HASTY, TRANSPORTS, connecting, running_node
+from tests.tokens import token
+
+#: A client that connects again only when it is told to.
+STAYS_AWAY = {"reconnection": False}
+
+
+@pytest.fixture(scope="module")
+def node():
+    with running_node() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def site():
+    with SocketIOServer() as server:
+        yield server
+
+
+@pytest.fixture
+def connect(node, site):
+    with connecting(node, site) as connect:
+        yield connect
+
+
+@pytest.fixture
+def enter(site):
+    with entering(site) as enter:
+        yield enter
+
+
+@pytest.fixture(params=TRANSPORTS.values(), ids=TRANSPORTS)
+def transports(request):
+    return request.param
+
+
+def reader(connect, **options):
+    """Somebody in the namespace /news who is in the room "sports" and connects again only when told to."""
+    client = connect(namespace="/news", **{**STAYS_AWAY, **options})
+    client.call("join", "sports")
+    client.call("remember", "colour", "blue")
+    return client
+
+
+def bulletins(site, client, room=None):
+    """The bulletins that `client` heard so far; one that is sent now shows that all before it have come."""
+    mark = f"mark {time.monotonic_ns()}"
+    site.emit("bulletin", mark, room=room)
+    client.recv("bulletin", lambda text, *_: text == mark)
+    return [args[0] for args in client.heard("bulletin") if not args[0].startswith("mark")]
+
+
+def chat_texts(site, client, event="group_chat"):
+    """What users and the house said to `client` so far, without the greetings."""
+    mark = f"mark {time.monotonic_ns()}"
+    site.say(mark)
+    client.recv("group_chat", lambda message, *_: message["data"] == mark)
+    said = [args[0] for args in client.heard(event) if "seq" in args[0]]
+    return [message["data"] for message in said if not message["data"].startswith("mark")]
+
+
+# -- recovered
+
+
+def test_a_cut_connection_is_recovered_by_the_client_itself(site, connect, transports):
+    client = connect(namespace="/news", **HASTY, **transports)
+    assert client.heard("connect")[0][0]["recovered"] is False
+    id = client.id
+    for _ in range(2):
+        client.cut()
+        assert client.recv("connect") == {"id": id, "recovered": True}
+        assert client.call("echo", "back") == ["back"]
+    assert client.call("about")[0]["recovered"] is True
+    assert site.journal(id, "came") == [("came", False), ("came", True), ("came", True)]
+
+
+def test_what_was_missed_comes_once_and_in_order_with_rooms_and_data(site, connect, transports):
+    client = reader(connect, **transports)
+    site.emit("bulletin", "before")
+    assert bulletins(site, client) == ["before"]
+    client.cut()
+    missed = []
+    for number in range(10):
+        room = None if number % 3 else "sports"
+        site.emit("bulletin", f"missed {number}", room=room)
+        site.emit("bulletin", "not for you", room="arts")
+        missed.append(f"missed {number}")
+    assert client.come_back()["recovered"] is True
+    assert bulletins(site, client, room="sports") == ["before", *missed]
+    about = client.call("about")[0]
+    assert about["rooms"] == sorted({"sports", *about["rooms"]})
+    assert about["data"] == {"came with": None, "colour": "blue"}
+
+
+def test_a_second_loss_is_recovered_like_the_first(site, connect, transports):
+    client = reader(connect, **transports)
+    said = []
+    for number in range(3):
+        client.cut()
+        site.emit("bulletin", f"missed {number}", room="sports")
+        said.append(f"missed {number}")
+        assert client.come_back()["recovered"] is True
+        assert client.recv("bulletin")[0] == f"missed {number}"
+        client.cut()  # and again at once, with nothing said meanwhile
+        assert client.come_back()["recovered"] is True
+        assert bulletins(site, client) == said
+    assert client.call("about")[0]["data"]["colour"] == "blue"
+
+
+def test_nothing_missed_is_nothing_repeated(site, connect):
+    client = reader(connect)
+    site.emit("bulletin", "heard")
+    assert bulletins(site, client) == ["heard"]
+    for _ in range(3):
+        client.cut()
+        assert client.come_back()["recovered"] is True
+    assert bulletins(site, client) == ["heard"]
+
+
+def test_one_who_has_heard_nothing_yet_misses_nothing(site, connect):
+    client = connect(namespace="/news", **STAYS_AWAY)
+    client.cut()
+    site.emit("bulletin", "the first")
+    assert client.come_back()["recovered"] is True
+    assert bulletins(site, client) == ["the first"]
+
+
+def test_a_text_for_one_session_alone_does_not_spoil_the_place_in_the_stream(site, connect):
+    client = reader(connect)
+    site.emit("bulletin", "one")
+    client.call("tell me", "a text that is no offset")
+    client.recv("told")
+    client.cut()
+    site.emit("bulletin", "two")
+    assert client.come_back()["recovered"] is True
+    assert bulletins(site, client) == ["one", "two"]
+
+
+def test_what_was_said_to_all_but_oneself_is_no_news_after_a_recovery(site, connect):
+    client, other = reader(connect), connect(namespace="/news")
+    client.call("tell others", "from me")
+    for number in range(2):
+        client.cut()
+        other.call("tell others", f"from another {number}")
+        assert client.come_back()["recovered"] is True
+        client.call("tell others", f"from me again {number}")
+    assert bulletins(site, client) == ["from another 0", "from another 1"]
+
+
+def test_missed_bytes_are_recovered_too(site, connect, transports):
+    client, other = reader(connect, **transports), connect(namespace="/news")
+    client.cut()
+    other.call("reverse", b"\x01\x02\x03")
+    assert client.come_back()["recovered"] is True
+    assert client.recv("reversed")[0] == {"data": b"\x03\x02\x01"}
+    bulletins(site, client)
+    assert len(client.heard("reversed")) == 1
+
+
+def test_what_the_client_says_while_it_is_away_arrives_after_it(site, connect):
+    client = reader(connect)
+    id = client.id
+    client.cut()
+    for number in range(5):
+        client.emit("note", number)
+    assert client.come_back()["recovered"] is True
+    assert client.call("echo", 1) == [1]
+    assert [value for _, value in site.journal(id, "note")] == list(range(5))
+
+
+def test_only_the_rooms_of_the_moment_are_recovered(site, connect):
+    client = reader(connect)
+    client.call("join", "arts")
+    client.call("leave", "sports")
+    client.cut()
+    for room in ("sports", "arts"):
+        site.emit("bulletin", room, room=room)
+    assert client.come_back()["recovered"] is True
+    assert bulletins(site, client) == ["arts"]
+
+
+def test_whenever_it_is_cut_everything_comes_once_and_in_order(site, connect):
+    chance = random.Random(4)
+    clients = [reader(connect, reconnection=True, **HASTY, **options) for options in TRANSPORTS.values()]
+    said = []
+    for _ in range(25):
+        for _ in range(chance.randrange(10)):
+            said.append(f"said {len(said)}")
+            site.emit(
+                "bulletin", said[-1], "x" * chance.choice((0, 20_000)), room=chance.choice((None, "sports"))
+            )
+        for client in clients:
+            if chance.random() < 0.5:
+                client.node.tell("cut", socket=client.name)
+    for client in clients:
+        client.node.wait(lambda one=client: one.state["connected"])
+        assert bulletins(site, client) == said
+        assert {came["recovered"] for (came,) in client.heard("connect")[1:]} == {True}
+
+
+# -- the chat
+
+
+def test_missed_messages_of_the_chat_come_once_and_in_order(site, connect, enter, transports):
+    ann = connect("ann", **STAYS_AWAY, **transports)
+    bob = enter("bob")
+    bob.send_json({"type": 2, "data": "before"})
+    ann.recv("group_chat", lambda message, *_: message["data"] == "before")
+    ann.cut()
+    twin = enter("ann")  # or nobody of that name would be here to be spoken to
+    for number in range(5):
+        bob.send_json({"type": 2, "data": f"group {number}"})
+        bob.recv_json(type=2, data=f"group {number}")
+        bob.send_json({"type": 3, "to": "ann", "data": f"direct {number}"})
+        twin.recv_json(type=3)
+        site.say(f"house {number}")
+    twin.send_json({"type": 3, "to": "bob", "data": "from her other socket"})
+    bob.recv_json(type=3)
+    assert ann.come_back()["recovered"] is True
+    expected = [text for number in range(5) for text in (f"group {number}", f"house {number}")]
+    assert chat_texts(site, ann) == ["before", *expected]
+    direct = [args[0]["data"] for args in ann.heard("single_chat")]
+    assert direct == [*(f"direct {number}" for number in range(5)), "from her other socket"]
+    seqs = [args[0]["seq"] for args in ann.heard("group_chat") if "seq" in args[0]]
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+
+
+def test_a_direct_message_to_one_who_is_away_is_an_error_to_its_sender(connect, enter):
+    ann, bob = connect("ann", **STAYS_AWAY), enter("bob")
+    ann.cut()
+    bob.recv_until(lambda m: m["type"] == 1 and "ann" not in m["data"])
+    bob.send_json({"type": 3, "to": "ann", "data": "are you there?"})
+    assert bob.recv_json(type=0)["code"] == "unknown_user"
+    assert ann.come_back()["recovered"] is True
+    bob.send_json({"type": 3, "to": "ann", "data": "and now?"})
+    assert ann.recv("single_chat")[0]["data"] == "and now?"
+    assert len(ann.heard("single_chat")) == 1
+
+
+def test_a_recovered_client_of_the_chat_is_in_it_again(site, connect, enter):
+    ann = connect("ann", **STAYS_AWAY)
+    for _ in range(2):
+        ann.cut()
+        assert ann.come_back()["recovered"] is True
+        bob = enter("bob")
+        ann.emit("group_chat", {"data": "here again"})
+        assert bob.recv_json(type=2, data="here again")["user"]["username"] == "ann"
+        bob.send_json({"type": 3, "to": "ann", "data": "welcome back"})
+        assert ann.recv("single_chat")[0]["data"] == "welcome back"
+        bob.send_json({"type": 1})
+        assert "ann" in bob.recv_json(type=1)["data"]
+
+
+def test_both_namespaces_of_a_connection_are_recovered(site, connect):
+    chat = connect("ann", **STAYS_AWAY)
+    news = chat.share("/news")
+    news.recv("connect")
+    ids = [chat.id, news.id]
+    chat.ask("cut")
+    for client in (chat, news):
+        client.recv("disconnect")
+    site.say("missed in the chat")
+    site.emit("bulletin", "missed in the news")
+    for client in (chat, news):
+        client.ask("connect")
+    assert [client.recv("connect") for client in (chat, news)] == [
+        {"id": id, "recovered": True} for id in ids
+    ]
+    assert chat_texts(site, chat) == ["missed in the chat"]
+    assert bulletins(site, news) == ["missed in the news"]
+
+
+# -- not recovered
+
+
+def comes_anew(client, old_id):
+    came = client.come_back()
+    return came["recovered"] is False and came["id"] != old_id
+
+
+def test_a_recovery_comes_too_late(node):
+    seconds = 1.0
+    with (
+        SocketIOServer(env={"CHAT_IO_RECOVERY_SECONDS": seconds}) as site,
+        connecting(node, site) as connect,
+    ):
+        client = reader(connect)
+        id = client.id
+        client.cut()
+        site.wait_journal(id, "went")
+        site.emit("bulletin", "too long ago")
+        time.sleep(seconds + 0.5)  # as set
+        assert comes_anew(client, id)
+        assert bulletins(site, client) == []
+        assert client.call("about")[0]["data"] == {"came with": None}
+        assert "sports" not in client.call("about")[0]["rooms"]
+
+
+def test_without_recovery_there_is_no_offset_and_no_pid(node):
+    with SocketIOServer(env={"CHAT_IO_RECOVERY_SECONDS": 0}) as site, connecting(node, site) as connect:
+        client = reader(connect)
+        site.emit("bulletin", "bare")
+        assert client.recv("bulletin") == "bare"
+        state = client.state
+        assert (state["pid"], state["offset"]) == (None, None)
+        client.cut()
+        site.emit("bulletin", "missed")
+        assert comes_anew(client, state["id"])
+        site.emit("bulletin", "bare again")
+        assert client.recv("bulletin") == "bare again"
+
+
+def test_one_who_left_on_purpose_comes_anew(site, connect):
+    client = reader(connect)
+    id = client.id
+    client.ask("disconnect")
+    site.wait_journal(id, "went")
+    site.emit("bulletin", "missed")
+    assert comes_anew(client, id)
+    assert bulletins(site, client) == []
+
+
+def test_one_whom_the_site_sent_away_comes_anew(site, connect):
+    client = reader(connect)
+    id = client.id
+    client.emit("go")
+    client.recv("disconnect")
+    site.emit("bulletin", "missed")
+    assert comes_anew(client, id)
+    assert bulletins(site, client) == []
+
+
+def test_a_restarted_server_recovers_nobody(node):
+    with SocketIOServer() as site, connecting(node, site) as connect:
+        client = reader(connect)
+        id = client.id
+        site.restart()
+        client.recv("disconnect")
+        assert comes_anew(client, id)
+        assert client.call("about")[0]["data"] == {"came with": None}
+
+
+def test_one_who_was_banned_meanwhile_stays_out(site, connect):
+    ann = connect(auth={"token": site.user("ann-the-banned")}, **STAYS_AWAY)
+    ann.cut()
+    site.say("missed")
+    site.ban("ann-the-banned")
+    for made, codes in (
+        (None, {"banned", "token_invalid"}),
+        (site.fresh_token("ann-the-banned"), {"banned"}),
+    ):
+        if made:
+            ann.ask("auth", auth={"token": made})
+        ann.ask("connect")
+        assert ann.recv("connect_error")["data"]["code"] in codes
+        assert not ann.state["active"]
+    assert ann.heard("group_chat")[1:] == []
+
+
+@pytest.mark.parametrize("deed", ["kick", "log_out"])
+def test_one_who_was_thrown_out_meanwhile_stays_out(site, connect, deed):
+    name = f"ann-of-the-{deed}"
+    ann = connect(auth={"token": site.user(name)}, **STAYS_AWAY)
+    ann.cut()
+    site.say("missed")
+    getattr(site, deed)(name)
+    ann.ask("connect")
+    assert ann.recv("connect_error")["data"]["code"] == "token_invalid"
+    assert not ann.state["active"]
+    assert ann.heard("group_chat")[1:] == []
+
+
+def test_an_expired_token_recovers_nothing(site, connect):
+    ann = connect(auth={"token": token("ann", ttl=2)}, **STAYS_AWAY)
+    ann.cut()
+    site.say("missed")
+    time.sleep(2.1)  # until the token's end
+    ann.ask("connect")
+    assert ann.recv("connect_error") == {"message": "token过期", "data": {"code": "token_expired"}}
+    ann.ask("auth", auth={"token": token("ann")})
+    ann.ask("connect")
+    ann.recv("connect")
+
+
+def test_a_fresh_token_of_the_same_user_recovers(site, connect):
+    ann = connect("ann", **STAYS_AWAY)
+    ann.cut()
+    site.say("missed")
+    ann.ask("auth", auth={"token": token("ann")})
+    assert ann.come_back()["recovered"] is True
+    assert chat_texts(site, ann) == ["missed"]
+
+
+def test_nobody_recovers_the_session_of_somebody_else(site, connect, enter):
+    ann, cat = connect("ann", **STAYS_AWAY), enter("cat")
+    cat.send_json({"type": 3, "to": "ann", "data": "heard"})
+    ann.recv("single_chat")
+    state = ann.state
+    ann.cut()
+    cat.send_json({"type": 3, "to": "ann", "data": "for ann alone"})
+    cat.ping()
+    thief = connect(auth={"token": token("bob"), "pid": state["pid"], "offset": state["offset"]})
+    assert thief.id != state["id"]
+    assert thief.call("wave") == [["bob"]]
+    assert chat_texts(site, thief, "single_chat") == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"pid": "nonsense", "offset": "nonsense"},
+        {"pid": "", "offset": ""},
+        {"pid": 1, "offset": {}},
+        {"pid": None, "offset": None},
+        {"pid": ["a"], "offset": ["b"]},
+        {"pid": "x" * 10_000, "offset": "x" * 10_000},
+        {"pid": "a\x00b"},
+        {"offset": "5"},
+    ],
+)
+def test_what_is_no_session_begins_a_new_one(connect, forged):
+    client = connect(namespace="/news", auth=forged)
+    assert client.heard("connect")[0][0]["recovered"] is False
+    assert client.call("echo", "new") == ["new"]
+
+
+@pytest.mark.parametrize("offset", ["nonsense", "", 0, None, ["a"], "99999999999999999999999"])
+def test_a_session_whose_place_in_the_stream_is_unknown_is_no_silent_hole(site, connect, offset):
+    client = reader(connect)
+    site.emit("bulletin", "one")
+    assert bulletins(site, client) == ["one"]
+    id = client.id
+    client.cut()
+    site.emit("bulletin", "missed")
+    client.ask("auth", auth={"offset": offset})
+    came = client.come_back()
+    texts = bulletins(site, client)
+    if came["recovered"]:
+        assert texts in (["one", "missed"], ["one", "one", "missed"])
+    else:
+        assert came["id"] != id
+        assert texts == ["one"]
