@@ -94,16 +94,16 @@ def aligned(lines):
 
 
 def goals(scenario, rows):
-    """Each goal with what was reached: (the goal, the value or None, whether it is met)."""
-    ours = next((name for name in rows if name.startswith("ours") and not name.endswith(QUIET)), None)
-    return [reached(goal, rows, ours) for goal in scenario.goals] if ours else []
+    """Each goal of whoever took part, with what was reached: (the goal, the value or None, whether it is met)."""
+    return [reached(goal, rows) for goal in scenario.goals if goal.of in rows]
 
 
-def reached(goal, rows, ours):
+def reached(goal, rows):
     if not goal.against:
-        value = rows[ours].get(goal.figure)
+        value = rows[goal.of].get(goal.figure)
     else:
-        value = ratio(rows, ours, goal.figure, ours + QUIET if goal.against == "quiet" else goal.against)
+        against = goal.of + QUIET if goal.against == "quiet" else goal.against
+        value = ratio(rows, goal.of, goal.figure, against)
     met = value is not None and (value >= goal.limit if goal.sense == "≥" else value <= goal.limit)
     return goal, value, met
 
@@ -111,10 +111,11 @@ def reached(goal, rows, ours):
 def goal_lines(scenario, rows):
     for goal, value, met in goals(scenario, rows):
         what = FIGURES[goal.figure].heading if goal.figure in FIGURES else goal.figure.replace("_", " ")
+        whose = "" if goal.of == "ours" else f" of {goal.of}"
         against = f" × {goal.against}" if goal.against else ""
         got = "not measured" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
         verdict = "–" if value is None else "met" if met else "MISSED"
-        yield f"    goal: {what} {goal.sense} {goal.limit:.3g}{against}: {got}, {verdict}"
+        yield f"    goal{whose}: {what} {goal.sense} {goal.limit:.3g}{against}: {got}, {verdict}"
 
 
 def warnings(scenario, rows):

@@ -18,6 +18,8 @@ from bench.install import ANCHORS
 SECRET = "bench-secret-bench-secret-bench-secret"
 #: Users who exist, and whose paths the load is given.
 NAMES = 10_000
+#: Where Socket.IO clients go that want no other transport.
+SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 #: Seconds that a server may take until its first answer.
 START = 30
 #: Settings of this machine that must not reach the server under test.
@@ -41,13 +43,13 @@ class Server(NamedTuple):
 
     title: str
     command: list
-    paths: str  # which kind of path file: token, name, socketio, ours, ours-pages
+    paths: str  # which kind of path file: token, name, socketio, ours, ours-io, ours-pages
     needs: Path  # the program without which it cannot run
     env: dict
 
     @property
     def socketio(self):
-        return self.paths == "socketio"
+        return self.paths in ("socketio", "ours-io")
 
     @property
     def is_ours(self):
@@ -66,6 +68,7 @@ def project_servers(stand, port):
     ephemeral = {**ours_env(stand.scratch), "CHAT_EPHEMERAL_ROOMS": "lobby,dm:*"}
     return {
         "ours": Server("Flask-Chat", command, "ours", gunicorn, ephemeral),
+        "ours-io": Server("Flask-Chat, Socket.IO", command, "ours-io", gunicorn, ephemeral),
         "ours-pages": Server("Flask-Chat", command, "ours-pages", gunicorn, ours_env(stand.scratch)),
         "ours-soak": Server("Flask-Chat", soak, "ours-pages", gunicorn, ours_env(stand.scratch)),
     }
@@ -186,7 +189,10 @@ def stop(process):
 
 
 def paths_for(stand, server):
-    """A file with one request path a line, a user each; made at the first call."""
+    """A file with one request path a line, a user each; made at the first call.
+
+    After a tab may follow what a Socket.IO client introduces itself with.
+    """
     path = stand.scratch / f"paths-{server.paths}"
     if not path.exists():
         path.write_text("\n".join(list_paths(stand, server)))
@@ -199,11 +205,13 @@ def list_paths(stand, server):
         return [f"/ws/chat?token={seed_token(name)}" for name in names]
     if server.paths == "name":
         return [f"/ws/chat?u={name}" for name in names]
-    if server.socketio:
-        return [f"/socket.io/?EIO=4&transport=websocket&u={name}" for name in names]
+    if server.paths == "socketio":
+        return [f"{SOCKET_IO}&u={name}" for name in names]
+    tokens = ours_tokens(stand, tuple(names))
+    if server.paths == "ours-io":
+        return [f'{SOCKET_IO}\t{{"token":"{token}"}}' for token in tokens]
     # A page asks for changes of the roster; the other half are clients that know the original protocol only.
     traits = ("", "&roster=diff") if server.paths == "ours-pages" else ("",)
-    tokens = ours_tokens(stand, tuple(names))
     return [f"/ws/chat?token={token}{traits[i % len(traits)]}" for i, token in enumerate(tokens)]
 
 

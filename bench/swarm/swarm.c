@@ -1,8 +1,9 @@
 /* swarm: the load. One thread, one epoll, many WebSocket (or Socket.IO) connections.
  *
- * It opens N connections, one path of a file for each in turn. Then some of them talk: each keeps so many messages
- * under way (a closed loop), or all together say so many a second. Every frame that reaches any of them is counted;
- * latency is read from the stamp that each message carries, on about 64 connections spread over all that stay and read.
+ * It opens N connections, one path of a file for each in turn; behind a tab stands what a Socket.IO client introduces
+ * itself with. Then some of them talk: each keeps so many messages under way (a closed loop), or all together say so
+ * many a second. Every frame that reaches any of them is counted; latency is read from the stamp that each message
+ * carries, on about 64 connections spread over all that stay and read.
  *
  * build: cc -O2 -o swarm *.c
  * It prints one JSON line as each phase begins, and one with the result.

@@ -204,8 +204,14 @@ static void count_push(size_t size) {
   if (push_this_second > counts.push_peak) counts.push_peak = push_this_second;
 }
 
-/* Not a chat message: a roster, an Ack, an Error. A newcomer's own first roster is no push. */
+/* Not a chat message: a roster, an Ack, an Error; over Socket.IO it is an event's argument.
+ * A newcomer's own first roster is no push. */
 static void hear_other(conn *c, const uint8_t *text, size_t size) {
+  const uint8_t *object = plan.socketio ? memchr(text, '{', size) : NULL;
+  if (object) {
+    size -= object - text;
+    text = object;
+  }
   if (starts(text, size, "{\"type\":1,")) {
     if (c->lists++) count_push(size);
   } else if (starts(text, size, "{\"type\":5,")) {

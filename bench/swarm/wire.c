@@ -87,12 +87,15 @@ void wire_connect(conn *c) {
   watch(c, EPOLL_CTL_ADD, EPOLLOUT | EPOLLIN);
 }
 
+static const char *line_of(const conn *c) { return path_of[c->idx % path_count]; }
+
 static void ask_for_upgrade(conn *c) {
   char request[4096];
+  const char *line = line_of(c);
   int size = snprintf(request, sizeof request,
-                      "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: http://%s\r\n"
+                      "GET %.*s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: http://%s\r\n"
                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                      path_of[c->idx % path_count], host_port, host_port);
+                      (int)strcspn(line, "\t"), line, host_port, host_port);
   if (send(c->fd, request, size, MSG_NOSIGNAL) != size) {
     die(c, "request");
     return;
@@ -161,13 +164,22 @@ static void become_ready(conn *c) {
   wire.ready++;
 }
 
+/* Ask for the namespace, with what stands behind the tab in the path's line: {"token":…}. */
+static void introduce(conn *c) {
+  char packet[4096];
+  const char *tab = strchr(line_of(c), '\t');
+  c->state = SIO_SPACE;
+  wire_send(c, TEXT, packet, snprintf(packet, sizeof packet, "40%s", tab ? tab + 1 : ""));
+}
+
 /* Engine.IO's and Socket.IO's own openings and pings; 1 where the text was one. */
 static int socketio_spoke(conn *c, const uint8_t *text, size_t size) {
   if (c->state == SIO_OPEN && size && text[0] == '0') {
-    wire_send(c, TEXT, "40", 2);
-    c->state = SIO_SPACE;
+    introduce(c);
   } else if (c->state == SIO_SPACE && size > 1 && text[0] == '4' && text[1] == '0') {
     become_ready(c);
+  } else if (c->state == SIO_SPACE && size > 1 && text[0] == '4' && text[1] == '4') {
+    die(c, "the namespace was refused");
   } else if (size == 1 && text[0] == '2') {
     wire_send(c, TEXT, "3", 1);
   } else {
