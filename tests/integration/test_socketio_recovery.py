@@ -379,6 +379,21 @@ def test_one_who_was_thrown_out_meanwhile_stays_out(site, connect, deed):
     assert ann.heard("group_chat")[1:] == []
 
 
+@pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
+def test_who_was_thrown_out_recovers_nothing_of_the_sites_own_either(site, connect, deed):
+    name = f"reader-of-the-{deed}"
+    ann = reader(connect, auth={"token": site.user(name)})
+    assert ann.call("about")[0]["identity"]["username"] == name
+    id = ann.id
+    ann.cut()
+    site.emit("bulletin", "missed", room="sports")
+    getattr(site, deed)(name)
+    assert comes_anew(ann, id)
+    about = ann.call("about")[0]
+    assert (about["identity"], about["data"]) == (None, {"came with": None})
+    assert bulletins(site, ann) == []
+
+
 def test_an_expired_token_recovers_nothing(site, connect):
     ann = connect(auth={"token": token("ann", ttl=2)}, **STAYS_AWAY)
     ann.cut()
