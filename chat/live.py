@@ -237,6 +237,7 @@ class Live:
             if client.issued <= at_ms:
                 client.enqueue(client.wire.codec.error(row, client.language))
                 client.close(row.close or CloseCode.TOKEN)
+        self.io.expel(user_id, at_ms)
 
     def _watch_control(self) -> None:
         looks = 0

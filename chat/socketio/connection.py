@@ -28,6 +28,7 @@ class Connection:
         "id",
         "namespace",
         "identity",
+        "issued",
         "auth",
         "recovered",
         "accepted",
@@ -48,6 +49,8 @@ class Connection:
         self.id = secrets.token_urlsafe(15)
         self.namespace = namespace
         self.identity: Identity | None = None
+        #: Milliseconds (wall clock) at which its token was issued.
+        self.issued = 0
         self.auth: Mapping[str, Any] = auth or NOTHING
         self.recovered = False
         self.accepted = False

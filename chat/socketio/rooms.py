@@ -29,6 +29,10 @@ class Rooms:
         for room in connection.rooms:
             self._leave(connection, room)
 
+    def everybody(self) -> list[Connection]:
+        """Return all connections, of all namespaces."""
+        return [connection for members in self._namespaces.values() for connection in members]
+
     def join(self, connection: Connection, room: str) -> None:
         """Let a connection hear what is emitted to `room`."""
         connection.enter(room)

@@ -186,7 +186,7 @@ class Server:
             if is_chat:
                 raise _refusal(error, connection) from None
             return None
-        connection.identity = granted.identity
+        connection.identity, connection.issued = granted.identity, granted.issued
         return granted
 
     def _recall(self, connection: Connection) -> None:
@@ -222,8 +222,9 @@ class Server:
                 self.recovery.present -= 1
             return
         try:
-            if granted is not None and self._is_chat(namespace):
+            if granted is not None:
                 self.guard.confirm(granted)  # a kick may have come since the token was checked
+            if granted is not None and self._is_chat(namespace):
                 self.hub.find_place(granted.identity, session.member.address)
         except ChatError as error:
             self._refuse(connection, _refusal(error, connection))
@@ -287,6 +288,13 @@ class Server:
         if connection.accepted:
             connection.send(_packet(DISCONNECT, connection.namespace))
             self._end(connection, "server namespace disconnect")
+
+    def expel(self, user_id: str, at_ms: int) -> None:
+        """End a user's connections whose token is not newer than `at_ms`; those of the chat the hub ends itself."""
+        for connection in self.rooms.everybody():
+            who = connection.identity
+            if who is not None and who.id == user_id and connection.issued <= at_ms:
+                self.disconnect(connection)
 
     # ---- events and acks -------------------------------------------------------------------------------------
 

@@ -394,6 +394,15 @@ def test_who_was_thrown_out_recovers_nothing_of_the_sites_own_either(site, conne
     assert bulletins(site, ann) == []
 
 
+@pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
+def test_who_is_thrown_out_leaves_the_sites_own_namespaces_too(site, connect, deed):
+    name = f"listener-of-the-{deed}"
+    ann, stranger = reader(connect, auth={"token": site.user(name)}), reader(connect)
+    getattr(site, deed)(name)
+    assert ann.recv("disconnect") == "io server disconnect"
+    assert bulletins(site, stranger) == []  # who never said a name is left alone
+
+
 def test_an_expired_token_recovers_nothing(site, connect):
     ann = connect(auth={"token": token("ann", ttl=2)}, **STAYS_AWAY)
     ann.cut()
