@@ -208,7 +208,8 @@ class Engine:
         self._count_out(session.visitor.address)
         if isinstance(session.member, Poller) and _hears_why(session.member, session.reason):
             self._part(session.sid, session.member)
-        if session.probe is not None:
+        # A client in the middle of the upgrade polls no more: it hears over the WebSocket why it is sent away.
+        if session.probe is not None and session.sid not in self._parting:
             session.probe.close(CloseCode.NORMAL)
         self.layer.closed(session, session.reason)
 

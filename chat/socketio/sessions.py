@@ -209,13 +209,16 @@ class Session:
             client.close(CloseCode.NORMAL)
 
     def _take_over(self, poller: Poller, client: Client) -> None:
+        over = bool(poller.closing)
         self.probe = None
         self.member = client
         for trait in ("address", "language", "extended", "diff", "listed", "expires", "issued"):
             setattr(client, trait, getattr(poller, trait))
         kept = b"" if poller.polled else poller.take()
         self.engine.hub.replace(poller, client)
-        poller.close_code = CloseCode.NORMAL
+        poller.close_code = poller.close_code or CloseCode.NORMAL
         poller.drop()
         if kept:
             client.enqueue(kept)
+        if over:
+            client.close(poller.close_code)

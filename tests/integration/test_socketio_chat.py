@@ -8,6 +8,7 @@ import pytest
 from chat.errors import EXPIRED, FAILURES
 from tests.integration.people import entering
 from tests.integration.socketio_server import SocketIOServer
+from tests.integration.socketio_wire import Endpoint, PollingSession, probe
 from tests.socketio_node import HASTY, TRANSPORTS, connecting, running_node
 from tests.tokens import token
 
@@ -477,6 +478,22 @@ def test_who_is_thrown_out_is_told_so_and_does_not_come_back(site, connect, deed
     witness.call("group_list")
     assert witness.heard("chat_error") == witness.heard("disconnect") == []
     assert all(client.heard("reconnect_attempt") == [] for client in clients)
+
+
+def test_who_is_thrown_out_in_the_middle_of_the_upgrade_hears_why(site):
+    """The client has stopped to poll, and has not said yet that the WebSocket takes over."""
+    with Endpoint(site, "/socket.io/") as endpoint:
+        session = PollingSession(endpoint, token=site.user("climber"))
+        session.send("40")
+        while not session.receive().startswith('42["group_list"'):
+            pass
+        ws = probe(session)
+        site.kick("climber")
+        ws.send_text("5")
+        told = json.loads(ws.recv()[2:])
+        assert (told[0], told[1]["code"]) == ("chat_error", "kicked")
+        assert ws.recv() == "41"
+        ws.wait_closed()
 
 
 def test_a_token_ends_and_so_does_its_session(connect, transports):
