@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from . import frames
 from .errors import CloseCode
-from .member import Member, Wire
+from .member import GONE, Member, Wire
 from .outbox import PIECES, Outbox
 from .stats import Stats
 
@@ -314,13 +314,5 @@ class Client(Member):
         self._owner.gone(self)
         self.fd = -1
         self._own = self._outbox = None
-        self.out = _GONE
+        self.out = GONE
         self._socket.close()
-
-
-class _Gone:
-    def send(self, data: bytes) -> int:
-        return len(data)
-
-
-_GONE = _Gone()

@@ -236,7 +236,7 @@ class RosterList:
 
 
 def _escaped(user: Identity) -> bytes:
-    entry = orjson.dumps({"id": user.id, "username": user.username})
+    entry = orjson.dumps(user_json(user))
     return orjson.dumps(entry.decode())[1:-1]
 
 
@@ -263,15 +263,8 @@ class Codec(Protocol):
     def ack(self, envelope: Envelope) -> bytes:
         """Encode the Ack of a message whose sender wants one (`reply`)."""
 
-    def error(
-        self,
-        failure: Failure,
-        language: str,
-        ref: str | None = None,
-        retry_after: float | None = None,
-        reply: str | int | None = None,
-    ) -> bytes:
-        """Encode an Error; `retry_after` in seconds, `reply` where the request asked for an answer of its own."""
+    def error(self, error: ChatError, language: str) -> bytes:
+        """Encode an Error, as an answer of its own where the request asked for one (`reply`)."""
 
     def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
         """Encode who came and who went."""
@@ -297,15 +290,8 @@ class Native:
     def ack(self, envelope: Envelope) -> bytes:
         return ack(envelope)
 
-    def error(
-        self,
-        failure: Failure,
-        language: str,
-        ref: str | None = None,
-        retry_after: float | None = None,
-        reply: str | int | None = None,
-    ) -> bytes:
-        return error(failure, language, ref, retry_after)
+    def error(self, error: ChatError, language: str) -> bytes:
+        return frame(error_message(error.failure, language, error.ref, error.retry_after))
 
     def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
         return roster_diff(room, joined, left)

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from .client import Client, Taken
 from .codec import Codec, chat
 from .config import Settings
 from .drivers import allocate_lock
 from .envelope import Envelope, Identity
 from .errors import ChatError, CloseCode
 from .limits import TokenBucket
-from .member import Member
+from .member import Member, Wire
 from .order import Conversations
 from .reactor import Reactor
 from .room import Room
@@ -190,6 +191,26 @@ class Hub:
         self._pushes[LOBBY].schedule()
         self.disconnected(client)
 
+    def park(self, taken: Taken, wire: Wire) -> Client:
+        """Have the reactor read a socket that was taken from the server, and answer its handshake."""
+        client = Client(taken.fd, self, wire, self.settings.max_message_bytes)
+        self.reactor.add(client)
+        if taken.answer:
+            client.enqueue(taken.answer)
+        return client
+
+    def feed(self, client: Client, early: bytes) -> None:
+        """Serve, after the flush of this tick, what a client sent before it was parked."""
+        if early:
+            self.reactor.call_soon(self._feed, client, early)
+
+    def _feed(self, client: Client, early: bytes) -> None:
+        try:
+            if not client.gone and client.feed(early):
+                self.reactor.read_again(client)
+        except Exception as error:
+            self.reactor.fail(client, error)
+
     def replace(self, old: Member, new: Member) -> None:
         """Put `new` in the place of `old`, which is the same client over another transport."""
         new.user = old.user
@@ -289,8 +310,7 @@ class Hub:
         """Send `client` an Error, and close it where the table says so."""
         failure = error.failure
         self.stats.errors[failure.code] += 1
-        codec = client.wire.codec
-        client.enqueue(codec.error(failure, client.language, error.ref, error.retry_after, error.reply))
+        client.enqueue(client.wire.codec.error(error, client.language))
         if failure.close is not None:
             client.close(failure.close)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .auth import Guard, Pass, now_ms
-from .client import Client, Taken
+from .client import Taken
 from .config import Settings
 from .envelope import Envelope, Identity, MessageType
 from .errors import FAILURES, ChatError, CloseCode
@@ -103,12 +103,9 @@ class Live:
 
     def _enter(self, taken: Taken, verdict: Pass | ChatError, traits: dict[str, Any]) -> None:
         hub = self.hub
-        client = Client(taken.fd, hub, self._wire, self._settings.max_message_bytes)
+        client = hub.park(taken, self._wire)
         for name, value in traits.items():
             setattr(client, name, value)
-        hub.reactor.add(client)
-        if taken.answer:
-            client.enqueue(taken.answer)
         try:
             if isinstance(verdict, ChatError):
                 raise verdict
@@ -122,15 +119,7 @@ class Live:
             hub.refuse(client, error)
         except Exception as error:
             hub.reactor.fail(client, error)
-        if taken.early:
-            hub.reactor.call_soon(self._feed, client, taken.early)
-
-    def _feed(self, client: Client, early: bytes) -> None:
-        try:
-            if client.fd >= 0 and client.feed(early):
-                self.hub.reactor.read_again(client)
-        except Exception as error:
-            self.hub.reactor.fail(client, error)
+        hub.feed(client, taken.early)
 
     # ---- what handlers ask for (handlers.Outside) -----------------------------------------------------------------
 
@@ -232,11 +221,11 @@ class Live:
 
     def _close_older(self, user_id: str, at_ms: int, failure: str) -> None:
         user = self.hub.user(user_id)
-        row = FAILURES.get(failure, FAILURES["token_invalid"])
+        error = ChatError(failure if failure in FAILURES else "token_invalid")
         for client in list(user.clients) if user is not None else ():
             if client.issued <= at_ms:
-                client.enqueue(client.wire.codec.error(row, client.language))
-                client.close(row.close or CloseCode.TOKEN)
+                client.enqueue(client.wire.codec.error(error, client.language))
+                client.close(error.failure.close or CloseCode.TOKEN)
         self.io.expel(user_id, at_ms)
 
     def _watch_control(self) -> None:

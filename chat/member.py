@@ -15,6 +15,16 @@ class Sink(Protocol):
         """Take `data`, or its beginning, and return how much; OSError as socket.send."""
 
 
+class Gone:
+    """The sink of a connection that is over: it takes everything, and keeps nothing."""
+
+    def send(self, data: bytes) -> int:
+        return len(data)
+
+
+GONE = Gone()
+
+
 class Wire(Protocol):
     """What a connection speaks. Its methods run in the loop."""
 

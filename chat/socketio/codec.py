@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from .. import codec as native
 from ..codec import RosterList
 from ..envelope import Envelope, Identity, MessageType
-from ..errors import Failure
+from ..errors import ChatError
 from . import packets
 from .packets import ACK, EVENT, Prepared
+from .recovery import Recovery
 
 #: The event that carries each type of message.
 EVENTS = {
@@ -26,36 +27,25 @@ EVENTS = {
 _HEADS = {int(kind): b'["%b",' % name.encode() for kind, name in EVENTS.items()}
 
 
-class Log(Protocol):
-    """Remembers what is said, for who is away for a moment."""
-
-    @property
-    def keeps(self) -> bool:
-        """Whether anybody could come back."""
-
-    def note(self, namespace: str, scopes: tuple[Any, ...], skip: object, kind: int, said: Prepared) -> bytes:
-        """Return the frames of what is `said`, and keep them for those in `scopes`."""
-
-
 class SocketIOCodec:
     """The codec of Socket.IO clients in `namespace`."""
 
-    def __init__(self, namespace: str, log: Log) -> None:
+    def __init__(self, namespace: str, recovery: Recovery) -> None:
         self._namespace = namespace
         self._prefix = packets.prefix(namespace)
-        self._log = log
+        self._recovery = recovery
 
     @property
     def keeps(self) -> bool:
         """Whether somebody who is away for a moment is to get later what is said now."""
-        return self._log.keeps
+        return self._recovery.keeps
 
     def welcome(self) -> bytes:
         return self._event(MessageType.GROUP_CHAT, {"type": 2, "user": None, "data": native.WELCOME})
 
     def chat(self, envelope: Envelope, skip: object = None) -> bytes:
         said = Prepared(b"%b%b]" % (_HEADS[envelope.type], native.chat_json(envelope)), [])
-        return self._log.note(self._namespace, scopes_of(envelope), skip, EVENT, said)
+        return self._recovery.note(self._namespace, scopes_of(envelope), skip, EVENT, said)
 
     def ack(self, envelope: Envelope) -> bytes:
         answer = {"id": envelope.id, "room": envelope.room, "ts": envelope.ts}
@@ -63,19 +53,12 @@ class SocketIOCodec:
             answer["seq"] = envelope.seq
         return self.answer(envelope.reply, answer)
 
-    def error(
-        self,
-        failure: Failure,
-        language: str,
-        ref: str | None = None,
-        retry_after: float | None = None,
-        reply: str | int | None = None,
-    ) -> bytes:
-        message = native.error_message(failure, language, ref, retry_after)
-        if reply is None:
+    def error(self, error: ChatError, language: str) -> bytes:
+        message = native.error_message(error.failure, language, error.ref, error.retry_after)
+        if error.reply is None:
             return self._event(MessageType.ERROR, message)
         del message["type"], message["user"]
-        return self.answer(reply, {"error": message.pop("code"), **message})
+        return self.answer(error.reply, {"error": message.pop("code"), **message})
 
     def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
         users = [native.user_json(user) for user in joined]
@@ -115,4 +98,4 @@ def scopes_of(envelope: Envelope) -> tuple[Any, ...]:
 
 
 def _entry(user: Identity) -> bytes:
-    return orjson.dumps({"id": user.id, "username": user.username})
+    return orjson.dumps(native.user_json(user))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..codec import NATIVE
-from ..frames import BINARY, frame
+from ..frames import BINARY, frame, text_frame
 from . import packets
 from .sessions import Session
 
@@ -19,7 +19,7 @@ class Echo:
 
     def text(self, session: Session, payload: bytes) -> None:
         """Say it back."""
-        session.send(packets.engine_frame(packets.MESSAGE + payload))
+        session.send(text_frame(packets.MESSAGE + payload))
 
     def binary(self, session: Session, payload: bytes) -> None:
         """Say it back."""

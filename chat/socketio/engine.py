@@ -8,17 +8,18 @@ from typing import Any
 
 import orjson
 
-from ..client import CLOSE_TIMEOUT, Client, Taken
+from ..client import CLOSE_TIMEOUT, Taken
 from ..codec import Codec
 from ..config import Settings
 from ..errors import CloseCode
+from ..frames import text_frame
 from ..hub import Hub
 from ..member import Member
 from ..sweeper import sweep_round
 from . import packets
 from .packets import PacketError
-from .polling import Poller, Waiter
-from .sessions import NOOP, PING_TIMEOUT, TRANSPORT_CLOSE, Layer, Session, Visitor
+from .polling import NOOP, Poller, Waiter
+from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Layer, Session, Visitor
 
 POLLING, WEBSOCKET = "polling", "websocket"
 #: Seconds between two lines in the log about sessions that nobody knows: anybody may ask for one.
@@ -97,39 +98,21 @@ class Engine:
     def open_websocket(self, taken: Taken, visitor: Visitor) -> None:
         """Begin a session over a parked socket."""
         session = Session(self, visitor)
-        client = self._park(taken, session)
+        client = self.hub.park(taken, session)
         self._begin(session, client)
-        session.send(packets.engine_frame(self._greeting(session, [])))
-        self._feed(client, taken.early)
+        session.send(text_frame(self._greeting(session, [])))
+        self.hub.feed(client, taken.early)
 
     def probe(self, taken: Taken, sid: str) -> None:
         """Try out a parked socket that wants to take over the session `sid`; one that may not is closed."""
         session = self.sessions.get(sid)
         if session is None or session.probe is not None or not isinstance(session.member, Poller):
-            client = self._park(taken, Stranger(self.layer.codec))
+            client = self.hub.park(taken, Stranger(self.layer.codec))
             client.close(CloseCode.NORMAL)
             return
-        client = self._park(taken, session)
+        client = self.hub.park(taken, session)
         session.probe = client
-        self._feed(client, taken.early)
-
-    def _park(self, taken: Taken, wire: Any) -> Client:
-        client = Client(taken.fd, self.hub, wire, self.settings.max_message_bytes)
-        self.hub.reactor.add(client)
-        if taken.answer:
-            client.enqueue(taken.answer)
-        return client
-
-    def _feed(self, client: Client, early: bytes) -> None:
-        if early:
-            self.hub.reactor.call_soon(self._feed_now, client, early)
-
-    def _feed_now(self, client: Client, early: bytes) -> None:
-        try:
-            if not client.gone and client.feed(early):
-                self.hub.reactor.read_again(client)
-        except Exception as error:
-            self.hub.reactor.fail(client, error)
+        self.hub.feed(client, taken.early)
 
     def _begin(self, session: Session, member: Member) -> None:
         session.member = member

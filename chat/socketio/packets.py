@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..frames import BINARY, TEXT, frame, text_frame
+from ..frames import BINARY, frame, text_frame
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = (b"%d" % kind for kind in range(7))
 #: Between the packets of one long-polling payload.
@@ -274,11 +274,6 @@ def encode(packet: Packet) -> bytes:
 def prefix(namespace: str) -> bytes:
     """Return what stands for `namespace` in a packet: nothing for the main one."""
     return b"" if namespace == "/" else namespace.encode() + b","
-
-
-def engine_frame(packet: bytes) -> bytes:
-    """Return the frame of an Engine.IO packet: its type, and what follows it."""
-    return frame(TEXT, packet)
 
 
 def _has_bytes(value: Any, depth: int = MAX_DEPTH) -> bool:

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from ..client import Owner
 from ..errors import CloseCode
-from ..member import Member, Wire
+from ..frames import text_frame
+from ..member import GONE, Member, Wire
 from . import packets
 
 
@@ -17,19 +18,12 @@ class Waiter(Protocol):
         """End the wait."""
 
 
-class Gone:
-    """Takes everything, and keeps nothing."""
-
-    def send(self, data: bytes) -> int:
-        return len(data)
-
-
-_GONE = Gone()
-
-#: Codes after which a client is not to come back by itself. After all others it is not told Engine.IO's close, which
-#: python-socketio takes for a farewell: that its next poll knows of no session brings every stock client back.
-_FAREWELL = frozenset((CloseCode.NORMAL, CloseCode.TOKEN, CloseCode.FORBIDDEN, CloseCode.FLOODING))
-_CLOSE, _NOOP = packets.engine_frame(packets.CLOSE), packets.engine_frame(packets.NOOP)
+#: Close codes after which a client is told not to come back by itself.
+FAREWELL = frozenset((CloseCode.TOKEN, CloseCode.FORBIDDEN, CloseCode.FLOODING))
+#: And the end of an ordinary session. After all others it is not told Engine.IO's close, which python-socketio takes
+#: for a farewell: that its next poll knows of no session brings every stock client back.
+_SAYS_CLOSE = FAREWELL | {CloseCode.NORMAL}
+_CLOSE, NOOP = text_frame(packets.CLOSE), text_frame(packets.NOOP)
 #: Packets in the answer to one poll: python-socketio's client takes no more, and is gone if there are.
 MAX_ANSWER = 16
 
@@ -136,7 +130,7 @@ class Poller(Member):
         self.closing = self._owner.now
         self.close_code = code
         self._owner.leave(self)
-        self.send(_CLOSE if code in _FAREWELL else _NOOP)
+        self.send(_CLOSE if code in _SAYS_CLOSE else NOOP)
 
     def fail(self, error: BaseException) -> None:
         """Close because serving this client raised."""
@@ -152,5 +146,5 @@ class Poller(Member):
             self._owner.leave(self)
         self._ended = True
         self._owner.gone(self)
-        self.out = _GONE
+        self.out = GONE
         self.release()

@@ -19,6 +19,7 @@ from . import packets, registry
 from .codec import SocketIOCodec
 from .connection import NOTHING, Connection
 from .packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Assembly, Packet, PacketError, Prepared
+from .polling import FAREWELL
 from .recovery import MemoryRecovery, Saved
 from .registry import ConnectRefused, Registry
 from .rooms import Rooms
@@ -31,8 +32,6 @@ MAX_ASSEMBLY = 10
 #: Seconds between the answer to CONNECT and what on_connect emitted: some clients wait for the answer alone, and only
 #: then listen to what follows, so that both must not arrive in one read.
 PAUSE = 0.01
-#: Close codes after which a client is told not to come back by itself: token, forbidden, flooding.
-FAREWELL = frozenset((4401, 4403, 4429))
 
 _INVALID_NAMESPACE = {"message": "Invalid namespace"}
 

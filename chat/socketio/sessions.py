@@ -13,11 +13,12 @@ from ..client import Client
 from ..codec import Codec
 from ..config import Settings
 from ..errors import CloseCode
+from ..frames import text_frame
 from ..hub import Hub
 from ..member import Member
 from . import packets
 from .packets import PacketError
-from .polling import Poller
+from .polling import NOOP, Poller
 
 #: Seconds that a WebSocket has to finish the upgrade that it began.
 UPGRADE_TIMEOUT = 10.0
@@ -26,8 +27,7 @@ UPGRADE_TIMEOUT = 10.0
 TRANSPORT_CLOSE, PING_TIMEOUT = "transport close", "ping timeout"
 
 PROBE = packets.PING + b"probe"
-PING, NOOP = packets.engine_frame(packets.PING), packets.engine_frame(packets.NOOP)
-PROBED = packets.engine_frame(packets.PONG + b"probe")
+PING, PROBED = text_frame(packets.PING), text_frame(packets.PONG + b"probe")
 
 
 class Visitor:
@@ -91,7 +91,6 @@ class Session:
         "connections",
         "assembly",
         "used",
-        "packet",
         "_beat_at",
         "_awaiting",
     )

@@ -9,7 +9,7 @@ from chat.errors import EXPIRED, FAILURES
 from tests.integration.people import entering
 from tests.integration.socketio_server import SocketIOServer
 from tests.integration.socketio_wire import Endpoint, PollingSession, probe
-from tests.socketio_node import HASTY, TRANSPORTS, connecting, running_node
+from tests.socketio_node import HASTY, TRANSPORTS, connecting
 from tests.tokens import token
 
 GREETING = {"type": 2, "user": None, "data": "欢迎欢迎,热烈欢迎,进入聊天室"}
@@ -18,32 +18,9 @@ END = 2.0
 
 
 @pytest.fixture(scope="module")
-def node():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
 def site():
     with SocketIOServer() as server:
         yield server
-
-
-@pytest.fixture
-def connect(node, site):
-    with connecting(node, site) as connect:
-        yield connect
-
-
-@pytest.fixture
-def enter(site):
-    with entering(site) as enter:
-        yield enter
-
-
-@pytest.fixture(params=TRANSPORTS.values(), ids=TRANSPORTS)
-def transports(request):
-    return request.param
 
 
 def hears(client, event, **fields):
@@ -498,7 +475,7 @@ def test_who_is_thrown_out_in_the_middle_of_the_upgrade_hears_why(site):
 
 
 def test_a_token_ends_and_so_does_its_session(connect, transports):
-    ann = connect(auth={"token": token("ann", ttl=1)}, **transports)
+    ann = connect(auth={"token": token("ann", ttl=3)}, **transports)
     assert ends(ann, "token_expired")
 
 

@@ -22,21 +22,9 @@ GREETING = {"type": 2, "user": None, "data": "欢迎欢迎,热烈欢迎,进入�
 
 
 @pytest.fixture(scope="module")
-def node():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
 def site():
     with SocketIOServer() as server:
         yield server
-
-
-@pytest.fixture
-def connect(node, site):
-    with connecting(node, site) as connect:
-        yield connect
 
 
 @pytest.fixture
@@ -44,11 +32,6 @@ def make_site():
     """make_site(CHAT_IO_PATH="/io") is a server for this test alone."""
     with ExitStack() as stack:
         yield lambda **env: stack.enter_context(SocketIOServer(env=env))
-
-
-@pytest.fixture(params=TRANSPORTS.values(), ids=TRANSPORTS)
-def transports(request):
-    return request.param
 
 
 def connect_three(connect, **options):

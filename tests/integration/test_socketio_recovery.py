@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from tests.integration.people import entering
 from tests.integration.socketio_server import SocketIOServer
-from tests.socketio_node import HASTY, TRANSPORTS, connecting, running_node
+from tests.socketio_node import HASTY, TRANSPORTS, connecting
 from tests.tokens import token
 
 #: A client that connects again only when it is told to.
@@ -15,32 +14,9 @@ STAYS_AWAY = {"reconnection": False}
 
 
 @pytest.fixture(scope="module")
-def node():
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
 def site():
     with SocketIOServer() as server:
         yield server
-
-
-@pytest.fixture
-def connect(node, site):
-    with connecting(node, site) as connect:
-        yield connect
-
-
-@pytest.fixture
-def enter(site):
-    with entering(site) as enter:
-        yield enter
-
-
-@pytest.fixture(params=TRANSPORTS.values(), ids=TRANSPORTS)
-def transports(request):
-    return request.param
 
 
 def reader(connect, **options):
