@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from bench import processes
+from bench import commits, processes
 from bench.logins import Visitors
 from bench.servers import free_port, paths_for, pinned, servers, serving
 
@@ -35,7 +35,10 @@ def measure(stand, name, scenario, disturbed=False):
         Load(command, process.pid, slow) as load,
     ):
         result = load.run()
-    return {**result, **(seen.rates() if seen else {})}
+        stored = commits.costs(port) if scenario.acks and server.is_ours else {}
+    if stored:
+        stored["fsync_ms"] = commits.fsync_ms(stand.scratch)
+    return {**result, **(seen.rates() if seen else {}), **stored}
 
 
 def swarm_command(stand, server, port, scenario, disturbed):
@@ -56,7 +59,9 @@ def swarm_command(stand, server, port, scenario, disturbed):
         **({"rate": scenario.rate} if scenario.rate else {"window": scenario.in_flight}),
     }
     words = [word for key, value in options.items() for word in (f"--{key}", value)]
-    return pinned(LOAD_CPU, [stand.directory / "load", *words, *(["--socketio"] if server.socketio else [])])
+    switches = {"--socketio": server.socketio, "--acks": scenario.acks and server.is_ours}
+    words += [switch for switch, wanted in switches.items() if wanted]
+    return pinned(LOAD_CPU, [stand.directory / "load", *words])
 
 
 class Load:

@@ -32,6 +32,9 @@ FIGURES = {
     "pages_per_s": Figure("pages/s", 1, False),
     "deliveries": Figure("deliveries", 0, False),
     "missing": Figure("missing", 0, False),
+    "commit_ms": Figure("ms a commit", 2, False),
+    "commit_messages": Figure("messages a commit", 1, False),
+    "fsync_ms": Figure("ms a plain fdatasync", 2, False),
     "dead": Figure("died", 0, False),
 }
 QUIET = " quiet"

@@ -36,6 +36,7 @@ class Scenario(NamedTuple):
     churners: int = 0  # clients who come and go
     churn: float = 0  # that go, and that come, in a second
     disturbance: str = ""  # slow, busy: each server is measured without and with it
+    acks: bool = False  # ours acknowledges each message; the others know nothing of it
     servers: tuple[str, ...] = EVERYONE
     goals: tuple[Goal, ...] = ()
 
@@ -45,7 +46,10 @@ class Scenario(NamedTuple):
         return self.connections // 10 if self.disturbance == "slow" else 0
 
 
+#: Ours with every message in the database, on a disk that has said so, before anybody hears it.
+STORING = ("ours-stored", "seed", "bun")
 THROUGHPUT = ("deliveries_per_s", "cpu_us_per_delivery", "p50_ms", "p99_ms")
+STORED = (*THROUGHPUT, "commit_ms", "commit_messages", "fsync_ms")
 LATENCY = ("p50_ms", "p99_ms", "max_ms", "cpu_us_per_delivery")
 LOST = ("group_missing", "group_twice", "out_of_order", "direct_missing", "direct_strayed", "dead")
 
@@ -75,6 +79,32 @@ SCENARIOS = {
             Goal("deliveries_per_s", "≥", 1.5, "bun"),
             Goal("cpu_us_per_delivery", "≤", 1 / 1.5, "bun"),
             Goal("deliveries_per_s", "≥", 60, "socket.io", of="ours-io"),
+        ),
+    ),
+    "durable": Scenario(
+        "fanout, every message stored (SQLite, synchronous=FULL) and acknowledged before it is heard",
+        STORED,
+        connections=500,
+        senders=4,
+        in_flight=4,
+        acks=True,
+        servers=STORING,
+        goals=(
+            Goal("deliveries_per_s", "≥", 15, "seed", of="ours-stored"),
+            Goal("acks_missing", "≤", 0, of="ours-stored"),
+        ),
+    ),
+    "durable-wide": Scenario(
+        "wide, every message stored and acknowledged before it is heard",
+        STORED,
+        connections=500,
+        senders=16,
+        in_flight=16,
+        acks=True,
+        servers=STORING,
+        goals=(
+            Goal("deliveries_per_s", "≥", 15, "seed", of="ours-stored"),
+            Goal("acks_missing", "≤", 0, of="ours-stored"),
         ),
     ),
     "crowd": Scenario(

@@ -69,6 +69,9 @@ def project_servers(stand, port):
     return {
         "ours": Server("Flask-Chat", command, "ours", gunicorn, ephemeral),
         "ours-io": Server("Flask-Chat, Socket.IO", command, "ours-io", gunicorn, ephemeral),
+        "ours-stored": Server(
+            "Flask-Chat, stored", command, "ours", gunicorn, {**ours_env(stand.scratch), "CHAT_METRICS": "1"}
+        ),
         "ours-pages": Server("Flask-Chat", command, "ours-pages", gunicorn, ours_env(stand.scratch)),
         "ours-soak": Server("Flask-Chat", soak, "ours-pages", gunicorn, ours_env(stand.scratch)),
     }

@@ -8,7 +8,8 @@ from .extension import Chat
 from .names import BadName, NameTaken
 from .passwords import BadPassword, Passwords
 from .socketio.registry import ConnectRefused
-from .state import ChatState, UnknownUser
+from .state import ChatState, UnknownRoom, UnknownUser
+from .store.history import RoomTaken, StoreUnavailable
 from .store.users import User
 
 __version__ = "0.1.0"
@@ -26,6 +27,9 @@ __all__ = [
     "MessageType",
     "NameTaken",
     "Passwords",
+    "RoomTaken",
+    "StoreUnavailable",
+    "UnknownRoom",
     "UnknownUser",
     "User",
     "signals",

@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
-from typing import ParamSpec
+from typing import IO, ParamSpec
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
 from . import passwords
+from .auth import now_ms
+from .codec import chat_json
 from .names import BadName, NameTaken
 from .passwords import BadPassword, Passwords
-from .state import ANSWER_SECONDS, ChatState, UnknownUser
+from .state import ANSWER_SECONDS, ChatState, UnknownRoom, UnknownUser
+from .store.history import RoomTaken, StoreUnavailable
 from .store.migrate import upgrade
 from .store.users import User
+from .writer import envelope_of
 
 P = ParamSpec("P")
 
@@ -25,7 +29,8 @@ database_cli = AppGroup("db", help="The chat's tables.")
 chat_cli.add_command(database_cli)
 
 #: What a command may fail with that is the caller's affair: shown as a sentence, exit code 1.
-_REFUSALS = (BadName, NameTaken, BadPassword, UnknownUser)
+_REFUSALS = (BadName, NameTaken, BadPassword, RoomTaken, ValueError)
+DAY_MS = 86_400_000
 
 
 def state() -> ChatState:
@@ -42,6 +47,10 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except UnknownUser as error:
             raise click.ClickException(f"There is no user named {error.args[0]!r}.") from error
+        except UnknownRoom as error:
+            raise click.ClickException(f"There is no room named {error.args[0]!r}.") from error
+        except StoreUnavailable as error:
+            raise click.ClickException(f"The database cannot be used now: {error}") from error
         except _REFUSALS as error:
             raise click.ClickException(str(error)) from error
 
@@ -102,13 +111,62 @@ def _known(chat: ChatState, names: Sequence[str]) -> list[User]:
 @chat_cli.command("send")
 @click.argument("room")
 @click.argument("text")
+@speaking
 def send(room: str, text: str) -> None:
-    """Say TEXT in ROOM as the house, on every running server."""
-    try:
-        state().send(room, text)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"Handed to the running servers for {room}.")
+    """Say TEXT in ROOM as the house; running servers tell it within a second."""
+    state().send(room, text)
+    click.echo(f"Said in {room}.")
+
+
+@chat_cli.command("create-room")
+@click.argument("title")
+@click.option("--private", is_flag=True, help="For its members alone; nobody else learns that it exists.")
+@click.option("--owner", metavar="NAME", help="The user who administers it.")
+@click.option("--topic", default="", help="What it is about.")
+@click.option("--ephemeral", is_flag=True, help="Keep nothing of what is said there.")
+@speaking
+def create_room(title: str, private: bool, owner: str | None, topic: str, ephemeral: bool) -> None:
+    """Make a room with that TITLE, and print the name by which messages and addresses call it."""
+    chat = state()
+    creator = _known(chat, [owner])[0].identity if owner else None
+    click.echo(
+        chat.create_room(title, private=private, creator=creator, topic=topic, ephemeral=ephemeral).name
+    )
+
+
+@chat_cli.command("export")
+@click.argument("room")
+@click.option(
+    "--output",
+    type=click.File("w", encoding="utf-8"),
+    default="-",
+    help="A file instead of the standard output.",
+)
+@speaking
+def export(room: str, output: IO[str]) -> None:
+    """Write all messages of ROOM as JSON Lines, the oldest first, in the form that they have on the wire."""
+    history = state().history
+    row = history.room(room)
+    if row is None:
+        raise UnknownRoom(room)
+    for message in history.export(row.id):
+        output.write(chat_json(envelope_of(message)).decode() + "\n")
+
+
+@chat_cli.command("prune")
+@click.option(
+    "--older-than", "days", type=click.FloatRange(min=0), required=True, metavar="DAYS", help="Age in days."
+)
+@click.option("--room", help="Of this room alone.")
+@speaking
+def prune(days: float, room: str | None) -> None:
+    """Delete messages that are older than so many DAYS, for good."""
+    history, before = state().history, now_ms() - int(days * DAY_MS)
+    row = history.room(room) if room else None
+    if room and row is None:
+        raise UnknownRoom(room)
+    count = history.prune(row.id, before) if row is not None else history.prune_all(before)
+    click.echo(f"{count} messages deleted.")
 
 
 @chat_cli.command("who")

@@ -20,10 +20,6 @@ CLOSE_TIMEOUT = 2.0
 #: Below this, joining frames is cheaper than handing them over one by one.
 JOIN_BYTES = 16_384
 
-# All reads of a process go through one buffer: a tick reads one client at a time, and each takes its bytes out.
-_buffer = bytearray(READ_BYTES)
-_view = memoryview(_buffer)
-
 
 class Taken(NamedTuple):
     """A socket taken away from the web server: its descriptor, the handshake's answer, what the client sent early."""
@@ -38,6 +34,8 @@ class Owner(Protocol):
 
     outbox_bytes: int
     stats: Stats
+    #: Where all clients of one loop read into: a tick reads one at a time, and each takes its bytes out.
+    buffer: memoryview
 
     @property
     def now(self) -> float:
@@ -97,7 +95,7 @@ class Client(Member):
         data = b""
         if not self._parser.more:
             try:
-                size = self._socket.recv_into(_buffer)
+                size = self._socket.recv_into(self._owner.buffer)
             except BlockingIOError:
                 return False
             except OSError:
@@ -105,7 +103,7 @@ class Client(Member):
             if not size:
                 self.drop()
                 return False
-            data = bytes(_view[:size])
+            data = bytes(self._owner.buffer[:size])
             self._owner.stats.bytes_in += size
         self.seen = self._owner.now
         self.pinged = 0.0

@@ -25,7 +25,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _LIST_END = b']"}'
 # Plain integers: an enum's members compare more slowly.
 _SINGLE_CHAT, _AUTH = int(MessageType.SINGLE_CHAT), int(MessageType.AUTH)
+_JOIN, _READ = int(MessageType.JOIN), int(MessageType.READ)
 _CHATS = frozenset((int(MessageType.GROUP_CHAT), _SINGLE_CHAT))
+#: What carries a seq, or names the room that it is about.
+_ROOM_TYPES = frozenset((_JOIN, int(MessageType.LEAVE), _READ))
+MAX_SEQ = 2**53
 
 
 def decode(text: bytes, max_chars: int) -> Envelope:
@@ -58,6 +62,8 @@ def read(kind: int, message: dict[str, Any], id: str | None, text: bytes, max_ch
         _check_room(room, id)
     to = None
     data = get("data")
+    if kind in _ROOM_TYPES:
+        return _read_about_room(kind, message, id)
     if kind == _AUTH:
         data = _read_token(data, id)
     elif kind in _CHATS or type(data) is str:
@@ -74,6 +80,25 @@ def read(kind: int, message: dict[str, Any], id: str | None, text: bytes, max_ch
     else:
         data = None
     return Envelope(kind, data, room, to, id)
+
+
+def _read_about_room(kind: int, message: dict[str, Any], id: str | None) -> Envelope:
+    room, seq, epoch = message.get("room"), None, None
+    if room is None:
+        raise ChatError("bad_room", id)
+    if kind == _JOIN:
+        seq, epoch = message.get("since"), message.get("epoch")
+        if not (seq is None or _is_seq(seq)) or not (epoch is None or type(epoch) is str):
+            raise ChatError("bad_since", id)
+    elif kind == _READ:
+        seq = message.get("seq")
+        if not _is_seq(seq):
+            raise ChatError("bad_seq", id)
+    return Envelope(kind, epoch, room, None, id, seq=seq)
+
+
+def _is_seq(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_SEQ
 
 
 def has_control(text: str) -> bool:
@@ -272,6 +297,14 @@ class Codec(Protocol):
     def renewed(self, expires_ms: int | None, reply: str | int | None = None) -> bytes:
         """Encode the answer to a fresh token."""
 
+    def tell(
+        self, kind: int, fields: dict[str, Any], ref: str | None = None, reply: str | int | None = None
+    ) -> bytes:
+        """Encode a message of `kind` that is about a room; `ref` and `reply` name the request that it answers."""
+
+    def replay(self, envelope: Envelope) -> bytes:
+        """Encode a message that others heard earlier."""
+
     def make_list(self, room: str) -> RosterList:
         """Return an empty roster list of `room`."""
 
@@ -298,6 +331,17 @@ class Native:
 
     def renewed(self, expires_ms: int | None, reply: str | int | None = None) -> bytes:
         return renewed(expires_ms)
+
+    def tell(
+        self, kind: int, fields: dict[str, Any], ref: str | None = None, reply: str | int | None = None
+    ) -> bytes:
+        message = {"type": int(kind), **fields}
+        if ref is not None:
+            message["ref"] = ref
+        return frame(message)
+
+    def replay(self, envelope: Envelope) -> bytes:
+        return chat(envelope)
 
     def make_list(self, room: str) -> RosterList:
         return group_list(room)

@@ -27,7 +27,7 @@ class ConfigError(ValueError):
 class Settings:
     """The chat's configuration for one app, read once at its start."""
 
-    #: Where users (and later messages) live: an SQLAlchemy URL. Empty: chat.db in the app's instance folder.
+    #: Where users, rooms and messages live: an SQLAlchemy URL. Empty: chat.db in the app's instance folder.
     database_url: str = ""
     #: Whether strangers may register on the reference site.
     registration: bool = True
@@ -56,6 +56,19 @@ class Settings:
     max_message_bytes: int = 131_072
     #: Rooms that keep nothing: no seq, no store, at most once. Names or patterns (`typing-*`), a list.
     ephemeral_rooms: tuple[str, ...] = ()
+
+    #: Messages that a client may have missed and still be sent; who missed more reads the history.
+    replay_max: int = 1_000
+    #: Rooms that one socket may be in at once.
+    max_rooms_per_client: int = 100
+    #: Whether users may make rooms.
+    create_rooms: bool = True
+    #: Rooms that one user may make.
+    max_rooms_created: int = 100
+    #: Days for which messages are kept; 0 for ever.
+    retention_days: float = 0.0
+    #: Seconds between two looks for what other processes have stored.
+    compare_interval: float = 1.0
 
     #: Seconds that a user stays in the roster after the last socket went, so that a page reload does not flicker.
     roster_grace: float = 3.0
@@ -223,6 +236,8 @@ _LEAST: dict[str, float] = {
     "outbox_seconds": 0.1,
     "queue_size": 1,
     "control_interval": 0.05,
+    "compare_interval": 0.05,
+    "max_rooms_per_client": 1,
 }
 
 

@@ -50,6 +50,9 @@ class Driver(Protocol):
     def event(self) -> Any:
         """Return what may be waited for outside the tick, `wait(timeout)`, and set from anywhere, `set()`."""
 
+    def answer(self) -> Any:
+        """Return what the caller, in whatever thread, may wait for once, `wait(timeout)`, and the loop `set()`."""
+
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; never call it from a tick."""
 
@@ -76,6 +79,22 @@ def _original(module: str, name: str) -> Any:
 def allocate_lock() -> Any:
     """Return a lock of the system's threads, patched or not: held briefly, and never across anything that yields."""
     return _original("_thread", "allocate_lock")()
+
+
+class Once:
+    """An event that one thread waits for once, with nothing but an original lock."""
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let the waiting thread go on."""
+        self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set; False where `timeout` seconds passed first."""
+        return self._lock.acquire(timeout=-1 if timeout is None else timeout)
 
 
 class GeventDriver:
@@ -147,6 +166,10 @@ class GeventDriver:
         from gevent.event import Event
 
         return Event()
+
+    def answer(self) -> Any:
+        # A thread of the pool has no loop of its own to wait in.
+        return self.event() if self.is_loop_thread() else Once()
 
     def sleep(self, seconds: float) -> None:
         self._gevent.sleep(seconds)
@@ -225,6 +248,9 @@ class ThreadDriver:
 
     def event(self) -> Any:
         return self._threading.Event()
+
+    def answer(self) -> Any:
+        return self.event()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -86,7 +86,25 @@ FAILURES: dict[str, Failure] = {
         Failure("bad_room", "`room` must be the name of a room.", "room 必须是房间名。"),
         Failure("missing_to", "Say in `to` who the message is for.", "请在 to 中写明收信人。"),
         Failure("bad_to", "`to` must be a user name.", "to 必须是用户名。"),
-        Failure("unknown_user", "Nobody of that name is here now.", "此人现在不在线。"),
+        Failure("unknown_user", "There is nobody of that name.", "没有叫这个名字的人。"),
+        Failure(
+            "unknown_room",
+            "There is no such room, or it is not open to you.",
+            "没有这个房间，或者你不能进入。",
+        ),
+        Failure("not_joined", "Join the room first.", "请先加入房间。"),
+        Failure("too_many_rooms", "That is one room too many.", "房间太多了。"),
+        Failure(
+            "bad_since",
+            "`since` must be a whole number from 0, `epoch` text.",
+            "since 必须是非负整数，epoch 必须是文本。",
+        ),
+        Failure("bad_seq", "`seq` must be a whole number from 0.", "seq 必须是非负整数。"),
+        Failure(
+            "store_unavailable",
+            "The message could not be stored; try again in a moment.",
+            "消息暂时无法保存，请稍后重试。",
+        ),
         Failure(
             "id_conflict",
             "This `id` was already used for another message.",
@@ -125,6 +143,56 @@ FAILURES: dict[str, Failure] = {
             "来自你所在地址的连接太多了。",
             CloseCode.FULL,
         ),
+        Failure("room_taken", "There is a room of that name already.", "已经有叫这个名字的房间。"),
+        Failure("rooms_closed", "No rooms can be made here.", "这里不能新建房间。"),
+        Failure("forbidden", "You may not do that in this room.", "你无权在这个房间这样做。"),
+        Failure(
+            "last_owner",
+            "A room needs an owner: make somebody else one first.",
+            "房间必须有房主，请先将他人设为房主。",
+        ),
+        Failure("fixed_title", "A public room keeps its name.", "公开房间不能改名。"),
+        Failure(
+            "bad_title",
+            "`title` must be 1 to 64 printable characters; if public, without a slash, and not begin with dm: or p-.",
+            "title 必须是 1 到 64 个可见字符；公开房间名不能含斜杠，也不能以 dm: 或 p- 开头。",
+        ),
+        Failure(
+            "bad_topic",
+            "`topic` must be text of up to 250 printable characters.",
+            "topic 必须是不超过 250 个可见字符的文本。",
+        ),
+        Failure("bad_kind", "`kind` must be public or private.", "kind 必须是 public 或 private。"),
+        Failure("bad_flag", "`ephemeral` must be true or false.", "ephemeral 必须是 true 或 false。"),
+        Failure("bad_role", "`role` must be owner, admin or member.", "role 必须是 owner、admin 或 member。"),
+        Failure("bad_username", "`username` must be the name of a user.", "username 必须是用户名。"),
+        Failure(
+            "bad_limit", "`limit` must be a whole number from 1 to 200.", "limit 必须是 1 到 200 的整数。"
+        ),
+        Failure(
+            "bad_cursor",
+            "Give `before` or `after` as an answer's `next` gave it.",
+            "before 或 after 必须是响应中 next 的值。",
+        ),
+        Failure(
+            "bad_range",
+            "Give one of before, after and around, or none.",
+            "before、after、around 最多只能给出一个。",
+        ),
+        Failure(
+            "bad_query",
+            "`q` must be text of up to 100 characters, and say what to look for.",
+            "q 必须是不超过 100 个字符的文本，并写明要找什么。",
+        ),
+        Failure("bad_request", "The request's body must be a JSON object.", "请求体必须是 JSON 对象。"),
+        Failure(
+            "not_json",
+            "Send JSON, and say so: Content-Type: application/json.",
+            "请发送 JSON，并注明 Content-Type: application/json。",
+        ),
+        Failure("too_large", "The request is too large.", "请求太大了。"),
+        Failure("not_found", "There is nothing at this address.", "这个地址没有内容。"),
+        Failure("method_not_allowed", "This address does not know that method.", "这个地址不支持该方法。"),
         Failure(
             "internal", "Something went wrong here; try again.", "服务器出错了，请重试。", CloseCode.INTERNAL
         ),

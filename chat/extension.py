@@ -15,6 +15,7 @@ from .cli import chat_cli
 from .envelope import Identity
 from .socketio.io import IO
 from .state import ChatState
+from .store.history import History, RoomRow
 from .store.migrate import upgrade
 from .store.users import Users
 
@@ -104,12 +105,21 @@ class Chat:
         """The users' table of the current app."""
         return self.state.users
 
+    @property
+    def history(self) -> History:
+        """Rooms, members and messages of the current app; its methods may block."""
+        return self.state.history
+
+    def create_room(self, title: str, **options: Any) -> RoomRow:
+        """Make a room and return it; `options` are those of ChatState.create_room."""
+        return self.state.create_room(title, **options)
+
     def send(self, room: str, text: str) -> None:
-        """Say `text` in `room` as the house."""
+        """Say `text` in `room` as the house; return once it is stored. Raises UnknownRoom, StoreUnavailable."""
         self.state.send(room, text)
 
     def direct(self, to: str, text: str) -> None:
-        """Say `text` to the user named `to`, as the house."""
+        """Say `text` to the user named `to`, as the house. Raises UnknownUser, StoreUnavailable."""
         self.state.direct(to, text)
 
     def roster(self, room: str = "lobby") -> list[Identity]:

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from . import codec
 from .codec import NATIVE
 from .config import Settings
-from .envelope import Envelope, MessageType
+from .envelope import Envelope, MessageType, direct_room
 from .errors import ChatError
-from .hub import Hub, direct_room
+from .hub import Hub
 from .member import Member
+from .room import Room
 from .sweeper import Heartbeat
 
 Handler = Callable[["Dispatcher", Member, Envelope], None]
@@ -26,6 +27,18 @@ class Outside(Protocol):
     def said(self, client: Member, envelope: Envelope) -> None:
         """Tell the site of a message that was delivered."""
 
+    def store(self, envelope: Envelope, chosen: bool) -> None:
+        """Store a message, then acknowledge and deliver it; ChatError where too much waits to be stored."""
+
+    def join(self, client: Member, envelope: Envelope) -> None:
+        """Let a client into the room that a Join names; ChatError where it is in too many."""
+
+    def leave(self, client: Member, envelope: Envelope) -> None:
+        """Let a client hear a room no more, and tell it so."""
+
+    def read(self, client: Member, envelope: Envelope) -> None:
+        """Note how far a user has read; ChatError where too much is to be noted already."""
+
 
 class Dispatcher:
     """Takes what clients ask for through limits and table, whatever wire brought it."""
@@ -37,6 +50,7 @@ class Dispatcher:
         self.table = table
         self.max_chars = settings.max_message_chars
         self._limited = settings.rate_limit > 0
+        self._no_direct_kept = "dm:*" in settings.ephemeral_rooms
 
     def serve(self, client: Member, envelope: Envelope) -> None:
         """Hand what `client` asked for to its handler; raise ChatError where that cannot be."""
@@ -52,6 +66,11 @@ class Dispatcher:
         self.hub.stats.messages_in += 1
         if self._limited:
             self._take_token(client)
+
+    def is_ephemeral_direct(self, room: str | None) -> bool:
+        """Tell whether a direct conversation keeps nothing; `room` is None where its receiver is not here."""
+        # Before its pattern is asked for each new conversation's name: most sites have none.
+        return self._no_direct_kept or (room is not None and self.settings.is_ephemeral(room))
 
     def _take_token(self, client: Member) -> None:
         assert client.user is not None
@@ -112,39 +131,77 @@ class NativeWire:
 
 def group_list(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 1: answer with the room's roster."""
-    client.enqueue(chat.hub.room(envelope.room).roster.list_for(client.wire.codec).frame())
+    room = joined(chat, client, envelope)
+    client.enqueue(room.roster.list_for(client.wire.codec).frame())
 
 
 def group_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 2: say it to everyone in the room, the sender too; acknowledge it where it has an id."""
-    room = chat.hub.room(envelope.room)
-    envelope.room, envelope.user = room.name, client.user
-    fresh = room.order.place(envelope)
-    envelope.id = envelope.id or chat.hub.new_id()
-    if envelope.reply is not None:
-        client.enqueue(client.wire.codec.ack(envelope))
+    room = joined(chat, client, envelope)
+    envelope.room, envelope.user, envelope.by = room.name, client.user, client
+    if room.known is None:
+        _store(chat, envelope)
+        return
+    fresh = room.known.place(envelope)
+    _acknowledge(chat, client, envelope)
     if fresh:
         room.say(envelope)
         chat.outside.said(client, envelope)
 
 
+def joined(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
+    """Return the room that a message is about; raise ChatError where its sender is not in it."""
+    room = chat.hub.room(envelope.room)
+    if room is None or client not in room:
+        raise ChatError("not_joined", envelope.id)
+    return room
+
+
 def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 3: say it to one user, on all sockets; a missing or empty `to` never comes this far."""
     assert client.user is not None and envelope.to is not None
-    hub = chat.hub
-    receiver = hub.named(envelope.to)
+    receiver = chat.hub.named(envelope.to)
+    envelope.user, envelope.by = client.user, client
+    if receiver is not None:
+        envelope.to_id, envelope.to = receiver.identity
+        envelope.room = direct_room(client.user.id, envelope.to_id)
+    if not chat.is_ephemeral_direct(envelope.room):
+        _store(chat, envelope)
+        return
     if receiver is None:
         raise ChatError("unknown_user", envelope.id)
-    receiver_id, envelope.to = receiver.identity
-    envelope.user = client.user
-    envelope.room = direct_room(client.user.id, receiver_id)
-    fresh = hub.conversations.order(envelope.room).place(envelope)
-    envelope.id = envelope.id or hub.new_id()
+    fresh = chat.hub.known_direct.place(envelope)
+    _acknowledge(chat, client, envelope)
+    if fresh:
+        chat.hub.direct(envelope)
+        chat.outside.said(client, envelope)
+
+
+def _store(chat: Dispatcher, envelope: Envelope) -> None:
+    chosen = envelope.id is not None
+    envelope.id = envelope.id or chat.hub.new_id()
+    chat.outside.store(envelope, chosen)
+
+
+def _acknowledge(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
+    envelope.id = envelope.id or chat.hub.new_id()
     if envelope.reply is not None:
         client.enqueue(client.wire.codec.ack(envelope))
-    if fresh:
-        hub.direct(envelope, receiver, client)
-        chat.outside.said(client, envelope)
+
+
+def join(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
+    """Type 6: let the client into a room, having told it what it missed."""
+    chat.outside.join(client, envelope)
+
+
+def leave(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
+    """Type 7: let the client hear a room no more."""
+    chat.outside.leave(client, envelope)
+
+
+def read(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
+    """Type 10: note how far the user has read."""
+    chat.outside.read(client, envelope)
 
 
 def auth(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
@@ -156,5 +213,8 @@ HANDLERS: dict[int, Handler] = {
     MessageType.GROUP_LIST: group_list,
     MessageType.GROUP_CHAT: group_chat,
     MessageType.SINGLE_CHAT: single_chat,
+    MessageType.JOIN: join,
+    MessageType.LEAVE: leave,
     MessageType.AUTH: auth,
+    MessageType.READ: read,
 }

@@ -9,22 +9,24 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from .client import Client, Taken
+from .client import READ_BYTES, Client, Taken
 from .codec import Codec, chat
 from .config import Settings
 from .drivers import allocate_lock
-from .envelope import Envelope, Identity
+from .envelope import Envelope, Identity, ends
 from .errors import ChatError, CloseCode
+from .gate import Conversations, Gate
 from .limits import TokenBucket
 from .member import Member, Wire
-from .order import Conversations
+from .order import REMEMBERED_DIRECT, Known
 from .reactor import Reactor
-from .room import Room
+from .room import Newcomer, Room
 from .roster import Roster
 from .roster_push import RosterPush
 from .stats import Stats
 
 LOBBY = "lobby"
+_LOBBY_ALONE = (LOBBY,)
 #: Users who went without having had all their messages' rate back, before those who have are looked for.
 SPENT = 10_000
 
@@ -71,11 +73,17 @@ class Hub:
         self._count = 0
         self._rooms: dict[str, Room] = {}
         self._pushes: dict[str, RosterPush] = {}
-        self.conversations = Conversations(settings)
+        #: Rooms that wait for the flush.
+        self._talking: list[Room] = []
+        #: Direct conversations: the gates of those that are stored, the ids of those that are not.
+        self.conversations = Conversations()
+        self.known_direct = Known(REMEMBERED_DIRECT)
         #: Members that are not parked in the reactor: they take their bytes by polling.
         self.pollers: set[Member] = set()
         #: Codecs beside the native one that somebody has used; they may keep things for who is away.
         self.codecs: dict[Codec, None] = {}
+        #: Names of the rooms that a member is still being let into.
+        self._coming: dict[Member, tuple[str, ...]] = {}
         self._dirty: list[Member] = []
         #: Notes that a client has frames of its own, or a close, to flush.
         self.dirty = self._dirty.append
@@ -85,8 +93,10 @@ class Hub:
         self._serial = itertools.count(1)
         self.draining = False
         self.stats = Stats()
+        # Not a module's: two apps of one process may read in two threads at once.
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self.reactor = Reactor(self.flush, log, self.stats.ticks.observe)
-        self.lobby = self._open_room(LOBBY)
+        self.lobby = self.open(LOBBY, None if settings.is_ephemeral(LOBBY) else Gate(0))
 
     # ---- who is here -------------------------------------------------------------------------------------------
 
@@ -98,14 +108,13 @@ class Hub:
     def __len__(self) -> int:
         return self._count
 
-    def admit(self, client: Member, user: Identity, greet: bool = True) -> None:
+    def admit(self, client: Member, user: Identity, greet: bool = True, lobby: bool = True) -> None:
         """Make `client` a member of the client set and of the lobby, greet it, and show it who is there.
 
         Raises ChatError where there is no place for it.
         """
         self.find_place(user, client.address)
         client.user = user
-        room = self.lobby
         with self._lock:
             known = self._users.get(user.id) or self._add_user(user)
             if known.identity != user:
@@ -113,15 +122,11 @@ class Hub:
             known.clients.append(client)
             self._addresses[client.address] += 1
             self._count += 1
-            room.add(client)
-            room.roster.join(known.identity)
-        codec = client.wire.codec
-        users = room.roster.list_for(codec)
         if greet:
-            client.enqueue(codec.welcome())
-        client.enqueue(users.frame())
-        client.listed = users.version
-        self._pushes[room.name].schedule()
+            client.enqueue(client.wire.codec.welcome())
+        if lobby:
+            self.join(client, self.lobby)
+            self.show_roster(client, self.lobby)
         self.connected(client)
 
     def find_place(self, user: Identity, address: str) -> None:
@@ -184,12 +189,109 @@ class Hub:
                 self._forget(user)
             self._leave_address(client.address)
             self._count -= 1
-            for room in self._rooms.values():
-                if client in room:
-                    room.remove(client)
-                    room.roster.leave(user.identity, self.now)
-        self._pushes[LOBBY].schedule()
+        for name in client.rooms:
+            self._exit(client, user.identity, self._rooms[name])
+        client.rooms = ()
+        for room in self._waiting_for(client):
+            del room.newcomers[client]
+            self.close_if_empty(room)
         self.disconnected(client)
+
+    def _waiting_for(self, client: Member) -> list[Room]:
+        return [self._rooms[name] for name in self._coming.pop(client, ())]
+
+    # ---- rooms -------------------------------------------------------------------------------------------------
+
+    def open(self, name: str, gate: Gate | None) -> Room:
+        """Return the room of that name on this worker, made now if need be; without a gate it keeps nothing."""
+        room = self._rooms.get(name)
+        if room is not None:
+            return room
+        settings = self.settings
+        roster = Roster(name, settings.roster_grace, settings.roster_bytes_per_s)
+        room = Room(name, roster, gate, self._talking.append, settings.replay_max)
+        with self._lock:
+            self._rooms[name] = room
+        self._pushes[name] = RosterPush(
+            room, self.reactor, self._lock, settings.roster_bytes_per_s, self.stats, self.close_if_empty
+        )
+        return room
+
+    def close_if_empty(self, room: Room) -> None:
+        """Forget `room` where nobody is in it any more; the lobby stays."""
+        if room.empty and room is not self.lobby and not room.pending and self._rooms.get(room.name) is room:
+            with self._lock:
+                del self._rooms[room.name]
+            del self._pushes[room.name]
+
+    def room(self, name: str | None) -> Room | None:
+        """Return the open room that a message names, the lobby where it names none."""
+        return self.lobby if name is None else self._rooms.get(name)
+
+    def gate(self, name: str) -> Gate | None:
+        """Return the gate of an open room, or of a conversation that was heard lately."""
+        room = self._rooms.get(name)
+        return room.gate if room is not None else self.conversations.get(name)
+
+    def concerns(self, name: str) -> bool:
+        """Tell whether one of the two users of a direct conversation is connected here."""
+        return any(one in self._users or other in self._users for one, other in ends(name))
+
+    def rooms(self) -> list[Room]:
+        """Return the open rooms."""
+        return list(self._rooms.values())
+
+    def expect(self, client: Member, room: Room) -> Newcomer:
+        """Have what is said in `room` from now on kept for `client`, until it has been told what it missed."""
+        newcomer = room.newcomers[client] = Newcomer()
+        self._coming[client] = (*self._coming.get(client, ()), room.name)
+        return newcomer
+
+    def expect_no_more(self, client: Member, room: Room) -> None:
+        """Keep nothing more of `room` for `client`."""
+        if room.newcomers.pop(client, None) is not None:
+            rest = tuple(name for name in self._coming.pop(client) if name != room.name)
+            if rest:
+                self._coming[client] = rest
+
+    def join(self, client: Member, room: Room) -> None:
+        """Let `client` hear what is said in `room` from now on; nothing of what was said before."""
+        assert client.user is not None
+        self.flush_room(room)
+        user = self._users[client.user.id].identity
+        with self._lock:
+            room.add(client)
+            room.roster.join(user)
+        if room is self.lobby:
+            client.entered = room.last_seq
+            client.rooms = (*client.rooms, LOBBY) if client.rooms else _LOBBY_ALONE
+        else:
+            client.floors = client.floors or {}
+            client.floors[room.name] = room.last_seq + 1
+            client.rooms = (*client.rooms, room.name)
+        self._pushes[room.name].schedule()
+
+    def show_roster(self, client: Member, room: Room) -> None:
+        """Send `client`, who is in `room`, the list of who else is."""
+        client.enqueue(room.roster.list_for(client.wire.codec).frame())
+        room.note_listed(client)
+
+    def leave_room(self, client: Member, room: Room) -> bool:
+        """Let `client` hear `room` no more; False where it did not."""
+        if client not in room or client.user is None:
+            return False
+        self.flush_room(room)
+        self._exit(client, self._users[client.user.id].identity, room)
+        client.rooms = tuple(name for name in client.rooms if name != room.name)
+        if client.floors:
+            client.floors.pop(room.name, None)
+        return True
+
+    def _exit(self, client: Member, user: Identity, room: Room) -> None:
+        with self._lock:
+            room.remove(client)
+            room.roster.leave(user, self.now)
+        self._pushes[room.name].schedule()
 
     def park(self, taken: Taken, wire: Wire) -> Client:
         """Have the reactor read a socket that was taken from the server, and answer its handshake."""
@@ -219,11 +321,13 @@ class Hub:
             return
         with self._lock:
             user.clients[user.clients.index(old)] = new
-            for room in self._rooms.values():
-                if old in room:
-                    room.remove(old)
-                    room.add(new)
-                    self._pushes[room.name].replace(old, new)
+            for name in old.rooms:
+                self._rooms[name].replace(old, new)
+                self._pushes[name].replace(old, new)
+        new.rooms, new.entered, new.floors = old.rooms, old.entered, old.floors
+        for room in self._waiting_for(old):
+            room.newcomers[new] = room.newcomers.pop(old)
+            self._coming[new] = (*self._coming.get(new, ()), room.name)
 
     def _forget(self, user: User) -> None:
         del self._users[user.identity.id]
@@ -242,10 +346,6 @@ class Hub:
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
-
-    def rooms_of(self, client: Member) -> list[str]:
-        """Return the names of the rooms that `client` hears."""
-        return [name for name, room in self._rooms.items() if client in room]
 
     def user(self, user_id: str) -> User | None:
         """Return the connected user of that id."""
@@ -272,39 +372,39 @@ class Hub:
 
     # ---- what is said ------------------------------------------------------------------------------------------
 
-    def room(self, name: str | None) -> Room:
-        """Return the room that a message names: the lobby, for now, whatever it names."""
-        return self.lobby
-
-    def _open_room(self, name: str) -> Room:
-        settings = self.settings
-        roster = Roster(name, settings.roster_grace, settings.roster_bytes_per_s)
-        room = self._rooms[name] = Room(name, roster, settings.is_ephemeral(name))
-        self._pushes[name] = RosterPush(
-            room, self.reactor, self._lock, settings.roster_bytes_per_s, self.stats
-        )
-        return room
-
     def new_id(self) -> str:
         """Return an id for a message that came without one: unique in any room."""
         return f"{self._id_prefix}{next(self._serial):x}"
 
-    def direct(self, envelope: Envelope, receiver: User, sender: Member | None) -> None:
-        """Deliver a direct message to all sockets of `receiver`, and to the sender's other extended ones."""
+    def deliver_direct(self, envelope: Envelope, gate: Gate) -> None:
+        """Take a stored direct message, whoever brought it: it is said when its turn comes."""
+        for ready in gate.take(envelope):
+            self.direct(ready)
+
+    def direct(self, envelope: Envelope) -> None:
+        """Deliver a direct message to all sockets of the receiver, and to the sender's other extended ones."""
+        sender = envelope.by
         frame = chat(envelope)
         others: dict[Codec, bytes] = {}
         if self.codecs:
             others = {codec: codec.chat(envelope, sender) for codec in self.codecs if codec.keeps}
-        for client in receiver.clients:
-            client.enqueue(others.get(client.wire.codec, frame) if others else frame)
-        if sender is None or sender.user is None:
-            return
-        own = self._users.get(sender.user.id)
-        if own is None or own is receiver or len(own.clients) == 1:
+        receiver = self._users.get(envelope.to_id) if envelope.to_id is not None else None
+        for client in receiver.clients if receiver is not None else ():
+            if _hears(client, envelope):
+                client.enqueue(others.get(client.wire.codec, frame) if others else frame)
+        own = self._users.get(envelope.user.id) if envelope.user is not None else None
+        if own is None or own is receiver or (sender is not None and len(own.clients) == 1):
             return
         for client in own.clients:
-            if client is not sender and client.extended:
+            if client is not sender and client.extended and _hears(client, envelope):
                 client.enqueue(others.get(client.wire.codec, frame) if others else frame)
+
+    def tell_user(self, user_id: str, kind: int, fields: dict[str, Any], skip: Member | None = None) -> None:
+        """Send a message about a room to the extended sockets of a user."""
+        user = self._users.get(user_id)
+        for client in user.clients if user is not None else ():
+            if client.extended and client is not skip:
+                client.enqueue(client.wire.codec.tell(kind, fields))
 
     def refuse(self, client: Member, error: ChatError) -> None:
         """Send `client` an Error, and close it where the table says so."""
@@ -318,9 +418,10 @@ class Hub:
 
     def flush(self) -> None:
         """End a tick: write what the rooms said, then what single clients still wait for."""
-        for room in self._rooms.values():
+        for room in self._talking:
             if room.pending:
                 room.flush(self.stats)
+        self._talking.clear()
         while self._dirty or self._slow:
             slow, self._slow = self._slow, []
             for client in slow:
@@ -333,6 +434,11 @@ class Hub:
                 except Exception as error:
                     client.drop()
                     self.reactor.fail(client, error)
+
+    def flush_room(self, room: Room) -> None:
+        """Write what `room` said, before its members change."""
+        if room.pending:
+            room.flush(self.stats)
 
     def wants_writable(self, client: Any, wanted: bool) -> None:
         """Have the reactor watch whether `client` can be written to."""
@@ -367,9 +473,15 @@ class Hub:
         return [parked for parked in self.reactor.parked() if isinstance(parked, Member)] + list(self.pollers)
 
 
-def direct_room(one: str, other: str) -> str:
-    """Return the name of the conversation of two users, given their ids."""
-    return f"dm:{one}:{other}" if one < other else f"dm:{other}:{one}"
+def _hears(client: Member, envelope: Envelope) -> bool:
+    """Tell whether `client` is to hear a direct message live; what is below its floor it has, or asks for, by Join."""
+    seq, room = envelope.seq, envelope.room
+    if seq is None or not client.extended:
+        return True
+    assert room is not None
+    if client.floors is None:
+        client.floors = {}
+    return seq >= client.floors.setdefault(room, seq)
 
 
 def _ignore(client: Member) -> None:

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .arrivals import Arrivals
 from .auth import Guard, Pass, now_ms
 from .client import Taken
 from .config import Settings
-from .envelope import Envelope, Identity, MessageType
+from .envelope import Envelope, Identity, MessageType, direct_room
 from .errors import FAILURES, ChatError, CloseCode
 from .handlers import Dispatcher, Handler, NativeWire
-from .hub import Hub, direct_room
+from .hub import Hub
 from .jobs import Jobs
 from .member import Member
 from .socketio.chat import Chat
@@ -26,15 +27,25 @@ from .socketio.packets import Prepared
 from .socketio.registry import Registry
 from .socketio.server import Server
 from .store.control import Control, Row
+from .store.history import Draft, History, Stored, StoreUnavailable
 from .sweeper import Sweeper
+from .writer import Writer
 
 log = logging.getLogger("chat")
 
 #: Descriptors that the rest of the process may need beside the parked sockets.
 SPARE_DESCRIPTORS = 200
+#: Seconds after which a newcomer has a row in the users' table, whoever made the token.
+REMEMBER_AFTER = 0.25
 #: Milliseconds for which rows of the control table are kept, and how many looks pass between two prunings.
 CONTROL_KEEP_MS = 3_600_000
+#: Seconds that a drain waits for the store, which may be away.
+STORE_SECONDS = 1.0
 PRUNE_EVERY = 1_200
+
+#: Seconds from the start to the first look for messages that are too old, and between two looks; a day in ms.
+PRUNE_AFTER, PRUNE_INTERVAL = 5.0, 3_600.0
+DAY_MS = 86_400_000
 
 Announce = Callable[..., None]
 
@@ -46,22 +57,32 @@ class Site:
         self,
         guard: Guard,
         control: Control,
+        history: History,
+        commit: Callable[[list[Draft], int], list[Stored | str]],
         announce: Announce,
         receivers: Mapping[str, Mapping[Any, Any]],
         call: Callable[..., Any],
-        remember: Callable[[Identity], None],
+        remember: Callable[..., None],
+        note: Callable[[Identity], None],
+        mark_read: Callable[[Identity, str, int], dict[str, Any]],
         events: Registry,
     ) -> None:
         self.guard = guard
         self.control = control
+        self.history = history
+        #: commit(drafts, origin) is History.append, off the loop.
+        self.commit = commit
         #: announce(kind, **facts) sends the signal of that kind.
         self.announce = announce
         #: Who listens to the signal of each kind: empty, and nothing needs to be said.
         self.receivers = receivers
         #: call(function, *args) runs it in an app context and returns what it returns.
         self.call = call
-        #: remember(identity) sees to it that a user has a row.
+        #: remember(*identities) sees to it that users have rows; note(identity) does where the site makes the tokens.
         self.remember = remember
+        self.note = note
+        #: mark_read(user, room, seq) notes how far somebody has read, tells the sockets, and returns what holds now.
+        self.mark_read = mark_read
         #: The site's own Socket.IO handlers.
         self.events = events
 
@@ -76,32 +97,43 @@ class Live:
         self._settings = settings
         self._site = site
         self._last_control = last_control
-        dispatcher = Dispatcher(settings, self, dict(table))
+        #: Users who have come since rows were last made for those that had none.
+        self._newcomers: set[Identity] = set()
+        dispatcher = self._dispatcher = Dispatcher(settings, self, dict(table))
         self.hub = Hub(settings, self._log_from_tick, raise_descriptor_limit() - SPARE_DESCRIPTORS)
         dispatcher.hub = self.hub
         self._wire = NativeWire(dispatcher)
         self.hub.connected, self.hub.disconnected = self._connected, self._disconnected
         self.driver = self.hub.reactor.driver
         self.jobs = Jobs(self.driver, settings.queue_size, _log_failed_job)
-        self.io = Server(self.hub, self.jobs, site.guard, site.events, site.call, site.remember)
+        self.io = Server(self.hub, self.jobs, site.guard, site.events, site.call, site.note)
         self.io_engine = Engine(self.hub, settings, self.io, lambda said: self._log_from_tick(said, None))
         if settings.io_chat_namespace:
             self.io.chat = Chat(dispatcher, settings.io_chat_namespace, self.io.codec)
         self._sweeper = Sweeper(self.hub)
+        self.writer = Writer(self.hub, self.driver, site.history, site.commit, self.said)
+        self._arrivals = Arrivals(self.hub, self.driver, site.history)
+        self.writer.begin()
+        self._arrivals.begin()
         self.driver.background(self._watch_control)
+        if settings.retention_days:
+            self.driver.background(self._prune)
 
     # ---- coming in ---------------------------------------------------------------------------------------------
 
-    def enter(self, taken: Taken, verdict: Pass | ChatError, path: str, **traits: Any) -> None:
+    def enter(
+        self, taken: Taken, verdict: Pass | ChatError, path: str, lobby: bool = True, **traits: Any
+    ) -> None:
         """Park a socket and let its client in, or tell it why not; from any thread outside a tick.
 
-        `traits` are attributes of the Client: address, language, diff, extended.
+        `lobby` says whether it is in the lobby from the start. `traits` are attributes of the Client: address,
+        language, diff, extended.
         """
-        self.hub.reactor.call(self._enter, taken, verdict, traits)
+        self.hub.reactor.call(self._enter, taken, verdict, lobby, traits)
         # In one job's run with the others of a rush: the first thing logged in a greenlet is dear.
         self.jobs.put("log", _log_entry, traits.get("address"), path, verdict)
 
-    def _enter(self, taken: Taken, verdict: Pass | ChatError, traits: dict[str, Any]) -> None:
+    def _enter(self, taken: Taken, verdict: Pass | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
         hub = self.hub
         client = hub.park(taken, self._wire)
         for name, value in traits.items():
@@ -114,7 +146,7 @@ class Live:
                 return
             self._site.guard.confirm(verdict)  # a kick may have come since the token was checked
             client.expires, client.issued = verdict.expires, verdict.issued
-            hub.admit(client, verdict.identity)
+            hub.admit(client, verdict.identity, lobby=lobby)
         except ChatError as error:
             hub.refuse(client, error)
         except Exception as error:
@@ -151,13 +183,59 @@ class Live:
         expires_ms = None if math.isinf(verdict.expires) else int(verdict.expires * 1000)
         client.enqueue(client.wire.codec.renewed(expires_ms, envelope.reply))
 
-    def said(self, client: Member, envelope: Envelope) -> None:
-        """Tell the site of a message, if it listens."""
-        if self._site.receivers["message"]:
+    def store(self, envelope: Envelope, chosen: bool) -> None:
+        """Have a message stored, then acknowledged and delivered."""
+        self.writer.put(envelope, chosen)
+
+    def join(self, client: Member, envelope: Envelope) -> None:
+        """Let a client into a room, having told it what it missed."""
+        self._arrivals.put(client, envelope)
+
+    def leave(self, client: Member, envelope: Envelope) -> None:
+        """Let a client hear a room no more, and tell it so."""
+        assert envelope.room is not None
+        self._arrivals.stop(client, envelope.room)
+        room = self.hub.room(envelope.room)
+        if room is not None:
+            self.hub.leave_room(client, room)
+        reply = envelope.reply if isinstance(envelope.reply, int) else None
+        client.enqueue(client.wire.codec.tell(MessageType.LEAVE, {"room": envelope.room}, envelope.id, reply))
+
+    def read(self, client: Member, envelope: Envelope) -> None:
+        """Note how far a user has read, and tell the user's sockets."""
+        if not self.jobs.put((client, "read"), self._mark_read, client, envelope):
+            raise ChatError("rate_limited", envelope.id)
+
+    def _mark_read(self, client: Member, envelope: Envelope) -> None:
+        assert client.user is not None and envelope.room is not None and envelope.seq is not None
+        try:
+            read = self._site.mark_read(client.user, envelope.room, envelope.seq)
+        except (ChatError, StoreUnavailable) as error:
+            code = error.code if isinstance(error, ChatError) else "store_unavailable"
+            self.hub.reactor.call_soon(self._refuse, client, code, envelope)
+            return
+        if isinstance(envelope.reply, int):
+            self.hub.reactor.call_soon(self._answer_read, client, envelope, read)
+
+    def _answer_read(self, client: Member, envelope: Envelope, read: dict[str, Any]) -> None:
+        member = client.current
+        reply = envelope.reply
+        if not member.closing and isinstance(reply, int):
+            member.enqueue(member.wire.codec.tell(MessageType.READ, read, envelope.id, reply))
+
+    def _refuse(self, client: Member, code: str, envelope: Envelope) -> None:
+        error = ChatError(code, envelope.id)
+        error.reply = envelope.reply if isinstance(envelope.reply, int) else None
+        if not client.current.closing:
+            self.hub.refuse(client.current, error)
+
+    def said(self, client: Member | None, envelope: Envelope) -> None:
+        """Tell the site of a message, if it listens; what the house says itself it knows."""
+        if client is not None and self._site.receivers["message"]:
             self._announce(
                 client,
                 "message",
-                identity=client.user,
+                identity=envelope.user,
                 room=envelope.room,
                 to=envelope.to,
                 text=envelope.data,
@@ -167,8 +245,16 @@ class Live:
             )
 
     def _connected(self, client: Member) -> None:
+        assert client.user is not None
+        if not self._newcomers:
+            self.hub.reactor.call_later(REMEMBER_AFTER, self._remember)
+        self._newcomers.add(client.user)
         if self._site.receivers["connect"]:
             self._announce(client, "connect", identity=client.user)
+
+    def _remember(self) -> None:
+        newcomers, self._newcomers = self._newcomers, set()
+        self.jobs.put_last("remember", self._site.remember, *newcomers)
 
     def _disconnected(self, client: Member) -> None:
         if self._site.receivers["disconnect"]:
@@ -183,30 +269,49 @@ class Live:
 
     # ---- what the site says ------------------------------------------------------------------------------------
 
-    def send(self, room: str, text: str) -> None:
-        """Say `text` in `room` as the house; from any thread."""
-        self.hub.reactor.call(self._send, room, text)
+    def say(self, envelope: Envelope) -> str | None:
+        """Say something as the house; return once it is stored and said, with the code of an error or None.
 
-    def _send(self, room: str, text: str) -> None:
-        place = self.hub.room(room)
-        envelope = Envelope(MessageType.GROUP_CHAT, text, place.name, id=self.hub.new_id())
-        place.order.place(envelope)
-        place.say(envelope)
+        From any thread, but not from a tick.
+        """
+        done = self.driver.answer()
+        results: list[str | None] = []
 
-    def direct(self, to: str, text: str) -> None:
-        """Say `text` to the user named `to`, as the house; nobody hears it if the user is not here."""
-        self.hub.reactor.call(self._direct, to, text)
+        def answer(result: Stored | str) -> None:
+            results.append(result if isinstance(result, str) else None)
+            done.set()
 
-    def _direct(self, to: str, text: str) -> None:
-        receiver = self.hub.named(to)
-        if receiver is None:
+        self.hub.reactor.call(self._say, envelope, answer)
+        done.wait(None)
+        return results[0]
+
+    def _say(self, envelope: Envelope, answer: Callable[[Any], None]) -> None:
+        envelope.id = self.hub.new_id()
+        if self._say_ephemeral(envelope):
+            answer(None)
             return
-        room = direct_room("", receiver.identity.id)
-        envelope = Envelope(
-            MessageType.SINGLE_CHAT, text, room, receiver.identity.username, self.hub.new_id()
-        )
-        self.hub.conversations.order(room).place(envelope)
-        self.hub.direct(envelope, receiver, None)
+        try:
+            self.writer.put(envelope, False, answer)
+        except ChatError as error:
+            answer(error.code)
+
+    def _say_ephemeral(self, envelope: Envelope) -> bool:
+        hub, settings = self.hub, self._settings
+        if envelope.type == MessageType.SINGLE_CHAT:
+            receiver = hub.named(envelope.to or "")
+            if receiver is not None:
+                envelope.to_id, envelope.to = receiver.identity
+                envelope.room = direct_room("", envelope.to_id)
+            if not self._dispatcher.is_ephemeral_direct(envelope.room):
+                return False
+            hub.known_direct.place(envelope)
+            hub.direct(envelope)
+            return True
+        room = hub.room(envelope.room)
+        if room is not None and room.known is not None:
+            room.known.place(envelope)
+            room.say(envelope)
+        return room.ephemeral if room is not None else settings.is_ephemeral(envelope.room or "")
 
     def roster(self, room: str) -> list[Identity]:
         """Return the users in `room`; from any thread."""
@@ -228,6 +333,24 @@ class Live:
                 client.close(error.failure.close or CloseCode.TOKEN)
         self.io.expel(user_id, at_ms)
 
+    def removed(self, user_id: str, room_name: str) -> None:
+        """Let a user's sockets hear a room no more; from any thread."""
+        self.hub.reactor.call(self._removed, user_id, room_name)
+
+    def _removed(self, user_id: str, room_name: str) -> None:
+        user, room = self.hub.user(user_id), self.hub.room(room_name)
+        if user is None or room is self.hub.lobby:
+            return
+        for client in list(user.clients):
+            # A Join under way may have asked for the right while there still was one.
+            stopped = self._arrivals.stop(client, room_name)
+            if (room is not None and self.hub.leave_room(client, room)) or stopped:
+                client.enqueue(client.wire.codec.tell(MessageType.LEAVE, {"room": room_name}))
+
+    def tell_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
+        """Send a message about a room to a user's extended sockets; from any thread."""
+        self.hub.reactor.call(self.hub.tell_user, user_id, kind, fields)
+
     def _watch_control(self) -> None:
         looks = 0
         while True:
@@ -243,6 +366,18 @@ class Live:
                 # A database that is away comes back.
                 log.exception("the control table could not be read")
                 self.driver.sleep(5 * self._settings.control_interval)
+
+    def _prune(self) -> None:
+        """Delete what is older than CHAT_RETENTION_DAYS, soon after the start and then every hour."""
+        self.driver.sleep(PRUNE_AFTER)
+        while True:
+            try:
+                count = self._site.history.prune_all(now_ms() - int(self._settings.retention_days * DAY_MS))
+                if count:
+                    log.info("%d messages are older than CHAT_RETENTION_DAYS, and deleted", count)
+            except Exception as error:
+                log.error("old messages could not be deleted: %s", error)
+            self.driver.sleep(PRUNE_INTERVAL)
 
     def _try_to_obey(self, row: Row) -> None:
         try:
@@ -260,9 +395,13 @@ class Live:
         elif row.kind == "unban":
             self._site.guard.unban(payload["user_id"])
         elif row.kind == "send":
-            self.send(payload["room"], payload["text"])
+            self.say(Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"]))
         elif row.kind == "direct":
-            self.direct(payload["to"], payload["text"])
+            self.say(Envelope(MessageType.SINGLE_CHAT, payload["text"], None, payload["to"]))
+        elif row.kind == "removed" and payload["origin"] != self.writer.origin:
+            self.removed(payload["user_id"], payload["room"])
+        elif row.kind == "tell" and payload["origin"] != self.writer.origin:
+            self.tell_user(payload["user_id"], payload["type"], payload["fields"])
         elif row.kind == "io_emit":
             said = Prepared(payload["said"].encode(), [])
             self.io.run(self.io.rooms.emit, payload["namespace"], payload["room"], said, None)
@@ -275,7 +414,16 @@ class Live:
     def begin_drain(self) -> None:
         """Have everyone closed with 1012 and nobody admitted any more; safe in a signal handler."""
         self.hub.draining = True
-        self.hub.reactor.call_soon(self.hub.drain)
+        self.hub.reactor.call_soon(
+            self._drain_when_stored, self.writer.so_far(), time.monotonic() + STORE_SECONDS
+        )
+
+    def _drain_when_stored(self, stored: Callable[[], bool], end: float) -> None:
+        """Close everyone as soon as those who wait for an Ack have had it."""
+        if stored() or time.monotonic() >= end:
+            self.hub.drain()
+        else:
+            self.hub.reactor.call_later(0.005, self._drain_when_stored, stored, end)
 
     def drain(self, seconds: float) -> bool:
         """Close everyone with 1012 and wait until all have gone, `seconds` at the most; True when all have."""

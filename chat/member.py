@@ -62,7 +62,9 @@ class Member(_Out):
         "language",
         "extended",
         "diff",
-        "listed",
+        "rooms",
+        "entered",
+        "floors",
         "expires",
         "issued",
         "seen",
@@ -80,8 +82,12 @@ class Member(_Out):
         self.extended = False
         #: It wants RosterDiffs instead of pushed GroupLists.
         self.diff = False
-        #: The version of the roster's list that it was sent when it came.
-        self.listed = 0
+        #: Names of the rooms that it is in; the tuple is shared by all who are in the lobby alone.
+        self.rooms: tuple[str, ...] = ()
+        #: Seq of the lobby's newest message when it came in: it hears what comes after.
+        self.entered = 0
+        #: {room or direct conversation: seq from which on it hears it live}; what is older comes by Join.
+        self.floors: dict[str, int] | None = None
         #: Seconds (wall clock) at which its token ends.
         self.expires = float("inf")
         #: Milliseconds (wall clock) at which its token was issued.
@@ -93,6 +99,11 @@ class Member(_Out):
         self.close_code = 0
         #: Monotonic seconds at which it began the message that it has not finished, 0 where there is none.
         self.began = 0.0
+
+    @property
+    def current(self) -> Member:
+        """The member that its client is now: another one after a change of the transport."""
+        return self
 
     @property
     def gone(self) -> bool:

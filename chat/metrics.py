@@ -42,6 +42,14 @@ class ChatCollector(Collector):
         )
         yield from _counters(stats)
         yield _histogram("chat_tick_seconds", "Seconds of a tick.", stats.ticks)
+        yield GaugeMetricFamily("chat_rooms", "Rooms that somebody is in.", len(hub.rooms()))
+        yield GaugeMetricFamily(
+            "chat_store_waiting", "Messages that have yet to be stored.", live.writer.waiting
+        )
+        yield _histogram(
+            "chat_commit_seconds", "Seconds of a transaction that stores messages.", stats.commits
+        )
+        yield _histogram("chat_commit_messages", "Messages of such a transaction.", stats.batches)
         yield _histogram("chat_flush_bytes", "Bytes of a room's flush, for each member.", stats.flushes)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from .codec import NATIVE, Codec
 from .envelope import Envelope
+from .gate import Gate
 from .member import Member
-from .order import Order
+from .order import Known
 from .roster import Roster
 from .stats import Stats
 
@@ -18,25 +19,69 @@ class Audience:
     __slots__ = ("members", "pending")
 
     def __init__(self) -> None:
-        self.members: dict[Member, None] = {}
+        #: Each with the version of the roster's list that it was sent last.
+        self.members: dict[Member, int] = {}
         #: Frames said since the last flush.
         self.pending: list[bytes] = []
 
 
-class Room:
-    """One room on this worker. All but who is in it is the loop's alone; the hub's lock guards that."""
+class Newcomer:
+    """A member that is still being told what it missed; what is said meanwhile waits for it."""
 
-    def __init__(self, name: str, roster: Roster, ephemeral: bool) -> None:
+    __slots__ = ("heard", "lost")
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        #: More was said than is kept: it has to reload.
+        self.lost = False
+
+
+class Room:
+    """One room on this worker. All but who is in it is the loop's alone; the hub's lock guards that.
+
+    `gate` is None where nothing is stored: in ephemeral rooms, which know repeated ids by `known`. `talks` is called
+    when something waits for the flush.
+    """
+
+    def __init__(
+        self, name: str, roster: Roster, gate: Gate | None, talks: Callable[[Room], None], keep: int = 1_000
+    ) -> None:
         self.name = name
         self.roster = roster
-        self.order = Order(ephemeral)
+        self.gate = gate
+        self.known = Known() if gate is None else None
+        #: The store's number for it, and its epoch.
+        self.id = 0
+        self.epoch = ""
         self.audiences: dict[Codec, Audience] = {NATIVE: Audience()}
+        self.newcomers: dict[Member, Newcomer] = {}
         #: True while something waits for the flush.
         self.pending = False
+        self._talks = talks
+        self._keep = keep
 
     def __contains__(self, member: Member) -> bool:
         audience = self.audiences.get(member.wire.codec)
         return audience is not None and member in audience.members
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether nothing of it is stored."""
+        return self.gate is None
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the newest message that its members have heard."""
+        return (self.gate.last or 0) if self.gate is not None else 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether it can be forgotten: nobody is in it, coming, or still in the roster."""
+        return not (
+            self.newcomers
+            or len(self.roster)
+            or any(audience.members for audience in self.audiences.values())
+        )
 
     def members(self) -> Iterator[Member]:
         """Walk over all members."""
@@ -49,18 +94,53 @@ class Room:
         audience = self.audiences.get(codec)
         if audience is None:
             audience = self.audiences[codec] = Audience()
-        audience.members[member] = None
+        audience.members[member] = 0
 
     def remove(self, member: Member) -> None:
         """Let `member`, who is in the room, hear no more."""
         del self.audiences[member.wire.codec].members[member]
 
+    def replace(self, old: Member, new: Member) -> None:
+        """Put `new`, who speaks the same codec, in the place of `old`."""
+        members = self.audiences[old.wire.codec].members
+        members[new] = members.pop(old)
+
+    def note_listed(self, member: Member) -> None:
+        """Take note that `member`, who is in the room, has the roster's newest list."""
+        codec = member.wire.codec
+        self.audiences[codec].members[member] = self.roster.list_for(codec).version
+
+    def is_listed(self, member: Member) -> bool:
+        """Tell whether `member` has the roster's newest list."""
+        codec = member.wire.codec
+        return self.audiences[codec].members.get(member) == self.roster.list_for(codec).version
+
+    def deliver(self, envelope: Envelope) -> None:
+        """Take a stored message, whoever brought it: it is said when its turn comes."""
+        assert self.gate is not None
+        self.say_all(self.gate.take(envelope))
+
+    def say_all(self, envelopes: Iterable[Envelope]) -> None:
+        """Say what the gate has let through."""
+        for envelope in envelopes:
+            self.say(envelope)
+
     def say(self, envelope: Envelope) -> None:
         """Queue one message for every member, the sender too."""
-        self.pending = True
+        if not self.pending:
+            self.pending = True
+            self._talks(self)
         for codec, audience in self.audiences.items():
             if audience.members or codec.keeps:
                 audience.pending.append(codec.chat(envelope))
+        for member, newcomer in self.newcomers.items():
+            self._keep_for(newcomer, member.wire.codec, envelope)
+
+    def _keep_for(self, newcomer: Newcomer, codec: Codec, envelope: Envelope) -> None:
+        if len(newcomer.heard) < self._keep:
+            newcomer.heard.append(codec.replay(envelope))
+        else:
+            newcomer.lost = True
 
     def flush(self, stats: Stats) -> None:
         """Send what was said since the last flush: the same bytes to everyone of a codec, one write each."""
@@ -76,7 +156,7 @@ class Room:
 
 
 def broadcast(
-    members: dict[Member, None] | list[Member], data: bytes, stats: Stats, messages: int = 1
+    members: dict[Member, int] | list[Member], data: bytes, stats: Stats, messages: int = 1
 ) -> None:
     """Write `data`, which holds so many messages, once to each of `members`.
 

@@ -20,8 +20,18 @@ class RosterPush:
     is long and the budget holds in every moment. Each slice gets the newest list.
     """
 
-    def __init__(self, room: Room, reactor: Reactor, lock: Any, bytes_per_s: float, stats: Stats) -> None:
+    def __init__(
+        self,
+        room: Room,
+        reactor: Reactor,
+        lock: Any,
+        bytes_per_s: float,
+        stats: Stats,
+        emptied: Callable[[Room], None] = lambda room: None,
+    ) -> None:
         self._room = room
+        #: Called when the last user has left.
+        self._emptied = emptied
         self._reactor = reactor
         self._lock = lock
         self._stats = stats
@@ -49,6 +59,8 @@ class RosterPush:
             self._room.roster.expire(self._reactor.now)
         self._push()
         self.schedule()
+        if self._room.empty:
+            self._emptied(self._room)
 
     def _push(self) -> None:
         roster, now = self._room.roster, self._reactor.now
@@ -75,7 +87,7 @@ class RosterPush:
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         members = [member for member in batch if self._is_behind(member) and not member.closing]
         for member in members:
-            member.listed = roster.list_for(member.wire.codec).version
+            self._room.note_listed(member)
         return self._tell(members, lambda codec: roster.list_for(codec).frame())
 
     def _tell(self, members: list[Member], encode: Callable[[Codec], bytes]) -> int:
@@ -94,4 +106,4 @@ class RosterPush:
 
     def _is_behind(self, member: Member) -> bool:
         # A newcomer's own list may already show all that there is to tell.
-        return member.listed != self._room.roster.list_for(member.wire.codec).version
+        return not self._room.is_listed(member)

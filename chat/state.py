@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -13,11 +14,13 @@ from typing import Any
 
 from flask import Flask, current_app, has_request_context
 
-from . import metrics, signals
+from . import access, metrics, signals
+from .access import Right
 from .auth import Guard, now_ms
 from .config import Settings
 from .drivers import allocate_lock, make_driver
-from .envelope import Identity
+from .envelope import Envelope, Identity, MessageType
+from .errors import ChatError
 from .handlers import HANDLERS, Handler
 from .jwts import Tokens
 from .live import Live, Site
@@ -26,6 +29,8 @@ from .socketio.packets import Prepared
 from .socketio.registry import Registry
 from .store.control import Control
 from .store.engine import make_engine
+from .store.history import DIRECT, PRIVATE, PUBLIC, Draft, RoomRow, Stored, StoreUnavailable
+from .store.sql import SqlHistory
 from .store.users import Users
 
 log = logging.getLogger("chat")
@@ -45,6 +50,10 @@ _SIGNALS = {
 
 class UnknownUser(LookupError):
     """The chat has never seen a user of that name."""
+
+
+class UnknownRoom(LookupError):
+    """There is no room of that name: `create_room` makes one."""
 
 
 class Process:
@@ -68,6 +77,10 @@ class ChatState:
         #: Users and the control table; each call is one transaction, off the event loop.
         self.users = Users(engine, self.run_blocking)
         self.control = Control(engine, self.run_blocking)
+        #: Rooms, members and messages; its methods block, off the event loop.
+        self.history = SqlHistory(engine, self.run_blocking)
+        # psycopg waits as greenlets do; SQLite holds up whoever calls it.
+        self._commits_off_loop = engine.dialect.name == "sqlite"
         #: {type: handler} of this app alone; add to it before the first socket.
         self.handlers: dict[int, Handler] = dict(HANDLERS)
         self.load_identity: Callable[[], Identity | None] = _flask_login_identity
@@ -78,7 +91,17 @@ class ChatState:
         self.events = Registry()
         receivers = {kind: signal.receivers for kind, signal in _SIGNALS.items()}
         self._site = Site(
-            self.guard, self.control, self._announce, receivers, self._call, self._note, self.events
+            self.guard,
+            self.control,
+            self.history,
+            self._commit,
+            self._announce,
+            receivers,
+            self._call,
+            self.remember,
+            self._note,
+            self.mark_read,
+            self.events,
         )
         #: The site's own events over Socket.IO.
         self.io = IO(lambda: [self.events], self._io_emit)
@@ -138,14 +161,15 @@ class ChatState:
         identity = self.load_identity()
         return None if identity is None else Identity(str(identity.id), str(identity.username))
 
-    def remember(self, identity: Identity) -> None:
-        """See to it that a site's own user has a row, so that it can be kicked and banned by name."""
-        if identity in self._known:
+    def remember(self, *identities: Identity) -> None:
+        """See to it that users have rows, so that they can be written to while they are away, kicked, and banned."""
+        fresh = [identity for identity in identities if identity not in self._known]
+        if not fresh:
             return
-        self.users.ensure(identity)
+        self.users.ensure_many(fresh)
         if len(self._known) >= KNOWN_IDENTITIES:
             self._known.clear()
-        self._known.add(identity)
+        self._known.update(fresh)
 
     def _identify(self, claims: Mapping[str, Any]) -> Identity:
         # The chat's own tokens, which carry iat_ms, are no business of a site's claims loader.
@@ -157,22 +181,56 @@ class ChatState:
     # ---- what a site says --------------------------------------------------------------------------------------
 
     def send(self, room: str, text: str) -> None:
-        """Say `text` in `room` as the house: here if this process serves, else through the control table."""
-        self._check_text(text)
-        if self.live is not None:
-            self.live.send(room, text)
-        else:
-            self.control.post("send", {"room": room, "text": text})
+        """Say `text` in `room` as the house; return once it is stored.
+
+        Raises UnknownRoom, StoreUnavailable, and ValueError for a text that is too long. Sockets of other processes
+        hear it within a second.
+        """
+        self._say(Envelope(MessageType.GROUP_CHAT, text, room))
 
     def direct(self, to: str, text: str) -> None:
-        """Say `text` to the user named `to`, as the house."""
-        self._check_text(text)
-        if self.live is not None:
-            self.live.direct(to, text)
-        else:
-            self.control.post("direct", {"to": to, "text": text})
+        """Say `text` to the user named `to`, as the house; it waits for one who is away.
 
-    def _check_text(self, text: str) -> None:
+        Raises UnknownUser, StoreUnavailable, and ValueError for a text that is too long.
+        """
+        self._say(Envelope(MessageType.SINGLE_CHAT, text, None, to))
+
+    def _say(self, envelope: Envelope) -> None:
+        self._check_text(envelope.data)
+        code = self.live.say(envelope) if self.live is not None else self._say_elsewhere(envelope)
+        if code == "unknown_room":
+            raise UnknownRoom(envelope.room)
+        if code == "unknown_user":
+            raise UnknownUser(envelope.to)
+        if code is not None:
+            raise StoreUnavailable(code)
+
+    def _say_elsewhere(self, envelope: Envelope) -> str | None:
+        room, to = envelope.room, envelope.to
+        if room is not None and self._keeps_nothing(room):
+            self.control.post("send", {"room": room, "text": envelope.data})
+        elif to is not None and "dm:*" in self.settings.ephemeral_rooms:
+            self.control.post("direct", {"to": to, "text": envelope.data})
+        else:
+            draft = Draft(
+                int(envelope.type), room, None, secrets.token_urlsafe(9), False, envelope.data or "", to
+            )
+            (result,) = self._commit([draft], 0)
+            return result if isinstance(result, str) else None
+        return None
+
+    def _keeps_nothing(self, room: str) -> bool:
+        if self.settings.is_ephemeral(room):
+            return True
+        row = self.history.room(room)
+        return row is not None and row.ephemeral
+
+    def _commit(self, drafts: list[Draft], origin: int) -> list[Stored | str]:
+        if self._commits_off_loop:
+            return self.run_blocking(self.history.append, drafts, origin)
+        return self.history.append(drafts, origin)
+
+    def _check_text(self, text: str | None) -> None:
         if not isinstance(text, str) or len(text) > self.settings.max_message_chars:
             raise ValueError(f"A message is text of at most {self.settings.max_message_chars} characters.")
 
@@ -196,6 +254,73 @@ class ChatState:
                 if row.kind == "who_reply" and row.payload["nonce"] == nonce:
                     return [Identity(**user) for user in row.payload["users"]]
         return None
+
+    # ---- rooms ---------------------------------------------------------------------------------------------------
+
+    def create_room(
+        self,
+        title: str,
+        *,
+        private: bool = False,
+        creator: Identity | None = None,
+        topic: str = "",
+        ephemeral: bool = False,
+    ) -> RoomRow:
+        """Make a room and return it; raise RoomTaken. Its `name` is what messages and addresses call it.
+
+        A public room's name is its title; a private one's tells nothing. `creator` becomes its owner.
+        """
+        return self.history.create_room(title, PRIVATE if private else PUBLIC, creator, topic, ephemeral)
+
+    def here(self, room: str) -> set[str]:
+        """Return the ids of the users who are in `room` now, on this process's sockets."""
+        return {user.id for user in self.live.roster(room)} if self.live is not None else set()
+
+    def mark_read(self, user: Identity, room: str, seq: int) -> dict[str, Any]:
+        """Note that `user` has read `room` up to `seq`, and tell the user's sockets; return what holds now.
+
+        {"room", "seq", "unread", "mentions"}. Raises ChatError: `unknown_room`, or `not_joined` for who is no member.
+        """
+        row = self._readable(room, user.id)
+        read = self.history.mark_read(row.id, user.id, seq)
+        if read is None and (row.name == access.LOBBY or row.kind == DIRECT):
+            self.history.join(row.id, user)
+            read = self.history.mark_read(row.id, user.id, seq)
+        if read is None:
+            raise ChatError("not_joined")
+        self.read_moved(user.id, room, *read)
+        return dict(zip(("room", "seq", "unread", "mentions"), (room, *read), strict=True))
+
+    def _readable(self, room: str, user_id: str) -> RoomRow:
+        row = self.history.room(room)
+        role = self.history.role(row.id, user_id) if row is not None else None
+        return access.check(row, user_id, role, Right.READ)
+
+    def read_moved(self, user_id: str, room: str, seq: int, unread: int, mentions: int) -> None:
+        """Tell a user's sockets, on every server, how far the user has read."""
+        self._tell(
+            user_id, MessageType.READ, {"room": room, "seq": seq, "unread": unread, "mentions": mentions}
+        )
+
+    def rooms_changed(self, user_id: str, room: str, change: str) -> None:
+        """Tell a user's sockets, on every server, that the list of rooms is another: joined, left or updated."""
+        self._tell(user_id, MessageType.ROOMS, {"room": room, "change": change})
+
+    def removed(self, user_id: str, room: str) -> None:
+        """Let a user's sockets, on every server, hear `room` no more."""
+        if self.live is not None:
+            self.live.removed(user_id, room)
+        self.control.post("removed", {"user_id": user_id, "room": room, "origin": self._origin})
+
+    def _tell(self, user_id: str, kind: MessageType, fields: dict[str, Any]) -> None:
+        if self.live is not None:
+            self.live.tell_user(user_id, kind, fields)
+        row = {"user_id": user_id, "type": int(kind), "fields": fields, "origin": self._origin}
+        self.control.post("tell", row)
+
+    @property
+    def _origin(self) -> int:
+        return self.live.writer.origin if self.live is not None else 0
 
     # ---- who may stay ------------------------------------------------------------------------------------------
 

@@ -37,3 +37,6 @@ class Stats:
         #: Seconds of a tick, and bytes that a room's flush sends to each member.
         self.ticks = Histogram((0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0))
         self.flushes = Histogram((128, 512, 2048, 8192, 32_768, 131_072, 524_288))
+        #: Messages of a transaction of the store, and the seconds that it took.
+        self.batches = Histogram((1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+        self.commits = Histogram((0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0))

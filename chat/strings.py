@@ -11,7 +11,7 @@ from .i18n import gettext as _
 
 def page_strings() -> dict[str, str]:
     """Return the sentences in this request's language, by the key that the scripts know."""
-    return _connection() | _messages() | _people() | _notices()
+    return _connection() | _messages() | _history() | _people() | _rooms() | _search() | _notices()
 
 
 def _connection() -> dict[str, str]:
@@ -50,8 +50,7 @@ def _messages() -> dict[str, str]:
         "today": _("Today"),
         "yesterday": _("Yesterday"),
         "new": _("New"),
-        "missed_one": _("{n} message was missed while the connection was down"),
-        "missed_other": _("{n} messages were missed while the connection was down"),
+        "new_since": _("New since {when}"),
         "jump": _("Newest"),
         "jump_one": _("{n} new message"),
         "jump_other": _("{n} new messages"),
@@ -60,13 +59,35 @@ def _messages() -> dict[str, str]:
         "left_one": _("{n} character left"),
         "left_other": _("{n} characters left"),
         "write_room": _("Message everyone"),
+        "write_in": _("Message {name}"),
         "write_to": _("Message {name}"),
         "empty_room": _("Nothing said yet"),
-        "empty_room_hint": _("Whatever you write here reaches everyone who is online."),
+        "empty_public_hint": _("Everybody may come in and read what is written here."),
+        "empty_private_hint": _("Only members read what is written here."),
         "empty_direct": _("Just you and {name}"),
         "empty_direct_hint": _("What you write here is seen by the two of you alone."),
         "empty_self": _("A place for yourself"),
         "empty_self_hint": _("What you write here is seen by you alone."),
+    }
+
+
+def _history() -> dict[str, str]:
+    return {
+        "loading_older": _("Loading older messages…"),
+        "loading_newer": _("Loading newer messages…"),
+        "load_older": _("Show older messages"),
+        "load_newer": _("Show newer messages"),
+        "beginning": _("This is the beginning."),
+        "nothing_kept": _("Nothing is kept here: who is away misses what is said."),
+        "not_loaded": _("The messages could not be loaded"),
+        "try_again": _("Try again"),
+        "missed_much": _("A lot was said while you were away. You can go on reading where you stopped."),
+        "begun_anew": _("The history of this room has begun anew."),
+        "message_gone": _("That message is no longer there."),
+        "copy_link": _("Copy the link to this message"),
+        "copied": _("The link is copied."),
+        "unreachable": _("The server could not be reached."),
+        "too_slow": _("The server took too long to answer."),
     }
 
 
@@ -84,6 +105,45 @@ def _people() -> dict[str, str]:
         "more_other": _("and {n} more"),
         "nobody": _("Nobody else is here yet."),
         "no_match": _("Nobody by that name."),
+        "role_owner": _("owner"),
+        "role_admin": _("admin"),
+        "manage": _("Manage {name}"),
+        "the_house": _("The house"),
+        "write_to_whom": _("Write to somebody"),
+        "write": _("Write"),
+        "invite_to": _("Invite people to {name}"),
+        "invite": _("Invite"),
+        "invited": _("{name} was invited."),
+    }
+
+
+def _rooms() -> dict[str, str]:
+    return {
+        "mentioned_one": _("{n} mention of you"),
+        "mentioned_other": _("{n} mentions of you"),
+        "private_room": _("private"),
+        "no_such_room": _("That room is not there, or it is not open to you."),
+        "not_in_room": _("You are looking at {name}."),
+        "put_out": _("You are no longer in {name}."),
+        "you_left": _("You have left {name}."),
+        "leave_title": _("Leave {name}?"),
+        "join_room": _("Join"),
+        "open_room": _("Open"),
+        "no_room": _("No room by that name."),
+        "rooms_one": _("{n} room"),
+        "rooms_other": _("{n} rooms"),
+        "show_more": _("Show more"),
+    }
+
+
+def _search() -> dict[str, str]:
+    return {
+        "searching": _("Looking…"),
+        "found_none": _("Nothing was found."),
+        "found_one": _("{n} message was found"),
+        "found_other": _("{n} messages were found"),
+        "found_more_one": _("The newest {n} message"),
+        "found_more_other": _("The newest {n} messages"),
     }
 
 
@@ -92,7 +152,7 @@ def _notices() -> dict[str, str]:
         "notify_on": _("Notifications are on"),
         "notify_off": _("Notify me of direct messages and mentions"),
         "notify_blocked": _("Your browser blocks notifications from this site."),
-        "in_room": _("{name} in the lobby"),
+        "in_room": _("{name} in {room}"),
         "message_from": _("New message from {name}"),
         "dismiss": _("Dismiss"),
         "open_menu": _("Open conversations"),

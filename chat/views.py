@@ -20,7 +20,7 @@ from flask import (
 )
 from markupsafe import Markup
 
-from . import i18n, io_views
+from . import api, i18n, io_views
 from .auth import Pass, now_ms, origin_allowed
 from .client import Taken
 from .envelope import Identity
@@ -34,6 +34,8 @@ from .strings import page_strings
 
 log = logging.getLogger("chat")
 
+#: Query options that only extended clients know.
+_EXTENSIONS = frozenset(("roster", "lang", "lobby"))
 #: Sockets beyond the limit that may exist at once, just to be told that the place is full.
 DOORMAT = 100
 
@@ -50,6 +52,7 @@ def make_blueprint(url_prefix: str) -> Blueprint:
     )
     blueprint.add_url_rule("/chat", "page", page)
     blueprint.add_url_rule("/chat/token", "token", token, methods=["POST"])
+    api.add_routes(blueprint)
     blueprint.add_url_rule("/healthz", "healthz", healthz)
     blueprint.add_url_rule("/metrics", "metrics", metrics)
     blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
@@ -101,8 +104,9 @@ def open_socket(taken: Taken) -> None:
         request.path,
         address=request.remote_addr or "",
         language=_language(),
+        lobby=request.args.get("lobby") != "0",
         diff=request.args.get("roster") == "diff",
-        extended="roster" in request.args or "lang" in request.args,
+        extended=not _EXTENSIONS.isdisjoint(request.args),
     )
 
 
@@ -137,14 +141,19 @@ def page() -> Any:
 
 def page_config(identity: Identity) -> dict[str, Any]:
     """Return what the page's scripts need to know; it goes into the page as JSON."""
+    settings = state().settings
     return {
         # Of the two routes at this address the socket's own would come out with scheme and host, wrong behind a proxy.
         "socketPath": url_for("chat.not_a_socket"),
         "tokenPath": url_for("chat.token"),
+        "pagePath": url_for("chat.page"),
+        "apiPath": f"{url_for('chat.page')}/api",
         "loginPath": _login_path(),
         "user": identity._asdict(),
         "room": LOBBY,
-        "maxChars": state().settings.max_message_chars,
+        "maxChars": settings.max_message_chars,
+        "maxRooms": settings.max_rooms_per_client,
+        "createRooms": settings.create_rooms,
         "locale": i18n.language(),
         "strings": page_strings(),
     }

@@ -2,7 +2,7 @@
 
 import socket
 
-from chat.client import Client
+from chat.client import READ_BYTES, Client
 from chat.codec import NATIVE
 from chat.config import Settings
 from chat.errors import CloseCode
@@ -20,6 +20,7 @@ class Owner:
         self.now = 1_000.0
         self.outbox_bytes = outbox_bytes
         self.stats = Stats()
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self.heard, self.leavers, self.forgotten, self.slow = [], [], [], []
         self.watched = {}
         self._dirty = []

@@ -48,13 +48,13 @@ static const struct option options[] = {
     {"senders", 1, 0, 's'}, {"window", 1, 0, 'w'}, {"rate", 1, 0, 'r'},        {"seconds", 1, 0, 't'},
     {"payload", 1, 0, 'b'}, {"settle", 1, 0, 'e'}, {"kind", 1, 0, 'k'},        {"socketio", 0, 0, 'i'},
     {"slow", 1, 0, 'l'},    {"churn", 1, 0, 'c'},  {"churners", 1, 0, 'u'},    {"direct-rate", 1, 0, 'd'},
-    {0},
+    {"acks", 0, 0, 'a'},    {0},
 };
 
 static void usage(void) {
   fprintf(stderr, "usage: swarm --port P --paths FILE --connections N [--host H] [--kind group|direct|mixed] [--socketio]\n"
                   "  [--senders N] [--window N | --rate R] [--direct-rate R] [--churners N --churn R] [--slow N]\n"
-                  "  [--payload BYTES] [--settle S] [--seconds S]\n");
+                  "  [--payload BYTES] [--settle S] [--seconds S] [--acks]\n");
   exit(2);
 }
 
@@ -79,6 +79,7 @@ static void read_option(int letter) {
     case 'e': settle = atof(optarg); break;
     case 'k': plan.kind = read_kind(optarg); break;
     case 'i': plan.socketio = 1; break;
+    case 'a': plan.acks = 1; break;
     case 'l': plan.slow = atoi(optarg); break;
     case 'c': plan.churn = atof(optarg); break;
     case 'u': plan.churners = atoi(optarg); break;
@@ -209,6 +210,7 @@ static void print_counts(double connecting, double measured, uint64_t boot_bytes
   printf(",\"sent\":%llu,\"deliveries\":%llu,\"missing\":%lld,\"errors\":%llu,\"others\":%llu,\"window_deliveries\":%llu",
          U(counts.sent), U(counts.heard), plan.senders ? (long long)(talk_expected() - talk_arrived()) : 0, U(counts.errors),
          U(counts.others), U(counts.window_heard));
+  if (plan.acks) printf(",\"acks_missing\":%llu", U(counts.sent > counts.acks ? counts.sent - counts.acks : 0));
   printf(",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"samples\":%llu", histogram_ms(&latency, 0.5),
          histogram_ms(&latency, 0.99), histogram_ms(&latency, 1), U(latency.total));
   printf(",\"push_mb\":%.2f,\"push_mb_per_s\":%.2f", counts.push_bytes / 1e6, counts.push_peak / 1e6);

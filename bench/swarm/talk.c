@@ -67,6 +67,14 @@ static void say_group(conn *c) {
   say(c, message, snprintf(message, sizeof message, form, c->idx, (unsigned long long)now(), padding));
 }
 
+/* With an id, for which the server owes an Ack; no other run has used it. */
+static void say_group_acked(conn *c) {
+  char message[66000];
+  unsigned long long at = now();
+  say(c, message, snprintf(message, sizeof message, "{\"type\":2,\"data\":\"@%d:%llu:#%s\",\"id\":\"%llx-%llx\"}",
+                           c->idx, at, padding, (unsigned long long)started, (unsigned long long)counts.sent));
+}
+
 static void say_direct(conn *c) {
   char message[66000];
   say(c, message, snprintf(message, sizeof message, "{\"type\":3,\"to\":\"user%05d\",\"data\":\"@%d:%llu:#%s\"}",
@@ -93,6 +101,7 @@ static void fill_window(conn *c) {
   while (c->state == READY && c->inflight < plan.window && now() < stop_at) {
     int before = c->inflight;
     if (plan.kind == DIRECT) say_direct(c);
+    else if (plan.acks) say_group_acked(c);
     else say_group(c);
     if (c->inflight == before) return;
   }

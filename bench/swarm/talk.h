@@ -9,7 +9,7 @@ typedef enum { GROUP, DIRECT, MIXED } kind;
 /* The plan, filled from the command line. */
 typedef struct {
   kind kind;
-  int socketio, connections, senders, window, slow, churners, stayers;
+  int socketio, acks, connections, senders, window, slow, churners, stayers;
   double rate, direct_rate, churn; /* a second, all connections together; rate 0: as fast as they come back */
   int payload;
 } talk_plan;

@@ -10,7 +10,7 @@ from .. import codec
 from ..auth import Pass
 from ..envelope import Envelope, MessageType
 from ..errors import ChatError
-from ..handlers import Dispatcher
+from ..handlers import Dispatcher, joined
 from .codec import SocketIOCodec
 from .connection import Connection
 from .packets import Packet
@@ -19,7 +19,10 @@ KINDS = {
     "group_list": int(MessageType.GROUP_LIST),
     "group_chat": int(MessageType.GROUP_CHAT),
     "single_chat": int(MessageType.SINGLE_CHAT),
+    "join": int(MessageType.JOIN),
+    "leave": int(MessageType.LEAVE),
     "auth": int(MessageType.AUTH),
+    "read": int(MessageType.READ),
 }
 
 
@@ -71,7 +74,7 @@ class Chat:
         return codec.read(kind, message, id, _WITH_ESCAPES, self._dispatcher.max_chars)
 
     def _answer_list(self, connection: Connection, reply: int, envelope: Envelope) -> None:
-        room = self._dispatcher.hub.room(envelope.room)
+        room = joined(self._dispatcher, connection.engine_session.member, envelope)
         users = [codec.user_json(user) for user in room.roster]
         answer = {"type": int(MessageType.GROUP_LIST), "user": None, "room": room.name, "data": users}
         connection.send(self._codec.answer(reply, answer))

@@ -22,7 +22,11 @@ EVENTS = {
     MessageType.GROUP_CHAT: "group_chat",
     MessageType.SINGLE_CHAT: "single_chat",
     MessageType.ROSTER_DIFF: "roster_diff",
+    MessageType.LEAVE: "leave",
+    MessageType.SYNCED: "synced",
     MessageType.AUTH: "auth",
+    MessageType.READ: "read",
+    MessageType.ROOMS: "rooms",
 }
 _HEADS = {int(kind): b'["%b",' % name.encode() for kind, name in EVENTS.items()}
 
@@ -70,6 +74,18 @@ class SocketIOCodec:
         if reply is None:
             return self._event(MessageType.AUTH, {"type": 9, "data": expires_ms})
         return self.answer(reply, {"data": expires_ms})
+
+    def tell(
+        self, kind: int, fields: dict[str, Any], ref: str | None = None, reply: str | int | None = None
+    ) -> bytes:
+        if reply is not None:
+            return self.answer(reply, fields if ref is None else {**fields, "ref": ref})
+        message = {"type": int(kind), **fields}
+        return self._event(MessageType(kind), message if ref is None else {**message, "ref": ref})
+
+    def replay(self, envelope: Envelope) -> bytes:
+        said = Prepared(b"%b%b]" % (_HEADS[envelope.type], native.chat_json(envelope)), [])
+        return packets.assemble(EVENT, self._prefix, None, said)
 
     def make_list(self, room: str) -> RosterList:
         head = b'%b%d%b["group_list",{"type":1,"user":null,"room":%b,"data":[' % (

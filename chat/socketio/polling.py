@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..client import Owner
 from ..errors import CloseCode
@@ -57,6 +57,11 @@ class Poller(Member):
     def behind_since(self) -> float:
         """Monotonic seconds since when bytes have waited for a poll, or infinity."""
         return self._since if self._frames else float("inf")
+
+    @property
+    def current(self) -> Member:
+        session: Any = self.wire
+        return session.member
 
     @property
     def polled(self) -> bool:

@@ -250,7 +250,7 @@ class Server:
             ("room", room, namespace) for room in connection.rooms
         }
         if identity is not None and self._is_chat(namespace):
-            scopes |= {("room", room) for room in self.hub.rooms_of(session.member)}
+            scopes |= {("room", room) for room in session.member.rooms}
             scopes.add(("user", identity.username))
         before = connection.saved.sids if connection.saved is not None else frozenset()
         self.recovery.save(

@@ -23,6 +23,15 @@ Run = Callable[[Callable[[], Any]], Any]
 
 _BUSY_SECONDS = 10
 _READING = "chat_reading"
+#: A server that does not answer is given up after some seconds, and not when TCP does, a quarter of an hour later.
+#: libpq's names, in seconds, the last one in milliseconds; the URL may say otherwise.
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 
 class BadDatabaseUrl(ConfigError):
@@ -120,8 +129,9 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
+    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
     try:
-        engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+        engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=patience)
     except ModuleNotFoundError as error:
         raise BadDatabaseUrl(
             "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: psycopg[binary]"

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from ..envelope import Identity
 from ..names import NameTaken, clean, name_key, skeleton
 from .engine import Run, Transactions, lock
+from .members import rename
 from .models import now_ms
 from .models import users as table
 
@@ -94,6 +95,14 @@ class Users:
             return known
         return self._db.write(lambda connection: _adopt(connection, identity))
 
+    def ensure_many(self, identities: Sequence[Identity]) -> None:
+        """See to it that each of these users has a row, as `ensure` does; one look where they all do."""
+        ids = [identity.id for identity in identities]
+        known = self._db.read(lambda connection: _find_names(connection, ids))
+        for identity in identities:
+            if known.get(identity.id) != identity.username:
+                self.ensure(identity)
+
     def set_password(self, id: str, password_hash: str, valid_after: int | None = None) -> bool:
         """Store a new password's hash and let tokens count from `valid_after` (ms; now) on; tell if the user exists."""
         at = now_ms() if valid_after is None else valid_after
@@ -170,6 +179,14 @@ def _find_or_create(connection: Connection, rows: dict[str, dict[str, Any]]) -> 
     return found
 
 
+def _find_names(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for chunk in _chunks(ids):
+        wanted = select(table.c.id, table.c.username).where(table.c.id.in_(chunk))
+        found |= {row.id: row.username for row in connection.execute(wanted)}
+    return found
+
+
 def _find_keys(connection: Connection, keys: Sequence[str]) -> dict[str, User]:
     found: dict[str, User] = {}
     for chunk in _chunks(keys):
@@ -190,6 +207,7 @@ def _adopt(connection: Connection, identity: Identity) -> User:
     change = update(table).where(table.c.id == identity.id).values(**values)
     if connection.execute(change).rowcount == 0:
         connection.execute(table.insert(), values | {"id": identity.id, "created_at": now_ms()})
+    rename(connection, identity)
     user = _find(connection, table.c.id == identity.id)
     assert user is not None  # this transaction has just written it
     return user

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from app import create_app
+from chat.envelope import Identity
 from chat.errors import FAILURES
 from tests.integration.people import entering, settle
 from tests.servers import SECRET, Server
@@ -167,6 +168,7 @@ def test_who_is_here_is_answered_across_processes(enter, elsewhere):
 
 def test_the_house_speaks_from_another_process(enter, elsewhere):
     ann, bob = enter("ann", "bob")
+    elsewhere.users.ensure(Identity("id-bob", "bob"))
     elsewhere.send("lobby", "closing at ten")
     said = [client.recv_json(type=2, data="closing at ten", timeout=IN_TIME) for client in (ann, bob)]
     assert said[0] == said[1]

@@ -117,8 +117,8 @@ def test_a_receiver_hears_the_app_that_it_asked_for(both, enter):
     anna, olga = enter("north", "anna"), enter("south", "olga")
     anna.send_json({"type": 2, "data": "hei"})
     olga.send_json({"type": 2, "data": "ciao"})
-    olga.recv_json(type=2, data="ciao")
-    for client in (anna, olga):
+    for client, text in ((anna, "hei"), (olga, "ciao")):
+        client.recv_json(type=2, data=text)
         client.ping()
     heard = {site: state(both, site)["heard"] for site in BASES}
     assert ["north", "anna", "hei"] in heard["north"]

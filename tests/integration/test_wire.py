@@ -101,7 +101,7 @@ def test_a_group_list_is_answered_to_who_asks(enter):
 def test_a_group_message_has_these_fields_and_reaches_everyone(enter):
     ann, bob = enter("ann", "bob")
     before = time.time_ns() // 1_000_000
-    ann.send_json({"type": 2, "data": "hello", "room": "elsewhere"})
+    ann.send_json({"type": 2, "data": "hello", "room": "lobby"})
     own, others = (client.recv_json(type=2, data="hello") for client in (ann, bob))
     assert own == others
     assert own.keys() == {"type", "user", "data", "room", "seq", "id", "ts"}
@@ -399,7 +399,7 @@ BAD = [
     ({"type": True, "id": "x"}, "unknown_type", "x"),
     *[
         ({"type": kind, "id": "x"}, "unknown_type", "x")
-        for kind in (0, 4, 5, 6, 7, 8, 10, -1, 10**30, "2", 2.0, None)
+        for kind in (0, 4, 5, 8, 11, -1, 10**30, "2", 2.0, None)
     ],
     ({"type": 2, "id": "x"}, "bad_data", "x"),
     ({"type": 2, "data": {"a": 1}}, "bad_data", None),
@@ -410,6 +410,18 @@ BAD = [
     ({"type": 2, "data": "hi", "id": "x" * 65}, "bad_id", None),
     ({"type": 2, "data": "hi", "id": 5}, "bad_id", None),
     ({"type": 2, "data": "hi", "room": 5, "id": "x"}, "bad_room", "x"),
+    *[({"type": kind, "id": "x"}, "bad_room", "x") for kind in (6, 7, 10)],
+    ({"type": 6, "room": "r" * 65, "id": "x"}, "bad_room", "x"),
+    ({"type": 6, "room": "nowhere", "id": "x"}, "unknown_room", "x"),
+    ({"type": 6, "room": "dm:id-bob:id-cat", "id": "x"}, "unknown_room", "x"),
+    *[
+        ({"type": 6, "room": "lobby", "since": since, "id": "x"}, "bad_since", "x")
+        for since in ("5", -1, 1.5, True)
+    ],
+    ({"type": 6, "room": "lobby", "since": 5, "epoch": 5, "id": "x"}, "bad_since", "x"),
+    *[({"type": 10, "room": "lobby", "seq": seq, "id": "x"}, "bad_seq", "x") for seq in ("5", -1, None)],
+    ({"type": 10, "room": "nowhere", "seq": 1, "id": "x"}, "unknown_room", "x"),
+    *[({"type": kind, "room": "nowhere", "data": "hi", "id": "x"}, "not_joined", "x") for kind in (1, 2)],
     ({"type": 3, "data": "to nobody", "id": "x"}, "missing_to", "x"),
     ({"type": 3, "data": "to nobody", "to": ""}, "missing_to", None),
     ({"type": 3, "data": "to nobody", "to": "  "}, "missing_to", None),
@@ -436,8 +448,32 @@ def test_bad_input_of_every_kind_is_answered_and_touches_nobody_else(enter):
     assert settle(ann, bob) == [[]]
 
 
+#: Errors that no socket is told.
+API_ALONE = {
+    *(
+        "room_taken",
+        "rooms_closed",
+        "forbidden",
+        "last_owner",
+        "fixed_title",
+        "not_json",
+        "too_large",
+        "not_found",
+    ),
+    *("method_not_allowed", *(f"bad_{word}" for word in "title topic kind flag role username".split())),
+    *(f"bad_{word}" for word in "limit cursor range query request".split()),
+}
+
+
 def test_every_error_of_a_bad_message_is_in_that_table():
-    by_other_means = {"id_conflict", "rate_limited", "internal"}
+    by_other_means = {
+        "id_conflict",
+        "rate_limited",
+        "internal",
+        "too_many_rooms",
+        "store_unavailable",
+        *API_ALONE,
+    }
     closing = {code for code, row in FAILURES.items() if row.close}
     assert {code for _, code, _ in BAD} == FAILURES.keys() - by_other_means - closing
 

@@ -14,12 +14,12 @@ GROUPS = [
     {"errors", "config", "envelope", "redaction", "stats", "outbox"},
     {"frames", "codec"},
     {"member", "client", "roster", "limits", "names", "passwords", "drivers"},
-    {"order", "reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
+    {"gate", "order", "reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
     {"store"},
-    {"handlers", "auth", "tokens"},
+    {"writer", "arrivals", "handlers", "auth", "tokens", "access"},
     {"socketio"},
     {"live", "signals", "metrics"},
-    {"i18n", "strings", "sockets", "jwts", "state", "views", "io_views", "cli", "extension"},
+    {"i18n", "strings", "sockets", "jwts", "state", "views", "io_views", "api", "cli", "extension"},
     {"chat"},  # chat/__init__.py, the public face
 ]
 LAYER = {name: number for number, group in enumerate(GROUPS) for name in group}

@@ -1,15 +1,15 @@
-"""The order of a room, the ids that it knows again, and one write a member."""
+"""A room: in order, one write a member, and what an ephemeral one knows again."""
 
 import time
 
 import pytest
 
 from chat.codec import NATIVE
-from chat.config import Settings
 from chat.envelope import Envelope, Identity
 from chat.errors import ChatError
-from chat.order import CONVERSATIONS, REMEMBERED, REMEMBERED_DIRECT, Conversations, Order
-from chat.room import Room
+from chat.gate import Gate
+from chat.order import REMEMBERED, Known
+from chat.room import Newcomer, Room
 from chat.roster import Roster
 from chat.stats import Stats
 from tests import owner as owners
@@ -23,147 +23,81 @@ def said(id=None, data="hi", user=ANN, type=2, to=None):
 
 
 @pytest.fixture
-def order():
-    return Order(ephemeral=False)
+def known():
+    return Known()
 
 
-# -- order
+# -- an ephemeral room's ids
 
 
-def test_seq_counts_from_1_without_gaps_whoever_speaks(order):
-    spoken = [said(), said(user=BOB), said("x"), said(user=None), said("x", user=BOB)]
-    assert [order.place(envelope) for envelope in spoken] == [True] * 5
-    assert [envelope.seq for envelope in spoken] == [1, 2, 3, 4, 5]
-
-
-def test_ts_is_the_time_in_milliseconds(order):
+def test_ts_is_the_time_in_milliseconds(known):
     envelope = said()
     before = time.time_ns() // 1_000_000
-    order.place(envelope)
+    known.place(envelope)
     assert before <= envelope.ts <= time.time_ns() // 1_000_000
+    assert envelope.seq is None
 
 
-def test_a_repeat_gets_what_the_first_one_got_and_uses_up_no_seq(order):
-    first, again, other = said("x"), said("x"), said("y")
-    order.place(first)
-    time.sleep(0.002)  # so that its own time would be another
-    assert order.place(again) is False
-    assert (again.seq, again.ts) == (first.seq, first.ts)
-    order.place(other)
-    assert other.seq == 2
-
-
-@pytest.mark.parametrize("other", [{"data": "HI"}, {"data": ""}, {"type": 3, "to": "bob"}])
-def test_the_same_id_for_another_body_is_refused(order, other):
-    order.place(said("x"))
-    with pytest.raises(ChatError) as refused:
-        order.place(said("x", **other))
-    assert (refused.value.code, refused.value.ref) == ("id_conflict", "x")
-    assert order.place(said("x")) is False
-    fresh = said("y")
-    order.place(fresh)
-    assert fresh.seq == 2
-
-
-def test_a_direct_message_to_somebody_else_is_another_body(order):
-    order.place(said("x", type=3, to="bob"))
-    with pytest.raises(ChatError, match="id_conflict"):
-        order.place(said("x", type=3, to="cat"))
-
-
-def test_each_sender_has_ids_of_its_own(order):
-    assert order.place(said("x", user=ANN))
-    assert order.place(said("x", user=BOB, data="other"))
-    assert order.place(said("x", user=BOB, data="other")) is False
-
-
-def test_without_an_id_every_message_is_a_new_one(order):
-    assert [order.place(said()) for _ in range(3)] == [True] * 3
-
-
-def test_the_last_thousand_ids_are_remembered(order):
-    for i in range(REMEMBERED + 1):
-        order.place(said(f"id{i}"))
-    assert REMEMBERED == 1_000
-    assert order.place(said("id1")) is False
-    assert order.place(said(f"id{REMEMBERED}")) is False
-    assert order.place(said("id0")) is True  # the first was forgotten
-
-
-def test_an_ephemeral_room_gives_no_seq_but_knows_its_ids():
-    order = Order(ephemeral=True)
+def test_a_repeat_gets_the_first_ones_time(known):
     first, again = said("x"), said("x")
-    assert order.place(first) is True
-    assert first.seq is None and first.ts > 0
-    assert order.place(again) is False
-    assert (again.seq, again.ts) == (None, first.ts)
-    with pytest.raises(ChatError, match="id_conflict"):
-        order.place(said("x", data="other"))
-
-
-# -- direct conversations
-
-
-def direct(room, id="x", data="hi"):
-    return Envelope(3, data, room, "bob", id, ANN)
-
-
-def conversations(*ephemeral):
-    return Conversations(Settings(ephemeral_rooms=ephemeral))
-
-
-def test_each_conversation_counts_for_itself():
-    orders = conversations()
-    spoken = [direct("dm:1:2", None), direct("dm:1:3", None), direct("dm:1:2", None)]
-    for envelope in spoken:
-        orders.order(envelope.room).place(envelope)
-    assert [envelope.seq for envelope in spoken] == [1, 1, 2]
-
-
-def test_an_id_of_one_conversation_is_unknown_to_another():
-    orders = conversations()
-    assert orders.order("dm:1:2").place(direct("dm:1:2"))
-    assert orders.order("dm:1:3").place(direct("dm:1:3", data="other"))
-    assert not orders.order("dm:1:2").place(direct("dm:1:2"))
-
-
-@pytest.mark.parametrize("pattern", ["dm:*", "*", "dm:1:?"])
-def test_an_ephemeral_conversation_gives_no_seq_but_knows_its_ids(pattern):
-    orders = conversations("lobby", pattern)
-    first, again = direct("dm:1:2"), direct("dm:1:2")
-    assert orders.order("dm:1:2").place(first)
-    assert first.seq is None
-    assert not orders.order("dm:1:2").place(again)
+    assert known.place(first) is True
+    time.sleep(0.002)  # so that its own time would be another
+    assert known.place(again) is False
     assert again.ts == first.ts
 
 
-def test_all_conversations_remember_so_many_ids_together():
-    orders = conversations()
-    for i in range(REMEMBERED_DIRECT + 1):
-        room = f"dm:1:{i % 500}"
-        orders.order(room).place(direct(room, f"id{i}"))
-    assert not orders.order("dm:1:1").place(direct("dm:1:1", "id1"))
-    assert orders.order("dm:1:0").place(direct("dm:1:0", "id0"))  # the first was forgotten
+@pytest.mark.parametrize("other", [{"data": "HI"}, {"data": ""}, {"type": 3, "to": "bob"}])
+def test_the_same_id_for_another_body_is_refused(known, other):
+    known.place(said("x"))
+    with pytest.raises(ChatError) as refused:
+        known.place(said("x", **other))
+    assert (refused.value.code, refused.value.ref) == ("id_conflict", "x")
+    assert known.place(said("x")) is False
 
 
-def test_the_conversation_longest_silent_is_forgotten_first():
-    orders = conversations()
-    for i in range(CONVERSATIONS):
-        orders.order(f"dm:1:{i}").place(direct(f"dm:1:{i}", None))
-    orders.order("dm:1:0").place(direct("dm:1:0", None))
-    orders.order("dm:1:new").place(direct("dm:1:new", None))
-    kept, forgotten = direct("dm:1:0", None), direct("dm:1:1", None)
-    orders.order("dm:1:0").place(kept)
-    orders.order("dm:1:1").place(forgotten)
-    assert (kept.seq, forgotten.seq) == (3, 1)
+def test_a_direct_message_to_somebody_else_is_another_body(known):
+    known.place(said("x", type=3, to="bob"))
+    with pytest.raises(ChatError, match="id_conflict"):
+        known.place(said("x", type=3, to="cat"))
+
+
+def test_each_sender_has_ids_of_its_own(known):
+    assert known.place(said("x", user=ANN))
+    assert known.place(said("x", user=BOB, data="other"))
+    assert known.place(said("x", user=BOB, data="other")) is False
+
+
+def test_an_id_of_one_conversation_is_unknown_to_another(known):
+    assert known.place(Envelope(3, "hi", "dm:1:2", "bob", "x", ANN))
+    assert known.place(Envelope(3, "other", "dm:1:3", "cat", "x", ANN))
+    assert not known.place(Envelope(3, "hi", "dm:1:2", "bob", "x", ANN))
+
+
+def test_without_an_id_every_message_is_a_new_one(known):
+    assert [known.place(said()) for _ in range(3)] == [True] * 3
+    assert len(known) == 0
+
+
+def test_the_last_thousand_ids_are_remembered(known):
+    for i in range(REMEMBERED + 1):
+        known.place(said(f"id{i}"))
+    assert REMEMBERED == 1_000
+    assert known.place(said("id1")) is False
+    assert known.place(said(f"id{REMEMBERED}")) is False
+    assert known.place(said("id0")) is True  # the first was forgotten
 
 
 # -- what a room says
 
 
 @pytest.fixture
-def room():
-    return Room("lobby", Roster("lobby", 0, 1_000_000), ephemeral=False)
+def talking():
+    return []
+
+
+@pytest.fixture
+def room(talking):
+    return Room("lobby", Roster("lobby", 0, 1_000_000), Gate(0), talking.append, keep=3)
 
 
 @pytest.fixture
@@ -179,31 +113,76 @@ def peers(room):
         peer.sock.close()
 
 
-def say(room, text):
-    envelope = said(data=text)
-    room.order.place(envelope)
-    room.say(envelope)
+def stored(seq, text="hi"):
+    envelope = said(f"id{seq}", text)
+    envelope.seq = seq
+    return envelope
+
+
+def texts(raw):
+    return [(message["data"], message["seq"]) for message in messages(raw)]
 
 
 def test_what_was_said_in_a_tick_is_written_once_to_each_member(room, peers):
-    for text in ("one", "two", "three"):
-        say(room, text)
+    for seq, text in enumerate(("one", "two", "three"), 1):
+        room.deliver(stored(seq, text))
     assert peers[0].read() == b""
     room.flush(Stats())
     written = [peer.sock.recv(1 << 16) for peer in peers]
     assert written[0] == written[1] == written[2]
-    assert [(m["data"], m["seq"]) for m in messages(written[0])] == [("one", 1), ("two", 2), ("three", 3)]
+    assert texts(written[0]) == [("one", 1), ("two", 2), ("three", 3)]
 
 
 def test_a_flush_says_nothing_twice(room, peers):
-    say(room, "once")
+    room.deliver(stored(1))
     room.flush(Stats())
     room.flush(Stats())
     assert len(messages(peers[0].read())) == 1
 
 
 def test_a_message_is_encoded_once_for_all_members(room, peers):
-    say(room, "one")
+    room.deliver(stored(1))
     (pending,) = room.audiences[NATIVE].pending
     room.flush(Stats())
     assert [peer.read() for peer in peers] == [pending] * 3
+
+
+def test_a_room_asks_for_one_flush_however_much_it_says(room, talking):
+    for seq in (1, 2, 3):
+        room.deliver(stored(seq))
+    assert talking == [room]
+    room.flush(Stats())
+    room.deliver(stored(4))
+    assert talking == [room, room]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4), (4, 3, 2, 1), (2, 1, 2, 4, 4, 3, 1), (1, 3, 2, 4)])
+def test_whatever_order_messages_come_in_they_are_heard_in_that_of_seq_and_once(room, peers, order):
+    for seq in order:
+        room.deliver(stored(seq))
+        room.flush(Stats())
+    assert [seq for _, seq in texts(peers[0].read())] == [1, 2, 3, 4]
+
+
+def test_a_newcomer_is_kept_what_is_said_meanwhile_up_to_a_bound(room):
+    owner = owners.Owner()
+    client, peer = owners.connect(owner)
+    newcomer = room.newcomers[client] = Newcomer()
+    for seq in (1, 2, 3):
+        room.deliver(stored(seq))
+    assert [seq for _, seq in texts(b"".join(newcomer.heard))] == [1, 2, 3]
+    assert not newcomer.lost
+    room.deliver(stored(4))
+    assert newcomer.lost
+    client.drop()
+    peer.sock.close()
+
+
+def test_a_room_is_empty_when_nobody_is_in_it_or_coming(room, peers):
+    assert not room.empty
+    members = list(room.members())
+    for member in members:
+        room.remove(member)
+    assert room.empty
+    room.newcomers[members[0]] = Newcomer()
+    assert not room.empty

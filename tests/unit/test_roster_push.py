@@ -39,7 +39,7 @@ class Member:
     codec = NATIVE
 
     def __init__(self, clock, diff=False):
-        self.diff, self.listed, self.closing = diff, 0, 0.0
+        self.diff, self.closing = diff, 0.0
         self.got = []
         self.out = self.wire = self
         self._clock = clock
@@ -56,7 +56,7 @@ def clock():
 
 @pytest.fixture
 def room():
-    return Room("lobby", Roster("lobby", 3.0, BUDGET), ephemeral=False)
+    return Room("lobby", Roster("lobby", 3.0, BUDGET), None, lambda room: None)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def push(clock, room):
 def join(room, push, member, name):
     room.add(member)
     room.roster.join(Identity(name, name))
-    member.listed = room.roster.list_for().version
+    room.note_listed(member)
     push.schedule()
 
 
@@ -126,9 +126,24 @@ def test_a_member_that_closes_while_it_waits_for_its_slice_is_left_out(clock, ro
     for number, member in enumerate(members):
         join(room, push, member, f"user{number:03}")
     clock.run_until(clock.now)
-    waiting = [member for member in members if member.listed != room.roster.list_for().version]
+    waiting = [member for member in members if not room.is_listed(member)]
     assert waiting
     waiting[-1].closing = clock.now
     seen = len(waiting[-1].got)
     clock.run_until(clock.now + 120)
     assert len(waiting[-1].got) == seen
+
+
+def test_the_last_one_to_leave_is_noticed_when_the_grace_is_over(clock, room):
+    emptied = []
+    push = RosterPush(room, clock, threading.Lock(), BUDGET, Stats(), emptied.append)
+    member = Member(clock)
+    join(room, push, member, "ann")
+    clock.run_until(101)
+    room.remove(member)
+    room.roster.leave(Identity("ann", "ann"), clock.now)
+    push.schedule()
+    clock.run_until(103)
+    assert emptied == []
+    clock.run_until(105)
+    assert emptied == [room]

@@ -1,0 +1,8 @@
+"""The JSON API for pages and programs: rooms, members, history, search, unread counts; openapi.json describes it.
+
+`routes.add_routes` puts it on the chat's blueprint.
+"""
+
+from .routes import add_routes
+
+__all__ = ["add_routes"]

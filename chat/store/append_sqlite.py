@@ -1,0 +1,241 @@
+"""Append on SQLite: one short transaction over a connection that is kept open.
+
+This is the hottest path of the store, so it goes past SQLAlchemy: the statements are written out, and the loops over
+rows are SQLite's own (`executemany`), in which other threads may run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from ..envelope import Identity
+from ..names import name_key
+from .batch import Batch, Key, Place, search_document
+from .history import DIRECT, MEMBER, Draft, Message, Stored, StoreUnavailable
+from .models import now_ms
+from .naming import new_epoch
+from .rows import to_message
+
+#: KiB of pages that the connection keeps: the edges of all indexes that a write goes through.
+_CACHE_KIB = 16_384
+#: Pages of the log at which a commit puts them all into the database: 16 MB. The pages at the edges are in it many
+#: times over, and are put there once; and one commit in some hundreds is slower, not one in fifty.
+_CHECKPOINT_PAGES = 4_000
+
+_USERS = (
+    "SELECT name_key, id, username FROM chat_users"
+    " WHERE name_key IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL"
+)
+_ROOMS = "SELECT name, id, last_seq, ephemeral FROM chat_rooms WHERE name IN (SELECT value FROM json_each(?))"
+# Two values, so that a room removed by hand cannot lead to a number that was given out before.
+_LAST_NUMBER = (
+    "SELECT max((SELECT coalesce(max(changed), 0) FROM chat_rooms),"
+    " (SELECT coalesce(max(pk), 0) FROM chat_messages))"
+)
+_KNOWN = (
+    "SELECT m.pk, r.name, m.room_id, m.seq, m.type, m.sender_id, m.sender_name, m.to_name, m.id, m.data, m.ts, m.origin"
+    " FROM json_each(?) AS k CROSS JOIN chat_rooms AS r ON r.name = k.value ->> 0"
+    " CROSS JOIN chat_messages AS m ON m.id = k.value ->> 2 AND m.sender_id = k.value ->> 1 AND m.room_id = r.id"
+)
+_INSERT = (
+    "INSERT INTO chat_messages"
+    " (pk, room_id, seq, batch, type, sender_id, sender_name, to_name, id, data, ts, origin)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INDEX = "INSERT INTO chat_search (rowid, terms) VALUES (?, ?)"
+_MENTION = "INSERT OR IGNORE INTO chat_mentions (user_id, room_id, seq) VALUES (?, ?, ?)"
+_SPOKEN = "UPDATE chat_rooms SET last_seq = last_seq + ?, last_at = ?, changed = ? WHERE id = ?"
+_DIRECT_ROOM = (
+    "INSERT INTO chat_rooms"
+    " (name, title, topic, kind, ephemeral, epoch, first_seq, last_seq, last_at, created_at, changed)"
+    f" VALUES (?, '', '', '{DIRECT}', 0, ?, 1, 0, ?, ?, ?)"
+)
+_DIRECT_MEMBER = (
+    "INSERT INTO chat_memberships (room_id, user_id, username, name_key, role, read_seq, joined_at)"
+    " VALUES (?, ?, ?, ?, ?, 0, ?)"
+)
+_NAME = "SELECT username FROM chat_users WHERE id = ?"
+
+
+class _Kept(NamedTuple):
+    """An open connection, and the process and the file that it belongs to."""
+
+    connection: sqlite3.Connection
+    process: int
+    file: tuple[int, int]
+
+
+class SqliteAppend:
+    """Appends to the database at `path`, waiting at most `busy_seconds` for other writers. Callable from any thread."""
+
+    def __init__(self, path: Path, busy_seconds: float) -> None:
+        self._path = path
+        self._busy_seconds = busy_seconds
+        # As many as ever appended at once, which is one where the writer does; a deque needs no lock.
+        self._idle: deque[_Kept] = deque()
+        self._abandoned: list[_Kept] = []
+        _close_before_fork(self)
+
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+        """Store the drafts: History.append."""
+        batch = Batch(drafts, origin)
+        with self._connection() as connection:
+            users = _users(connection, batch.names_to_resolve)
+            batch.resolve(
+                users, lambda keys: {key: user.id for key, user in _users(connection, keys).items()}
+            )
+            try:
+                _write(connection, batch, False)
+            except sqlite3.IntegrityError:
+                # Some id is known. That is rare, so it is not looked for at first.
+                connection.execute("ROLLBACK")
+                _write(connection, batch, True)
+        return batch.results
+
+    def close(self) -> None:
+        """Close what is kept open; the next append opens anew."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().connection.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            kept = self._take()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(str(error)) from error
+        try:
+            yield kept.connection
+            self._idle.append(kept)
+        except sqlite3.OperationalError as error:
+            self._undo(kept)
+            raise StoreUnavailable(str(error)) from error
+        except BaseException as error:
+            kept.connection.close()
+            if type(error) is sqlite3.DatabaseError:  # damaged, or no database at all
+                raise StoreUnavailable(str(error)) from error
+            raise
+
+    def _undo(self, kept: _Kept) -> None:
+        """Roll back and keep the connection: were it the last, its log's files would go, and a full disk has no room."""
+        try:
+            if kept.connection.in_transaction:
+                kept.connection.execute("ROLLBACK")
+            self._idle.append(kept)
+        except sqlite3.Error:
+            kept.connection.close()
+
+    def _take(self) -> _Kept:
+        file = _identity(self._path)
+        while True:
+            try:
+                kept = self._idle.pop()
+            except IndexError:
+                return self._open(file)
+            if kept.process != os.getpid():
+                # A fork's heritage: even closing it would take away its true owner's locks.
+                self._abandoned.append(kept)
+            elif kept.file != file:
+                # The database was replaced: what this connection writes, nobody would ever read.
+                kept.connection.close()
+            else:
+                return kept
+
+    def _open(self, file: tuple[int, int]) -> _Kept:
+        # mode=rw: a database that has vanished is not to be made anew, without tables.
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        return _Kept(connection, os.getpid(), file)
+
+
+def _write(connection: sqlite3.Connection, batch: Batch, look_for_known: bool) -> None:
+    execute = connection.execute
+    execute("BEGIN IMMEDIATE")
+    number, now = execute(_LAST_NUMBER).fetchone()[0], now_ms()
+    places = _places(connection, batch, number, now)
+    known = _known(connection, batch) if look_for_known else {}
+    batch.place(places, known, count(number + 1), now)
+    fresh = batch.fresh
+    if fresh:
+        last = fresh[-1].pk
+        connection.executemany(_INSERT, [_row(message, last) for message in fresh])
+        connection.executemany(_INDEX, [(m.pk, search_document(m.room_id, m.data)) for m in fresh])
+        connection.executemany(_SPOKEN, [(n, now, last, room_id) for room_id, n in batch.spoken.items()])
+        connection.executemany(_MENTION, batch.named())
+    execute("COMMIT")
+
+
+def _row(message: Message, batch: int) -> tuple[object, ...]:
+    pk, _, room_id, seq, type, user, to, id, data, ts, origin = message
+    sender_id, sender_name = user or ("", "")
+    return pk, room_id, seq, batch, type, sender_id, sender_name, to, id, data, ts, origin
+
+
+def _users(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Identity]:
+    keys = list(keys)
+    if not keys:
+        return {}
+    return {key: Identity(id, name) for key, id, name in connection.execute(_USERS, [json.dumps(keys)])}
+
+
+def _places(connection: sqlite3.Connection, batch: Batch, number: int, now: int) -> dict[str, Place]:
+    places = _find_places(connection, {name for name in batch.rooms if name is not None})
+    missing = {name: pair for name, pair in batch.pairs.items() if name not in places}
+    for name, pair in missing.items():
+        _make_direct_room(connection, name, pair, number, now)
+    return places | _find_places(connection, missing) if missing else places
+
+
+def _find_places(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, Place]:
+    rows = connection.execute(_ROOMS, [json.dumps(list(names))])
+    return {name: Place(id, last_seq, ephemeral) for name, id, last_seq, ephemeral in rows}
+
+
+def _make_direct_room(
+    connection: sqlite3.Connection, room: str, pair: Iterable[Identity], number: int, now: int
+) -> None:
+    room_id = connection.execute(_DIRECT_ROOM, (room, new_epoch(), now, now, number)).lastrowid
+    for id, username in pair:
+        # Who writes may have written the name in another way than its owner.
+        name = (connection.execute(_NAME, (id,)).fetchone() or (username,))[0]
+        connection.execute(_DIRECT_MEMBER, (room_id, id, name, name_key(name), MEMBER, now))
+
+
+def _known(connection: sqlite3.Connection, batch: Batch) -> dict[Key, Message]:
+    rows = connection.execute(_KNOWN, [json.dumps(list(batch.keys()))])
+    return {(row[2], row[5], row[8]): to_message(row) for row in rows}
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what tells this file from another that may come to stand in its place."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _close_before_fork(append: SqliteAppend) -> None:
+    """Close what is idle before the process forks: a child would believe that it holds the locks of its parent."""
+    mine = weakref.ref(append)
+
+    def close() -> None:
+        if (append := mine()) is not None:
+            append.close()
+
+    os.register_at_fork(before=close)

@@ -1,0 +1,180 @@
+"""Who is in which room, how far they have read, and what waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, case, delete, func, literal, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ..envelope import Identity, direct_room
+from ..names import name_key
+from .history import DIRECT, MEMBER, Membership, RoomOf, RoomRow
+from .models import memberships as table
+from .models import mentions, messages, now_ms, rooms
+from .rows import MESSAGE_COLUMNS, ROOM_COLUMNS, to_message, to_room
+from .storable import is_storable, storable
+from .transactions import Part, chunks
+
+_MEMBERSHIP = (table.c.user_id, table.c.username, table.c.role, table.c.read_seq, table.c.joined_at)
+_OF_ITS_ROOM = rooms.c.id == table.c.room_id
+
+_first_unread = case((table.c.read_seq >= rooms.c.first_seq, table.c.read_seq), else_=rooms.c.first_seq - 1)
+_UNREAD = case((rooms.c.last_seq > _first_unread, rooms.c.last_seq - _first_unread), else_=0)
+_MENTIONS = (
+    select(func.count())
+    .where(
+        mentions.c.user_id == table.c.user_id,
+        mentions.c.room_id == table.c.room_id,
+        mentions.c.seq > table.c.read_seq,
+    )
+    .scalar_subquery()
+)
+
+
+class Members(Part):
+    """Memberships: History says what each method does."""
+
+    def role(self, room_id: int, user_id: str) -> str | None:
+        """Return the user's role in the room; None for no member."""
+        return self.roles([(room_id, user_id)]).get((room_id, user_id))
+
+    def roles(self, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
+        """Return {(room id, user id): role} of those pairs that are memberships."""
+        wanted = [pair for pair in dict.fromkeys(pairs) if is_storable(pair[1])]
+        columns = table.c.room_id, table.c.user_id
+
+        def work(connection: Connection) -> dict[tuple[int, str], str]:
+            found: dict[tuple[int, str], str] = {}
+            for chunk in chunks(wanted):
+                query = select(*columns, table.c.role).where(tuple_(*columns).in_(chunk))
+                found |= {(room_id, user_id): role for room_id, user_id, role in connection.execute(query)}
+            return found
+
+        return self._db.read(work)
+
+    def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
+        """Make the user a member who has read all until now; False for one who was."""
+        return self._db.write(lambda connection: insert_member(connection, room_id, user, role))
+
+    def set_role(self, room_id: int, user_id: str, role: str) -> bool:
+        """Give a member another role; False for no member."""
+        change = update(table).where(*_is(room_id, user_id)).values(role=role)
+        return self._db.write(lambda connection: connection.execute(change).rowcount == 1)
+
+    def leave(self, room_id: int, user_id: str) -> bool:
+        """End a membership; False where there was none."""
+        end = delete(table).where(*_is(room_id, user_id))
+        return self._db.write(lambda connection: connection.execute(end).rowcount == 1)
+
+    def members(self, room_id: int, after: str | None, limit: int) -> list[Membership]:
+        """Return members by name, those after the name `after`."""
+        wanted = select(*_MEMBERSHIP).where(table.c.room_id == room_id)
+        if after is not None:
+            wanted = wanted.where(table.c.name_key > name_key(after))
+        wanted = wanted.order_by(table.c.name_key, table.c.user_id).limit(limit)
+        rows = self._db.read(lambda connection: connection.execute(wanted).all())
+        return [Membership(Identity(id, name), *rest) for id, name, *rest in rows]
+
+    def rooms_of(self, user_id: str) -> list[RoomOf]:
+        """Return the rooms that the user is a member of, the one spoken in last first."""
+        wanted = _rooms_of(storable(user_id))
+        rows = self._db.read(lambda connection: connection.execute(wanted).all())
+        return [_room_of(row) for row in rows]
+
+    def unread(self, user_id: str) -> dict[str, tuple[int, int]]:
+        """Return {name: (unread messages, those that name the user)} of the user's rooms that have any."""
+        wanted = select(rooms.c.name, _UNREAD, _MENTIONS).join_from(table, rooms, _OF_ITS_ROOM)
+        wanted = wanted.where(table.c.user_id == storable(user_id))
+        rows = self._db.read(lambda connection: connection.execute(wanted).all())
+        return {name: (unread, named) for name, unread, named in rows if unread or named}
+
+    def mark_read(self, room_id: int, user_id: str, seq: int) -> tuple[int, int, int] | None:
+        """Move the user's read_seq forward and return (read_seq, unread, mentions); None for no member."""
+        now = self._db.read(lambda connection: _reading(connection, room_id, user_id))
+        if now is None or now[0] >= min(seq, now[3]):
+            return now and now[:3]
+
+        def work(connection: Connection) -> tuple[int, int, int, int] | None:
+            last = select(rooms.c.last_seq).where(_OF_ITS_ROOM).scalar_subquery()
+            until = case((last < seq, last), else_=seq)
+            moved = (
+                update(table).where(*_is(room_id, user_id), table.c.read_seq < until).values(read_seq=until)
+            )
+            connection.execute(moved)
+            return _reading(connection, room_id, user_id)
+
+        after = self._db.write(work)
+        return after and after[:3]
+
+
+def insert_member(connection: Connection, room_id: int, user: Identity, role: str) -> bool:
+    """Make the user a member who has read all until now; False for one who was, and where there is no such room."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    values = {
+        "user_id": storable(user.id),
+        "username": storable(user.username),
+        "name_key": name_key(user.username),
+        "role": role,
+        "joined_at": now_ms(),
+    }
+    columns = [table.c[name] for name in values]
+    given = [literal(value, column.type) for value, column in zip(values.values(), columns, strict=True)]
+    row = select(rooms.c.id, rooms.c.last_seq, *given).where(rooms.c.id == room_id)
+    made = insert(table).from_select([table.c.room_id, table.c.read_seq, *columns], row)
+    made = made.on_conflict_do_nothing()
+    return connection.execute(made.returning(table.c.user_id)).first() is not None
+
+
+def rename(connection: Connection, user: Identity) -> None:
+    """Let all rooms know their member under another name."""
+    change = update(table).where(table.c.user_id == user.id)
+    connection.execute(change.values(username=user.username, name_key=name_key(user.username)))
+
+
+def _is(room_id: int, user_id: str) -> tuple[Any, Any]:
+    return table.c.room_id == room_id, table.c.user_id == storable(user_id)
+
+
+def _reading(connection: Connection, room_id: int, user_id: str) -> tuple[int, int, int, int] | None:
+    """Return (read_seq, unread, mentions, the room's last seq) of a member."""
+    wanted = select(table.c.read_seq, _UNREAD, _MENTIONS, rooms.c.last_seq).join_from(
+        table, rooms, _OF_ITS_ROOM
+    )
+    row = connection.execute(wanted.where(*_is(room_id, user_id))).first()
+    return (row[0], row[1], row[2], row[3]) if row else None
+
+
+_PEER = table.alias()
+_MINE = (table.c.user_id, table.c.username, table.c.role, table.c.read_seq, _UNREAD, _MENTIONS)
+
+#: Columns at the beginning of such a row, of the room, and at its end, of its last message.
+_OWN, _ITS = len(ROOM_COLUMNS), len(MESSAGE_COLUMNS)
+
+
+def _rooms_of(user_id: str) -> Select[Any]:
+    its_other = and_(rooms.c.kind == DIRECT, _PEER.c.room_id == rooms.c.id, _PEER.c.user_id != user_id)
+    its_last = and_(messages.c.room_id == rooms.c.id, messages.c.seq == rooms.c.last_seq)
+    return (
+        select(*ROOM_COLUMNS, *_MINE, _PEER.c.user_id, _PEER.c.username, *MESSAGE_COLUMNS)
+        .select_from(
+            table.join(rooms, _OF_ITS_ROOM).outerjoin(_PEER, its_other).outerjoin(messages, its_last)
+        )
+        .where(table.c.user_id == user_id)
+        .order_by(rooms.c.last_at.desc(), rooms.c.id.desc())
+    )
+
+
+def _room_of(row: Row[Any]) -> RoomOf:
+    its, mine, message = row[:_OWN], row[_OWN:-_ITS], row[-_ITS:]
+    user_id, username, role, read_seq, unread, named, peer_id, peer_name = mine
+    room = to_room(its)
+    peer = Identity(peer_id, peer_name) if peer_id is not None else _self(room, Identity(user_id, username))
+    last = to_message(message) if message[0] is not None else None
+    return RoomOf(room, role, read_seq, unread, named, peer, last)
+
+
+def _self(room: RoomRow, user: Identity) -> Identity | None:
+    """Return the user who talks to nobody else in this room."""
+    return user if room.name == direct_room(user.id, user.id) else None

@@ -1,0 +1,141 @@
+"""Rooms: making, finding and changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..envelope import Identity
+from ..names import name_key
+from .history import OWNER, PUBLIC, RoomRow, RoomTaken
+from .members import insert_member
+from .models import now_ms
+from .models import rooms as table
+from .naming import check_kind, check_name, new_epoch, private_name
+from .rows import ROOM_COLUMNS, fetch_rooms, to_room, transaction_number
+from .storable import is_storable, storable
+from .transactions import Part, chunks
+
+
+class Rooms(Part):
+    """Rooms: History says what each method does."""
+
+    def room(self, name: str) -> RoomRow | None:
+        """Return the room of exactly that name."""
+        return self.rooms_named([name]).get(name)
+
+    def rooms_named(self, names: Iterable[str]) -> dict[str, RoomRow]:
+        """Return {name: room} of those that there are."""
+        wanted = [name for name in dict.fromkeys(names) if is_storable(name)]
+
+        def work(connection: Connection) -> list[RoomRow]:
+            queries = (select(*ROOM_COLUMNS).where(table.c.name.in_(chunk)) for chunk in chunks(wanted))
+            return [row for query in queries for row in fetch_rooms(connection, query)]
+
+        return {row.name: row for row in self._db.read(work)}
+
+    def create_room(
+        self,
+        title: str,
+        kind: str,
+        creator: Identity | None,
+        topic: str = "",
+        ephemeral: bool = False,
+        name: str | None = None,
+    ) -> RoomRow:
+        """Make a public or private room, its creator the owner; raise RoomTaken or BadRoomName."""
+        is_public = check_kind(kind) == PUBLIC
+        if name is None:
+            name = title if is_public else private_name()
+        check_name(name)
+        title = name if is_public else storable(title)
+        creator_id = creator.id if creator else None
+        values = _new_row(name, title, kind) | {
+            "topic": storable(topic),
+            "ephemeral": ephemeral,
+            "created_by": creator_id,
+        }
+
+        def work(connection: Connection) -> RoomRow:
+            row = _insert(connection, values)
+            if creator is not None:
+                insert_member(connection, row.id, creator, OWNER)
+            return row
+
+        try:
+            return self._db.write(work)
+        except IntegrityError:
+            raise RoomTaken(name) from None
+
+    def ensure_room(self, name: str, kind: str = PUBLIC) -> RoomRow:
+        """Return the room of that name, making it where it is missing; raise RoomTaken or BadRoomName."""
+        if row := self.room(name):
+            return row
+        try:
+            return self.create_room(name, kind, None, name=name)
+        except RoomTaken:
+            # By who was faster, or by another room.
+            if row := self.room(name):
+                return row
+            raise
+
+    def update_room(
+        self, room_id: int, *, title: str | None = None, topic: str | None = None
+    ) -> RoomRow | None:
+        """Change what is given and return the room, None where there is none. A public room keeps its title."""
+
+        def work(connection: Connection) -> RoomRow | None:
+            given = {table.c.topic: topic, table.c.title: title}
+            values = {column.name: storable(value) for column, value in given.items() if value is not None}
+            return _change(connection, room_id, values)
+
+        return self._db.write(work)
+
+    def directory(self, query: str, after: str | None, limit: int) -> list[RoomRow]:
+        """Return public rooms whose names hold `query`, by name, those after the name `after`."""
+        wanted = select(*ROOM_COLUMNS).where(table.c.kind == PUBLIC).order_by(table.c.name_key).limit(limit)
+        if key := name_key(query):
+            wanted = wanted.where(table.c.name_key.contains(key, autoescape=True))
+        if after is not None:
+            wanted = wanted.where(table.c.name_key > name_key(after))
+        return self._db.read(lambda connection: fetch_rooms(connection, wanted))
+
+    def count_created(self, user_id: str) -> int:
+        """Return how many rooms the user has made."""
+        wanted = select(func.count()).where(table.c.created_by == storable(user_id))
+        return self._db.read(lambda connection: connection.execute(wanted).scalar_one())
+
+
+def _new_row(name: str, title: str, kind: str) -> dict[str, Any]:
+    now = now_ms()
+    return {
+        "name": name,
+        "name_key": name_key(name) if kind == PUBLIC else None,
+        "title": title,
+        "kind": kind,
+        "epoch": new_epoch(),
+        "first_seq": 1,
+        "last_seq": 0,
+        "last_at": now,
+        "created_at": now,
+    }
+
+
+def _insert(connection: Connection, values: dict[str, Any]) -> RoomRow:
+    made = table.insert().values(changed=transaction_number(connection), **values).returning(*ROOM_COLUMNS)
+    return to_room(connection.execute(made).one())
+
+
+def _change(connection: Connection, room_id: int, values: dict[str, Any]) -> RoomRow | None:
+    is_it = table.c.id == room_id
+    kind = connection.execute(select(table.c.kind).where(is_it)).scalar()
+    if kind == PUBLIC:
+        values.pop("title", None)
+    if values:
+        number = transaction_number(connection)
+        connection.execute(update(table).where(is_it).values(changed=number, **values))
+    row = connection.execute(select(*ROOM_COLUMNS).where(is_it)).first()
+    return to_room(row) if row else None

@@ -1,0 +1,63 @@
+"""Rows of the tables, as the values that a history speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, literal_column, select
+
+from ..envelope import Identity
+from .history import Message, RoomRow
+from .models import messages, rooms
+
+ROOM_COLUMNS = tuple(rooms.c[name] for name in RoomRow._fields)
+#: The columns of `to_message`, in its order.
+MESSAGE_COLUMNS = (
+    messages.c.pk,
+    rooms.c.name,
+    messages.c.room_id,
+    messages.c.seq,
+    messages.c.type,
+    messages.c.sender_id,
+    messages.c.sender_name,
+    messages.c.to_name,
+    messages.c.id,
+    messages.c.data,
+    messages.c.ts,
+    messages.c.origin,
+)
+
+
+def select_messages() -> Select[Any]:
+    """Return the beginning of a query whose rows `to_message` reads."""
+    return select(*MESSAGE_COLUMNS).join_from(messages, rooms, rooms.c.id == messages.c.room_id)
+
+
+def to_message(row: Sequence[Any]) -> Message:
+    """Make a Message of a row of MESSAGE_COLUMNS."""
+    pk, room, room_id, seq, type, sender_id, sender_name, to, id, data, ts, origin = row
+    user = Identity(sender_id, sender_name) if sender_id else None
+    return Message(pk, room, room_id, seq, type, user, to, id, data, ts, origin)
+
+
+def fetch_messages(connection: Connection, query: Select[Any]) -> list[Message]:
+    """Return the messages that a query of `select_messages` finds."""
+    return [to_message(row) for row in connection.execute(query)]
+
+
+def fetch_rooms(connection: Connection, query: Select[Any]) -> list[RoomRow]:
+    """Return the rooms that a query of ROOM_COLUMNS finds."""
+    return [to_room(row) for row in connection.execute(query)]
+
+
+def to_room(row: Sequence[Any]) -> RoomRow:
+    """Make a RoomRow of a row of ROOM_COLUMNS."""
+    return RoomRow(*row)
+
+
+def transaction_number(connection: Connection) -> Any:
+    """Return the SQL for what a write transaction puts into chat_rooms.changed."""
+    if connection.dialect.name == "postgresql":
+        return literal_column("pg_current_xact_id()::text::bigint")
+    return select(func.max(rooms.c.changed) + 1).scalar_subquery()

@@ -1,0 +1,62 @@
+"""The history on SQLite and PostgreSQL: its parts, each in a file of its own, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, select
+
+from .append_postgresql import PostgresqlAppend
+from .append_sqlite import SqliteAppend
+from .engine import Run
+from .history import Draft, Stored
+from .members import Members
+from .messages import Messages
+from .models import rooms
+from .retention import Retention
+from .rooms import Rooms
+from .search import Search
+
+#: How long an append waits for others who write, before it says that the store is unavailable.
+BUSY_SECONDS = 10.0
+
+
+class _Append(Protocol):
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]: ...
+
+    def close(self) -> None: ...
+
+
+class SqlHistory(Messages, Rooms, Members, Search, Retention):
+    """A History in a database. `run(fn)` runs fn off the event loop; every method does that itself, but `append`.
+
+    `append` is called where it may block: on SQLite off the loop, on PostgreSQL in a thread or a greenlet.
+    """
+
+    def __init__(self, engine: Engine, run: Run, busy_seconds: float = BUSY_SECONDS) -> None:
+        super().__init__(engine, run)
+        self._append = _make_append(engine, busy_seconds)
+
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+        """Store all drafts in one transaction and return what became of each: History.append."""
+        return self._append.append(drafts, origin)
+
+    def ping(self) -> None:
+        """Raise StoreUnavailable unless the database answers, and has our tables."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(select(rooms.c.id).limit(1)).all()
+
+        self._db.read(work)
+
+    def close(self) -> None:
+        """Close the connection that is kept for `append`; the next one opens another."""
+        self._append.close()
+
+
+def _make_append(engine: Engine, busy_seconds: float) -> _Append:
+    if engine.dialect.name == "sqlite":
+        return SqliteAppend(Path(engine.url.database or ""), busy_seconds)
+    return PostgresqlAppend(engine, busy_seconds)

@@ -1,0 +1,123 @@
+"""Users of the JSON API, in the test's own process: each asks by the token that the chat gave.
+
+One app serves a module, since the threads of a running chat end with its process; so what a test makes has a name that
+is new.
+"""
+
+import itertools
+from urllib.parse import quote, urlencode
+
+from chat.store.history import Draft
+from tests.servers import SECRET
+
+ROOT = "/chat/api"
+FORBIDDEN = (403, "forbidden")
+_numbers = itertools.count(1)
+
+
+def make_site(tmp_path_factory, **settings):
+    """The reference site on a database of its own."""
+    from app import create_app
+
+    database = f"sqlite:///{tmp_path_factory.mktemp('api')}/chat.db"
+    usual = {"TESTING": True, "WTF_CSRF_ENABLED": False, "SECRET_KEY": SECRET, "CHAT_DATABASE_URL": database}
+    return create_app(usual | settings)
+
+
+def new(name):
+    """A name that nobody and nothing had yet."""
+    return f"{name}{next(_numbers)}"
+
+
+def part(name):
+    """A name as it stands in an address."""
+    return quote(name, safe="")
+
+
+def code(answer):
+    """(status, code) of an answer, for a failure."""
+    status, body = answer
+    assert body["error"]
+    return status, body["code"]
+
+
+class Person:
+    """A new user: `get("/rooms")` and the like return (status, JSON), None for an answer without a body."""
+
+    def __init__(self, site, name):
+        self.chat = site.extensions["chat"]
+        self.identity = self.chat.users.create_many([new(name)])[0].identity
+        self.id, self.name = self.identity
+        self.shown = {"id": self.id, "username": self.name}
+        self.token = self.chat.token_for(self.identity)
+        self._client = site.test_client()
+
+    def ask(self, method, path, json=None, **options):
+        """The whole answer; `options` are the test client's."""
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        return self._client.open(ROOT + path, method=method, json=json, headers=headers, **options)
+
+    def _ask(self, method, path, json=None, **query):
+        answer = self.ask(method, f"{path}?{urlencode(query)}" if query else path, json)
+        assert answer.headers["Cache-Control"] == "no-store"
+        return answer.status_code, answer.get_json(silent=True)
+
+    def get(self, path, **query):
+        return self._ask("GET", path, **query)
+
+    def post(self, path, json=None):
+        return self._ask("POST", path, json)
+
+    def patch(self, path, json):
+        return self._ask("PATCH", path, json)
+
+    def delete(self, path):
+        return self._ask("DELETE", path)
+
+    # -- what most tests begin with
+
+    def make(self, title, kind="public", **others):
+        """Make a room, and return its name."""
+        status, room = self.post("/rooms", {"title": title, "kind": kind, **others})
+        assert status == 201, room
+        return room["name"]
+
+    def join(self, room):
+        assert self.post(f"/rooms/{part(room)}/join")[0] == 200
+
+    def add(self, room, other, role="member"):
+        """Take another one into a room, and return the address of that membership."""
+        status, member = self.post(f"/rooms/{part(room)}/members", {"username": other.name, "role": role})
+        assert status == 201, member
+        return f"/rooms/{part(room)}/members/{part(other.id)}"
+
+    def say(self, room, *texts):
+        """Have messages stored, as a socket would."""
+        self._store(Draft(2, room, self.identity, new("m"), False, text) for text in texts)
+
+    def write(self, other, *texts):
+        """Have direct messages stored; return the conversation's name."""
+        drafts = (
+            Draft(3, None, self.identity, new("m"), False, text, other.name, other.id) for text in texts
+        )
+        return self._store(drafts)[-1].message.room
+
+    def _store(self, drafts):
+        return self.chat.history.append(list(drafts), 1)
+
+    def rooms(self):
+        """{name: room} of the user's own."""
+        status, body = self.get("/rooms")
+        assert status == 200
+        return {room["name"]: room for room in body["rooms"]}
+
+    def names(self, path, of, **query):
+        """The names in a list, over all its pages."""
+        found, after = [], {}
+        while True:
+            status, body = self.get(path, **query, **after)
+            assert status == 200, body
+            found += [one.get("username") or one["name"] for one in body[of]]
+            if body["next"] is None:
+                return found
+            after = {"after": body["next"]}

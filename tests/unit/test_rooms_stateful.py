@@ -1,0 +1,364 @@
+"""Rooms and history against a model, in every order that two processes, their loops and a slow, failing store allow.
+
+Clients join, speak, drop, come back and resend as they like. The model is the list of what was stored, and what each
+client may conclude from what it was answered.
+"""
+
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from chat.envelope import direct_room
+from chat.store.history import PRIVATE
+from tests.house import House, identity, quick_settings
+from tests.resumer import ERROR, GROUP, JOIN, LEAVE, SYNCED, Resumer, Said, said
+
+NAMES = ["ann", "bob", "cat"]
+#: attic is private to ann and bob; what is said in typing is not stored.
+ROOMS = ["lobby", "den", "attic", "typing"]
+STORED = ROOMS[:3]
+MEMBERS = {"ann", "bob"}
+#: Few, so that a client often misses more.
+REPLAY_MAX = 4
+
+OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
+
+visitor = st.integers(0, 5)
+room = st.sampled_from(ROOMS)
+process = st.integers(0, 1)
+
+
+class Visitor(Resumer):
+    """A client, and what it may believe: where it is, which answers it waits for, what it must have heard."""
+
+    def __init__(self, name, number, log):
+        super().__init__(name, STORED, f"{name}{number}")
+        self.log = log
+        self.line = None
+        self.serial = 0
+        #: {id: how often it was sent}
+        self.sent = Counter()
+        #: Ids of messages that were refused as if they had been sent in no room.
+        self.turned_away = set()
+        self.typed = []
+
+    def come(self, line):
+        """Begin a connection."""
+        self.begin()
+        self.line = line
+        self.where = dict.fromkeys(ROOMS, OUT)
+        #: {room: (id of the last Join or Leave, where it was before, the Join's since and whether its epoch is right)}
+        self.asked = {}
+        #: {ref: how many outages there had been} of what will be answered.
+        self.waiting = {}
+        self.sent_here = set()
+        #: {room of two: (seqs heard here, the last seq that it need not hear)}
+        self.heard_direct = defaultdict(list)
+        self.floors = None
+
+    def go(self):
+        self.line.cut()
+        self.line = None
+
+    # -- what it sends
+
+    def ask(self, kind, room, outages, **fields):
+        self.serial += 1
+        id = f"{self.prefix}-ask-{self.serial}"
+        if room in self.asked:
+            self.waiting.pop(self.asked[room][0], None)
+        self.asked[room] = id, self.where[room], fields
+        self.waiting[id] = outages
+        self.line.send({"type": kind, "room": room, "id": id, **fields})
+
+    def join(self, room, resume, right_epoch, outages):
+        fields = {}
+        if room in self.views:
+            view = self.views[room]
+            if self.where[room] == OUT and not resume:
+                view.begun = view.last = None
+                view.heard.clear()
+            if resume and view.last is not None:
+                fields = {"since": view.last, "epoch": view.epoch if right_epoch else "another!"}
+        self.ask(JOIN, room, outages, **fields)
+        self.where[room] = JOINING
+
+    def leave(self, room, outages):
+        self.ask(LEAVE, room, outages)
+        self.where[room] = LEAVING
+
+    def send(self, message, outages):
+        id = message["id"]
+        self.sent[id] += 1
+        self.sent_here.add(id)
+        self.waiting[id] = outages
+        if self.where.get(message.get("room"), IN) != IN:
+            self.turned_away.add(id)
+        self.line.send(message)
+
+    # -- what it hears
+
+    def listen(self, outages):
+        for message in self.line.hear():
+            self.outages = outages
+            getattr(self, f"hear_{message['type']}", self.take)(message)
+
+    def hear_2(self, message):
+        if message.get("room") is None:
+            # The welcome: from now on all direct messages come.
+            self.floors = {room: len(log) for room, log in self.log.items()}
+            return
+        assert self.where[message["room"]] != OUT
+        if message["room"] == "typing":
+            self.typed.append(message["id"])
+        else:
+            self.take(message)
+
+    def hear_3(self, message):
+        self.heard_direct[message["room"]].append(said(message))
+
+    def hear_4(self, message):
+        assert message["ref"] in self.sent_here
+        self.waiting.pop(message["ref"], None)
+        self.take(message)
+
+    def hear_7(self, message):
+        self.answered(message, OUT)
+
+    def hear_8(self, message):
+        room = message["room"]
+        assert self.where[room] != OUT
+        id, _, fields = self.asked[room]
+        since = fields.get("since")
+        if room in self.views:
+            if not message["recovered"] and id == message["ref"]:
+                assert since is not None
+                assert fields["epoch"] == "another!" or message["seq"] - since > REPLAY_MAX
+            self.take(message)
+        self.answered(message, IN)
+
+    def hear_0(self, message):
+        code, ref = message["code"], message.get("ref")
+        self.take(message)
+        if code == "store_unavailable":
+            assert ref not in self.waiting or self.outages > self.waiting[ref]
+        elif code == "not_joined":
+            assert ref in self.turned_away
+        elif code == "unknown_user":
+            assert self.said[ref]["to"] == "nobody"
+        elif code == "unknown_room":
+            assert self.name not in MEMBERS
+        else:
+            assert code == "id_conflict" and ref in self.acked
+        self.waiting.pop(ref, None)
+        for room, (id, before, _) in self.asked.items():
+            if id == ref:
+                self.where[room] = before
+
+    def answered(self, message, where):
+        room = message["room"]
+        if message["ref"] == self.asked[room][0]:
+            self.waiting.pop(message["ref"], None)
+            self.where[room] = where
+
+    # -- what must be true of it when nothing moves
+
+    def check(self):
+        for room, view in self.views.items():
+            if view.begun is not None:
+                stored = self.log[room][view.begun :]
+                here = self.line is not None and self.where[room] == IN
+                assert view.heard == (stored if here else stored[: len(view.heard)])
+        assert max(Counter(self.typed).values(), default=1) == 1
+        if self.line is not None:
+            assert not self.waiting
+            assert not {JOINING, LEAVING} & set(self.where.values())
+            for room, log in self.log.items():
+                if room.startswith("dm:") and self.id in room.split(":"):
+                    self.check_direct(room, log)
+
+    def check_direct(self, room, log):
+        heard = self.heard_direct[room]
+        assert heard == sorted(set(heard)), "twice, or out of order"
+        assert set(heard) <= set(log)
+        new = set(log[self.floors.get(room, 0) :])
+        mine = {one for one in new if one.id in self.sent_here} if room != f"dm:{self.id}:{self.id}" else set()
+        assert new - mine <= set(heard)
+
+
+class Rooms(RuleBasedStateMachine):
+    """Two processes, one store, and at most six clients of three users."""
+
+    def __init__(self):
+        super().__init__()
+        options = quick_settings(replay_max=REPLAY_MAX, ephemeral_rooms=("typing",))
+        self.house = House(2, options, NAMES)
+        self.store = self.house.store
+        self.store.ensure_room("lobby")
+        self.store.create_room("den", "public", None)
+        attic = self.store.create_room("attic", PRIVATE, identity("ann"), name="attic")
+        self.store.join(attic.id, identity("bob"))
+        self.log = defaultdict(list)
+        self.visitors = []
+        #: How often the store has failed, and how often when it last did not.
+        self.outages = self.calm = 0
+        self.failed = False
+
+    def teardown(self):
+        try:
+            if not self.failed:
+                self.store_answers()
+                self.settle()
+        finally:
+            for one in self.visitors:
+                if one.line is not None:
+                    one.go()
+            self.house.end()
+
+    def here(self, number):
+        """A client that is connected; None where nobody is."""
+        here = [one for one in self.visitors if one.line is not None]
+        return here[number % len(here)] if here else None
+
+    # -- clients
+
+    @rule(name=st.sampled_from(NAMES), process=process)
+    def come(self, name, process):
+        if len(self.visitors) < 6:
+            one = Visitor(name, len(self.visitors), self.log)
+            one.come(self.house.connect(process, name))
+            self.visitors.append(one)
+
+    @rule(number=visitor, resume=st.booleans(), right_epoch=st.sampled_from([True, True, True, False]), room=room)
+    def join(self, number, room, resume, right_epoch):
+        one = self.here(number)
+        if one and one.where[room] in (OUT, IN):
+            one.join(room, resume, right_epoch, self.calm)
+
+    @rule(number=visitor, room=room)
+    def leave(self, number, room):
+        one = self.here(number)
+        if one and one.where[room] in (JOINING, IN):
+            one.leave(room, self.calm)
+
+    @rule(number=visitor, room=room)
+    def say(self, number, room):
+        one = self.here(number)
+        if one:
+            one.send(one.say(room, "hi"), self.calm)
+
+    @rule(number=visitor, to=st.sampled_from([*NAMES, "nobody"]))
+    def tell(self, number, to):
+        one = self.here(number)
+        if one:
+            one.send(one.tell(to, "psst"), self.calm)
+
+    @rule(number=visitor)
+    def resend(self, number):
+        one = self.here(number)
+        for message in one.resend() if one else ():
+            one.send(message, self.calm)
+
+    @rule(number=visitor, other_body=st.booleans())
+    def repeat(self, number, other_body):
+        one = self.here(number)
+        if one and one.acked:
+            message = one.said[next(reversed(one.acked))]
+            one.send({**message, "data": "ho"} if other_body else message, self.calm)
+
+    @rule(number=visitor)
+    def drop(self, number):
+        one = self.here(number)
+        if one:
+            one.go()
+
+    @rule(number=visitor, process=process)
+    def come_back(self, number, process):
+        away = [one for one in self.visitors if one.line is None]
+        if away:
+            one = away[number % len(away)]
+            one.come(self.house.connect(process, one.name))
+            for room, view in one.views.items():
+                if view.last is not None:
+                    one.join(room, True, True, self.calm)
+
+    @rule(process=process, room=st.sampled_from(STORED))
+    def house_says(self, process, room):
+        self.house.say(process, room, "news")
+
+    # -- the store
+
+    @rule()
+    def store_fails(self):
+        self.store.down = True
+        self.outages += 1
+
+    @rule()
+    def store_loses_answers(self):
+        self.store.forgetful = True
+        self.outages += 1
+
+    @rule()
+    def store_answers(self):
+        self.store.down = self.store.forgetful = False
+        self.calm = self.outages
+
+    # -- time
+
+    @rule(choices=st.lists(st.integers(0, 7), min_size=1, max_size=12))
+    def turn(self, choices):
+        for choice in choices:
+            self.house.step(choice)
+        self.listen()
+
+    @rule()
+    def wait(self):
+        self.house.turns.clock.now += 1.0
+
+    @rule()
+    def settle(self):
+        self.house.settle()
+        self.listen()
+        if not (self.store.down or self.store.forgetful):
+            self.failed = True
+            for one in self.visitors:
+                one.check()
+            self.check_acks()
+            self.check_rooms()
+            self.failed = False
+
+    def listen(self):
+        self.failed = True  # unless it comes to its end
+        self.read_log()
+        for one in self.visitors:
+            if one.line is not None:
+                one.listen(self.outages)
+        self.failed = False
+
+    def read_log(self):
+        for room_id, messages in self.store._messages.items():
+            log = self.log[self.store._rooms[room_id].name]
+            for message in messages[len(log) :]:
+                log.append(Said(message.seq, message.user and message.user.id, message.id, message.data))
+
+    def check_acks(self):
+        stored = {}
+        for room, log in self.log.items():
+            assert [one.seq for one in log] == list(range(1, len(log) + 1))
+            for one in log:
+                assert stored.setdefault((one.sender, one.id), (room, one.seq)) == (room, one.seq)
+        for one in self.visitors:
+            for id, place in one.acked.items():
+                assert place == ("typing", None) or stored[one.id, id] == place
+
+    def check_rooms(self):
+        """A process keeps open what somebody is in, and nothing else."""
+
+
+Rooms.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, database=None
+)
+TestRooms = Rooms.TestCase
