@@ -7,7 +7,7 @@ the room's list of newcomers first, then what it missed is read, and what comes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import access
@@ -21,7 +21,7 @@ from .gate import Gate
 from .hub import Hub
 from .member import Member
 from .room import Newcomer, Room
-from .store.history import PRIVATE, History, Message, RoomRow, StoreUnavailable
+from .store.history import PRIVATE, History, RoomRow, StoreUnavailable
 from .writer import envelope_of
 
 log = logging.getLogger("chat")
@@ -40,7 +40,7 @@ class Arrival:
         "row",
         "newcomer",
         "upto",
-        "frames",
+        "missed",
         "recovered",
         "answered",
         "left",
@@ -54,7 +54,7 @@ class Arrival:
         self.newcomer: Newcomer | None = None
         #: What it missed ends with this seq; what comes after it hears as the others do.
         self.upto = 0
-        self.frames: list[bytes] = []
+        self.missed: list[Envelope] = []
         self.recovered = True
         self.answered = False
         #: It has left the room, or lost the right to it, before it was in.
@@ -82,14 +82,36 @@ class Arrival:
         return self.recovered and self.since < self.upto
 
 
-class Arrivals:
-    """Lets clients into rooms, in one background run a process."""
+class Opening:
+    """Stored rooms that are to be open, for clients who do not come by a Join."""
 
-    def __init__(self, hub: Hub, driver: Driver, history: History) -> None:
+    def __init__(self, rows: Iterable[RoomRow], opened: Callable[[], None], done: Any) -> None:
+        self.rows = rows
+        self.opened = opened
+        self.done = done
+        self.error: Exception | None = None
+
+
+class Arrivals:
+    """Lets clients into rooms, in one background run a process.
+
+    `note(comings)` is told, where it may block, of each (member, room's name, seq from which on it hears it) before it
+    is in.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        driver: Driver,
+        history: History,
+        note: Callable[[list[tuple[Member, str, int]]], None] = lambda comings: None,
+    ) -> None:
         self._hub = hub
         self._settings: Settings = hub.settings
         self._driver = driver
         self._history = history
+        self._note = note
+        self._openings: list[Opening] = []
         self._lock = allocate_lock()
         self._waiting: list[Arrival] = []
         self._serving: list[Arrival] = []
@@ -121,12 +143,24 @@ class Arrivals:
             arrival.left = arrival.answered = True
         return bool(under_way)
 
+    def open(self, rows: Iterable[RoomRow], opened: Callable[[], None]) -> None:
+        """Open the rooms that are not; `opened` runs in the loop in the same moment. It blocks: not from a tick."""
+        opening = Opening(rows, opened, self._driver.answer())
+        with self._lock:
+            self._openings.append(opening)
+        self._wake.set()
+        opening.done.wait(None)
+        if opening.error is not None:
+            raise opening.error
+
     def _run(self) -> None:
         while True:
             self._wake.wait(None)
             self._wake.clear()
+            self._open_all()
             while batch := self._take():
                 self._serve(batch)
+                self._open_all()
 
     def _take(self) -> list[Arrival]:
         """Return who is next; a client's second Join of the same room waits for the first to be over."""
@@ -141,11 +175,21 @@ class Arrivals:
         return self._serving
 
     def _serve(self, batch: list[Arrival]) -> None:
+        # Two turns: a store that fails keeps nobody from rooms that need none.
+        ephemeral = [arrival for arrival in batch if self._is_ephemeral(arrival.name)]
+        stored = [arrival for arrival in batch if not self._is_ephemeral(arrival.name)]
+        for some in (ephemeral, stored):
+            if some:
+                self._serve_some(some)
+
+    def _serve_some(self, batch: list[Arrival]) -> None:
         ask = self._hub.reactor.ask
         try:
             allowed = self._check(batch)
             self._begin_rooms(ask(self._enter, allowed))
+            self._catch_up(ask(self._ahead, allowed))
             self._read(ask(self._expect, allowed))
+            self._note([(one.member, one.name, one.upto + 1) for one in allowed if one.newcomer is not None])
             ask(self._finish, allowed)
         except Exception as error:
             if isinstance(error, StoreUnavailable):
@@ -157,9 +201,8 @@ class Arrivals:
     # ---- who may ---------------------------------------------------------------------------------------------------
 
     def _check(self, batch: list[Arrival]) -> list[Arrival]:
-        rows = self._history.rooms_named(
-            {arrival.name for arrival in batch if not self._is_ephemeral(arrival.name)}
-        )
+        names = {arrival.name for arrival in batch if not self._is_ephemeral(arrival.name)}
+        rows = self._history.rooms_named(names) if names else {}
         pairs = {
             (rows[arrival.name].id, _user_id(arrival))
             for arrival in batch
@@ -181,7 +224,7 @@ class Arrivals:
             return True
         if arrival.row is None:
             # A conversation in which nothing has been said yet has no row.
-            return any(_user_id(arrival) in pair for pair in ends(arrival.name))
+            return _user_id(arrival) in (ends(arrival.name) or ())
         return Right.ENTER in access.rights(arrival.row, _user_id(arrival), role)
 
     def _is_ephemeral(self, name: str) -> bool:
@@ -210,15 +253,32 @@ class Arrivals:
             if arrival.member.closing or arrival.left or arrival.name.startswith(DIRECT):
                 continue
             room, row = self._hub.room(arrival.name), arrival.row
-            if room is None:
-                stored = row is not None and not row.ephemeral
-                room = self._hub.open(arrival.name, Gate(None) if stored else None)
-                if stored and row is not None:
-                    room.id, room.epoch = row.id, row.epoch
-                    fresh.append(room)
-            arrival.room = room
+            if room is None and row is not None and not row.ephemeral:
+                fresh.append(room := self._open(row))
+            arrival.room = room = room or self._hub.open(arrival.name, None)
             if arrival.member not in room:
                 arrival.newcomer = self._hub.expect(arrival.member, room)
+        return fresh
+
+    def _open(self, row: RoomRow) -> Room:
+        room = self._hub.open(row.name, Gate(None))
+        room.id, room.epoch = row.id, row.epoch
+        return room
+
+    def _open_all(self) -> None:
+        with self._lock:
+            openings, self._openings = self._openings, []
+        for opening in openings:
+            try:
+                self._begin_rooms(self._hub.reactor.ask(self._open_rows, opening))
+            except Exception as error:
+                opening.error = error
+            finally:
+                opening.done.set()
+
+    def _open_rows(self, opening: Opening) -> list[Room]:
+        fresh = [self._open(row) for row in opening.rows if self._hub.room(row.name) is None]
+        opening.opened()
         return fresh
 
     def _begin_rooms(self, rooms: Iterable[Room]) -> None:
@@ -231,6 +291,23 @@ class Arrivals:
     def _open_gate(self, room: Room, last: int) -> None:
         assert room.gate is not None
         room.say_all(room.gate.open(last))
+
+    def _ahead(self, batch: list[Arrival]) -> dict[Room, tuple[RoomRow, int]]:
+        """Return the rooms of which somebody has heard more elsewhere than was heard here, and up to where."""
+        ahead: dict[Room, tuple[RoomRow, int]] = {}
+        for arrival in batch:
+            room, row = arrival.room, arrival.row
+            if room is not None and row is not None and room.gate is not None:
+                upto = min(arrival.since or 0, row.last_seq)
+                if upto > room.last_seq and upto > ahead.get(room, (row, 0))[1]:
+                    ahead[room] = row, upto
+        return ahead
+
+    def _catch_up(self, ahead: dict[Room, tuple[RoomRow, int]]) -> None:
+        # Or who comes from another process would hear again what it has.
+        for room, (row, upto) in ahead.items():
+            messages = self._history.after(row.id, room.last_seq, upto, upto)
+            self._hub.reactor.ask(room.deliver_all, list(map(envelope_of, messages)))
 
     # ---- what was missed -------------------------------------------------------------------------------------------
 
@@ -253,7 +330,7 @@ class Arrivals:
             arrival.recovered = arrival.since is None
             return False
         if arrival.newcomer is not None:
-            arrival.newcomer.heard.clear()
+            arrival.newcomer.begin_anew()
             arrival.upto = room.last_seq
         else:
             arrival.upto = self._heard_since(arrival.member, room)
@@ -284,27 +361,20 @@ class Arrivals:
             assert row is not None
             since = min(arrival.since or 0 for arrival in arrivals)
             upto = max(arrival.upto for arrival in arrivals)
-            messages = self._history.after(row.id, since, upto - since, upto)
-            self._hub.reactor.ask(self._encode, arrivals, messages)
-
-    def _encode(self, arrivals: list[Arrival], messages: list[Message]) -> None:
-        """Give each its frames: every message is encoded once for each codec."""
-        by_codec: dict[Codec, list[tuple[int, bytes]]] = {}
-        for arrival in arrivals:
-            codec = arrival.member.wire.codec
-            frames = by_codec.get(codec)
-            if frames is None:
-                frames = by_codec[codec] = [(one.seq, codec.replay(envelope_of(one))) for one in messages]
-            assert arrival.since is not None
-            arrival.frames = [frame for seq, frame in frames if arrival.since < seq <= arrival.upto]
-            # Retention may have taken some away meanwhile; what is too much for an outbox is too much for a client.
-            whole = len(arrival.frames) == arrival.upto - arrival.since
-            if not whole or sum(map(len, arrival.frames)) > self._settings.outbox_bytes // 2:
-                arrival.recovered, arrival.frames = False, []
+            messages = [
+                (one.seq, envelope_of(one)) for one in self._history.after(row.id, since, upto - since, upto)
+            ]
+            for arrival in arrivals:
+                assert arrival.since is not None
+                arrival.missed = [one for seq, one in messages if arrival.since < seq <= arrival.upto]
+                # Retention may have taken some away meanwhile.
+                if len(arrival.missed) != arrival.upto - arrival.since:
+                    arrival.recovered, arrival.missed = False, []
 
     # ---- in --------------------------------------------------------------------------------------------------------
 
     def _finish(self, batch: list[Arrival]) -> None:
+        replays = Replays()
         for arrival in batch:
             member = arrival.member = arrival.member.current
             arrival.answered = True
@@ -312,7 +382,7 @@ class Arrivals:
                 self._forget(arrival)
                 continue
             try:
-                self._let_in(arrival)
+                self._let_in(arrival, replays)
             except Exception as error:
                 self._hub.reactor.fail(member, error)
 
@@ -321,20 +391,25 @@ class Arrivals:
             self._hub.expect_no_more(arrival.member, arrival.room)
             self._hub.close_if_empty(arrival.room)
 
-    def _let_in(self, arrival: Arrival) -> None:
+    def _let_in(self, arrival: Arrival, replays: Replays) -> None:
         member, room, newcomer = arrival.member, arrival.room, arrival.newcomer
-        if newcomer is not None and room is not None:
-            self._hub.expect_no_more(member, room)
-            arrival.recovered = arrival.recovered and not newcomer.lost
-            if arrival.since is not None:
-                arrival.frames += newcomer.heard
-            self._hub.join(member, room)
-        if arrival.recovered:
-            for frame in arrival.frames:
-                member.enqueue(frame)
+        if newcomer is not None and newcomer.lost and room is not None:
+            arrival.recovered, arrival.upto = arrival.since is None, room.last_seq
+            newcomer.begin_anew()
+        missed = replays.frames(member.wire.codec, arrival.missed)
+        # What is too much for an outbox is too much for a client.
+        if sum(map(len, missed)) > self._settings.outbox_bytes // 2:
+            arrival.recovered = False
+        for frame in missed if arrival.recovered else ():
+            member.enqueue(frame)
         member.enqueue(self._synced(arrival))
-        if newcomer is not None and room is not None:
-            self._hub.show_roster(member, room)
+        if newcomer is None or room is None:
+            return
+        self._hub.expect_no_more(member, room)
+        for frame in replays.frames(member.wire.codec, newcomer.heard):
+            member.enqueue(frame)
+        self._hub.join(member, room, arrival.upto)
+        self._hub.show_roster(member, room)
 
     def _synced(self, arrival: Arrival) -> bytes:
         room, row, envelope = arrival.room, arrival.row, arrival.envelope
@@ -342,11 +417,28 @@ class Arrivals:
         if room is None:
             fields["seq"] = row.last_seq if row is not None else 0
         elif room.gate is not None:
-            fields["seq"] = room.last_seq
+            fields["seq"] = room.last_seq if arrival.newcomer is None else arrival.upto
         fields["epoch"] = row.epoch if row is not None else ""
         fields["recovered"] = arrival.recovered
         codec = arrival.member.wire.codec
         return codec.tell(MessageType.SYNCED, fields, envelope.id, _reply(envelope))
+
+
+class Replays:
+    """What several clients are told now that others heard earlier: each message is encoded once for each codec."""
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[Codec, Envelope], bytes] = {}
+
+    def frames(self, codec: Codec, envelopes: Iterable[Envelope]) -> list[bytes]:
+        """Return the frames of these messages."""
+        return [self._frame(codec, envelope) for envelope in envelopes]
+
+    def _frame(self, codec: Codec, envelope: Envelope) -> bytes:
+        frame = self._frames.get((codec, envelope))
+        if frame is None:
+            frame = self._frames[codec, envelope] = codec.replay(envelope)
+        return frame
 
 
 def _reply(envelope: Envelope) -> int | None:

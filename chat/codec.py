@@ -17,6 +17,8 @@ from .frames import text_frame, text_head
 
 MAX_ID = 64
 MAX_NAME = 64
+#: A room's: a conversation is named by the ids of its two, which may be a site's own.
+MAX_ROOM = 250
 BACKSLASH, DEL = 0x5C, 0x7F
 WELCOME = "欢迎欢迎,热烈欢迎,进入聊天室"
 
@@ -113,7 +115,7 @@ def check_id(id: Any) -> None:
 
 
 def _check_room(room: Any, ref: str | None) -> None:
-    if type(room) is not str or not 0 < len(room) <= MAX_NAME or not room.isprintable():
+    if type(room) is not str or not 0 < len(room) <= MAX_ROOM or not room.isprintable():
         raise ChatError("bad_room", ref)
 
 
@@ -283,7 +285,16 @@ class Codec(Protocol):
         """Return the greeting."""
 
     def chat(self, envelope: Envelope, skip: object = None) -> bytes:
-        """Encode a group or a direct message; `skip` is the member who said it and shall not hear it again."""
+        """Encode a message that is sent now; `skip` is the member who said it and shall not hear it again."""
+
+    def draft(self, envelope: Envelope) -> Any:
+        """Encode a message that waits for the flush, but for what depends on when it is sent."""
+
+    def seal(self, drafts: list[Any]) -> bytes:
+        """Return the frames of what was drafted and is sent now, in this order."""
+
+    def sent(self, envelope: Envelope) -> bytes:
+        """Return what the sender of a stored direct message is told besides its Ack; nothing in most codecs."""
 
     def ack(self, envelope: Envelope) -> bytes:
         """Encode the Ack of a message whose sender wants one (`reply`)."""
@@ -319,6 +330,15 @@ class Native:
 
     def chat(self, envelope: Envelope, skip: object = None) -> bytes:
         return chat(envelope)
+
+    def draft(self, envelope: Envelope) -> bytes:
+        return chat(envelope)
+
+    def seal(self, drafts: list[bytes]) -> bytes:
+        return drafts[0] if len(drafts) == 1 else b"".join(drafts)
+
+    def sent(self, envelope: Envelope) -> bytes:
+        return b""
 
     def ack(self, envelope: Envelope) -> bytes:
         return ack(envelope)

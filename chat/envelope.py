@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 
 class MessageType(IntEnum):
@@ -38,10 +38,10 @@ class Envelope:
     one; `ts` is in milliseconds; `id` is None only on the way in, where a client need not send one. `reply` is what the
     sender's Ack is to refer to, None where it wants none: on the native wire that is the `id`. In a Join `seq` is its
     `since` and `data` its `epoch`; in a Read `seq` is what was read. Inside only: `to_id`
-    is the id of the receiver, `by` the connection that said it.
+    is the id of the receiver, `by` the connection that said it, `stored` the message as the store has it.
     """
 
-    __slots__ = ("type", "data", "room", "to", "id", "user", "seq", "ts", "reply", "to_id", "by")
+    __slots__ = ("type", "data", "room", "to", "id", "user", "seq", "ts", "reply", "to_id", "by", "stored")
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Envelope:
         self.reply: str | int | None = id
         self.to_id: str | None = None
         self.by: Any = None
+        self.stored: Any = None
 
     def __repr__(self) -> str:
         # A body never reaches a log, so it is not in the repr either.
@@ -77,25 +78,30 @@ DIRECT = "dm:"
 
 def direct_room(one: str, other: str) -> str:
     """Return the name of the conversation of two users, given their ids."""
-    return f"{DIRECT}{one}:{other}" if one < other else f"{DIRECT}{other}:{one}"
+    pair = sorted((_escaped(one), _escaped(other)))
+    return f"{DIRECT}{pair[0]}:{pair[1]}"
 
 
-def ends(room: str) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of ids that the direct conversation `room` may be of: one, but where ids hold colons."""
-    if not room.startswith(DIRECT):
-        return
-    pair = room[len(DIRECT) :]
-    at = pair.find(":")
-    while at >= 0:
-        one, other = pair[:at], pair[at + 1 :]
-        if one <= other:
-            yield one, other
-        at = pair.find(":", at + 1)
+def ends(room: str) -> tuple[str, str] | None:
+    """Return the ids of the two whose direct conversation `room` is; None for any other room."""
+    one, colon, other = room[len(DIRECT) :].partition(":")
+    if not room.startswith(DIRECT) or not colon or ":" in other:
+        return None
+    pair = unquote(one), unquote(other)
+    return pair if direct_room(*pair) == room else None
 
 
 def other_end(room: str, user_id: str) -> str | None:
     """Return the id of whom `user_id` talks to in the direct conversation `room`; None where it is not theirs."""
-    for one, other in ends(room):
-        if user_id in (one, other):
-            return other if user_id == one else one
-    return None
+    pair = ends(room)
+    if pair is None or user_id not in pair:
+        return None
+    return pair[1] if user_id == pair[0] else pair[0]
+
+
+#: A site's own ids may hold what parts a conversation's name, or an address that it stands in.
+_ESCAPES = str.maketrans({"%": "%25", ":": "%3A", "/": "%2F"})
+
+
+def _escaped(id: str) -> str:
+    return id.translate(_ESCAPES)

@@ -36,6 +36,9 @@ class Outside(Protocol):
     def leave(self, client: Member, envelope: Envelope) -> None:
         """Let a client hear a room no more, and tell it so."""
 
+    def depart(self, client: Member, room: str) -> None:
+        """Let a client hear a room no more."""
+
     def read(self, client: Member, envelope: Envelope) -> None:
         """Note how far a user has read; ChatError where too much is to be noted already."""
 

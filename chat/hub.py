@@ -6,7 +6,7 @@ import itertools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .client import READ_BYTES, Client, Taken
@@ -20,7 +20,7 @@ from .limits import TokenBucket
 from .member import Member, Wire
 from .order import REMEMBERED_DIRECT, Known
 from .reactor import Reactor
-from .room import Newcomer, Room
+from .room import Audience, Newcomer, Room
 from .roster import Roster
 from .roster_push import RosterPush
 from .stats import Stats
@@ -70,6 +70,8 @@ class Hub:
         self._flooded: dict[str, float] = {}
         self._spent: dict[str, TokenBucket] = {}
         self._addresses: Counter[str] = Counter()
+        #: Users who are away and may come back to what was said to them meanwhile.
+        self._absent: Counter[str] = Counter()
         self._count = 0
         self._rooms: dict[str, Room] = {}
         self._pushes: dict[str, RosterPush] = {}
@@ -234,8 +236,25 @@ class Hub:
         return room.gate if room is not None else self.conversations.get(name)
 
     def concerns(self, name: str) -> bool:
-        """Tell whether one of the two users of a direct conversation is connected here."""
-        return any(one in self._users or other in self._users for one, other in ends(name))
+        """Tell whether one of the two users of a direct conversation is connected here, or expected back."""
+        users, absent = self._users, self._absent
+        return any(user in users or user in absent for user in ends(name) or ())
+
+    def hold(self, user_id: str, rooms: Iterable[str], codec: Codec) -> None:
+        """Have what is said in these open rooms, and to the user, said in `codec` as if its client were here."""
+        self._absent[user_id] += 1
+        for room in map(self._rooms.__getitem__, rooms):
+            room.absent += 1
+            room.audiences.setdefault(codec, Audience())
+
+    def release(self, user_id: str, rooms: Iterable[str]) -> None:
+        """Take one `hold` back."""
+        self._absent[user_id] -= 1
+        if not self._absent[user_id]:
+            del self._absent[user_id]
+        for room in map(self._rooms.__getitem__, rooms):
+            room.absent -= 1
+            self.close_if_empty(room)
 
     def rooms(self) -> list[Room]:
         """Return the open rooms."""
@@ -254,20 +273,24 @@ class Hub:
             if rest:
                 self._coming[client] = rest
 
-    def join(self, client: Member, room: Room) -> None:
-        """Let `client` hear what is said in `room` from now on; nothing of what was said before."""
+    def join(self, client: Member, room: Room, upto: int | None = None) -> None:
+        """Let `client` hear what is said in `room` from now on; nothing of what was said before.
+
+        `upto` is the seq of the last message that came before it, where the client has been told of later ones.
+        """
         assert client.user is not None
         self.flush_room(room)
         user = self._users[client.user.id].identity
         with self._lock:
             room.add(client)
             room.roster.join(user)
+        upto = room.last_seq if upto is None else upto
         if room is self.lobby:
-            client.entered = room.last_seq
+            client.entered = upto
             client.rooms = (*client.rooms, LOBBY) if client.rooms else _LOBBY_ALONE
         else:
             client.floors = client.floors or {}
-            client.floors[room.name] = room.last_seq + 1
+            client.floors[room.name] = upto + 1
             client.rooms = (*client.rooms, room.name)
         self._pushes[room.name].schedule()
 
@@ -392,8 +415,12 @@ class Hub:
         for client in receiver.clients if receiver is not None else ():
             if _hears(client, envelope):
                 client.enqueue(others.get(client.wire.codec, frame) if others else frame)
+        if sender is not None and sender.user is envelope.user and not sender.closing:
+            told = sender.wire.codec.sent(envelope)
+            if told:
+                sender.enqueue(told)
         own = self._users.get(envelope.user.id) if envelope.user is not None else None
-        if own is None or own is receiver or (sender is not None and len(own.clients) == 1):
+        if own is None or own is receiver:
             return
         for client in own.clients:
             if client is not sender and client.extended and _hears(client, envelope):
@@ -418,10 +445,7 @@ class Hub:
 
     def flush(self) -> None:
         """End a tick: write what the rooms said, then what single clients still wait for."""
-        for room in self._talking:
-            if room.pending:
-                room.flush(self.stats)
-        self._talking.clear()
+        self.flush_rooms()
         while self._dirty or self._slow:
             slow, self._slow = self._slow, []
             for client in slow:
@@ -434,6 +458,13 @@ class Hub:
                 except Exception as error:
                     client.drop()
                     self.reactor.fail(client, error)
+
+    def flush_rooms(self) -> None:
+        """Write what all rooms said, in the order in which they began to."""
+        for room in self._talking:
+            if room.pending:
+                room.flush(self.stats)
+        self._talking.clear()
 
     def flush_room(self, room: Room) -> None:
         """Write what `room` said, before its members change."""

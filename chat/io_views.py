@@ -190,7 +190,8 @@ def visitor(request: Request) -> Visitor:
     """Return what the request that opens a session tells of its client."""
     args = request.args
     language = best_language(args.get("lang"), request.headers.get("Accept-Language", ""))
-    return Visitor(request.remote_addr or "", language, args.get("token", ""), args.get("roster") == "diff")
+    diff, lobby = args.get("roster") == "diff", args.get("lobby") != "0"
+    return Visitor(request.remote_addr or "", language, args.get("token", ""), diff, lobby)
 
 
 def _check_query(request: Request, chat: ChatState) -> None:

@@ -77,6 +77,16 @@ class Tokens:
             raise TypeError("username is no text")
         return Identity(str(claims[self._app.config["JWT_IDENTITY_CLAIM"]]), username)
 
+    def derive(self, purpose: str) -> bytes:
+        """Return a key of this app's secret for something else than tokens; a random one where it has none."""
+        self._derive_key()
+        config = self._app.config
+        secret = config.get("JWT_SECRET_KEY") or config.get("SECRET_KEY") or config.get("JWT_PRIVATE_KEY")
+        if not secret:
+            return os.urandom(KEY_BYTES)
+        raw = secret.encode() if isinstance(secret, str) else secret
+        return hmac.digest(raw, purpose.encode(), "sha256")
+
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """Enter the app's context, unless the caller is in it already."""
         if has_app_context() and current_app == self._app:

@@ -21,10 +21,10 @@ from .handlers import Dispatcher, Handler, NativeWire
 from .hub import Hub
 from .jobs import Jobs
 from .member import Member
-from .socketio.chat import Chat
 from .socketio.engine import Engine
 from .socketio.packets import Prepared
 from .socketio.registry import Registry
+from .socketio.returning import IoStore
 from .socketio.server import Server
 from .store.control import Control, Row
 from .store.history import Draft, History, Stored, StoreUnavailable
@@ -66,6 +66,7 @@ class Site:
         note: Callable[[Identity], None],
         mark_read: Callable[[Identity, str, int], dict[str, Any]],
         events: Registry,
+        io_store: IoStore | None = None,
     ) -> None:
         self.guard = guard
         self.control = control
@@ -85,6 +86,8 @@ class Site:
         self.mark_read = mark_read
         #: The site's own Socket.IO handlers.
         self.events = events
+        #: What the store keeps for Socket.IO.
+        self.io_store = io_store
 
 
 class Live:
@@ -108,11 +111,12 @@ class Live:
         self.jobs = Jobs(self.driver, settings.queue_size, _log_failed_job)
         self.io = Server(self.hub, self.jobs, site.guard, site.events, site.call, site.note)
         self.io_engine = Engine(self.hub, settings, self.io, lambda said: self._log_from_tick(said, None))
-        if settings.io_chat_namespace:
-            self.io.chat = Chat(dispatcher, settings.io_chat_namespace, self.io.codec)
         self._sweeper = Sweeper(self.hub)
         self.writer = Writer(self.hub, self.driver, site.history, site.commit, self.said)
-        self._arrivals = Arrivals(self.hub, self.driver, site.history)
+        self._arrivals = Arrivals(self.hub, self.driver, site.history, self.io.note)
+        if settings.io_chat_namespace:
+            self.io.recovery.follow(self.writer)
+            self.io.serve_chat(dispatcher, site.io_store, site.history, self._arrivals.open)
         self.writer.begin()
         self._arrivals.begin()
         self.driver.background(self._watch_control)
@@ -194,12 +198,16 @@ class Live:
     def leave(self, client: Member, envelope: Envelope) -> None:
         """Let a client hear a room no more, and tell it so."""
         assert envelope.room is not None
-        self._arrivals.stop(client, envelope.room)
-        room = self.hub.room(envelope.room)
-        if room is not None:
-            self.hub.leave_room(client, room)
+        self.depart(client, envelope.room)
         reply = envelope.reply if isinstance(envelope.reply, int) else None
         client.enqueue(client.wire.codec.tell(MessageType.LEAVE, {"room": envelope.room}, envelope.id, reply))
+
+    def depart(self, client: Member, room: str) -> None:
+        """Let a client hear a room no more."""
+        self._arrivals.stop(client, room)
+        found = self.hub.room(room)
+        if found is not None:
+            self.hub.leave_room(client, found)
 
     def read(self, client: Member, envelope: Envelope) -> None:
         """Note how far a user has read, and tell the user's sockets."""
@@ -346,6 +354,7 @@ class Live:
             stopped = self._arrivals.stop(client, room_name)
             if (room is not None and self.hub.leave_room(client, room)) or stopped:
                 client.enqueue(client.wire.codec.tell(MessageType.LEAVE, {"room": room_name}))
+                self.io.left(client, room_name)
 
     def tell_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
         """Send a message about a room to a user's extended sockets; from any thread."""
@@ -404,7 +413,7 @@ class Live:
             self.tell_user(payload["user_id"], payload["type"], payload["fields"])
         elif row.kind == "io_emit":
             said = Prepared(payload["said"].encode(), [])
-            self.io.run(self.io.rooms.emit, payload["namespace"], payload["room"], said, None)
+            self.io.run(self.io.emit, payload["namespace"], payload["room"], said, None)
         elif row.kind == "who":
             users = [user._asdict() for user in self.roster(payload["room"])]
             self._site.control.post("who_reply", {"nonce": payload["nonce"], "users": users})

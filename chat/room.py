@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from .codec import NATIVE, Codec
 from .envelope import Envelope
@@ -21,8 +22,8 @@ class Audience:
     def __init__(self) -> None:
         #: Each with the version of the roster's list that it was sent last.
         self.members: dict[Member, int] = {}
-        #: Frames said since the last flush.
-        self.pending: list[bytes] = []
+        #: What was said since the last flush, as the codec has drafted it.
+        self.pending: list[Any] = []
 
 
 class Newcomer:
@@ -31,7 +32,11 @@ class Newcomer:
     __slots__ = ("heard", "lost")
 
     def __init__(self) -> None:
-        self.heard: list[bytes] = []
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Keep what is said from now on; what was said until now it is told otherwise."""
+        self.heard: list[Envelope] = []
         #: More was said than is kept: it has to reload.
         self.lost = False
 
@@ -55,6 +60,8 @@ class Room:
         self.epoch = ""
         self.audiences: dict[Codec, Audience] = {NATIVE: Audience()}
         self.newcomers: dict[Member, Newcomer] = {}
+        #: Members who are away and may come back to what was said meanwhile.
+        self.absent = 0
         #: True while something waits for the flush.
         self.pending = False
         self._talks = talks
@@ -76,9 +83,10 @@ class Room:
 
     @property
     def empty(self) -> bool:
-        """Whether it can be forgotten: nobody is in it, coming, or still in the roster."""
+        """Whether it can be forgotten: nobody is in it, coming, expected back, or still in the roster."""
         return not (
             self.newcomers
+            or self.absent
             or len(self.roster)
             or any(audience.members for audience in self.audiences.values())
         )
@@ -120,6 +128,11 @@ class Room:
         assert self.gate is not None
         self.say_all(self.gate.take(envelope))
 
+    def deliver_all(self, envelopes: Iterable[Envelope]) -> None:
+        """Take several of them."""
+        for envelope in envelopes:
+            self.deliver(envelope)
+
     def say_all(self, envelopes: Iterable[Envelope]) -> None:
         """Say what the gate has let through."""
         for envelope in envelopes:
@@ -132,25 +145,22 @@ class Room:
             self._talks(self)
         for codec, audience in self.audiences.items():
             if audience.members or codec.keeps:
-                audience.pending.append(codec.chat(envelope))
-        for member, newcomer in self.newcomers.items():
-            self._keep_for(newcomer, member.wire.codec, envelope)
-
-    def _keep_for(self, newcomer: Newcomer, codec: Codec, envelope: Envelope) -> None:
-        if len(newcomer.heard) < self._keep:
-            newcomer.heard.append(codec.replay(envelope))
-        else:
-            newcomer.lost = True
+                audience.pending.append(codec.draft(envelope))
+        for newcomer in self.newcomers.values():
+            if len(newcomer.heard) < self._keep:
+                newcomer.heard.append(envelope)
+            else:
+                newcomer.lost = True
 
     def flush(self, stats: Stats) -> None:
         """Send what was said since the last flush: the same bytes to everyone of a codec, one write each."""
         self.pending = False
-        for audience in self.audiences.values():
+        for codec, audience in self.audiences.items():
             pending = audience.pending
             if not pending:
                 continue
             audience.pending = []
-            data = pending[0] if len(pending) == 1 else b"".join(pending)
+            data = codec.seal(pending)
             stats.flushes.observe(len(data))
             broadcast(audience.members, data, stats, len(pending))
 

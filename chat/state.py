@@ -27,9 +27,12 @@ from .live import Live, Site
 from .socketio.io import IO
 from .socketio.packets import Prepared
 from .socketio.registry import Registry
+from .socketio.returning import IoStore
 from .store.control import Control
 from .store.engine import make_engine
 from .store.history import DIRECT, PRIVATE, PUBLIC, Draft, RoomRow, Stored, StoreUnavailable
+from .store.io_missed import IoMissed
+from .store.io_sessions import IoSessions
 from .store.sql import SqlHistory
 from .store.users import Users
 
@@ -102,6 +105,11 @@ class ChatState:
             self._note,
             self.mark_read,
             self.events,
+            IoStore(
+                IoSessions(engine, self.run_blocking),
+                IoMissed(engine, self.run_blocking),
+                lambda: self._tokens.derive("flask-chat Socket.IO pid"),
+            ),
         )
         #: The site's own events over Socket.IO.
         self.io = IO(lambda: [self.events], self._io_emit)
@@ -385,7 +393,7 @@ class ChatState:
 
     def _io_emit(self, namespace: str, room: str | None, said: Prepared, skip: Any) -> None:
         if self.live is not None:
-            self.live.io.run(self.live.io.rooms.emit, namespace, room, said, skip)
+            self.live.io.run(self.live.io.emit, namespace, room, said, skip)
         elif said.buffers:
             raise RuntimeError("Only a serving process can emit bytes.")
         else:

@@ -63,14 +63,19 @@ class Writer:
         self._put = 0
         self._done = 0
         self._wake = driver.event()
-        self._mark: int | None = None
+        #: All that was committed before this mark of the store has been delivered here.
+        self.mark: int | None = None
+        #: pk of the newest message that was delivered here. Its own messages a process delivers in the order of pk,
+        #: but for those in `held`: they wait until their conversation begins here.
+        self.last_pk = 0
+        self.held: set[int] = set()
         self._failing = False
         self._turned = time.monotonic()
 
     def begin(self) -> None:
         """Open the lobby where the store's ends, and serve from now on; it may block."""
         lobby = self._hub.lobby
-        self._mark, _ = self._history.changed(None)
+        self.mark, _ = self._history.changed(None)
         if lobby.gate is not None:
             row = self._history.ensure_room(lobby.name)
             lobby.id, lobby.epoch = row.id, row.epoch
@@ -124,6 +129,8 @@ class Writer:
                 self._report(error)
 
     def _commit(self, batch: list[Waiting]) -> None:
+        # Rooms are written one after the other: what is stored in that order is heard in it, whoever is in which.
+        batch = sorted(batch, key=_place)
         begun = time.monotonic()
         results: list[Stored | str]
         try:
@@ -144,7 +151,7 @@ class Writer:
         self._done += len(batch)
         silent, gaps = self._hub.reactor.ask(self._deliver, batch, results)
         if silent:
-            self._begin_conversations(silent)
+            self._begin_rooms(silent)
         for room_id, name in gaps.items():
             self._fill(room_id, name)
 
@@ -163,7 +170,11 @@ class Writer:
         """Answer all; return the ids of the conversations that begin here, and {id: name} of the rooms with gaps."""
         silent: list[int] = []
         gaps: dict[int, str] = {}
+        direct = False
         for (envelope, chosen, answer), result in zip(batch, results, strict=True):
+            if envelope.type == MessageType.SINGLE_CHAT and not direct:
+                direct = True
+                self._hub.flush_rooms()
             try:
                 if isinstance(result, str):
                     self._refuse(envelope, chosen, result)
@@ -174,6 +185,7 @@ class Writer:
                         gaps[message.room_id] = message.room
                     elif gate is not None and gate.last is None and message.type == MessageType.SINGLE_CHAT:
                         silent.append(message.room_id)
+                        self.held.add(message.pk)
                 if answer is not None:
                     answer(result)
             except Exception as error:
@@ -183,7 +195,7 @@ class Writer:
         return silent, gaps
 
     def _refuse(self, envelope: Envelope, chosen: bool, code: str) -> None:
-        if envelope.by is None or envelope.by.current.closing:
+        if not _is_here(envelope):
             return
         error = ChatError(code, envelope.id if chosen else None)
         error.reply = envelope.reply if isinstance(envelope.reply, int) else None
@@ -197,19 +209,20 @@ class Writer:
             message.ts,
             message.to,
         )
-        envelope.to_id = stored.to_id
+        envelope.to_id, envelope.stored = stored.to_id, message
         if envelope.by is not None:
             by = envelope.by = envelope.by.current
-            if envelope.reply is not None and not by.closing:
+            if envelope.reply is not None and _is_here(envelope):
                 by.enqueue(by.wire.codec.ack(envelope))
         if not stored.fresh:
             return None
         self._said(envelope.by, envelope)
-        return self._hand_on(envelope, message.room_id)
+        return self._hand_on(envelope)
 
-    def _hand_on(self, envelope: Envelope, room_id: int) -> Gate | None:
+    def _hand_on(self, envelope: Envelope) -> Gate | None:
         hub, name, seq = self._hub, envelope.room, envelope.seq
         assert name is not None and seq is not None
+        self.last_pk = max(self.last_pk, envelope.stored.pk)
         if envelope.type == MessageType.SINGLE_CHAT:
             # Others may have stored something in it that is yet to come: where it begins here, `changed` must tell.
             gate = hub.conversations.make(name, 0 if seq == 1 else None)
@@ -223,7 +236,7 @@ class Writer:
 
     def _hand_on_all(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            self._hand_on(envelope_of(message), message.room_id)
+            self._hand_on(envelope_of(message))
 
     # ---- what others have stored ---------------------------------------------------------------------------------
 
@@ -253,20 +266,21 @@ class Writer:
                 self._hub.direct(envelope)
 
     def _compare(self) -> None:
-        mark, rows = self._history.changed(self._mark)
+        mark, rows = self._history.changed(self.mark)
         silent, behind = self._hub.reactor.ask(self._behind, rows)
         if silent:
-            self._begin_conversations(silent)
+            self._begin_rooms(silent)
         for row, seq in behind:
             self._catch_up(row, seq)
-        self._mark = mark
+        self.mark = mark
+        self.held.clear()
         if time.monotonic() - self._turned > TURN:
             self._turned = time.monotonic()
             self._hub.reactor.ask(self._hub.conversations.turn)
         self._failing = False
 
     def _behind(self, rows: list[RoomRow]) -> tuple[list[int], list[tuple[RoomRow, int]]]:
-        """Return what is to be heard here: ids of conversations that begin, and rooms with the last seq that was."""
+        """Return what is to be heard here: ids of rooms that begin, and other rooms with the last seq that was."""
         hub = self._hub
         silent: list[int] = []
         behind: list[tuple[RoomRow, int]] = []
@@ -278,28 +292,33 @@ class Writer:
                 last = gate.last if gate is not None else None
             else:
                 room = hub.room(row.name)
-                if room is None or room.gate is None or room.gate.last is None:
+                if room is None or room.gate is None:
                     continue
                 last = room.gate.last
-            if last is None:
+            if last is None:  # a conversation that was silent here, or a room that is being opened
                 silent.append(row.id)
             elif last < row.last_seq:
                 behind.append((row, last))
         return silent, behind
 
-    def _begin_conversations(self, room_ids: list[int]) -> None:
-        """Begin to hear conversations that were silent here: all that was stored in them since the mark is news."""
-        assert self._mark is not None
-        self._hub.reactor.ask(self._begin_with, self._history.new_in(room_ids, self._mark))
+    def _begin_rooms(self, room_ids: list[int]) -> None:
+        """Begin to hear rooms: what was stored since the mark is news in a conversation that was silent here.
+
+        A room that is being opened holds it until it is known whether it was read with the past.
+        """
+        assert self.mark is not None
+        self._hub.reactor.ask(self._begin_with, self._history.new_in(room_ids, self.mark))
 
     def _begin_with(self, messages: list[Message]) -> None:
         hub = self._hub
         for message in messages:
-            gate = hub.conversations.make(message.room, None)
-            if gate.last is None:
-                for envelope in gate.open(message.seq - 1):
-                    hub.direct(envelope)
-            self._hand_on(envelope_of(message), message.room_id)
+            if message.type == MessageType.SINGLE_CHAT:
+                gate = hub.conversations.make(message.room, None)
+                if gate.last is None:
+                    for envelope in gate.open(message.seq - 1):
+                        hub.direct(envelope)
+            self._hand_on(envelope_of(message))
+        self.held.difference_update(message.pk for message in messages)
 
     def _catch_up(self, row: RoomRow, seq: int) -> None:
         while seq < row.last_seq:
@@ -308,6 +327,18 @@ class Writer:
                 return  # pruned meanwhile
             self._hub.reactor.ask(self._hand_on_all, messages)
             seq = messages[-1].seq
+
+
+def _is_here(envelope: Envelope) -> bool:
+    """Tell whether the connection that said it is still open, and still the same user's same visit."""
+    by = envelope.by and envelope.by.current
+    return by is not None and not by.closing and by.user is envelope.user
+
+
+def _place(waiting: Waiting) -> tuple[bool, str]:
+    """Return what a batch is sorted by: room by room, and what goes to single users last."""
+    envelope = waiting[0]
+    return (True, "") if envelope.type == MessageType.SINGLE_CHAT else (False, envelope.room or "")
 
 
 def _draft(envelope: Envelope, chosen: bool) -> Draft:
@@ -337,6 +368,7 @@ def envelope_of(message: Message) -> Envelope:
         message.seq,
         message.ts,
     )
+    envelope.stored = message
     if message.type == MessageType.SINGLE_CHAT:
         envelope.to_id = other_end(message.room, message.user.id if message.user is not None else "")
     return envelope

@@ -212,6 +212,21 @@ class WSClient:
                 return message
         return self._inbox.pop(0)
 
+    def recv_here(self):
+        """The JSON messages that have come whole, without waiting; Closed where there are none and will be none."""
+        messages, self._inbox = self._inbox, []
+        try:
+            while True:
+                message = self._collect(self._next_frame(None))
+                if message is not None:
+                    messages.append(message)
+        except BlockingIOError:
+            pass
+        except Closed:
+            if not messages:
+                raise
+        return [json.loads(message) for message in messages]
+
     def recv_frame(self, timeout=None):
         """The next frame of any kind but a close, which raises Closed."""
         return self._next_frame(self._deadline(timeout))
@@ -259,9 +274,9 @@ class WSClient:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
     def _fill(self, deadline):
-        """Read once; False at the end of the stream."""
-        left = deadline - time.monotonic()
-        if left <= 0:
+        """Read once, without a deadline only what is there (or BlockingIOError); False at the end of the stream."""
+        left = 0.0 if deadline is None else deadline - time.monotonic()
+        if left <= 0 and deadline is not None:
             raise TimeoutError("the deadline passed")
         self.sock.settimeout(left)
         try:

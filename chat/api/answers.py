@@ -39,8 +39,10 @@ _HEADERS: Mapping[int, dict[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 5
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return `value` as JSON; None for an answer without a body (204)."""
     if value is None:
-        return Response(status=204, headers={"Cache-Control": "no-store", **(headers or {})})
-    response = Response(orjson.dumps(value), status, headers, mimetype="application/json")
+        response = Response(status=204, headers=headers)
+        del response.headers["Content-Type"]
+    else:
+        response = Response(orjson.dumps(value), status, headers, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -53,9 +53,7 @@ class Call:
 
     def room(self, name: str, wanted: Right = Right.READ) -> Place:
         """Return the room of that name; raise ChatError unless the user has the `wanted` right there."""
-        row = self.history.room(name) if fields.can_be_name(name) else None
-        if row is None:
-            row = self._unspoken(name)
+        row = self.history.room(name) or self._unspoken(name)
         role = self._role(row) if row is not None else None
         return Place(check(row, self.user.id, role, wanted), role)
 
@@ -84,11 +82,7 @@ class Call:
     def peer(self, name: str) -> Identity | None:
         """Return whom the user talks to in the conversation `name`; None for nobody known."""
         other = other_end(name, self.user.id)
-        if not other:
-            return None
-        if other == self.user.id:
-            return self.user
-        known = self.chat.users.get(other) if fields.can_be_name(other) else None
+        known = self.chat.users.get(other) if other and fields.can_be_name(other) else None
         return known.identity if known else None
 
     def named(self, username: str) -> Identity:

@@ -31,8 +31,6 @@ MAX_CURSOR = 10**15
 
 #: The names of private rooms are random and begin so.
 PRIVATE_PREFIX = "p-"
-#: A browser takes these parts out of an address, however they are escaped.
-_NO_ADDRESS = frozenset({".", ".."})
 #: They join emoji and shape letters; nothing else that is invisible is wanted in a line of text.
 _JOINERS = {0x200C: None, 0x200D: None}
 
@@ -67,18 +65,13 @@ def kind(value: Any) -> str:
 
 
 def title(value: Any, kind: str) -> str:
-    """Return a room's title; a public one becomes its name, in addresses too."""
+    """Return a room's title; a public one becomes its name, in which the store allows less."""
     text = _line(value) if isinstance(value, str) else ""
     if not 0 < len(text) <= MAX_TITLE or not text.isprintable():
         raise ChatError("bad_title")
-    if kind == PUBLIC and not _is_name(text):
+    if kind == PUBLIC and name_key(text).startswith((DIRECT_PREFIX, PRIVATE_PREFIX)):
         raise ChatError("bad_title")
     return text
-
-
-def _is_name(text: str) -> bool:
-    key = name_key(text)
-    return "/" not in key and key not in _NO_ADDRESS and not key.startswith((DIRECT_PREFIX, PRIVATE_PREFIX))
 
 
 def topic(value: Any) -> str:

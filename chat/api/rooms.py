@@ -97,5 +97,5 @@ def _view(call: Call, row: RoomRow) -> shapes.Shape:
 
 
 def _show(call: Call, one: RoomOf) -> shapes.Shape:
-    peer = one.peer or call.peer(one.room.name)
-    return shapes.room(call.seen(one.room), one.role, one.read_seq, one.unread, one.mentions, peer, one.last)
+    row = call.seen(one.room)
+    return shapes.room(row, one.role, one.read_seq, one.unread, one.mentions, one.peer, one.last)

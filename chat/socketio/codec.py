@@ -28,6 +28,8 @@ EVENTS = {
     MessageType.READ: "read",
     MessageType.ROOMS: "rooms",
 }
+#: What tells a client no more than where it stands.
+_OFFSET = Prepared(b'["chat_offset"]', [])
 _HEADS = {int(kind): b'["%b",' % name.encode() for kind, name in EVENTS.items()}
 
 
@@ -48,8 +50,25 @@ class SocketIOCodec:
         return self._event(MessageType.GROUP_CHAT, {"type": 2, "user": None, "data": native.WELCOME})
 
     def chat(self, envelope: Envelope, skip: object = None) -> bytes:
-        said = Prepared(b"%b%b]" % (_HEADS[envelope.type], native.chat_json(envelope)), [])
-        return self._recovery.note(self._namespace, scopes_of(envelope), skip, EVENT, said)
+        message, cursor = envelope.stored, self._recovery.cursor
+        place = cursor.here() if message is None else cursor.pass_by(message)
+        stored = None if message is None else (message.room, message.seq)
+        return self._recovery.note(
+            self._namespace, scopes_of(envelope), skip, EVENT, _prepare(envelope), place, stored
+        )
+
+    def draft(self, envelope: Envelope) -> Envelope:
+        return envelope
+
+    def seal(self, drafts: list[Envelope]) -> bytes:
+        # Only now that it is sent: the offset of an event tells of all that its hearers were sent before it.
+        return b"".join(map(self.chat, drafts))
+
+    def sent(self, envelope: Envelope) -> bytes:
+        offset = self._recovery.offset(self._recovery.cursor.here())
+        if offset is None or envelope.stored is None:
+            return b""
+        return packets.assemble(EVENT, self._prefix, None, _OFFSET, offset)
 
     def ack(self, envelope: Envelope) -> bytes:
         answer = {"id": envelope.id, "room": envelope.room, "ts": envelope.ts}
@@ -84,8 +103,13 @@ class SocketIOCodec:
         return self._event(MessageType(kind), message if ref is None else {**message, "ref": ref})
 
     def replay(self, envelope: Envelope) -> bytes:
-        said = Prepared(b"%b%b]" % (_HEADS[envelope.type], native.chat_json(envelope)), [])
-        return packets.assemble(EVENT, self._prefix, None, said)
+        message, cursor = envelope.stored, self._recovery.cursor
+        place = cursor.here() if message is None else cursor.beside(message)
+        return self.retell(envelope, self._recovery.offset(place))
+
+    def retell(self, envelope: Envelope, offset: bytes | None) -> bytes:
+        """Encode a message that others heard earlier, for one who then stands at `offset`."""
+        return packets.assemble(EVENT, self._prefix, None, _prepare(envelope), offset)
 
     def make_list(self, room: str) -> RosterList:
         head = b'%b%d%b["group_list",{"type":1,"user":null,"room":%b,"data":[' % (
@@ -106,11 +130,15 @@ class SocketIOCodec:
 
 
 def scopes_of(envelope: Envelope) -> tuple[Any, ...]:
-    """Return for whom a message is: those in its room, or its two users, by name."""
+    """Return for whom a message is: those in its room, or its two users, by id."""
     if envelope.type == MessageType.SINGLE_CHAT:
-        sender = () if envelope.user is None else (("user", envelope.user.username),)
-        return (("user", envelope.to), *sender)
+        sender = () if envelope.user is None else (("user", envelope.user.id),)
+        return (("user", envelope.to_id), *sender)
     return (("room", envelope.room),)
+
+
+def _prepare(envelope: Envelope) -> Prepared:
+    return Prepared(b"%b%b]" % (_HEADS[envelope.type], native.chat_json(envelope)), [])
 
 
 def _entry(user: Identity) -> bytes:

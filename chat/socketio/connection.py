@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..envelope import Identity
 from . import packets
 from .packets import ACK, EVENT, Prepared
-from .recovery import Saved
+from .recovery import Saved, Seat
 from .sessions import Session
 
 if TYPE_CHECKING:
+    from .returning import Comeback
     from .server import Server
 
 #: Answers that one connection may owe at once; the oldest is forgotten first.
@@ -34,8 +35,10 @@ class Connection:
         "accepted",
         "pid",
         "engine_session",
-        "saved",
+        "comeback",
         "position",
+        "seats",
+        "kept",
         "_server",
         "_acks",
         "_data",
@@ -56,12 +59,16 @@ class Connection:
         self.accepted = False
         self.pid = secrets.token_urlsafe(15)
         self.engine_session = session
-        self.saved: Saved | None = None
+        self.comeback: Comeback | None = None
         self.position = 0
+        #: Rooms of the chat, also those that it is coming into: {name: seq from which on it hears it}. In the loop.
+        self.seats: dict[str, int] = {}
+        #: Whether the store has them.
+        self.kept = False
         self._server = server
         # Made when they are needed first: thousands of connections never do.
         self._data: dict[str, Any] | None = None
-        self._joined: set[str] | None = None
+        self._joined: dict[str, int] | None = None
         self._acks: dict[int, Callable[..., Any]] | None = None
         self._number = 0
         self._early: list[Callable[[], None]] | None = []
@@ -77,6 +84,7 @@ class Connection:
     @property
     def data(self) -> dict[str, Any]:
         """What the site keeps of this client; a recovery gives it back."""
+        self._server.mix(self.namespace)
         if self._data is None:
             self._data = {}
         return self._data
@@ -92,6 +100,12 @@ class Connection:
         """Whether its client wants the roster's changes alone; `auth` comes before the query."""
         asked = self.auth.get("roster")
         return self.engine_session.visitor.diff if asked is None else asked == "diff"
+
+    @property
+    def wants_lobby(self) -> bool:
+        """Whether it is in the lobby from the start; `auth` comes before the query."""
+        asked = self.auth.get("lobby")
+        return self.engine_session.visitor.lobby if asked is None else asked not in (False, 0, "0")
 
     # ---- what handlers call ------------------------------------------------------------------------------------
 
@@ -112,7 +126,7 @@ class Connection:
 
     def join(self, room: str) -> None:
         """Let this client hear what is emitted to `room`."""
-        self._server.run(self._server.rooms.join, self, room)
+        self._server.run(self._server.join, self, room)
 
     def leave(self, room: str) -> None:
         """Let it hear that no more."""
@@ -130,7 +144,7 @@ class Connection:
             self._early.append(lambda: self._emit(said, ack))
             return
         if ack is None:
-            frames = self._server.note(self, said)
+            frames = self._server.say_to(self, said)
         else:
             frames = packets.assemble(EVENT, packets.prefix(self.namespace), self._expect(ack), said)
         self.send(frames)
@@ -144,22 +158,33 @@ class Connection:
             del self._acks[next(iter(self._acks))]
         return number
 
-    def enter(self, room: str) -> None:
-        """Note that it has joined `room`; in the loop."""
+    def enter(self, room: str, position: int) -> None:
+        """Note that it has joined `room`, when `position` was the number of the newest packet; in the loop."""
         if self._joined is None:
-            self._joined = set()
-        self._joined.add(room)
+            self._joined = {}
+        self._joined.setdefault(room, position)
 
     def exit(self, room: str) -> None:
         """Note that it has left `room`; in the loop."""
         if self._joined is not None:
-            self._joined.discard(room)
+            self._joined.pop(room, None)
 
-    def restore(self, saved: Saved, pid: str) -> None:
-        """Be again what was saved; in the loop."""
-        self.saved, self.recovered = saved, True
-        self.id, self.pid, self._data = saved.id, pid, saved.data
-        self._joined = set(saved.rooms)
+    def restore(self, comeback: Comeback, pid: str) -> None:
+        """Be again what it was."""
+        saved = comeback.saved
+        self.comeback, self.recovered = comeback, True
+        self.id, self.pid, self.position = saved.id, pid, saved.position
+        self._data, self._joined = saved.data, dict(saved.rooms)
+        self.kept, self.seats = comeback.kept, dict(saved.seat.rooms) if saved.seat is not None else {}
+
+    def state(self, scopes: dict[Any, int], sids: frozenset[str], seat: Seat | None) -> Saved:
+        """Return what it is to be when it comes back; in the loop."""
+        joined = self._joined or {}
+        of_rooms = {("room", room, self.namespace): number for room, number in joined.items()}
+        user_id = None if self.identity is None else self.identity.id
+        every = {("all",): 0, ("one", self.id): 0} | of_rooms | scopes
+        data = {} if self._data is None else self._data
+        return Saved(self.id, self.namespace, joined, data, user_id, every, sids, self.position, seat)
 
     def send(self, frames: bytes) -> None:
         """Send frames, if the connection still stands; in the loop."""

@@ -35,7 +35,7 @@ class Rooms:
 
     def join(self, connection: Connection, room: str) -> None:
         """Let a connection hear what is emitted to `room`."""
-        connection.enter(room)
+        connection.enter(room, self._recovery.position)
         if connection.accepted:
             self._rooms.setdefault((connection.namespace, room), {})[connection] = None
 

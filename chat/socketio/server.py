@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ..auth import Guard, Pass
 from ..drivers import Driver
 from ..errors import ChatError
+from ..handlers import Dispatcher
 from ..hub import Hub
 from ..jobs import Jobs
+from ..member import Member
+from ..store.history import History
 from . import packets, registry
+from .chat import Chat
 from .codec import SocketIOCodec
 from .connection import NOTHING, Connection
 from .packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Assembly, Packet, PacketError, Prepared
 from .polling import FAREWELL
-from .recovery import MemoryRecovery, Saved
+from .recovery import Recovery, Saved
 from .registry import ConnectRefused, Registry
+from .returning import IoStore, OpenRooms, Returning
 from .rooms import Rooms
+from .seats import Seats, seat_of
 from .sessions import Session
 
 log = logging.getLogger("chat")
@@ -34,21 +40,6 @@ MAX_ASSEMBLY = 10
 PAUSE = 0.01
 
 _INVALID_NAMESPACE = {"message": "Invalid namespace"}
-
-
-class ChatNamespace(Protocol):
-    """The chat, as the namespace that it lives in sees it. In the loop."""
-
-    namespace: str
-
-    def welcome(self, connection: Connection, granted: Pass, greet: bool) -> None:
-        """Let the client in; ChatError where there is no place."""
-
-    def serves(self, event: Any) -> bool:
-        """Tell whether the chat itself serves the event."""
-
-    def event(self, connection: Connection, packet: Packet) -> None:
-        """Serve it."""
 
 
 class Server:
@@ -67,12 +58,24 @@ class Server:
         self.jobs = jobs
         self.guard = guard
         self.handlers = handlers
-        self.chat: ChatNamespace | None = None
-        self.recovery = MemoryRecovery(hub.settings.io_recovery_seconds, lambda: hub.now)
+        self.chat: Chat | None = None
+        self.recovery = Recovery(hub.settings.io_recovery_seconds, lambda: hub.now, self._dropped)
         self.codec = SocketIOCodec(hub.settings.io_chat_namespace or "/", self.recovery)
+        self.returning = Returning(hub, guard, self.recovery, self.codec)
+        self.seats: Seats | None = None
         self._call_site = call_site
         self._remember = remember
         self.rooms = Rooms(self.recovery)
+
+    def serve_chat(
+        self, dispatcher: Dispatcher, store: IoStore | None, history: History, open_rooms: OpenRooms
+    ) -> None:
+        """Serve the chat too, in its namespace. Without a store its clients come back to this process alone."""
+        namespace = self.hub.settings.io_chat_namespace
+        if store is not None:
+            self.seats = Seats(self.hub, self.recovery, store.sessions, namespace)
+            self.returning.serve(namespace, self.seats, store, history, open_rooms)
+        self.chat = Chat(dispatcher, namespace, self.codec, self.jobs, self.seats)
 
     @property
     def driver(self) -> Driver:
@@ -122,7 +125,7 @@ class Server:
                 connection.send(_packet(DISCONNECT, connection.namespace))
             else:
                 self._save(connection)
-            self._end(connection, "server namespace disconnect" if final else reason)
+            self._end(connection, "server namespace disconnect" if final else reason, not final)
 
     def _serve(self, session: Session, packet: Packet) -> None:
         if packet.type == CONNECT:
@@ -162,7 +165,7 @@ class Server:
         """Find out who it is and ask the site; outside the loop."""
         try:
             granted = self._check_token(connection)
-            self.hub.reactor.ask(self._recall, connection)
+            self._recall(connection, granted)
             self._ask_site(connection)
         except ConnectRefused as refusal:
             self.run(self._refuse, connection, refusal)
@@ -188,27 +191,24 @@ class Server:
         connection.identity, connection.issued = granted.identity, granted.issued
         return granted
 
-    def _recall(self, connection: Connection) -> None:
-        pid, offset = connection.auth.get("pid"), connection.auth.get("offset")
-        if not isinstance(pid, str) or not isinstance(offset, str | None):
-            return
-        saved = self.recovery.recall(pid, offset, connection.namespace)
-        user_id = None if connection.identity is None else connection.identity.id
-        if saved is None or saved.user_id != user_id:
-            return
-        connection.restore(saved, pid)
-        # Until it is accepted it counts, so that what is said meanwhile is kept.
-        self.recovery.present += 1
+    def _recall(self, connection: Connection, granted: Pass | None) -> None:
+        comeback = self.returning.find(connection, granted)
+        if comeback is not None:
+            connection.restore(comeback, connection.auth["pid"])
+        elif granted is not None:
+            connection.pid = self.returning.new_pid(connection, granted) or connection.pid
 
     def _ask_site(self, connection: Connection) -> None:
         handler = self.handlers.find(connection.namespace, registry.CONNECT)
-        if handler is not None and self._call_site(handler, connection, connection.auth) is False:
+        if handler is None:
+            return
+        self.mix(connection.namespace)
+        if self._call_site(handler, connection, connection.auth) is False:
             raise ConnectRefused
 
     def _refuse(self, connection: Connection, refusal: ConnectRefused) -> None:
         session = connection.engine_session
-        if connection.recovered:
-            self.recovery.present -= 1
+        self._give_up(connection)
         if session.connections.pop(connection.namespace, None) is None or session.reason:
             return
         why = {"message": refusal.message} | ({} if refusal.data is None else {"data": refusal.data})
@@ -217,8 +217,7 @@ class Server:
     def _accept(self, connection: Connection, granted: Pass | None) -> None:
         session, namespace = connection.engine_session, connection.namespace
         if session.reason:
-            if connection.recovered:
-                self.recovery.present -= 1
+            self._give_up(connection)
             return
         try:
             if granted is not None:
@@ -228,53 +227,59 @@ class Server:
         except ChatError as error:
             self._refuse(connection, _refusal(error, connection))
             return
+        comeback = connection.comeback
+        missed = [] if comeback is None else self.returning.frames(comeback)
+        if missed is None:
+            # More was said in this moment than is kept. The next time it will come anew.
+            self._give_up(connection)
+            session.close("transport error")
+            return
         connection.accepted = session.used = True
-        if not connection.recovered:
-            self.recovery.present += 1
+        self.recovery.cursor.catch_up()
         hello = {"sid": connection.id} | ({"pid": connection.pid} if self.recovery.enabled else {})
         session.send(_packet(CONNECT, namespace, hello))
-        if connection.saved is not None:
-            for frames in self.recovery.missed(connection.saved):
-                session.send(frames)
-        connection.position = self.recovery.position
+        for frames in missed:
+            session.send(frames)
+        if comeback is None:
+            self.recovery.present += 1
+            connection.position = self.recovery.position
         self.rooms.add(connection)
         if granted is not None and self.chat is not None and self._is_chat(namespace):
-            self.chat.welcome(connection, granted, not connection.recovered)
+            self.chat.welcome(connection, granted)
+        if comeback is not None:
+            self.returning.let_in(comeback)
         if namespace not in self.handlers:
             connection.auth = NOTHING  # nobody will look, and a token is long
 
-    def _save(self, connection: Connection) -> None:
-        identity, session = connection.identity, connection.engine_session
-        namespace = connection.namespace
-        scopes: set[Any] = {("all",), ("one", connection.id)} | {
-            ("room", room, namespace) for room in connection.rooms
-        }
-        if identity is not None and self._is_chat(namespace):
-            scopes |= {("room", room) for room in session.member.rooms}
-            scopes.add(("user", identity.username))
-        before = connection.saved.sids if connection.saved is not None else frozenset()
-        self.recovery.save(
-            connection.pid,
-            Saved(
-                connection.id,
-                namespace,
-                connection.rooms,
-                connection.data,
-                None if identity is None else identity.id,
-                frozenset(scopes),
-                before | {session.sid},
-                connection.position,
-                0.0,
-            ),
-        )
+    def _give_up(self, connection: Connection) -> None:
+        if connection.comeback is not None:
+            self.returning.drop(connection.comeback)
+            connection.comeback = None
 
-    def _end(self, connection: Connection, reason: str) -> None:
+    def _save(self, connection: Connection) -> None:
+        if not self.recovery.enabled:
+            return
+        identity, session, seat = connection.identity, connection.engine_session, None
+        scopes: dict[Any, int] = {}
+        if identity is not None and self._is_chat(connection.namespace):
+            seat = seat_of(connection, session.member, self.hub.lobby.name)
+            scopes = {("room", room): 0 for room in seat.rooms} | {("user", identity.id): 0}
+            self.hub.hold(identity.id, seat.rooms, self.codec)
+        before = connection.comeback.saved.sids if connection.comeback is not None else frozenset()
+        self.recovery.save(connection.pid, connection.state(scopes, before | {session.sid}, seat))
+
+    def _dropped(self, saved: Saved) -> None:
+        self.returning.forget(saved)
+
+    def _end(self, connection: Connection, reason: str, saved: bool = False) -> None:
         session, namespace = connection.engine_session, connection.namespace
         if session.connections.pop(namespace, None) is None:
             return
         connection.accepted = False
         self.recovery.present -= 1
         self.rooms.remove(connection)
+        if connection.kept and self.seats is not None and not saved:
+            self.seats.went(connection.id)
         if self._is_chat(namespace) and not session.reason:
             self.hub.take_out(session.member)
             session.member.user = None
@@ -294,6 +299,37 @@ class Server:
             who = connection.identity
             if who is not None and who.id == user_id and connection.issued <= at_ms:
                 self.disconnect(connection)
+
+    # ---- the site's own, and the chat's rooms ----------------------------------------------------------------
+
+    def mix(self, namespace: str) -> None:
+        """Take note that the site has something of its own in `namespace`, which is in no store."""
+        if self._is_chat(namespace):
+            self.recovery.cursor.mixed = True
+
+    def emit(self, namespace: str, room: str | None, said: Prepared, skip: Connection | None) -> None:
+        """Send an event of the site to a room, a client (by its id) or a whole namespace; in the loop."""
+        self.mix(namespace)
+        self.rooms.emit(namespace, room, said, skip)
+
+    def join(self, connection: Connection, room: str) -> None:
+        """Let a connection hear what the site emits to `room`; in the loop."""
+        self.mix(connection.namespace)
+        self.rooms.join(connection, room)
+
+    def note(self, comings: list[tuple[Member, str, int]]) -> None:
+        """Keep that members come into rooms of the chat, each to hear them from a seq on; it may block."""
+        if self.seats is not None:
+            self.seats.note(comings)
+
+    def left(self, member: Member, room: str) -> None:
+        """Take note that the server has put a member out of a room; in the loop."""
+        session = member.wire
+        if self.chat is None or self.seats is None or not isinstance(session, Session):
+            return
+        connection = session.connections.get(self.chat.namespace)
+        if connection is not None and connection.seats.pop(room, None) is not None:
+            self.jobs.put_last((session, "seats"), self.seats.keep, connection)
 
     # ---- events and acks -------------------------------------------------------------------------------------
 
@@ -338,8 +374,9 @@ class Server:
         answer = answers[0]
         return answer[0] if len(answer) == 1 else list(answer)
 
-    def note(self, connection: Connection, said: Prepared) -> bytes:
+    def say_to(self, connection: Connection, said: Prepared) -> bytes:
         """Return the frames of an event for one client, kept for it in case that it goes."""
+        self.mix(connection.namespace)
         return self.recovery.note(connection.namespace, (("one", connection.id),), None, EVENT, said)
 
 

@@ -33,13 +33,15 @@ PING, PROBED = text_frame(packets.PING), text_frame(packets.PONG + b"probe")
 class Visitor:
     """What the request that opened a session told of its client."""
 
-    __slots__ = ("address", "diff", "language", "token")
+    __slots__ = ("address", "diff", "language", "lobby", "token")
 
-    def __init__(self, address: str, language: str, token: str, diff: bool) -> None:
+    def __init__(self, address: str, language: str, token: str, diff: bool, lobby: bool = True) -> None:
         self.address = address
         self.language = language
         self.token = token
         self.diff = diff
+        #: It is in the lobby from the start.
+        self.lobby = lobby
 
 
 class Layer(Protocol):
@@ -211,7 +213,7 @@ class Session:
         over = bool(poller.closing)
         self.probe = None
         self.member = client
-        for trait in ("address", "language", "extended", "diff", "listed", "expires", "issued"):
+        for trait in ("address", "language", "extended", "diff", "expires", "issued"):
             setattr(client, trait, getattr(poller, trait))
         kept = b"" if poller.polled else poller.take()
         self.engine.hub.replace(poller, client)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 from sqlalchemy import Engine
 
 from ..envelope import Identity
@@ -34,14 +35,13 @@ _KNOWN = (
     " JOIN chat_rooms AS r ON r.name = k.room"
     " JOIN chat_messages AS m ON m.id = k.id AND m.sender_id = k.sender_id AND m.room_id = r.id"
 )
+# One value for all rows: psycopg would write arrays in Python, character by character.
 _INSERT = (
     "INSERT INTO chat_messages"
     " (batch, pk, room_id, seq, type, sender_id, sender_name, to_name, id, data, ts, origin, terms)"
-    " SELECT pg_current_xact_id()::text::bigint, pk, room_id, seq, type, sender_id, sender_name, to_name, id, data, ts,"
-    " origin, terms::tsvector"
-    " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::text[],"
-    " %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])"
-    " AS m (pk, room_id, seq, type, sender_id, sender_name, to_name, id, data, ts, origin, terms)"
+    " SELECT pg_current_xact_id()::text::bigint, m.*"
+    " FROM json_to_recordset(%s::json) AS m (pk bigint, room_id bigint, seq bigint, type smallint, sender_id text,"
+    " sender_name text, to_name text, id text, data text, ts bigint, origin bigint, terms tsvector)"
 )
 _SPOKEN = (
     "UPDATE chat_rooms AS r SET last_seq = last_seq + n, last_at = %s, changed = pg_current_xact_id()::text::bigint"
@@ -132,7 +132,7 @@ class PostgresqlAppend:
         batch.place(places, known, iter(pks), now)
         with driver.pipeline():
             if batch.fresh:
-                driver.execute(_INSERT, _columns(batch.fresh))
+                driver.execute(_INSERT, [_rows(batch.fresh)])
                 driver.execute(_SPOKEN, [now, list(batch.spoken), list(batch.spoken.values())])
             if named := list(batch.named()):
                 driver.execute(_MENTION, [list(column) for column in zip(*named, strict=True)])
@@ -168,16 +168,27 @@ def _key_columns(batch: Batch) -> list[list[str]]:
     return [list(column) for column in zip(*batch.keys(), strict=True)] or [[], [], []]
 
 
-def _columns(messages: Iterable[Message]) -> list[list[Any]]:
-    rows = [
-        (m.pk, m.room_id, m.seq, m.type, *(m.user or ("", "")), m.to, m.id, m.data, m.ts, m.origin, _terms(m))
-        for m in messages
-    ]
-    return [list(column) for column in zip(*rows, strict=True)]
+def _rows(messages: Iterable[Message]) -> str:
+    return orjson.dumps([_row(message) for message in messages]).decode()
 
 
-def _terms(message: Message) -> str:
-    return terms.tsvector_literal(message.data, message.room_id)
+def _row(message: Message) -> dict[str, Any]:
+    pk, _, room_id, seq, type, user, to, id, data, ts, origin = message
+    sender_id, sender_name = user or ("", "")
+    return {
+        "pk": pk,
+        "room_id": room_id,
+        "seq": seq,
+        "type": type,
+        "sender_id": sender_id,
+        "sender_name": sender_name,
+        "to_name": to,
+        "id": id,
+        "data": data,
+        "ts": ts,
+        "origin": origin,
+        "terms": terms.tsvector_literal(data, room_id),
+    }
 
 
 def _make_direct_rooms(driver: Driver, pairs: dict[str, list[Identity]]) -> None:

@@ -126,7 +126,7 @@ class SqliteAppend:
             raise
 
     def _undo(self, kept: _Kept) -> None:
-        """Roll back and keep the connection: were it the last, its log's files would go, and a full disk has no room."""
+        """Roll back and keep the connection: the log would go with it, and a full disk has no room for another."""
         try:
             if kept.connection.in_transaction:
                 kept.connection.execute("ROLLBACK")

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, delete, func, select
 
-from .engine import Run, Transactions, lock
+from .engine import Run, lock
 from .models import control as table
 from .models import now_ms
+from .transactions import HistoryTransactions
 
 
 class Row(NamedTuple):
@@ -26,7 +27,7 @@ class Control:
     """Post rows and read those that came since. `run(fn)` runs fn off the event loop."""
 
     def __init__(self, engine: Engine, run: Run) -> None:
-        self._db = Transactions(engine, run)
+        self._db = HistoryTransactions(engine, run)
 
     def post(self, kind: str, payload: dict[str, Any]) -> int:
         """Store a row and return its id, which is higher than that of any row committed before."""

@@ -52,7 +52,7 @@ def _places(text: str) -> list[list[str]]:
 
 def _keys(follows: str) -> list[str]:
     """Return the keys of all beginnings of `follows` that end where a word does, longest first."""
-    follows = follows.partition("\n")[0].partition("@")[0]
+    follows = follows.partition("@")[0]
     if follows[:1].isspace():
         return []
     ends = (end for end in range(min(len(follows), MAX_CHARS), 0, -1) if _may_end(follows, end))

@@ -25,7 +25,7 @@ class Messages(Part):
 
         def work(connection: Connection) -> tuple[int, list[RoomRow]]:
             # The mark first: what is committed between the two is told now, and once more next time.
-            new_mark = connection.execute(select(_mark(connection))).scalar_one()
+            new_mark = connection.execute(select(current_mark(connection))).scalar_one()
             if mark is None:
                 return new_mark, []
             wanted = select(*ROOM_COLUMNS).where(*_since(connection, rooms.c.changed, mark))
@@ -114,7 +114,8 @@ def _floors(connection: Connection, room_ids: Sequence[int], is_old: Any) -> dic
     return found
 
 
-def _mark(connection: Connection) -> Any:
+def current_mark(connection: Connection) -> Any:
+    """Return the SQL of a mark: whatever is not committed yet will have a number from it on."""
     if connection.dialect.name == "postgresql":
         return literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
     return select(func.coalesce(func.max(rooms.c.changed), 0) + 1).scalar_subquery()

@@ -140,6 +140,18 @@ mentions = Table(
     Index("ix_chat_mentions_room_id", "room_id", "seq"),
 )
 
+#: Rooms of Socket.IO's connections, of those that are or were in others than they began in: chat.store.io_sessions.
+io_sessions = Table(
+    "chat_io_sessions",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("user_id", _KEY, nullable=False),
+    Column("rooms", JSON, nullable=False),
+    #: The process that the connection is or was on.
+    Column("origin", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False, index=True),
+)
+
 
 def now_ms() -> int:
     """Return the time as the chat writes it everywhere: milliseconds since 1970."""

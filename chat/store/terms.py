@@ -26,6 +26,8 @@ MAX_CHARS = 16_383
 MAX_QUERY_CHARS, MAX_QUERY_TERMS = 1024, 64
 #: A longer word is indexed in pieces: a lexeme of PostgreSQL has less than 2 KB, and a character up to 4 bytes.
 _PIECE = 255
+#: Of a shorter word nobody means the beginning, and an index has it in too many terms.
+_SHORTEST_BEGINNING = 2
 
 #: Written without spaces: Thai and Lao, Burmese, Hangul, Khmer, and what is Chinese and Japanese. The classes are
 #: generous, for whatever in them is no letter or digit has gone before they are used.
@@ -71,12 +73,16 @@ def fts5_document(text: str) -> str:
     return " ".join(index_terms(text))
 
 
-def fts5_query(text: str, room_ids: Sequence[int] = ()) -> str | None:
-    """Return the MATCH expression for `text`, in these rooms (none given: in all); None: nothing to look for."""
+def fts5_query(text: str, room_ids: Sequence[int] = (), whole: bool = False) -> str | None:
+    """Return the MATCH expression for `text`, in these rooms (none given: in all); None: nothing to look for.
+
+    With `whole`, what may be the beginning of a longer word must be all of it: FTS5 gives out the newest of a term at
+    once, and gathers all that begin with one before it gives out any.
+    """
     phrases = parse(text)
     if not phrases:
         return None
-    wanted = " AND ".join(f'"{" ".join(terms)}"' + " *" * prefix for terms, prefix in phrases)
+    wanted = " AND ".join(f'"{" ".join(terms)}"' + " *" * (prefix and not whole) for terms, prefix in phrases)
     rooms = " OR ".join(f'"{room_term(room_id)}"' for room_id in room_ids)
     return f"({rooms}) AND {wanted}" if rooms else wanted
 
@@ -117,7 +123,7 @@ def _phrase(runs: list[str], is_last: bool) -> Phrase:
     *inner, last = runs
     terms = [term for run in inner for term in _terms_of(run)]
     if not _IS_UNSPACED(last):
-        return Phrase((*terms, last), is_last)
+        return Phrase((*terms, last), is_last and len(last) >= _SHORTEST_BEGINNING)
     if len(last) == 1:
         return Phrase((*terms, last), True)
     # Its last character alone is left out: in a text the run may go on.

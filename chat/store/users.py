@@ -12,10 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from ..envelope import Identity
 from ..names import NameTaken, clean, name_key, skeleton
-from .engine import Run, Transactions, lock
+from .engine import Run, lock
 from .members import rename
 from .models import now_ms
 from .models import users as table
+from .transactions import HistoryTransactions
 
 
 class User(NamedTuple):
@@ -46,7 +47,7 @@ class Users:
     """Create, find and end users, each call one transaction. `run(fn)` runs fn off the event loop."""
 
     def __init__(self, engine: Engine, run: Run) -> None:
-        self._db = Transactions(engine, run)
+        self._db = HistoryTransactions(engine, run)
 
     def get(self, id: str) -> User | None:
         """Return the user of that id; None for an unknown or deleted one."""

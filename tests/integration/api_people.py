@@ -60,6 +60,7 @@ class Person:
     def _ask(self, method, path, json=None, **query):
         answer = self.ask(method, f"{path}?{urlencode(query)}" if query else path, json)
         assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers.get("Content-Type") == ("application/json" if answer.data else None)
         return answer.status_code, answer.get_json(silent=True)
 
     def get(self, path, **query):

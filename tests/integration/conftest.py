@@ -1,7 +1,10 @@
-"""What the tests of Socket.IO's clients share; `site` is each module's own."""
+"""What several modules share: databases, and Socket.IO's clients. `site` is each module's own."""
+
+from itertools import count
 
 import pytest
 
+from tests.databases import make_database, running_postgresql
 from tests.integration.people import entering
 from tests.socketio_node import TRANSPORTS, connecting, running_node
 
@@ -27,3 +30,22 @@ def enter(site):
 @pytest.fixture(params=TRANSPORTS.values(), ids=TRANSPORTS)
 def transports(request):
     return request.param
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database_numbers():
+    return count()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path, database_numbers):
+    """The URL of an empty database, one of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/chat.db"
+    return make_database(request.getfixturevalue("postgresql_server"), f"site{next(database_numbers)}")

@@ -58,3 +58,10 @@ def settle(speaker, *others, text="settled"):
     speaker.send_json({"type": 2, "data": text})
     heard_before(speaker, text)
     return [heard_before(other, text) for other in others]
+
+
+def make_room(server, title, name="ann", **fields):
+    """Let `name` make a public room."""
+    bearer = {"Authorization": f"Bearer {token(name)}"}
+    status, _ = server.post_json("/chat/api/rooms", {"title": title, "kind": "public", **fields}, bearer)
+    assert status == 201

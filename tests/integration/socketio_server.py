@@ -2,6 +2,7 @@
 
 import json
 import time
+from urllib.parse import quote
 
 from tests.servers import Server
 
@@ -19,9 +20,21 @@ class SocketIOServer(Server):
         """Have a view of the site emit."""
         self._post(path, event=event, args=args, room=room, namespace=namespace)
 
-    def say(self, text, to=None):
-        """Have the house speak, to the lobby or to one user."""
-        self._post("/say", text=text, to=to)
+    def say(self, text, to=None, room="lobby"):
+        """Have the house speak, to a room or to one user."""
+        self._post("/say", text=text, to=to, room=room)
+
+    def room(self, title, *members, private=False, ephemeral=False):
+        """Make a room with these members, and return its name."""
+        return self._post("/rooms", title=title, private=private, ephemeral=ephemeral, members=members)
+
+    def remove(self, name, room):
+        """Put a member out of a room."""
+        self._post("/rooms/remove", name=name, room=room)
+
+    def stored(self, room="lobby"):
+        """[[seq, sender, text], …] of everything that is stored in a room."""
+        return json.loads(self.get(f"/rooms/stored?room={quote(room)}")[2])
 
     def user(self, username):
         """A token of a new user, who has a row in the store and so can be kicked and banned by name."""

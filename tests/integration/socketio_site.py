@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flask import Flask, current_app, jsonify, request, send_file
 
-from chat import Chat, ConnectRefused
+from chat import Chat, ConnectRefused, Identity
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Socket.IO</title><link rel="icon" href="data:,">
@@ -28,6 +28,7 @@ def create_app():
     add_questions(chat.io, journal)
     add_work(chat.io, journal)
     add_views(app, chat, journal)
+    add_rooms(app, chat)
     add_page(app)
     return app
 
@@ -237,8 +238,33 @@ def add_views(app, chat, journal):
         if said.get("to"):
             chat.direct(said["to"], said["text"])
         else:
-            chat.send("lobby", said["text"])
+            chat.send(said["room"], said["text"])
         return jsonify("said")
+
+
+def add_rooms(app, chat):
+    @app.post("/rooms")
+    def make_room():
+        wanted = request.get_json()
+        room = chat.create_room(wanted["title"], private=wanted["private"], ephemeral=wanted["ephemeral"])
+        for name in wanted["members"]:
+            chat.history.join(room.id, Identity(f"id-{name}", name))
+        return jsonify(room.name)
+
+    @app.post("/rooms/remove")
+    def remove_member():
+        wanted = request.get_json()
+        room, user_id = chat.history.room(wanted["room"]), f"id-{wanted['name']}"
+        chat.history.leave(room.id, user_id)
+        chat.state.removed(user_id, room.name)
+        chat.state.rooms_changed(user_id, room.name, "left")
+        return jsonify("gone")
+
+    @app.get("/rooms/stored")
+    def read_room():
+        """[[seq, sender, text], …] of everything that is stored in a room."""
+        room = chat.history.room(request.args["room"])
+        return jsonify([[m.seq, m.user and m.user.username, m.data] for m in chat.history.export(room.id)])
 
 
 def add_page(app):

@@ -53,6 +53,11 @@ def test_who_shows_no_token_is_refused(client, chat, authorization):
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+def test_a_token_is_not_a_password(client, chat):
+    answer = client.get(f"{ROOT}/rooms", headers={"Authorization": f"Basic {token('ann')}"})
+    assert answer.status_code == 401
+
+
 def test_a_token_that_is_over_says_so(client, chat):
     answer = client.get(f"{ROOT}/rooms", headers={"Authorization": f"Bearer {token('ann', -5)}"})
     assert (answer.status_code, answer.get_json()["code"]) == (401, "token_expired")
@@ -104,8 +109,8 @@ def test_no_other_origins_page_may_read_it(ann):
 
 
 def test_an_unknown_address_and_a_wrong_method_are_answered_in_json(ann):
-    for path in ("", "/", "/nothing", "/rooms/", "/rooms/a/b", "/rooms/a%2Fb", "/rooms/lobby/nothing"):
-        assert code(ann.get(path)) == (404, "not_found") if path else True
+    for path in ("/", "/nothing", "/rooms/", "/rooms/a/b", "/rooms/a%2Fb", "/rooms/lobby/nothing"):
+        assert code(ann.get(path)) == (404, "not_found")
     answer = ann.ask("DELETE", "/rooms")
     assert (answer.status_code, answer.get_json()["code"]) == (405, "method_not_allowed")
     assert answer.headers["Allow"] == "GET, POST, OPTIONS"

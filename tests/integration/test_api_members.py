@@ -2,6 +2,7 @@
 
 import pytest
 
+from chat.api import members
 from tests.integration.api_people import FORBIDDEN, Person, code, make_site, new, part
 
 
@@ -78,6 +79,23 @@ def club(ann, bob, site):
     return room, people
 
 
+@pytest.mark.parametrize(
+    ("who", "role", "outcome"),
+    [
+        ("owner", "owner", 201),
+        ("admin", "member", 201),
+        ("admin", "admin", FORBIDDEN),
+        ("admin", "owner", FORBIDDEN),
+        ("member", "member", FORBIDDEN),
+    ],
+)
+def test_who_takes_in_whom(club, eve, who, role, outcome):
+    room, people = club
+    answer = people[who].post(f"/rooms/{room}/members", {"username": eve.name, "role": role})
+    assert (answer[0] if outcome == 201 else code(answer)) == outcome
+    assert (room in eve.rooms()) == (outcome == 201)
+
+
 def place(club, name):
     """The address of somebody's membership."""
     room, people = club
@@ -150,6 +168,16 @@ def test_two_owners_may_step_down_but_one_stays(club):
     owner.patch(place(club, "admin"), {"role": "owner"})
     assert owner.patch(place(club, "owner"), {"role": "member"})[0] == 200
     assert code(second.patch(place(club, "admin"), {"role": "member"})) == (403, "last_owner")
+
+
+def test_an_owner_is_looked_for_among_all_members(club, monkeypatch):
+    monkeypatch.setattr(members, "CHUNK", 1)
+    owner, other = club[1]["owner"], club[1]["other"]
+    owner.patch(place(club, "other"), {"role": "owner"})
+    assert owner.patch(place(club, "owner"), {"role": "member"})[0] == 200
+    assert code(other.patch(place(club, "other"), {"role": "admin"})) == (403, "last_owner")
+    other.patch(place(club, "owner"), {"role": "owner"})
+    assert other.patch(place(club, "other"), {"role": "admin"})[0] == 200
 
 
 def test_a_room_whose_owner_leaves_has_the_admin_for_owner(club):

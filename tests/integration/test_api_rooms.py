@@ -85,8 +85,8 @@ def test_a_public_room_is_made_found_and_joined(ann, bob):
     assert ann.get("/rooms/Tea%20house") == (200, made)
 
     assert bob.get("/rooms/Tea%20house")[1]["role"] is None
-    assert "Tea house" not in bob.rooms()
     assert joined(bob, "lobby") and not joined(bob, "Tea house")
+    assert "Tea house" not in bob.rooms()
     for _ in range(2):  # once more changes nothing
         status, room = bob.post("/rooms/Tea%20house/join")
         assert (status, room["role"]) == (200, "member")
@@ -140,7 +140,6 @@ def test_what_a_pattern_would_mean_is_taken_as_it_is(ann):
         ({"title": "a\u0000b", "kind": "private"}, "bad_title"),
         ({"title": "a\u202eb", "kind": "public"}, "bad_title"),
         ({"title": "a/b", "kind": "public"}, "bad_title"),
-        ({"title": "a／b", "kind": "public"}, "bad_title"),
         ({"title": ".", "kind": "public"}, "bad_title"),
         ({"title": "..", "kind": "public"}, "bad_title"),
         ({"title": "dm:a:b", "kind": "public"}, "bad_title"),

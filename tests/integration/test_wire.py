@@ -411,7 +411,7 @@ BAD = [
     ({"type": 2, "data": "hi", "id": 5}, "bad_id", None),
     ({"type": 2, "data": "hi", "room": 5, "id": "x"}, "bad_room", "x"),
     *[({"type": kind, "id": "x"}, "bad_room", "x") for kind in (6, 7, 10)],
-    ({"type": 6, "room": "r" * 65, "id": "x"}, "bad_room", "x"),
+    ({"type": 6, "room": "r" * 251, "id": "x"}, "bad_room", "x"),
     ({"type": 6, "room": "nowhere", "id": "x"}, "unknown_room", "x"),
     ({"type": 6, "room": "dm:id-bob:id-cat", "id": "x"}, "unknown_room", "x"),
     *[

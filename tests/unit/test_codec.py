@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chat import codec
-from chat.codec import MAX_ID, MAX_NAME
+from chat.codec import MAX_ID, MAX_NAME, MAX_ROOM
 from chat.envelope import Envelope, Identity
 from chat.errors import FAILURES, ChatError
 from tests.unframed import frames, message
@@ -87,7 +87,7 @@ BAD_ROOMS = {
     "empty": "",
     "a number": 1,
     "an object": {},
-    "too long": "r" * (MAX_NAME + 1),
+    "too long": "r" * (MAX_ROOM + 1),
     "a line feed": "a\nb",
 }
 MISSING_TO = {"null": None, "empty": "", "blank": " ", "white": "\t \n　"}

@@ -85,16 +85,35 @@ def test_a_conversation_that_holds_something_back_is_not_forgotten():
 
 
 @pytest.mark.parametrize(
-    "pair", [("1", "2"), ("2", "1"), ("a:b", "c"), ("", "x"), ("same", "same"), (":", "::")]
+    "pair",
+    [
+        ("1", "2"),
+        ("2", "1"),
+        ("a:b", "c"),
+        ("a", "b:c"),
+        ("%3A", ":"),
+        ("x/y", "100%"),
+        ("", "x"),
+        ("same", "same"),
+        ("张三", "李四"),
+    ],
 )
 def test_each_end_of_a_conversation_knows_the_other(pair):
     room = direct_room(*pair)
     assert (other_end(room, pair[0]), other_end(room, pair[1])) == (pair[1], pair[0])
-    assert tuple(sorted(pair)) in ends(room)
+    assert sorted(ends(room)) == sorted(pair)
+    assert "/" not in room and room.count(":") == 2
     assert other_end(room, "stranger") is None
 
 
-@pytest.mark.parametrize("room", ["lobby", "", "dm", "dm:", "xdm:a:b"])
+def test_no_two_pairs_share_a_conversation():
+    assert direct_room("a", "b:c") != direct_room("a:b", "c")
+    assert direct_room("a:b", "c") == direct_room("c", "a:b")
+
+
+@pytest.mark.parametrize(
+    "room", ["lobby", "", "dm", "dm:", "dm:a", "dm:b:a", "dm:a:b:c", "xdm:a:b", "dm:a%3b:c"]
+)
 def test_other_rooms_have_no_ends(room):
-    assert list(ends(room)) == []
+    assert ends(room) is None
     assert other_end(room, "a") is None

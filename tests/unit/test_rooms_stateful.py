@@ -5,16 +5,15 @@ client may conclude from what it was answered.
 """
 
 from collections import Counter, defaultdict
+from itertools import product
 
-import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from chat.envelope import direct_room
 from chat.store.history import PRIVATE
 from tests.house import House, identity, quick_settings
-from tests.resumer import ERROR, GROUP, JOIN, LEAVE, SYNCED, Resumer, Said, said
+from tests.resumer import JOIN, LEAVE, Resumer, Said, said
 
 NAMES = ["ann", "bob", "cat"]
 #: attic is private to ann and bob; what is said in typing is not stored.
@@ -26,9 +25,10 @@ REPLAY_MAX = 4
 
 OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
 
-visitor = st.integers(0, 5)
-room = st.sampled_from(ROOMS)
-process = st.integers(0, 1)
+numbers = st.integers(0, 23)
+often = st.sampled_from([True, True, True, False])
+#: Who moves next, again and again.
+steps = st.lists(st.integers(0, 7), max_size=16)
 
 
 class Visitor(Resumer):
@@ -94,7 +94,7 @@ class Visitor(Resumer):
         id = message["id"]
         self.sent[id] += 1
         self.sent_here.add(id)
-        self.waiting[id] = outages
+        self.waiting.setdefault(id, outages)  # where it is a repeat, the first one's answer may still come
         if self.where.get(message.get("room"), IN) != IN:
             self.turned_away.add(id)
         self.line.send(message)
@@ -190,7 +190,7 @@ class Visitor(Resumer):
 
 
 class Rooms(RuleBasedStateMachine):
-    """Two processes, one store, and at most six clients of three users."""
+    """Two processes, one store, and some clients of three users; each rule is followed by some steps of the house."""
 
     def __init__(self):
         super().__init__()
@@ -207,10 +207,19 @@ class Rooms(RuleBasedStateMachine):
         self.outages = self.calm = 0
         self.failed = False
 
+    @initialize()
+    def begin(self):
+        """Each user is on both processes, and in some rooms."""
+        for name, process in product(NAMES, (0, 1)):
+            self.come(name, process)
+        for one, room in product(self.visitors, ("lobby", "den")):
+            one.join(room, False, True, self.calm)
+        self.settle()
+
     def teardown(self):
         try:
             if not self.failed:
-                self.store_answers()
+                self.store.down = self.store.forgetful = False
                 self.settle()
         finally:
             for one in self.visitors:
@@ -218,65 +227,82 @@ class Rooms(RuleBasedStateMachine):
                     one.go()
             self.house.end()
 
-    def here(self, number):
-        """A client that is connected; None where nobody is."""
+    def come(self, name, process):
+        one = Visitor(name, len(self.visitors), self.log)
+        one.come(self.house.connect(process, name))
+        self.visitors.append(one)
+
+    def pick(self, number, *where):
+        """(a client that is connected, a room in which it is so); (None, None) where there are none."""
         here = [one for one in self.visitors if one.line is not None]
-        return here[number % len(here)] if here else None
+        found = [(one, room) for one in here for room in ROOMS if one.where[room] in where]
+        return found[number % len(found)] if found else (None, None)
+
+    def here(self, number):
+        return self.pick(number, OUT, JOINING, IN, LEAVING)[0]
 
     # -- clients
 
-    @rule(name=st.sampled_from(NAMES), process=process)
-    def come(self, name, process):
-        if len(self.visitors) < 6:
-            one = Visitor(name, len(self.visitors), self.log)
-            one.come(self.house.connect(process, name))
-            self.visitors.append(one)
-
-    @rule(number=visitor, resume=st.booleans(), right_epoch=st.sampled_from([True, True, True, False]), room=room)
-    def join(self, number, room, resume, right_epoch):
-        one = self.here(number)
-        if one and one.where[room] in (OUT, IN):
+    @rule(number=numbers, resume=st.booleans(), right_epoch=often, steps=steps)
+    def join(self, number, resume, right_epoch, steps):
+        one, room = self.pick(number, OUT, OUT, IN)
+        if one:
             one.join(room, resume, right_epoch, self.calm)
+            self.turn(steps)
 
-    @rule(number=visitor, room=room)
-    def leave(self, number, room):
-        one = self.here(number)
-        if one and one.where[room] in (JOINING, IN):
+    @rule(number=numbers, steps=steps)
+    def leave(self, number, steps):
+        one, room = self.pick(number, JOINING, IN)
+        if one:
             one.leave(room, self.calm)
+            self.turn(steps)
 
-    @rule(number=visitor, room=room)
-    def say(self, number, room):
+    @rule(numbers=st.lists(numbers, min_size=1, max_size=6), steps=steps)
+    def say(self, numbers, steps):
+        for number in numbers:
+            one, room = self.pick(number, IN)
+            if one:
+                one.send(one.say(room, "hi"), self.calm)
+        self.turn(steps)
+
+    @rule(number=numbers, room=st.sampled_from(ROOMS), steps=steps)
+    def say_anywhere(self, number, room, steps):
         one = self.here(number)
         if one:
             one.send(one.say(room, "hi"), self.calm)
+            self.turn(steps)
 
-    @rule(number=visitor, to=st.sampled_from([*NAMES, "nobody"]))
-    def tell(self, number, to):
+    @rule(number=numbers, to=st.sampled_from([*NAMES, *NAMES, "nobody"]), steps=steps)
+    def tell(self, number, to, steps):
         one = self.here(number)
         if one:
             one.send(one.tell(to, "psst"), self.calm)
+            self.turn(steps)
 
-    @rule(number=visitor)
-    def resend(self, number):
+    @rule(number=numbers, steps=steps)
+    def resend(self, number, steps):
         one = self.here(number)
         for message in one.resend() if one else ():
             one.send(message, self.calm)
+        self.turn(steps)
 
-    @rule(number=visitor, other_body=st.booleans())
-    def repeat(self, number, other_body):
+    @rule(number=numbers, other_body=st.booleans(), steps=steps)
+    def repeat(self, number, other_body, steps):
         one = self.here(number)
         if one and one.acked:
             message = one.said[next(reversed(one.acked))]
             one.send({**message, "data": "ho"} if other_body else message, self.calm)
+            self.turn(steps)
 
-    @rule(number=visitor)
-    def drop(self, number):
+    @rule(number=numbers, steps=steps)
+    def drop(self, number, steps):
         one = self.here(number)
         if one:
             one.go()
+            self.turn(steps)
 
-    @rule(number=visitor, process=process)
-    def come_back(self, number, process):
+    @rule(number=numbers, process=st.integers(0, 1), resend=st.booleans(), steps=steps)
+    def come_back(self, number, process, resend, steps):
         away = [one for one in self.visitors if one.line is None]
         if away:
             one = away[number % len(away)]
@@ -284,22 +310,20 @@ class Rooms(RuleBasedStateMachine):
             for room, view in one.views.items():
                 if view.last is not None:
                     one.join(room, True, True, self.calm)
+            self.turn(steps)
 
-    @rule(process=process, room=st.sampled_from(STORED))
-    def house_says(self, process, room):
+    @rule(process=st.integers(0, 1), room=st.sampled_from(STORED), steps=steps)
+    def house_says(self, process, room, steps):
         self.house.say(process, room, "news")
+        self.turn(steps)
 
     # -- the store
 
-    @rule()
-    def store_fails(self):
-        self.store.down = True
+    @rule(loses_answers=st.booleans(), steps=steps)
+    def store_fails(self, loses_answers, steps):
+        self.store.down, self.store.forgetful = not loses_answers, loses_answers
         self.outages += 1
-
-    @rule()
-    def store_loses_answers(self):
-        self.store.forgetful = True
-        self.outages += 1
+        self.turn(steps)
 
     @rule()
     def store_answers(self):
@@ -308,9 +332,8 @@ class Rooms(RuleBasedStateMachine):
 
     # -- time
 
-    @rule(choices=st.lists(st.integers(0, 7), min_size=1, max_size=12))
-    def turn(self, choices):
-        for choice in choices:
+    def turn(self, steps):
+        for choice in steps:
             self.house.step(choice)
         self.listen()
 

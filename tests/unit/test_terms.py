@@ -95,7 +95,8 @@ def test_the_terms_of_a_text(text, expected):
         ("one Two", ((("one",), False), (("two",), True))),
         ("two one two", ((("two",), False), (("one",), False), (("two",), True))),
         ("one ?!", ((("one",), True),)),
-        ("don't", ((("don", "t"), True),)),
+        ("don't", ((("don", "t"), False),)),  # one letter is no beginning
+        ("don't go", ((("don", "t"), False), (("go",), True))),
         ("我", ((("我",), True),)),
         ("我 hi", ((("我",), True), (("hi",), True))),
         ("我们", ((("我们",), False),)),
@@ -188,6 +189,12 @@ def test_the_tokenizer_of_the_index_leaves_our_terms_alone(text):
     assert [term for (term,) in found] == index_terms(storable(text))
 
 
+def test_a_query_can_be_for_whole_words():
+    assert fts5_query("one two") == '"one" AND "two" *'
+    assert fts5_query("one two 我", whole=True) == '"one" AND "two" AND "我"'
+    assert fts5_query("我们 a") == fts5_query("我们 a", whole=True)
+
+
 def test_only_the_rooms_asked_for_are_searched(index):
     assert index("hello", "hello", room_id=12, room_ids=(3, 12))
     assert not index("hello", "hello", room_id=1, room_ids=(12, 11))
@@ -206,8 +213,8 @@ def test_postgresql_can_read_the_literals(text):
 
 def test_the_literals_for_postgresql():
     assert tsvector_literal("我们 ok ok", 7) == "'§7' '我们':1 '们':2 'ok':3 'ok':4"
-    assert tsquery("我们去 don't", (7, 8)) == "('§7' | '§8') & ('我们' <-> '们去') & ('don' <-> 't':*)"
-    assert tsquery("a b") == "('a') & ('b':*)"
+    assert tsquery("我们去 3.14", (7, 8)) == "('§7' | '§8') & ('我们' <-> '们去') & ('3' <-> '14':*)"
+    assert tsquery("a be") == "('a') & ('be':*)"
     assert tsquery(" ? ") is None
 
 

@@ -1,0 +1,82 @@
+"""The private id of a connection to the chat: whose it is, signed, so that any process of the site can tell. No I/O.
+
+A client is told it at CONNECT, keeps it to itself, and brings it when it comes back. Nothing is kept of it anywhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from hashlib import blake2b
+from typing import NamedTuple
+
+_VERSION = 1
+#: Version, origin, issued, whether it began in the lobby, the fingerprint; then two texts after their lengths.
+_HEAD = struct.Struct(">BIQ?8sBB")
+_MAC_BYTES = 16
+NO_OFFSET = bytes(8)
+
+
+class Pid(NamedTuple):
+    """What a private id says."""
+
+    #: The process that made it.
+    origin: int
+    #: Milliseconds (wall clock) at which the token was issued that it came with.
+    issued: int
+    #: Whether it was in the lobby from the start.
+    lobby: bool
+    #: The offset that its client brought and that counts no more: it had heard that on an earlier connection.
+    outdated: bytes
+    #: The lobby's epoch: another one is another history.
+    epoch: str
+    #: The connection's public id.
+    id: str
+    user_id: str
+
+
+class Pids:
+    """Makes and reads private ids with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def write(self, pid: Pid) -> str:
+        """Return the text of `pid`."""
+        epoch, id = pid.epoch.encode(), pid.id.encode()
+        head = _HEAD.pack(_VERSION, pid.origin, pid.issued, pid.lobby, pid.outdated, len(epoch), len(id))
+        body = head + epoch + id + pid.user_id.encode()
+        return urlsafe_b64encode(self._mac(body) + body).rstrip(b"=").decode()
+
+    def read(self, text: str) -> Pid | None:
+        """Return what a private id says; None for one that is not of this site's making."""
+        try:
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (Base64Error, ValueError):
+            return None
+        mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(body)):
+            return None
+        version, origin, issued, lobby, outdated, epoch, id = _HEAD.unpack_from(body)
+        if version != _VERSION:
+            return None
+        texts = body[_HEAD.size :]
+        return Pid(
+            origin,
+            issued,
+            lobby,
+            outdated,
+            texts[:epoch].decode(),
+            texts[epoch : epoch + id].decode(),
+            texts[epoch + id :].decode(),
+        )
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")[:_MAC_BYTES]
+
+
+def fingerprint(offset: str | None) -> bytes:
+    """Return what tells an offset from others."""
+    return NO_OFFSET if offset is None else blake2b(offset.encode(errors="replace"), digest_size=8).digest()

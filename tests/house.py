@@ -1,0 +1,150 @@
+"""Several processes of one chat on one store, all in this process and by turns; clients are on socket pairs."""
+
+import socket
+from contextlib import contextmanager
+
+import pytest
+
+from chat import live, reactor, writer
+from chat.auth import Guard, Pass
+from chat.client import Taken
+from chat.config import Settings
+from chat.envelope import Envelope, Identity
+from chat.handlers import HANDLERS
+from chat.live import Live, Site
+from chat.socketio.registry import Registry
+from chat.store.history import StoreUnavailable
+from chat.store.memory import MemoryHistory
+from tests.owner import Peer
+from tests.turns import Slow, Turns, TurnsDriver
+from tests.unframed import messages
+from tests.wsclient import text_frame
+
+#: Modules that look at the clock while a chat is served.
+TIMED = (live, reactor, writer)
+
+
+class NoControl:
+    """The control table of a site in which nobody is ever kicked."""
+
+    def after(self, last):
+        return []
+
+    def prune(self, before):
+        pass
+
+
+class Store(MemoryHistory):
+    """A history in memory that can also commit what it is given and then fail to say so."""
+
+    forgetful = False
+
+    def append(self, drafts, origin):
+        results = super().append(drafts, origin)
+        if self.forgetful:
+            raise StoreUnavailable("the answer was lost")
+        return results
+
+
+class House:
+    """`processes` serve one `store`; `turns` is who moves."""
+
+    def __init__(self, processes, settings, users):
+        self.turns = Turns()
+        self.store = Store([identity(name) for name in users])
+        with self._in_turns():
+            self.processes = [self._process(settings) for _ in range(processes)]
+
+    @contextmanager
+    def _in_turns(self):
+        with pytest.MonkeyPatch.context() as patch:
+            for module in TIMED:
+                patch.setattr(module, "time", self.turns.clock)
+            patch.setattr(reactor, "make_driver", lambda: TurnsDriver(self.turns))
+            yield
+
+    def _process(self, settings):
+        history = Slow(self.turns, self.store)
+        site = Site(
+            guard=Guard(None, None),
+            control=NoControl(),
+            history=history,
+            commit=history.append,
+            announce=None,
+            receivers={"connect": {}, "disconnect": {}, "message": {}},
+            call=lambda function, *args: function(*args),
+            remember=ignore,
+            note=ignore,
+            mark_read=None,
+            events=Registry(),
+        )
+        return Live(settings, site, HANDLERS, 0)
+
+    def step(self, choice):
+        with self._in_turns():
+            self.turns.step(choice)
+
+    def settle(self):
+        """Let all be done, and every process look for what the others have stored."""
+        with self._in_turns():
+            self.turns.run(2.5)
+
+    def connect(self, process, name):
+        """A connection of the user to one of the processes, not yet in the lobby."""
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        granted = Pass(identity(name), float("inf"), 0)
+        with self._in_turns():
+            self.processes[process].enter(
+                Taken(ours.detach(), b"", b""), granted, "/", lobby=False, extended=True
+            )
+        return Line(theirs)
+
+    def say(self, process, room, text):
+        """Let the house say something; it is done when it is done."""
+        with self._in_turns():
+            self.turns.begin(self.processes[process].say, Envelope(2, text, room))
+
+    def end(self):
+        with self._in_turns():
+            self.turns.end()
+            for process in self.processes:
+                for parked in process.hub.reactor.parked():
+                    parked.drop()
+                process.hub.reactor.close()
+
+
+class Line(Peer):
+    """A client's end of its connection."""
+
+    def send(self, message):
+        self.say(text_frame(message))
+
+    def hear(self):
+        """The messages that have come."""
+        return messages(self.read())
+
+    def cut(self):
+        self.sock.close()
+
+
+def ignore(*identities):
+    pass
+
+
+def identity(name):
+    return Identity(f"id-{name}", name)
+
+
+def quick_settings(**others):
+    """Settings without limits, heartbeats or grace."""
+    never = 1e9
+    return Settings(
+        rate_limit=0,
+        ping_interval=never,
+        ping_timeout=never,
+        io_ping_interval=never,
+        io_ping_timeout=never,
+        roster_grace=0.0,
+        **others,
+    )
