@@ -104,6 +104,7 @@ def _people() -> dict[str, str]:
         "more_one": _("and {n} more"),
         "more_other": _("and {n} more"),
         "nobody": _("Nobody else is here yet."),
+        "nobody_here": _("Nobody is here now."),
         "no_match": _("Nobody by that name."),
         "role_owner": _("owner"),
         "role_admin": _("admin"),

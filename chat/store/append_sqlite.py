@@ -43,8 +43,9 @@ _LAST_NUMBER = (
 )
 _KNOWN = (
     "SELECT m.pk, r.name, m.room_id, m.seq, m.type, m.sender_id, m.sender_name, m.to_name, m.id, m.data, m.ts, m.origin"
-    " FROM json_each(?) AS k CROSS JOIN chat_rooms AS r ON r.name = k.value ->> 0"
-    " CROSS JOIN chat_messages AS m ON m.id = k.value ->> 2 AND m.sender_id = k.value ->> 1 AND m.room_id = r.id"
+    " FROM json_each(?) AS k CROSS JOIN chat_rooms AS r ON r.name = json_extract(k.value, '$[0]')"
+    " CROSS JOIN chat_messages AS m ON m.id = json_extract(k.value, '$[2]')"
+    " AND m.sender_id = json_extract(k.value, '$[1]') AND m.room_id = r.id"
 )
 _INSERT = (
     "INSERT INTO chat_messages"

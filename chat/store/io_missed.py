@@ -8,9 +8,9 @@ Whether others' below it were, nobody can tell.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, not_, or_, select
 
 from ..envelope import other_end
 from .engine import Run
@@ -36,8 +36,9 @@ class Standing(NamedTuple):
 class Missed(NamedTuple):
     """What a client has missed, and the mark before which nothing else has been committed."""
 
-    #: Those that come before what `pk` tells of, by seq; then the others, by pk.
+    #: Of the room that stands apart, those from before what `pk` and `mark` tell of; by seq.
     late: list[Message]
+    #: All others, by pk.
     messages: list[Message]
     mark: int
 
@@ -86,17 +87,15 @@ class _Room:
         self._since = standing.at[1] if self._is_apart and standing.at is not None else max(floor, 1) - 1
         # More than `limit` would be too much, so that nothing further back needs to be looked at.
         newest = max(self._since, row.last_seq - limit - 1)
-        found = fetch_messages(connection, self._after(newest))
-        self.late = [message for message in found if message.pk <= standing.pk]
-        self.missed = [message for message in found if message.pk > standing.pk]
+        is_later = table.c.pk > standing.pk
+        if standing.origin is not None:
+            is_later = and_(is_later, table.c.batch >= standing.mark)
+        self.late = self._after(newest, not_(is_later)) if self._is_apart else []
+        self.missed = self._after(newest, is_later)
 
-    def _after(self, seq: int) -> Select[Any]:
-        wanted = select_messages().where(table.c.room_id == self._row.id, table.c.seq > seq)
-        if not self._is_apart:
-            wanted = wanted.where(table.c.pk > self._standing.pk)
-            if self._standing.origin is not None:
-                wanted = wanted.where(table.c.batch >= self._standing.mark)
-        return wanted.order_by(table.c.seq)
+    def _after(self, seq: int, condition: ColumnElement[bool]) -> list[Message]:
+        wanted = select_messages().where(table.c.room_id == self._row.id, table.c.seq > seq, condition)
+        return fetch_messages(self._connection, wanted.order_by(table.c.seq))
 
     def is_whole(self) -> bool:
         """Tell whether what was heard and what was missed meet, with nothing between them that is kept no more."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from .engine import Run
 from .models import io_sessions as table
@@ -32,10 +33,12 @@ class IoSessions:
         """Keep these as they are now; they belong to the process `origin`."""
 
         def work(connection: Connection) -> None:
-            _delete(connection, [session.id for session in sessions])
-            now = now_ms()
-            rows = [session._asdict() | {"origin": origin, "updated_at": now} for session in sessions]
-            connection.execute(insert(table), rows)
+            insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+            made = insert(table)
+            newer = {name: made.excluded[name] for name in ("user_id", "rooms", "origin", "updated_at")}
+            more = {"origin": origin, "updated_at": now_ms()}
+            rows = [session._asdict() | more for session in sessions]
+            connection.execute(made.on_conflict_do_update(index_elements=["id"], set_=newer), rows)
 
         if sessions:
             self._db.write(work)

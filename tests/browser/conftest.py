@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.browser.past import Past
 from tests.browser.visitors import Visitors
 from tests.conftest import running_browser
 from tests.servers import Server
@@ -36,6 +37,13 @@ def browser():
     """One Chromium for all of this folder's tests, which are the last ones of a run."""
     with running_browser() as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="session")
+def past(site):
+    """What was said on the shared site before, for a test to write."""
+    with Past(site) as past:
+        yield past
 
 
 @pytest.fixture

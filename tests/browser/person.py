@@ -1,6 +1,7 @@
 """Somebody at the chat page: what one does there, and where one looks."""
 
 import re
+from urllib.parse import quote, urlencode
 
 from playwright.sync_api import expect
 
@@ -31,14 +32,22 @@ class Person:
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
 
-    def enter(self):
-        """Open the chat page and wait until it is connected and knows who is here."""
-        self.page.goto(f"{self.url}/chat")
+    def enter(self, room=None, at=None):
+        """Open the chat page, in a room and at a message of it, and wait until it is connected."""
+        self.page.goto(self.link(room, at))
         return self.wait_here()
 
+    def link(self, room=None, at=None):
+        """The address of a room, or of a message in it."""
+        place = {key: value for key, value in (("room", room), ("at", at)) if value is not None}
+        return f"{self.url}/chat{'?' if place else ''}{urlencode(place)}"
+
     def wait_here(self):
+        """Wait until the page is connected, knows who is here, and shows what was said."""
         self.wait_state("online")
-        expect(self.roster_of(self.name)).to_have_count(1)
+        looking_on = self.page.get_by_test_id("join-bar").filter(visible=True)
+        expect(self.roster_of(self.name).or_(looking_on)).to_have_count(1)
+        expect(self.log).to_have_attribute("aria-busy", "false")
         return self
 
     def wait_state(self, state, **options):
@@ -54,6 +63,26 @@ class Person:
         self.page.get_by_test_id("log-out").click()
         expect(self.page).to_have_url(f"{self.url}/login")
 
+    # -- asking the API
+
+    def api(self, method, path, body=None):
+        """The answer of the JSON API to this user: its JSON, or None."""
+        request = self.page.context.request
+        token = request.post(f"{self.url}/chat/token").json()["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = request.fetch(f"{self.url}/chat/api/{path}", method=method, headers=headers, data=body)
+        assert answer.ok, answer.text()
+        return answer.json() if answer.text() else None
+
+    @property
+    def id(self):
+        """The user's id, as the site gave it."""
+        return self.api("GET", f"users/{quote(self.name)}")["id"]
+
+    def make_room(self, title, **fields):
+        """The name of a new room of one's own."""
+        return self.api("POST", "rooms", {"title": title, "kind": "public", **fields})["name"]
+
     # -- speaking
 
     def say(self, text):
@@ -62,8 +91,20 @@ class Person:
 
     def turn_to(self, name):
         """Open the conversation with somebody who is here."""
+        self.show_people()
         self.roster_of(name).click()
         expect(self.title).to_have_text(name)
+
+    def turn_to_room(self, name):
+        """Open one of the own rooms."""
+        self.conversation(name).click()
+        expect(self.title).to_have_text(name)
+
+    def show_people(self):
+        """Have the people of the room beside the log, or over it."""
+        if self.people_button.get_attribute("aria-expanded") == "false":
+            self.people_button.click()
+        expect(self.roster).to_be_visible()
 
     def turn_to_lobby(self):
         self.conversation("Lobby").click()
@@ -96,6 +137,10 @@ class Person:
         return self.page.get_by_test_id("roster")
 
     @property
+    def people_button(self):
+        return self.page.get_by_test_id("open-people")
+
+    @property
     def jump(self):
         return self.page.get_by_test_id("jump-newest")
 
@@ -109,6 +154,24 @@ class Person:
 
     def conversation(self, name):
         return self.page.get_by_test_id("conversation-list").get_by_title(name, exact=True)
+
+    def mentions_in(self, name):
+        """The mark that counts mentions of the user, in the list of conversations."""
+        return self.conversation(name).get_by_test_id("mentions")
+
+    @property
+    def notice(self):
+        return self.page.get_by_test_id("notice")
+
+    @property
+    def new_line(self):
+        """The line before what is new."""
+        return self.page.get_by_test_id("new-line")
+
+    @property
+    def texts(self):
+        """What the messages in the log say, in their order."""
+        return self.messages.locator(".fc-message__text").all_inner_texts()
 
     def unread_of(self, name):
         """The mark that counts what is unread from somebody, in the list of conversations."""

@@ -8,7 +8,10 @@ LIMIT = 10_000
 
 @pytest.fixture
 def ann(join):
-    return join("Ann")
+    """Somebody at a place of her own, where nothing was said yet."""
+    ann = join("Ann")
+    ann.turn_to(ann.name)
+    return ann
 
 
 def press_enter_of(session, key_code):
@@ -71,6 +74,7 @@ def test_a_held_enter_sends_once(ann):
 
 def test_drafts_are_kept_for_each_conversation_and_over_a_reload(ann, join):
     ben = join("Ben")
+    ann.turn_to_lobby()
     ann.input.fill("to everybody, later")
     ann.turn_to(ben.name)
     expect(ann.input).to_have_value("")
@@ -85,7 +89,9 @@ def test_drafts_are_kept_for_each_conversation_and_over_a_reload(ann, join):
     ann.input.press("Enter")
     ann.sent("to Ben, later")
     ann.page.reload()
-    ann.wait_here().turn_to(ben.name)
+    ann.wait_here()
+    expect(ann.title).to_have_text(ben.name)
+    ann.hears("to Ben, later")
     expect(ann.input).to_have_value("")
 
 

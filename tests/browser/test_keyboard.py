@@ -13,9 +13,9 @@ FOCUSED = """() => {
 #: Whether one can see that it is focused: by itself or by the box around it.
 IS_MARKED = """() => {
     const it = document.activeElement;
-    const { outlineStyle, outlineWidth } = getComputedStyle(it);
-    const frame = getComputedStyle(it.closest(".fc-composer__box") ?? it);
-    return (outlineStyle !== "none" && outlineWidth !== "0px") || frame.boxShadow !== "none";
+    const frame = it.closest(".fc-composer__box, .fc-option, .fc-choice__one") ?? it;
+    const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(frame);
+    return (outlineStyle !== "none" && outlineWidth !== "0px") || boxShadow !== "none";
 }"""
 
 
@@ -50,20 +50,60 @@ def test_the_log_in_page_by_keys_alone(site, meet):
 
 
 def test_tab_goes_through_the_chat_in_its_natural_order(ann):
+    ann.turn_to(ann.name)
+    ann.say("One")
+    ann.say("Two")
+    ann.sent("Two")
     expect(ann.input).to_be_focused()
-    backwards = tab_through(ann.page, 7, "Shift+Tab")
+    backwards = tab_through(ann.page, 14, "Shift+Tab")
+    time = ann.messages.last.locator("time").inner_text()
     assert backwards[::-1] == [
         "Skip to writing a message",
-        "Lobby",  # of the conversations
-        f"{ann.name}, Online",  # of the people
+        "Find rooms",
+        "Make a room",
+        "Lobby",  # of the rooms
+        "Write to somebody",
+        f"{ann.name}, Online",  # of the people one writes with
         ann.name,  # the account's menu
         "中文",
+        "Search",
+        "People",
         "Notify me of direct messages and mentions",
+        "More about this room",
         "the log",
+        f"{time}, Copy the link to this message",
     ]
     expect(ann.page.get_by_text("Skip to writing a message")).to_be_in_viewport(ratio=1)
     ann.page.keyboard.press("Enter")
     expect(ann.input).to_be_focused()
+
+
+def test_the_messages_of_the_log_are_gone_through_by_arrows(ann):
+    ann.turn_to(ann.name)
+    for text in ("One", "Two", "Three"):
+        ann.say(text)
+        ann.sent(text)
+    ann.page.keyboard.press("Shift+Tab")
+    ann.page.keyboard.press("ArrowUp")
+    time = ann.message("Two").locator("a.fc-message__time")
+    expect(time).to_be_focused()
+    expect(time).to_be_in_viewport()
+    ann.page.keyboard.press("Home")
+    expect(ann.message("One").locator("a.fc-message__time")).to_be_focused()
+
+
+def test_a_dialog_keeps_the_focus_and_gives_it_back(ann):
+    opener = ann.page.get_by_test_id("make-room")
+    opener.focus()
+    ann.page.keyboard.press("Enter")
+    dialog = ann.page.get_by_test_id("create-dialog")
+    expect(dialog.get_by_label("Name")).to_be_focused()
+    assert tab_through(ann.page, 4)[-2:] == ["Cancel", "Make the room"]
+    ann.page.keyboard.press("Tab")  # to the browser's own buttons
+    assert tab_through(ann.page, 1) == ["Close"]
+    ann.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(opener).to_be_focused()
 
 
 def test_a_conversation_is_begun_by_keys_alone(ann, join):
@@ -98,6 +138,7 @@ def test_escape_closes_the_menu_and_gives_the_focus_back(ann):
 
 
 def test_the_log_scrolls_by_keys(ann):
+    ann.turn_to(ann.name)
     ann.say("\n".join("a long story".split()) * 12)
     ann.say("\n".join("and another one".split()) * 12)
     ann.sent("and")

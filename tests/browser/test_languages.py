@@ -2,6 +2,8 @@
 
 from playwright.sync_api import expect
 
+from tests.browser.test_connection import nobody_any_more
+
 
 def test_the_browsers_language_is_the_sites(make_page, site):
     page = make_page(locale="zh-CN")
@@ -33,14 +35,19 @@ def test_the_switch_stays_where_one_is_and_is_remembered(join):
     expect(ann.page.get_by_role("heading", name="Change the password")).to_be_visible()
 
 
-def test_what_the_server_says_to_a_chinese_reader_is_chinese(join):
+def test_what_the_server_says_to_a_chinese_reader_is_chinese(past, join, console):
+    console.expect("the server responded with a status of 404")
     ann, ben = join("安", locale="zh-CN"), join("Ben")
     ann.turn_to(ben.name)
-    ben.page.close()
+    nobody_any_more(past, ben)
     expect(ann.page.get_by_text("不在线")).to_be_visible()
     ann.say("你好")
-    expect(ann.message("你好").get_by_role("alert")).to_contain_text("未发送。 此人现在不在线。")
+    expect(ann.message("你好").get_by_role("alert")).to_contain_text("未发送。 没有叫这个名字的人。")
     expect(ann.message("你好").get_by_role("button", name="重新发送")).to_be_visible()
+    ann.page.get_by_test_id("write-to").click()
+    ann.page.keyboard.type("没有的人")
+    ann.page.keyboard.press("Enter")
+    expect(ann.page.get_by_test_id("person-dialog").get_by_role("alert")).to_have_text("没有叫这个名字的人。")
 
 
 def test_every_sentence_of_the_page_is_translated(join):

@@ -16,6 +16,30 @@ def ann(join):
     return join("Ann", **PHONE)
 
 
+def sidebar_of(person):
+    return person.page.locator("#chat-sidebar")
+
+
+def open_dialog(name):
+    def look(person):
+        person.page.get_by_test_id("open-drawer").tap()
+        person.page.get_by_test_id(name).tap()
+
+    return look
+
+
+#: What a phone can show, each with its buttons.
+LOOKS = (
+    lambda person: person.page.get_by_test_id("open-drawer").tap(),
+    lambda person: person.people_button.tap(),
+    lambda person: person.page.get_by_test_id("open-search").tap(),
+    lambda person: person.page.get_by_test_id("room-menu").locator("summary").tap(),
+    open_dialog("make-room"),
+    open_dialog("write-to"),
+    open_dialog("find-rooms"),
+)
+
+
 def luminance(element, colour="backgroundColor"):
     """How bright a computed colour is, 0 to 255."""
     text = element.evaluate("(it, name) => getComputedStyle(it)[name]", colour)
@@ -29,15 +53,19 @@ def no_wider_than_its_window(page):
 
 def test_a_phone_shows_one_conversation_and_a_drawer(ann, join):
     ben = join("Ben")
-    page, drawer = ann.page, ann.page.get_by_role("complementary")
+    page, drawer = ann.page, sidebar_of(ann)
     opener = page.get_by_test_id("open-drawer")
     expect(ann.input).to_be_in_viewport(ratio=1)
     expect(drawer).to_be_hidden()
     opener.tap()
-    expect(ann.roster_of(ben.name)).to_be_in_viewport(ratio=1)
+    expect(ann.conversation("Lobby")).to_be_in_viewport(ratio=1)
     expect(opener).to_have_attribute("aria-expanded", "true")
-    ann.roster_of(ben.name).tap()
+    ann.conversation("Lobby").tap()
     expect(drawer).to_be_hidden()
+    ann.people_button.tap()
+    expect(ann.roster_of(ben.name)).to_be_in_viewport(ratio=1)
+    ann.roster_of(ben.name).tap()
+    expect(ann.roster).to_be_hidden()
     expect(ann.title).to_have_text(ben.name)
     ann.input.tap()
     ann.input.fill("From the phone")
@@ -49,7 +77,7 @@ def test_a_phone_shows_one_conversation_and_a_drawer(ann, join):
 
 
 def test_the_drawer_closes_by_its_button_beside_it_and_by_escape(ann):
-    drawer, opener = ann.page.get_by_role("complementary"), ann.page.get_by_test_id("open-drawer")
+    drawer, opener = sidebar_of(ann), ann.page.get_by_test_id("open-drawer")
     closers = [
         lambda: ann.page.get_by_role("button", name="Close", exact=True).tap(),
         lambda: ann.page.touchscreen.tap(380, 400),
@@ -70,7 +98,7 @@ def test_nothing_makes_a_phone_scroll_sideways(ann, meet):
         ann.hears(text[:50])
     assert no_wider_than_its_window(ann.page)
     assert ann.log.evaluate("log => log.scrollWidth <= log.clientWidth")
-    ann.page.get_by_test_id("open-drawer").tap()
+    ann.people_button.tap()
     ann.roster_of(lang.name).tap()
     assert no_wider_than_its_window(ann.page)
     expect(ann.input).to_be_in_viewport(ratio=1)
@@ -80,26 +108,66 @@ def test_nothing_makes_a_phone_scroll_sideways(ann, meet):
 
 
 def test_fingers_find_what_they_are_meant_to_touch(ann):
-    ann.page.get_by_test_id("open-drawer").tap()
-    expect(ann.page.get_by_role("complementary")).to_be_visible()
-    for button in ann.page.get_by_role("button").all():
-        if button.is_visible():
-            box = button.bounding_box()
-            assert min(box["width"], box["height"]) >= 44, button.get_attribute("aria-label")
+    for look in LOOKS:
+        look(ann)
+        for button in ann.page.get_by_role("button").all():
+            if button.is_visible():
+                box = button.bounding_box()
+                assert round(min(box["width"], box["height"]), 2) >= 44, button.evaluate("it => it.outerHTML")
+        for _ in ("the dialog", "the drawer below it"):
+            ann.page.keyboard.press("Escape")
 
 
 def test_the_conversation_turns_with_the_window(join):
     ann = join("Ann")
     ann.say("How wide is a line?")
-    sidebar = ann.page.get_by_role("complementary")
+    sidebar, side = sidebar_of(ann), ann.page.get_by_test_id("side")
     expect(sidebar).to_be_in_viewport(ratio=1)
     expect(ann.page.get_by_test_id("open-drawer")).to_be_hidden()
     ann.page.set_viewport_size(PHONE["viewport"])
     expect(sidebar).to_be_hidden()
+    expect(side).to_be_hidden()
     ann.page.set_viewport_size({"width": 2560, "height": 1200})
     expect(sidebar).to_be_in_viewport(ratio=1)
     expect(ann.roster_of(ann.name)).to_be_in_viewport()
-    assert 300 < ann.messages.bounding_box()["width"] < 900, "lines too long to read"
+    assert 300 < ann.messages.last.bounding_box()["width"] < 900, "lines too long to read"
+
+
+def test_what_stands_beside_the_log_is_as_one_left_it(join):
+    ann = join("Ann", viewport={"width": 1400, "height": 800})
+    side = ann.page.get_by_test_id("side")
+    expect(ann.roster).to_be_visible()
+    ann.page.get_by_test_id("open-search").click()
+    expect(ann.page.get_by_test_id("search-field")).to_be_focused()
+    side.get_by_role("button", name="Close").click()
+    expect(ann.roster).to_be_visible()
+    side.get_by_role("button", name="Close").click()
+    expect(side).to_be_hidden()
+    ann.page.reload()
+    ann.wait_here()
+    expect(side).to_be_hidden()
+    ann.people_button.click()
+    expect(ann.roster).to_be_visible()
+    ann.page.reload()
+    ann.wait_here()
+    expect(ann.roster).to_be_visible()
+
+
+def test_over_the_log_it_makes_way(join):
+    ann, ben = join("Ann", viewport={"width": 900, "height": 700}), join("Ben")
+    side = ann.page.get_by_test_id("side")
+    expect(side).to_be_hidden()
+    ann.people_button.click()
+    expect(ann.roster_of(ben.name)).to_be_visible()
+    ann.page.keyboard.press("Escape")
+    expect(side).to_be_hidden()
+    expect(ann.people_button).to_be_focused()
+    ann.people_button.click()
+    ann.page.mouse.click(400, 300)
+    expect(side).to_be_hidden()
+    ann.turn_to(ben.name)
+    expect(side).to_be_hidden()
+    expect(ann.input).to_be_focused()
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
@@ -107,7 +175,7 @@ def test_the_scheme_is_the_readers(scheme, is_dark, join):
     ann = join("Ann", color_scheme=scheme)
     ann.say("Night or day?")
     body = ann.page.locator("body")
-    bubble = ann.message("Night or day?").locator(".fc-bubble")
+    bubble = ann.message("Night or day?").last.locator(".fc-bubble")
     assert (luminance(body) < 64) == is_dark
     assert (luminance(bubble) < 100) == is_dark
     assert (luminance(bubble, "color") > 150) == is_dark

@@ -1,267 +1,270 @@
-import { Composer } from "./composer.js";
+import { Api } from "./api.js";
+import { copy } from "./clipboard.js";
 import { Connection } from "./connection.js";
-import { ConnectionStatus } from "./connection_status.js";
-import { ConversationPanel } from "./conversation_panel.js";
 import { Conversations } from "./conversations.js";
 import { Days } from "./day.js";
-import { Drafts } from "./drafts.js";
-import { Drawer } from "./drawer.js";
 import { FrameBatch } from "./frame_batch.js";
-import { CONNECTED, Inbox } from "./inbox.js";
-import { MessageList } from "./message_list.js";
-import { Notifier } from "./notifier.js";
+import { History } from "./history.js";
+import { Inbox } from "./inbox.js";
+import { Members } from "./members.js";
+import { MessageReader } from "./message_reader.js";
+import { News } from "./news.js";
 import { Outbox } from "./outbox.js";
-import { newId } from "./protocol.js";
-import { RoomHead } from "./room_head.js";
-import { Roster } from "./roster.js";
-import { RosterPanel } from "./roster_panel.js";
+import { Pace } from "./pace.js";
+import { Permalinks } from "./permalink.js";
+import { ReadMarks } from "./read_marks.js";
+import { Reading } from "./reading.js";
+import { RoomActions } from "./room_actions.js";
+import { RoomList } from "./room_list.js";
+import { Subscriptions } from "./subscriptions.js";
 import { Texts } from "./texts.js";
-import { Toasts } from "./toasts.js";
 import { TokenSource } from "./token_source.js";
+import { View } from "./view.js";
+import { Visits } from "./visits.js";
+import { Writing } from "./writing.js";
 
 /** States in which nothing written would ever be sent. */
 const ENDED = new Set(["signed_out", "other_user", "kicked"]);
 
 /**
- * The chat in one element: makes the parts, and carries news from each to those it concerns.
+ * The chat in one element: makes the parts, and connects them.
  *
- * `root` is a document or a shadow root that holds the markup of templates/chat/shell.html; `config` is what the
- * server wrote beside it. Event: `unread` with the number of all unread messages.
+ * `root` is a document or a shadow root that holds the markup of templates/chat/shell.html; `config` is what the server
+ * wrote beside it. Events: `unread` with the number of all unread messages, `turned` with {room, at, title, step} when
+ * another conversation or a message in it is looked at; `step` says whether one can go back from there.
  */
 export class ChatApp extends EventTarget {
   #me;
   #texts;
-  #isShown;
+  #links;
+  #api;
   #connection;
   #conversations;
-  #roster;
+  #subscriptions;
+  #roomList;
+  #history;
+  #members;
+  #marks;
   #outbox;
   #inbox;
-  #drafts;
-  #list;
-  #composer;
-  #rosterPanel;
-  #conversationPanel;
-  #head;
-  #drawer;
-  #status;
-  #notifier;
-  #toasts;
-  #toDraw = new Set();
-  #unread = 0;
+  #view;
+  #reading;
+  #news;
+  #writing;
+  #visits;
+  #actions;
 
-  constructor(root, config, { isShown = () => true } = {}) {
+  /** `isShown` tells whether the element is to be seen; `remembers`, whether what is open beside it is kept. */
+  constructor(root, config, { isShown = () => true, remembers = false } = {}) {
     super();
     this.#me = config.user;
-    this.#isShown = isShown;
     this.#texts = new Texts(config.strings, config.locale);
+    this.#links = new Permalinks(config.pagePath, config.room);
     this.#makeModel(config);
-    this.#makeViews(root, config);
-    this.#listen();
+    this.#makeView(root, config, isShown, remembers);
+    this.#listenToServer();
+    this.#listenToReader();
+    this.#listenToRooms();
+    this.#watchMidnight();
   }
 
-  start({ focus = true } = {}) {
-    this.#pickUpLeftBehind();
-    this.#show(this.#conversations.current);
+  get links() {
+    return this.#links;
+  }
+
+  /** Begin, in the lobby or at `place` {room, at}. */
+  start({ focus = true, place = null } = {}) {
+    this.#writing.pickUpLeftBehind();
+    this.#roomList.load();
+    this.visit(place ?? { room: this.#conversations.lobby.name }, { step: false, focus: focus && !isTouch() });
     this.#connection.start();
-    if (focus && !isTouch()) this.#composer.focus();
+  }
+
+  /** Turn to a place {room, at}. */
+  visit(place, options) {
+    this.#visits.visit(place, options);
   }
 
   /** The reader is back, or sees more than before: what is in sight is read. */
   lookedAt() {
-    const { current } = this.#conversations;
-    if (!current.unread || !this.#isReading(current)) return;
-    current.read();
-    this.#redraw("marks");
+    this.#reading.look();
   }
 
   focus() {
-    this.#composer.focus();
+    this.#view.composer.focus();
   }
 
-  #makeModel({ socketPath, tokenPath, locale }) {
-    const tokens = new TokenSource(tokenPath, this.#me.id);
-    this.#connection = new Connection({ path: socketPath, language: locale, tokens });
-    this.#conversations = new Conversations(this.#me);
-    this.#roster = new Roster(this.#texts.locale);
-    this.#outbox = new Outbox(this.#connection, this.#texts, this.#me.id);
-    this.#drafts = new Drafts(this.#me.id);
-    this.#inbox = new Inbox({
-      me: this.#me,
-      roster: this.#roster,
-      conversations: this.#conversations,
-      outbox: this.#outbox,
-    });
-  }
-
-  #makeViews(root, { maxChars, loginPath }) {
+  #makeModel({ socketPath, tokenPath, apiPath, locale, maxRooms }) {
+    const me = this.#me;
     const texts = this.#texts;
-    this.#list = new MessageList(root, { texts, days: new Days(texts) });
-    this.#composer = new Composer(root, { limit: maxChars, texts });
-    this.#rosterPanel = new RosterPanel(root, { texts, me: this.#me, changed: () => this.#redraw("people") });
-    this.#conversationPanel = new ConversationPanel(root, { texts });
-    this.#head = new RoomHead(root, { texts, me: this.#me });
-    this.#drawer = new Drawer(root, { texts });
-    this.#status = new ConnectionStatus(root, { texts, loginPath });
-    this.#notifier = new Notifier(root, { texts, userId: this.#me.id });
-    this.#toasts = new Toasts(root, { texts });
+    const pace = new Pace();
+    const reader = new MessageReader(me);
+    const tokens = new TokenSource(tokenPath, me.id);
+    const api = (this.#api = new Api({ path: apiPath, tokens, texts, language: locale }));
+    const connection = (this.#connection = new Connection({ path: socketPath, language: locale, tokens }));
+    const isWatched = (conversation) => this.#reading.isWatching(conversation);
+    const conversations = (this.#conversations = new Conversations(me, texts, isWatched));
+    const subscriptions = new Subscriptions({ connection, conversations, pace, most: maxRooms });
+    const hears = (conversation) => subscriptions.hears(conversation);
+    const outbox = new Outbox({ connection, texts, pace, hears, userId: me.id });
+    this.#subscriptions = subscriptions;
+    this.#outbox = outbox;
+    this.#marks = new ReadMarks(connection, pace);
+    this.#inbox = new Inbox({ conversations, outbox, subscriptions, reader });
+    this.#roomList = new RoomList({ api, conversations, isFull: () => subscriptions.isFull });
+    this.#history = new History({ api, reader });
+    this.#members = new Members(api);
   }
 
-  #listen() {
-    const batch = new FrameBatch((messages) => this.#received(messages));
+  #makeView(root, config, isShown, remembers) {
+    const parts = { texts: this.#texts, conversations: this.#conversations };
+    const days = new Days(this.#texts);
+    const shown = { config, api: this.#api, members: this.#members, links: this.#links, days, remembers };
+    const view = (this.#view = new View(root, { ...parts, ...shown }));
+    const reading = (this.#reading = new Reading({
+      ...parts,
+      history: this.#history,
+      list: view.list,
+      marks: this.#marks,
+      isShown,
+      isOnline: () => this.#connection.state === "online",
+    }));
+    const flow = { ...parts, outbox: this.#outbox, reading, view };
+    this.#news = new News({ ...flow, subscriptions: this.#subscriptions, inbox: this.#inbox, history: this.#history });
+    this.#writing = new Writing({ ...flow, me: this.#me });
+    this.#visits = new Visits({ ...flow, api: this.#api, roomList: this.#roomList, subscriptions: this.#subscriptions });
+    this.#actions = new RoomActions(root, { ...parts, api: this.#api, me: this.#me, mayCreate: config.createRooms });
+  }
+
+  #listenToServer() {
+    const batch = new FrameBatch((messages) => this.#news.take(messages));
     on(this.#connection, "message", (message) => batch.push(message));
-    on(this.#connection, "state", (state) => this.#connectionChanged(state, batch));
+    on(this.#connection, "state", (state) => this.#connectionChanged(state));
     on(this.#connection, "refused", () => this.#outbox.refuseSent());
-    on(this.#status, "retry", () => this.#connection.retry());
-    on(this.#outbox, "change", ({ conversation }) => this.#messagesChanged(conversation));
-    on(this.#list, "retry", (message) => this.#sendAgain(message));
-    on(this.#list, "discard", (message) => this.#discard(message));
-    on(this.#list, "scroll-state", () => this.#scrolled());
-    on(this.#head, "jump", () => this.#list.toNewest());
-    on(this.#composer, "send", (text) => this.#send(text));
-    on(this.#composer, "draft", (text) => this.#drafts.set(this.#conversations.current.key, text));
-    on(this.#rosterPanel, "pick", (person) => this.#pick(this.#conversations.with(person)));
-    on(this.#conversationPanel, "pick", (conversation) => this.#pick(conversation));
+    on(this.#outbox, "unheard", (conversation) => this.#hearAgain(conversation));
+    on(this.#news, "rooms", () => this.#roomList.soon());
+    on(this.#news, "pick", (conversation) => this.#visits.turnTo(conversation));
+    on(this.#view, "unread", (count) => this.dispatchEvent(new CustomEvent("unread", { detail: count })));
+    on(this.#visits, "turned", (place) => this.#turned(place));
+    on(this.#members, "change", () => this.#view.redraw("people"));
+    on(this.#reading, "opened", ({ conversation, place }) => this.#view.show(conversation, place));
+    on(this.#reading, "marks", () => this.#view.redraw("marks"));
+  }
+
+  #listenToReader() {
+    const { list, composer, head, panel, people, search, side, status, drafts, toasts } = this.#view;
+    on(status, "retry", () => this.#connection.retry());
+    on(list, "retry", (message) => this.#writing.sendAgain(message));
+    on(list, "discard", (message) => this.#writing.discard(message));
+    on(list, "copy", (href) => this.#copy(href));
+    on(list, "visit", (place) => this.visit(place));
+    on(list, "moved", () => this.#reading.look());
+    on(list, "scroll-state", () => this.#scrolled());
+    on(list, "reload", () => this.#reading.reload());
+    on(list, "older", () => this.#history.older(this.#current));
+    on(list, "newer", () => this.#history.newer(this.#current));
+    on(list, "missing", () => toasts.show(this.#texts.get("message_gone")));
+    on(head, "jump", () => this.#reading.toNewest());
+    on(composer, "send", (text) => this.#writing.send(text));
+    on(composer, "draft", (text) => drafts.set(this.#current.name, text));
+    on(panel, "pick", (conversation) => this.#visits.turnTo(conversation));
+    on(panel, "reload", () => this.#roomList.load());
+    on(people, "pick", (person) => this.#visits.turnTo(this.#conversations.with(person)));
+    on(people, "manage", (person) => this.#actions.manage(this.#current, this.#members.of(this.#current).people.get(person.id)));
+    on(people, "more", () => this.#members.more(this.#view.peopled));
+    on(search, "visit", (place) => this.visit(place));
+    on(side, "view", () => this.#readMembers());
     addEventListener("focus", () => this.lookedAt());
     document.addEventListener("visibilitychange", () => this.lookedAt());
-    this.#watchMidnight();
   }
 
-  #connectionChanged(state, batch) {
-    this.#status.show(state);
-    this.#head.showConnection(state.name);
-    this.#composer.enabled = !ENDED.has(state.name);
+  #listenToRooms() {
+    const { menu, people, joinBar, toasts } = this.#view;
+    on(menu, "copy", () => this.#copy(this.#links.to(this.#current.name)));
+    on(menu, "about", () => this.#actions.describe(this.#current));
+    on(menu, "invite", () => this.#actions.invite(this.#current));
+    on(menu, "leave", () => this.#actions.leave(this.#current));
+    on(people, "invite", () => this.#actions.invite(this.#current));
+    on(joinBar, "join", () => this.#actions.join(this.#current));
+    on(this.#roomList, "change", (gone) => this.#roomsChanged(gone));
+    on(this.#subscriptions, "refused", ({ conversation, sentence }) => this.#shutOut(conversation, sentence));
+    on(this.#history, "gone", (conversation) => this.#lost(conversation, this.#texts.get("no_such_room")));
+    on(this.#actions, "open", (conversation) => this.#visits.turnTo(conversation));
+    on(this.#actions, "left", (conversation) => this.#lost(conversation));
+    on(this.#actions, "changed", () => this.#roomList.load());
+    on(this.#actions, "people", () => this.#members.load(this.#current));
+    on(this.#actions, "say", (sentence) => toasts.show(sentence));
+  }
+
+  get #current() {
+    return this.#conversations.current;
+  }
+
+  #turned(place) {
+    this.#readMembers();
+    this.dispatchEvent(new CustomEvent("turned", { detail: place }));
+  }
+
+  #connectionChanged(state) {
+    this.#view.status.show(state);
+    this.#view.head.showConnection(state.name);
+    this.#view.hasEnded = ENDED.has(state.name);
     if (state.name !== "online") return;
-    batch.push({ type: CONNECTED });
-    this.#outbox.resend();
+    // What was heard of the connection before is in place by now, and tells the server where to go on.
+    this.#subscriptions.restart();
+    this.#outbox.restart();
+    this.#marks.resume();
+    this.#roomList.load();
   }
 
-  #received(batch) {
-    const { conversations, roster, arrivals, complaints } = this.#inbox.take(batch);
-    for (const { conversation, message } of arrivals) this.#arrived(conversation, message);
-    for (const sentence of complaints) this.#toasts.show(sentence);
-    if (conversations.has(this.#conversations.current)) this.#redraw("log");
-    if (arrivals.length) this.#redraw("marks");
-    if (roster) this.#redraw("people", "marks");
-  }
-
-  #arrived(conversation, message) {
-    if (conversation.person && !message.own) this.#conversations.touch(conversation);
-    if (message.own || this.#isReading(conversation)) return;
-    conversation.countUnread(message);
-    if (conversation.person && conversation !== this.#conversations.current) {
-      this.#list.announce(this.#texts.get("message_from", { name: conversation.person.username }));
+  #roomsChanged(gone) {
+    const putOut = ({ title: name, leaving }) => (leaving ? null : this.#texts.get("put_out", { name }));
+    for (const conversation of gone) this.#lost(conversation, putOut(conversation));
+    if (this.#connection.state === "online") this.#subscriptions.joinAll();
+    for (const conversation of this.#conversations.all) {
+      this.#reading.tend(conversation);
+      if (this.#conversations.known && !conversation.isMember) {
+        this.#outbox.giveUp(conversation, this.#texts.get("no_such_room"));
+      }
     }
-    const away = document.hidden || !document.hasFocus();
-    if (away && (conversation.person || message.mention)) this.#notify(conversation, message);
+    this.#view.failure = this.#roomList.failure;
+    this.#view.redraw("log", "marks", "people");
   }
 
-  #notify(conversation, { user, text }) {
-    const title = conversation.person ? user.username : this.#texts.get("in_room", { name: user.username });
-    this.#notifier.tell(title, text, `chat:${conversation.key}`, () => this.#pick(conversation));
+  /** One is in a room no more, and `sentence` says why, unless it was one's own doing. */
+  #lost(conversation, sentence = null) {
+    const wasHere = conversation === this.#current;
+    this.#subscriptions.leave(conversation.name);
+    this.#outbox.giveUp(conversation, sentence ?? "");
+    if (wasHere) this.#visits.turnTo(this.#conversations.lobby, { step: false });
+    this.#conversations.lose(conversation);
+    if (wasHere && sentence) this.#view.notice.show(sentence);
+    this.#view.redraw("marks");
   }
 
-  #isReading(conversation) {
-    const here = !document.hidden && document.hasFocus() && this.#isShown();
-    return here && conversation === this.#conversations.current && this.#list.atNewest;
+  /** The server would not let us hear a room. */
+  #shutOut(conversation, sentence) {
+    this.#roomList.soon();
+    if (conversation === this.#current) this.#view.notice.show(sentence);
   }
 
-  #send(text) {
-    const conversation = this.#conversations.current;
-    const message = { id: newId(), user: this.#me, text, ts: Date.now(), own: true, state: "pending" };
-    conversation.unreadFrom = null;
-    conversation.add(message);
-    this.#outbox.add(message, conversation);
-    this.#conversations.touch(conversation);
-    this.#list.pin();
-    this.#redraw("log", "marks");
+  #hearAgain(conversation) {
+    this.#subscriptions.lost(conversation.name);
+    this.#subscriptions.join(conversation);
   }
 
-  /** What a reload interrupted goes on its way again. */
-  #pickUpLeftBehind() {
-    for (const { id, text, ts, person } of this.#outbox.leftBehind) {
-      const conversation = person ? this.#conversations.with(person) : this.#conversations.lobby;
-      const message = { id, user: this.#me, text, ts, own: true, state: "pending" };
-      conversation.add(message);
-      this.#outbox.add(message, conversation);
-    }
+  #readMembers() {
+    if (this.#view.side.view === "people") this.#members.load(this.#view.peopled);
   }
 
-  #sendAgain(message) {
-    const conversation = this.#conversations.current;
-    Object.assign(message, { state: "pending", error: null, ts: Date.now() });
-    conversation.replace(message);
-    this.#outbox.add(message, conversation);
-    this.#redraw("log");
-    this.#composer.focus();
-  }
-
-  #discard(message) {
-    this.#conversations.current.remove(message);
-    this.#redraw("log");
-    this.#composer.focus();
-  }
-
-  #messagesChanged(conversation) {
-    if (conversation === this.#conversations.current) this.#redraw("log");
+  async #copy(href) {
+    const done = await copy(href);
+    this.#view.toasts.show(done ? this.#texts.get("copied") : href);
   }
 
   #scrolled() {
     this.lookedAt();
-    this.#redraw("marks");
-  }
-
-  #pick(conversation) {
-    const last = this.#conversations.current;
-    if (conversation !== last) {
-      if (!last.unread) last.unreadFrom = null;
-      this.#conversations.current = conversation;
-      this.#show(conversation);
-    }
-    this.#drawer.close({ refocus: false });
-    // On a phone the keyboard should not jump up before one wants to write.
-    if (isTouch()) this.#head.focus();
-    else this.#composer.focus();
-  }
-
-  #show(conversation) {
-    this.#list.show(conversation, this.#head.emptyState(conversation));
-    this.#composer.turnTo(this.#head.placeholder(conversation), this.#drafts.get(conversation.key));
-    this.lookedAt();
-    this.#redraw("people", "marks");
-  }
-
-  /** Draw what changed, together, before the next frame. */
-  #redraw(...parts) {
-    if (!this.#toDraw.size) queueMicrotask(() => this.#draw());
-    for (const name of parts) this.#toDraw.add(name);
-  }
-
-  #draw() {
-    const parts = new Set(this.#toDraw);
-    this.#toDraw.clear();
-    if (parts.has("log")) this.#list.render();
-    if (parts.has("people")) this.#drawPeople();
-    if (parts.has("marks")) this.#drawMarks();
-  }
-
-  #drawPeople() {
-    this.#rosterPanel.render({
-      people: this.#roster.people,
-      unreadOf: (person) => this.#conversations.find(person)?.unread ?? 0,
-    });
-  }
-
-  #drawMarks() {
-    const { all, current, unread } = this.#conversations;
-    const isPresent = (person) => this.#roster.has(person);
-    this.#conversationPanel.render({ conversations: all, current, isPresent });
-    this.#head.render({ conversation: current, people: this.#roster.size, isPresent, atNewest: this.#list.atNewest });
-    this.#drawer.showUnread(unread - current.unread);
-    if (unread === this.#unread) return;
-    this.#unread = unread;
-    this.#drawPeople();
-    this.dispatchEvent(new CustomEvent("unread", { detail: unread }));
+    this.#view.redraw("marks");
   }
 
   #watchMidnight() {
@@ -269,7 +272,7 @@ export class ChatApp extends EventTarget {
     setInterval(() => {
       if (today === new Date().getDate()) return;
       today = new Date().getDate();
-      this.#list.relabelDays();
+      this.#view.list.relabelDays();
     }, 30_000);
   }
 }

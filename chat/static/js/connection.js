@@ -47,6 +47,8 @@ export class Connection extends EventTarget {
     this.#address = new URL(path, location.href);
     this.#address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.#address.searchParams.set("roster", "diff");
+    // Nothing is heard of any room before we have said what we have of it.
+    this.#address.searchParams.set("lobby", "0");
     this.#address.searchParams.set("lang", language);
     this.#tokens = tokens;
   }

@@ -67,7 +67,7 @@ export class ConnectionStatus extends EventTarget {
   /** The log-in page, told to lead back here. */
   #loginAddress() {
     const address = new URL(this.#loginPath, location.href);
-    address.searchParams.set("next", location.pathname);
+    address.searchParams.set("next", location.pathname + location.search);
     return address.href;
   }
 

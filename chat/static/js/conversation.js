@@ -1,95 +1,148 @@
-/** Messages that a conversation keeps, and so the page shows. */
-export const KEPT = 500;
-const IDS_REMEMBERED = 2_000;
+import { Roster } from "./roster.js";
+import { Timeline } from "./timeline.js";
 
 /**
- * One room or one person: its messages in order, and what of it is unread.
+ * One room, or one person: what it is called, who is in it, how far it is read, and a window into its messages.
  *
- * A message is {id, user, text, ts, seq, era, own, state, error, mention} with state pending, sent or failed; a note
- * has `note` in place of a user. `era` counts connections: seq of two of them cannot be compared.
+ * Its `name` is what the wire and the API call it. What is unread follows from two numbers that only grow, the newest
+ * seq and the last one read, so that nothing is counted twice, whichever way the news came.
  */
 export class Conversation {
-  messages = [];
-  unread = 0;
-  /** The first message that was unread when the reader last came back. */
-  unreadFrom = null;
-  #ids = new Set();
-  #lastSeq = 0;
-  #lastEra = 0;
-  #ackedSeqs = new Set();
+  kind = "public";
+  title = "";
+  topic = "";
+  /** "owner", "admin", "member", or null for who only looks at a public room. */
+  role = null;
+  ephemeral = false;
+  epoch = "";
+  firstSeq = 1;
+  lastSeq = 0;
+  readSeq = 0;
+  /** How far the server knows that we read. */
+  toldSeq = 0;
+  mentions = 0;
+  /** When something was said last, in milliseconds; by that people are ordered. */
+  lastAt = 0;
+  /** The first message that was unread when the reader came: a line stands before it until the reader leaves. */
+  line = null;
+  /** Whether it was we who asked to leave it. */
+  leaving = false;
+  /** What loading its messages is at: {older, newer, whole}, each null, "loading", or an error's sentence. */
+  loading = { older: null, newer: null, whole: null };
+  timeline = new Timeline();
+  #isWatched;
+  #unseen = 0;
 
-  constructor(key, person = null) {
-    this.key = key;
+  /** `isWatched` tells whether the reader looks at a conversation's newest message right now. */
+  constructor(name, { locale, person = null, isWatched }) {
+    this.name = name;
     this.person = person;
+    this.#isWatched = isWatched;
+    this.roster = new Roster(locale);
+    if (person) this.kind = "direct";
   }
 
   get isRoom() {
     return this.person === null;
   }
 
-  /** Put a message where it belongs: in the room's order, and before what is still on its way out. */
-  add(message) {
-    let at = this.messages.length;
-    while (at > 0 && comesAfter(this.messages[at - 1], message)) at--;
-    this.messages.splice(at, 0, message);
-    this.#remember(keyOf(message));
-    if (this.messages.length > KEPT) this.messages.splice(0, this.messages.length - KEPT);
+  get isMember() {
+    return this.role !== null || !this.isRoom;
   }
 
-  remove(message) {
-    const at = this.messages.indexOf(message);
-    if (at >= 0) this.messages.splice(at, 1);
+  get administers() {
+    return this.isRoom && (this.role === "owner" || this.role === "admin");
   }
 
-  /** Take a message's new state into account: its place may be another now. */
-  replace(message) {
-    this.remove(message);
-    this.add(message);
+  get unread() {
+    if (!this.isMember) return 0;
+    if (this.ephemeral) return this.#unseen;
+    return Math.max(0, this.lastSeq - Math.max(this.readSeq, this.firstSeq - 1));
   }
 
-  /** Whether this message has been here before: the echo of our own, or one that came twice. */
-  knows(message) {
-    return this.#ids.has(keyOf(message));
+  /** The first message that is unread. */
+  get firstUnread() {
+    return Math.max(this.readSeq, this.firstSeq - 1) + 1;
   }
 
-  /** Note our own message's place in the room's order: it will not be counted as missed. */
-  acked(seq) {
-    if (seq) this.#ackedSeqs.add(seq);
+  /** Whether the window lacks messages that we know were said. */
+  get hasHole() {
+    return this.timeline.loaded && this.timeline.atEnd && this.lastSeq > this.timeline.high;
   }
 
-  /** Take note of a seq that arrived; return how many messages before it never did. */
-  heard(seq, era) {
-    if (!seq) return 0;
-    let missed = 0;
-    if (this.#lastEra && era !== this.#lastEra) {
-      for (let n = this.#lastSeq + 1; n < seq && missed < 1_000; n++) if (!this.#ackedSeqs.has(n)) missed++;
-    }
-    this.#lastSeq = era === this.#lastEra ? Math.max(seq, this.#lastSeq) : seq;
-    this.#lastEra = era;
-    this.#ackedSeqs.clear();
-    return missed;
+  /** Take what the API says of the room. */
+  describe({ title, topic, kind, role, ephemeral, epoch, first_seq, last_seq, last_at, read_seq, mentions }) {
+    this.begin(epoch);
+    this.#counting(() => {
+      Object.assign(this, { title, topic, kind, ephemeral, firstSeq: first_seq, role: role ?? null });
+      // What was heard since the answer was written counts too.
+      const stale = last_seq < this.lastSeq;
+      this.lastSeq = Math.max(this.lastSeq, last_seq);
+      this.lastAt = Math.max(this.lastAt, last_at);
+      this.toldSeq = Math.max(this.toldSeq, read_seq ?? 0);
+      this.readSeq = Math.max(this.readSeq, this.toldSeq);
+      this.mentions = stale ? Math.max(this.mentions, mentions ?? 0) : (mentions ?? 0);
+    });
   }
 
-  countUnread(message) {
-    if (this.unread === 0) this.unreadFrom = message;
-    this.unread++;
+  /** Note the epoch; true if it is another than before, for then no seq means what it did. */
+  begin(epoch) {
+    const anew = Boolean(this.epoch && epoch && epoch !== this.epoch);
+    this.epoch = epoch || this.epoch;
+    if (anew) this.#restart();
+    return anew;
   }
 
-  read() {
-    this.unread = 0;
+  /** The server's newest message is this one; true if ours was newer, for then it has another history than we know. */
+  endsAt(seq) {
+    const anew = seq < this.lastSeq;
+    if (anew) this.#restart();
+    return anew;
   }
 
-  #remember(key) {
-    this.#ids.add(key);
-    if (this.#ids.size > IDS_REMEMBERED) this.#ids.delete(this.#ids.values().next().value);
+  /** Something was said: count it, unless it was counted before. True if it is news to the reader. */
+  hear({ seq, ts, own, mention }) {
+    this.lastAt = Math.max(this.lastAt, ts);
+    if (seq && seq <= this.lastSeq) return false;
+    this.#counting(() => {
+      // What we say ourselves is read, if all before it was.
+      if (own && this.readSeq === seq - 1) this.readSeq = seq;
+      if (seq) this.lastSeq = seq;
+      else if (!own && this.ephemeral) this.#unseen++;
+      if (mention && this.isMember) this.mentions++;
+    });
+    return !own;
   }
-}
 
-function keyOf(message) {
-  return `${message.user?.id} ${message.id}`;
-}
+  /** There are messages up to this seq. */
+  reaches(seq) {
+    this.#counting(() => (this.lastSeq = Math.max(this.lastSeq, seq)));
+  }
 
-function comesAfter(other, message) {
-  if (other.state === "pending") return message.state !== "pending";
-  return Boolean(other.seq && message.seq && other.era === message.era && other.seq > message.seq);
+  /** The reader saw everything up to this. */
+  readTo(seq) {
+    this.#unseen = 0;
+    this.readSeq = Math.max(this.readSeq, seq);
+    if (!this.unread) this.mentions = 0;
+  }
+
+  /** Another tab or device of ours read this far. */
+  readElsewhere({ seq, mentions }) {
+    this.toldSeq = Math.max(this.toldSeq, seq);
+    this.readSeq = Math.max(this.readSeq, seq);
+    this.mentions = this.unread ? mentions : 0;
+  }
+
+  #restart() {
+    Object.assign(this, { firstSeq: 1, lastSeq: 0, readSeq: 0, toldSeq: 0, mentions: 0, line: null });
+    this.timeline.drop();
+  }
+
+  /** Change what is unread; where it begins, a line is drawn for a reader who is not looking. */
+  #counting(change) {
+    const hadUnread = this.unread > 0;
+    change();
+    if (!this.unread) this.mentions = 0;
+    else if (!hadUnread && !this.ephemeral && !this.#isWatched(this)) this.line = this.firstUnread;
+  }
 }

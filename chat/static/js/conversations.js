@@ -1,79 +1,114 @@
 import { Conversation } from "./conversation.js";
-import { Kept } from "./kept.js";
-import { LOBBY } from "./protocol.js";
+import { directRoom, isDirect, LOBBY, otherEnd } from "./protocol.js";
 
-/** People whom the list still names after a reload. */
-const LISTED = 50;
-
-/** All conversations of this page: the room, and one for each person spoken with; the newest of those first. */
+/** All conversations that the page knows: the rooms one is in, the people one wrote with, and what one looks at. */
 export class Conversations {
   #me;
-  #byKey = new Map();
-  #kept;
+  #texts;
+  #collator;
+  #isWatched;
+  #byName = new Map();
+  /** Whether the server has told which ones there are. */
+  known = false;
 
-  constructor(me) {
+  constructor(me, texts, isWatched) {
     this.#me = me;
-    this.#kept = new Kept("sessionStorage", `chat:${me.id}:`);
-    this.lobby = new Conversation(LOBBY);
-    this.#byKey.set(LOBBY, this.lobby);
-    for (const person of this.#kept.get("people") ?? []) {
-      this.#byKey.set(keyFor(person), new Conversation(keyFor(person), person));
-    }
+    this.#texts = texts;
+    this.#isWatched = isWatched;
+    this.#collator = new Intl.Collator(texts.locale, { sensitivity: "base", numeric: true });
+    this.lobby = this.#add(LOBBY);
+    this.lobby.role = "member";
     this.current = this.lobby;
   }
 
   get all() {
-    return [...this.#byKey.values()];
+    return [...this.#byName.values()];
+  }
+
+  /** The rooms one is in: the lobby, then by name. */
+  get rooms() {
+    const rooms = this.all.filter((one) => one.isRoom && one.isMember && one !== this.lobby);
+    rooms.sort((a, b) => this.#collator.compare(a.title, b.title));
+    return [this.lobby, ...rooms];
+  }
+
+  /** The people one wrote with, the newest first. */
+  get people() {
+    return this.all.filter((one) => !one.isRoom).sort((a, b) => b.lastAt - a.lastAt);
   }
 
   get unread() {
     return this.all.reduce((sum, conversation) => sum + conversation.unread, 0);
   }
 
-  /** The conversation with a person, begun if there is none yet. */
-  with(person) {
-    const key = keyFor(person);
-    if (!this.#byKey.has(key)) {
-      this.#byKey.set(key, new Conversation(key, person));
-      this.#save();
-    }
-    return this.#byKey.get(key);
+  get(name) {
+    return this.#byName.get(name);
   }
 
   /** The conversation with a person, if there is one. */
   find(person) {
-    return this.#byKey.get(keyFor(person));
+    return this.#byName.get(directRoom(this.#me.id, person.id));
   }
 
-  /** The one that a direct message belongs to: with its author, or, from another tab of ours, with whom it is for. */
+  /** What a conversation is called on the page. */
+  titleOf(conversation) {
+    if (conversation === this.lobby) return this.#texts.get("room");
+    return conversation.person?.username ?? (conversation.title || conversation.name);
+  }
+
+  /** The conversation with a person, begun if there is none yet. */
+  with(person) {
+    const known = this.find(person);
+    if (known) return known;
+    const begun = this.#add(directRoom(this.#me.id, person.id), person);
+    begun.lastAt = Date.now();
+    return begun;
+  }
+
+  /** A room by its name, of which the server will yet tell more. */
+  named(name) {
+    return this.#byName.get(name) ?? this.#add(name);
+  }
+
+  /** The conversation that a direct message belongs to. */
   forDirect({ user, to, room }) {
-    if (user.id !== this.#me.id) return this.with(user);
-    return this.with({ id: otherEnd(room, this.#me.id) ?? to, username: to });
+    const known = this.#byName.get(room);
+    if (known) return known;
+    const mine = user.id === this.#me.id;
+    return this.#add(room, mine ? { id: otherEnd(room, this.#me.id) ?? to, username: to } : user);
   }
 
-  /** Move a person's conversation to the front of the list. */
-  touch(conversation) {
-    if (conversation.isRoom) return;
-    this.#byKey.delete(conversation.key);
-    const rest = [...this.#byKey].filter(([, other]) => !other.isRoom);
-    this.#byKey = new Map([[LOBBY, this.lobby], [conversation.key, conversation], ...rest]);
-    this.#save();
+  /** Take a room as the API describes it. */
+  take(view) {
+    const conversation = this.#byName.get(view.name) ?? this.#add(view.name, this.#personOf(view));
+    if (view.peer) conversation.person = view.peer;
+    conversation.describe(view);
+    return conversation;
   }
 
-  #save() {
-    const people = this.all.filter((conversation) => !conversation.isRoom).map(({ person }) => person);
-    this.#kept.set("people", people.slice(0, LISTED));
+  /** Take the whole list of one's rooms; return those that one is no longer in. */
+  takeAll(views) {
+    this.known = true;
+    const named = new Set(views.map((view) => this.take(view).name));
+    const gone = this.all.filter((one) => one.isRoom && one.isMember && one !== this.lobby && !named.has(one.name));
+    for (const one of gone) this.lose(one);
+    return gone;
   }
-}
 
-function keyFor(person) {
-  return `dm:${person.id}`;
-}
+  /** One is not in this room any more. */
+  lose(conversation) {
+    conversation.role = null;
+    if (conversation !== this.current) this.#byName.delete(conversation.name);
+  }
 
-/** The other id in "dm:<a>:<b>". */
-function otherEnd(room, id) {
-  const pair = room?.slice("dm:".length);
-  if (pair?.startsWith(`${id}:`)) return pair.slice(id.length + 1);
-  if (pair?.endsWith(`:${id}`)) return pair.slice(0, -id.length - 1);
-  return null;
+  #personOf({ name, peer }) {
+    if (!isDirect(name)) return null;
+    return peer ?? { id: otherEnd(name, this.#me.id), username: this.#me.username };
+  }
+
+  #add(name, person = null) {
+    const conversation = new Conversation(name, { locale: this.#texts.locale, person, isWatched: this.#isWatched });
+    this.#byName.set(name, conversation);
+    return conversation;
+  }
 }

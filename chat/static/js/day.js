@@ -5,6 +5,7 @@ export class Days {
   #sameYear;
   #otherYear;
   #full;
+  #short;
 
   constructor(texts) {
     const { locale } = texts;
@@ -12,6 +13,7 @@ export class Days {
     this.#time = timeFormat(locale);
     this.#sameYear = new Intl.DateTimeFormat(locale, { weekday: "long", month: "long", day: "numeric" });
     this.#otherYear = new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", day: "numeric" });
+    this.#short = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
     this.#full = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" });
   }
 
@@ -29,6 +31,11 @@ export class Days {
     if (this.key(ms) === this.key(yesterday)) return this.#texts.get("yesterday");
     const sameYear = new Date(ms).getFullYear() === new Date(now).getFullYear();
     return (sameYear ? this.#sameYear : this.#otherYear).format(ms);
+  }
+
+  /** The time of today's, the day of what is older. */
+  short(ms, now = Date.now()) {
+    return this.key(ms) === this.key(now) ? this.time(ms) : this.#short.format(ms);
   }
 
   time(ms) {

@@ -1,68 +1,81 @@
-import { MessageType } from "./protocol.js";
-
-/** Put into a batch where a new connection begins: its seq may have begun anew. */
-export const CONNECTED = "connected";
+import { LOBBY, MessageType } from "./protocol.js";
 
 /** Errors that end the connection: its state says them in words. */
-const OF_THE_CONNECTION = /^(token_|kicked|banned|flooding|server_full|too_many_)/;
+const OF_THE_CONNECTION = /^(token_|kicked|banned|flooding|server_full|too_many_for_)/;
 
 /**
- * Turns what the server says into changes of the roster, the conversations and the outbox.
+ * Turns what the server says into changes of the conversations, their rosters and the outbox.
  *
- * `take` gets a batch of server messages and returns what came of it: {conversations: Set, roster: boolean,
- * arrivals: [{conversation, message}], complaints: [sentence]}; the caller draws it once.
+ * `take` gets a batch of server messages and returns what came of it: {conversations: Set of those in which something
+ * was said, rosters: Set, marks: boolean, rooms: boolean (the list of rooms is another), lost: [conversation], arrivals:
+ * [{conversation, message}], complaints: [sentence]}; the caller draws it once.
  */
 export class Inbox {
-  #me;
-  #roster;
   #conversations;
   #outbox;
-  #mention;
-  #era = 0;
+  #subscriptions;
+  #reader;
   #changes;
   #handlers = {
-    [CONNECTED]: () => this.#era++,
     [MessageType.ERROR]: (message) => this.#error(message),
     [MessageType.GROUP_LIST]: (message) => this.#list(message),
     [MessageType.GROUP_CHAT]: (message) => this.#group(message),
     [MessageType.SINGLE_CHAT]: (message) => this.#direct(message),
-    [MessageType.ACK]: (message) => this.#outbox.confirm(message.ref, message, this.#era),
+    [MessageType.ACK]: (message) => this.#ack(message),
     [MessageType.ROSTER_DIFF]: (message) => this.#diff(message),
+    [MessageType.LEAVE]: (message) => this.#leave(message),
+    [MessageType.SYNCED]: (message) => this.#subscriptions.synced(message),
+    [MessageType.READ]: (message) => this.#read(message),
+    [MessageType.ROOMS]: () => (this.#changes.rooms = true),
   };
 
-  constructor({ me, roster, conversations, outbox }) {
-    this.#me = me;
-    this.#roster = roster;
+  constructor({ conversations, outbox, subscriptions, reader }) {
     this.#conversations = conversations;
     this.#outbox = outbox;
-    this.#mention = mentionOf(me.username);
+    this.#subscriptions = subscriptions;
+    this.#reader = reader;
   }
 
   take(batch) {
-    this.#changes = { conversations: new Set(), roster: false, arrivals: [], complaints: [] };
+    this.#changes = {
+      conversations: new Set(),
+      rosters: new Set(),
+      marks: false,
+      rooms: false,
+      lost: [],
+      arrivals: [],
+      complaints: [],
+    };
     for (const message of batch) this.#handlers[message.type]?.(message);
     return this.#changes;
   }
 
   #error(message) {
-    if (message.ref !== undefined && this.#outbox.refuse(message)) return;
-    if (!OF_THE_CONNECTION.test(message.code)) this.#changes.complaints.push(String(message.data));
+    const { ref, code, data } = message;
+    if (ref !== undefined && (this.#outbox.refuse(message) || this.#subscriptions.refuse(message))) return;
+    if (!OF_THE_CONNECTION.test(code)) this.#changes.complaints.push(String(data));
   }
 
-  #list({ data }) {
-    this.#roster.reset(JSON.parse(data));
-    this.#changes.roster = true;
+  #list({ room = LOBBY, data }) {
+    this.#ofRoom(room, (conversation) => conversation.roster.reset(JSON.parse(data)));
   }
 
-  #diff({ joined, left }) {
-    this.#roster.change(joined, left);
-    this.#changes.roster = true;
+  #diff({ room = LOBBY, joined, left }) {
+    this.#ofRoom(room, (conversation) => conversation.roster.change(joined, left));
+  }
+
+  #ofRoom(room, change) {
+    const conversation = this.#conversations.get(room);
+    if (!conversation) return;
+    change(conversation);
+    this.#changes.rosters.add(conversation);
   }
 
   #group(message) {
     // The greeting of each connection has no id; the page has its own words for a newcomer.
     if (!message.user && !message.id) return;
-    this.#arrive(this.#conversations.lobby, message);
+    const conversation = this.#conversations.get(message.room ?? LOBBY);
+    if (conversation) this.#arrive(conversation, message);
   }
 
   /** A direct message; what the house says to us alone has no conversation and stands in the lobby. */
@@ -71,40 +84,40 @@ export class Inbox {
     else this.#arrive(this.#conversations.lobby, { ...message, seq: undefined, private: true });
   }
 
-  #arrive(conversation, wire) {
-    const message = this.#read(wire);
-    const missed = conversation.heard(wire.seq, this.#era);
-    if (conversation.knows(message)) return;
-    if (missed) conversation.add(noteOfMissed(missed, message));
-    conversation.add(message);
+  #ack({ ref, room, seq, ts }) {
+    const conversation = this.#conversations.get(room);
+    this.#outbox.confirm(ref, { seq, ts });
+    if (!conversation || !seq) return;
+    conversation.hear({ seq, ts: ts ?? 0, own: true });
     this.#changes.conversations.add(conversation);
-    this.#changes.arrivals.push({ conversation, message });
+    this.#changes.marks = true;
   }
 
-  #read({ user, data, id, seq, ts, private: isPrivate }) {
-    const own = user?.id === this.#me.id;
-    return {
-      id,
-      user,
-      text: String(data),
-      ts: Number.isFinite(ts) ? ts : Date.now(),
-      seq,
-      era: this.#era,
-      own,
-      state: "sent",
-      private: isPrivate,
-      mention: !own && this.#mention.test(data),
-    };
+  #leave({ room }) {
+    this.#subscriptions.lost(room);
+    const conversation = this.#conversations.get(room);
+    if (conversation) this.#changes.lost.push(conversation);
+  }
+
+  #read(message) {
+    this.#conversations.get(message.room)?.readElsewhere(message);
+    this.#changes.marks = true;
+  }
+
+  #arrive(conversation, wire) {
+    const message = this.#reader.read(wire);
+    if (message.own) this.#outbox.confirm(message.id, message);
+    if (!message.seq && !message.private) keepsNothing(conversation);
+    const isNews = conversation.hear(message);
+    conversation.timeline.live(message);
+    this.#changes.conversations.add(conversation);
+    this.#changes.marks = true;
+    if (isNews) this.#changes.arrivals.push({ conversation, message });
   }
 }
 
-/** The line that says how many messages never arrived before this one. */
-function noteOfMissed(count, { ts, seq, era }) {
-  return { note: "missed", count, ts, id: `missed-${era}-${seq}`, state: "sent" };
-}
-
-/** Matches @name, not @name2 nor @names; Chinese text may follow at once. */
-function mentionOf(username) {
-  const name = username.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`[@＠]${name}(?![\\p{Script=Latin}\\p{N}_-])`, "iu");
+/** What comes without a seq is kept nowhere: the page is all there is. */
+function keepsNothing(conversation) {
+  conversation.ephemeral = true;
+  conversation.timeline.startEmpty();
 }

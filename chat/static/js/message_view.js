@@ -11,15 +11,19 @@ export class MessageView {
   #message;
   #texts;
   #days;
+  #linkTo;
   #state = null;
+  #error = null;
   #status = null;
   #dayLine = null;
   #unreadLine = null;
 
-  constructor(message, { texts, days }) {
+  /** `linkTo` gives a message's address, or nothing for one that has none. */
+  constructor(message, { texts, days, linkTo }) {
     this.#message = message;
     this.#texts = texts;
     this.#days = days;
+    this.#linkTo = linkTo;
     this.element = message.user ? this.#bubble() : this.#note();
     this.update();
   }
@@ -27,8 +31,8 @@ export class MessageView {
   /** Show the message's present state. */
   update() {
     const { state, error } = this.#message;
-    if (state === this.#state) return;
-    this.#state = state;
+    if (state === this.#state && error === this.#error) return;
+    [this.#state, this.#error] = [state, error];
     this.element.dataset.state = state;
     this.#status?.remove();
     this.#status = state === "sent" ? null : this.#statusLine(state, error);
@@ -36,11 +40,21 @@ export class MessageView {
     this.#setTime();
   }
 
-  /** Fit it into its surroundings: under the same author's last, below a day line, below the unread line. */
-  arrange({ continued, newDay, firstUnread }) {
+  /** Fit it into its surroundings: under the same author's last, below a day line, below the line of what is new. */
+  arrange({ continued, newDay, firstUnread, since }) {
     this.element.classList.toggle("fc-message--continued", continued);
     if (newDay !== Boolean(this.#dayLine)) this.#toggleDayLine(newDay);
-    if (firstUnread !== Boolean(this.#unreadLine)) this.#toggleUnreadLine(firstUnread);
+    if (firstUnread !== Boolean(this.#unreadLine)) this.#toggleUnreadLine(firstUnread, since);
+  }
+
+  /** Show that this is the one that was looked for, to the eye and to a screen reader. */
+  mark() {
+    this.element.classList.add("fc-message--found");
+    this.element.focus({ preventScroll: true });
+  }
+
+  unmark() {
+    this.element.classList.remove("fc-message--found");
   }
 
   /** A new day has begun: "Today" is now "Yesterday". */
@@ -53,18 +67,18 @@ export class MessageView {
     const classes = ["fc-message", own && "fc-message--own", mention && "fc-message--mention"];
     return el(
       "div",
-      { class: classes.filter(Boolean).join(" "), data: { testid: "message", messageId: id } },
+      { class: classes.filter(Boolean).join(" "), tabindex: -1, data: { testid: "message", messageId: id } },
       own ? null : avatar(user.username),
       el("div", { class: "fc-message__body" }, this.#head(), this.#text()),
     );
   }
 
   #note() {
-    const { id, note, count, text, private: isPrivate } = this.#message;
-    const words = note ? this.#texts.count(note, count) : text;
-    const body = el("div", { class: "fc-message__body" }, el("p", { class: "fc-note", dir: "auto" }, linkify(words)));
+    const { id, text, private: isPrivate } = this.#message;
+    const body = el("div", { class: "fc-message__body" }, el("p", { class: "fc-note", dir: "auto" }, linkify(text)));
     if (isPrivate) body.append(el("p", { class: "fc-status", text: this.#texts.get("for_you") }));
-    return el("div", { class: "fc-message fc-message--note", data: { testid: "message", messageId: id } }, body);
+    const marks = { testid: "message", messageId: id };
+    return el("div", { class: "fc-message fc-message--note", tabindex: -1, data: marks }, body);
   }
 
   #head() {
@@ -74,17 +88,25 @@ export class MessageView {
       "div",
       { class: "fc-message__head" },
       el("span", { class: "fc-message__author", title: own ? null : user.username }, name),
-      el("time", { class: "fc-message__time" }),
+      el("a", { class: "fc-message__time" }, el("time")),
     );
   }
 
+  /** When it was said, as a link to it as soon as the server has given it a place. */
   #setTime() {
-    const time = this.element.querySelector("time.fc-message__time");
-    if (!time) return;
-    const { ts } = this.#message;
+    const link = this.element.querySelector("a.fc-message__time");
+    const { ts, seq } = this.#message;
+    if (seq) this.element.dataset.seq = seq;
+    if (!link) return;
+    const time = link.firstChild;
     time.dateTime = new Date(ts).toISOString();
-    time.title = this.#days.full(ts);
     time.textContent = this.#days.time(ts);
+    link.title = this.#days.full(ts);
+    const href = this.#linkTo(this.#message);
+    if (!href) return;
+    link.href = href;
+    link.title = `${link.title} · ${this.#texts.get("copy_link")}`;
+    link.setAttribute("aria-label", `${time.textContent}, ${this.#texts.get("copy_link")}`);
   }
 
   #text() {
@@ -107,6 +129,7 @@ export class MessageView {
   }
 
   #statusLine(state, error) {
+    if (state === "pending" && error) return el("p", { class: "fc-status fc-status--waiting", role: "status", text: error });
     if (state === "pending") return el("p", { class: "fc-status", text: this.#texts.get("sending") });
     return el(
       "p",
@@ -125,13 +148,20 @@ export class MessageView {
     this.relabelDay();
   }
 
-  #toggleUnreadLine(wanted) {
+  #toggleUnreadLine(wanted, since) {
     this.#unreadLine?.remove();
     this.#unreadLine = wanted
-      ? el("div", { class: "fc-line fc-line--unread" }, el("span", { text: this.#texts.get("new") }))
+      ? el("div", { class: "fc-line fc-line--unread", data: { testid: "new-line" } }, el("span", { text: this.#newSince(since) }))
       : null;
     if (!wanted) return;
     if (this.#dayLine) this.#dayLine.after(this.#unreadLine);
     else this.element.prepend(this.#unreadLine);
+  }
+
+  #newSince(ts) {
+    if (!ts) return this.#texts.get("new");
+    const today = this.#days.key(ts) === this.#days.key(Date.now());
+    const when = today ? this.#days.time(ts) : `${this.#days.label(ts)}, ${this.#days.time(ts)}`;
+    return this.#texts.get("new_since", { when });
   }
 }

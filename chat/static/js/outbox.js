@@ -1,10 +1,11 @@
 import { Kept } from "./kept.js";
 import { MessageType } from "./protocol.js";
 
-/** The server takes 20 messages a second from a user; after a reconnect we stay well under it. */
-const BURST = 15;
-const PER_SECOND = 10;
 const ANSWER_TIMEOUT = 20_000;
+
+/** A store that fails is asked again after so long, each time a little later; then the reader decides. */
+const STORE_PAUSES = [2_000, 4_000, 8_000, 15_000];
+const REJOINS = 3;
 
 /** Messages that survive a reload; more than a person writes while a connection is down. */
 const KEPT = 100;
@@ -12,51 +13,53 @@ const KEPT = 100;
 /**
  * Our own messages until the server has them: sent in order, sent again with the same id after a reconnect or a reload.
  *
- * Event: `change` with {message, conversation} whenever one is confirmed or fails.
+ * `hears` tells whether a conversation can be written to: a room only once it is joined, and what was said while we were
+ * away has come. Events: `change` with {message, conversation} whenever one is confirmed or fails, `unheard` with a
+ * conversation that the server says we are not in.
  */
 export class Outbox extends EventTarget {
   #connection;
   #texts;
+  #pace;
+  #hears;
   #kept;
   #entries = new Map();
-  #allowance = BURST;
-  #filledAt = Date.now();
-  #heldUntil = 0;
   #pumpTimer = 0;
 
-  constructor(connection, texts, userId) {
+  constructor({ connection, texts, pace, hears, userId }) {
     super();
     this.#connection = connection;
     this.#texts = texts;
+    this.#pace = pace;
+    this.#hears = hears;
     this.#kept = new Kept("sessionStorage", `chat:${userId}:`);
   }
 
-  /** What was still waiting when the page was left: [{id, text, ts, person}], person null for the room. */
+  /** What was still waiting when the page was left: [{id, text, ts, room, person}], person null for a room. */
   get leftBehind() {
     return this.#kept.get("outbox") ?? [];
   }
 
-  /** Send a message, now or as soon as there is a connection. */
+  /** Send a message, now or as soon as it can be. */
   add(message, conversation) {
-    this.#entries.set(message.id, { message, conversation, sentAt: 0 });
+    this.#entries.set(message.id, { message, conversation, sentAt: 0, failures: 0, notBefore: 0 });
     this.#keep();
-    this.#pump();
+    this.pump();
   }
 
   /** A new connection: what was under way may be lost, so it goes again; the server stores it once. */
-  resend() {
-    for (const entry of this.#entries.values()) entry.sentAt = 0;
-    this.#pump();
+  restart() {
+    for (const entry of this.#entries.values()) Object.assign(entry, { sentAt: 0, notBefore: 0 });
+    this.pump();
   }
 
-  /** The server has it. */
-  confirm(ref, { seq, ts }, era) {
+  /** The server has it: by its Ack, by its echo, or because the history shows it. */
+  confirm(ref, { seq, ts }) {
     const entry = this.#take(ref);
     if (!entry) return;
     const { message, conversation } = entry;
-    Object.assign(message, { state: "sent", error: null, seq, era, ts: Number.isFinite(ts) ? ts : message.ts });
-    conversation.acked(seq);
-    conversation.replace(message);
+    Object.assign(message, { state: "sent", error: null, seq, ts: Number.isFinite(ts) ? ts : message.ts });
+    conversation.timeline.confirm(message);
     this.#changed(entry);
   }
 
@@ -66,12 +69,22 @@ export class Outbox extends EventTarget {
     if (!entry) return false;
     if (retryAfter && code === "rate_limited") {
       entry.sentAt = 0;
-      this.#heldUntil = Date.now() + retryAfter * 1000;
-      this.#pump();
+      this.#pace.hold(retryAfter);
+      this.pump();
+    } else if (code === "store_unavailable" && entry.failures < STORE_PAUSES.length) {
+      this.#postpone(entry, data);
+    } else if (code === "not_joined" && entry.failures++ < REJOINS) {
+      entry.sentAt = 0;
+      this.dispatchEvent(new CustomEvent("unheard", { detail: entry.conversation }));
     } else {
       this.#fail(entry, data);
     }
     return true;
+  }
+
+  /** Nothing more will come of what waits for this conversation. */
+  giveUp(conversation, reason) {
+    for (const entry of [...this.#entries.values()]) if (entry.conversation === conversation) this.#fail(entry, reason);
   }
 
   /** The connection was closed because of something sent on it: do not send that again by ourselves. */
@@ -81,32 +94,43 @@ export class Outbox extends EventTarget {
     }
   }
 
-  #pump() {
+  /** Send what can be sent. */
+  pump() {
     clearTimeout(this.#pumpTimer);
     const now = Date.now();
-    this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#filledAt) / 1000) * PER_SECOND);
-    this.#filledAt = now;
+    // What must wait holds up what was written after it in the same conversation, and nothing else.
+    const held = new Set();
+    let next = Infinity;
     for (const entry of this.#entries.values()) {
-      if (entry.sentAt) continue;
-      const wait = Math.max(this.#heldUntil - now, ((1 - this.#allowance) / PER_SECOND) * 1000);
-      if (wait > 0) {
-        this.#pumpTimer = setTimeout(() => this.#pump(), wait + 5);
-        return;
-      }
-      if (!this.#send(entry)) return;
-      this.#allowance--;
+      const { conversation, sentAt, notBefore } = entry;
+      if (sentAt || held.has(conversation)) continue;
+      const wait = Math.max(this.#pace.wait, notBefore - now);
+      if (wait <= 0 && this.#hears(conversation) && this.#send(entry)) continue;
+      held.add(conversation);
+      if (wait > 0) next = Math.min(next, wait);
     }
+    if (next < Infinity) this.#pumpTimer = setTimeout(() => this.pump(), next + 5);
   }
 
   #send(entry) {
     const { message, conversation } = entry;
     const frame = conversation.isRoom
-      ? { type: MessageType.GROUP_CHAT, data: message.text, id: message.id }
+      ? { type: MessageType.GROUP_CHAT, room: conversation.name, data: message.text, id: message.id }
       : { type: MessageType.SINGLE_CHAT, to: conversation.person.username, data: message.text, id: message.id };
     if (!this.#connection.send(frame)) return false;
+    this.#pace.spend();
     const sentAt = (entry.sentAt = Date.now());
     setTimeout(() => this.#unanswered(entry, sentAt), ANSWER_TIMEOUT);
     return true;
+  }
+
+  /** The store failed: the message waits, and says why. */
+  #postpone(entry, reason) {
+    const pause = STORE_PAUSES[entry.failures++];
+    Object.assign(entry, { sentAt: 0, notBefore: Date.now() + pause });
+    entry.message.error = reason;
+    this.#changed(entry);
+    this.pump();
   }
 
   #unanswered(entry, sentAt) {
@@ -129,7 +153,9 @@ export class Outbox extends EventTarget {
 
   #keep() {
     const entries = [...this.#entries.values()].slice(0, KEPT);
-    const kept = entries.map(({ message: { id, text, ts }, conversation: { person } }) => ({ id, text, ts, person }));
+    const kept = entries.map(({ message: { id, text, ts }, conversation: { name: room, person } }) => {
+      return { id, text, ts, room, person };
+    });
     this.#kept.set("outbox", kept.length ? kept : null);
   }
 

@@ -4,7 +4,8 @@ import { el, part } from "./dom.js";
 export class RoomHead extends EventTarget {
   #app;
   #title;
-  #subtitle;
+  #here;
+  #topic;
   #jump;
   #jumpWords;
   #texts;
@@ -14,7 +15,8 @@ export class RoomHead extends EventTarget {
     super();
     this.#app = part(root, "chat");
     this.#title = part(root, "title");
-    this.#subtitle = part(root, "subtitle");
+    this.#here = part(root, "here");
+    this.#topic = part(root, "topic");
     this.#jump = part(root, "jump");
     this.#jumpWords = part(root, "jump-words");
     this.#texts = texts;
@@ -22,11 +24,13 @@ export class RoomHead extends EventTarget {
     this.#jump.addEventListener("click", () => this.dispatchEvent(new CustomEvent("jump")));
   }
 
-  render({ conversation, people, isPresent, atNewest }) {
-    const { person, unread } = conversation;
-    write(this.#title, person?.username ?? this.#texts.get("room"));
-    if (person) write(this.#subtitle, this.#texts.get(isPresent(person) ? "present" : "absent"));
-    else write(this.#subtitle, people ? this.#texts.count("here", people) : "");
+  render({ conversation, title, isPresent, atNewest }) {
+    const { person, unread, roster, topic } = conversation;
+    write(this.#title, title);
+    if (person) write(this.#here, this.#texts.get(isPresent(person) ? "present" : "absent"));
+    else write(this.#here, roster.size ? this.#texts.count("here", roster.size) : "");
+    write(this.#topic, topic ?? "");
+    this.#topic.title = topic ?? "";
     this.#jump.hidden = atNewest;
     write(this.#jumpWords, unread ? this.#texts.count("jump", unread) : this.#texts.get("jump"));
   }
@@ -40,17 +44,19 @@ export class RoomHead extends EventTarget {
     this.#title.focus({ preventScroll: true });
   }
 
-  placeholder({ person }) {
-    return person ? this.#texts.get("write_to", { name: person.username }) : this.#texts.get("write_room");
+  placeholder({ person }, title, isLobby) {
+    if (isLobby) return this.#texts.get("write_room");
+    return this.#texts.get(person ? "write_to" : "write_in", { name: title });
   }
 
   /** The words of a conversation in which nothing was said. */
-  emptyState({ person }) {
+  emptyState({ person, topic, kind, ephemeral }, title) {
     const key = !person ? "empty_room" : person.id === this.#me.id ? "empty_self" : "empty_direct";
-    const title = this.#texts.get(key, { name: person?.username });
+    const hint = person ? `${key}_hint` : ephemeral ? "nothing_kept" : `empty_${kind}_hint`;
     return [
-      el("p", { class: "fc-empty__title", dir: "auto", text: title }),
-      el("p", { class: "fc-empty__hint", text: this.#texts.get(`${key}_hint`) }),
+      el("p", { class: "fc-empty__title", dir: "auto", text: this.#texts.get(key, { name: title }) }),
+      topic ? el("p", { class: "fc-empty__hint", dir: "auto", text: topic }) : "",
+      el("p", { class: "fc-empty__hint", text: this.#texts.get(hint) }),
     ];
   }
 }

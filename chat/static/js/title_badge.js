@@ -1,11 +1,22 @@
-/** The page's title with the count of what is unread: "(3) Chat". */
+/** The page's title: where one is, and before it the count of what is unread: "(3) Design · Chat". */
 export class TitleBadge {
   #title = document.title;
-  #shown = 0;
+  #name = "";
+  #count = "";
 
   show(count, label) {
-    if (count === this.#shown) return;
-    this.#shown = count;
-    document.title = count ? `(${label}) ${this.#title}` : this.#title;
+    this.#count = count ? `(${label}) ` : "";
+    this.#write();
+  }
+
+  /** Another conversation; the main one needs no name. */
+  turnTo(name) {
+    this.#name = name ? `${name} · ` : "";
+    this.#write();
+  }
+
+  #write() {
+    const title = `${this.#count}${this.#name}${this.#title}`;
+    if (title !== document.title) document.title = title;
   }
 }

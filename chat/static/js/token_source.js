@@ -14,6 +14,7 @@ export class TokenSource {
   #token = null;
   #askedAt = 0;
   #lifetime = 0;
+  #asking = null;
 
   constructor(path, userId) {
     this.#path = path;
@@ -25,8 +26,13 @@ export class TokenSource {
     return this.#token && this.renewIn() > 0 ? this.#token : this.fresh();
   }
 
-  /** A new token from the site. */
-  async fresh() {
+  /** A new token from the site; who asks while one is under way gets that one. */
+  fresh() {
+    this.#asking ??= this.#renew().finally(() => (this.#asking = null));
+    return this.#asking;
+  }
+
+  async #renew() {
     this.forget();
     const askedAt = Date.now();
     const answer = await this.#ask();

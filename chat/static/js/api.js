@@ -1,0 +1,112 @@
+import { Banned, OtherUser, SignedOut } from "./token_source.js";
+
+const PATIENCE = 15_000;
+
+/** An answer that says no. `message` is a sentence for the reader; `code` and `status` say which no it is. */
+export class ApiError extends Error {
+  constructor(sentence, { code = "", status = 0 } = {}) {
+    super(sentence);
+    this.code = code;
+    this.status = status;
+  }
+}
+
+/**
+ * The chat's JSON API, as the user whose tokens these are.
+ *
+ * Each call gives the answer's JSON (null where there is none) or throws an ApiError, never anything else.
+ */
+export class Api {
+  #path;
+  #tokens;
+  #texts;
+  #language;
+
+  constructor({ path, tokens, texts, language }) {
+    this.#path = path;
+    this.#tokens = tokens;
+    this.#texts = texts;
+    this.#language = language;
+  }
+
+  get(parts, query = {}) {
+    return this.#call("GET", parts, { query });
+  }
+
+  post(parts, body = {}) {
+    return this.#call("POST", parts, { body });
+  }
+
+  patch(parts, body) {
+    return this.#call("PATCH", parts, { body });
+  }
+
+  delete(parts) {
+    return this.#call("DELETE", parts, {});
+  }
+
+  /** A 401 may mean a token that has just ended: once, a fresh one is tried. */
+  async #call(method, parts, { query, body }) {
+    const address = this.#address(parts, query);
+    let response = await this.#ask(method, address, body, await this.#token(() => this.#tokens.get()));
+    if (response.status === 401) {
+      response = await this.#ask(method, address, body, await this.#token(() => this.#tokens.fresh()));
+    }
+    return this.#answer(response);
+  }
+
+  /** `parts` are the steps of the path, each made safe: names of rooms and people may hold anything. */
+  #address(parts, query = {}) {
+    const address = new URL([this.#path, ...parts.map(encodeURIComponent)].join("/"), location.href);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== null && value !== undefined && value !== "") address.searchParams.set(name, value);
+    }
+    return address;
+  }
+
+  async #token(get) {
+    try {
+      return await get();
+    } catch (error) {
+      if (error instanceof Banned) throw new ApiError(error.message, { code: "banned" });
+      if (error instanceof SignedOut) throw this.#error("signed_out");
+      if (error instanceof OtherUser) throw this.#error("other_user");
+      throw this.#error("unreachable");
+    }
+  }
+
+  async #ask(method, address, body, token) {
+    const headers = { Accept: "application/json", "Accept-Language": this.#language, Authorization: `Bearer ${token}` };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    try {
+      return await fetch(address, {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        credentials: "same-origin",
+        cache: "no-store",
+        redirect: "error",
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+    } catch (error) {
+      throw this.#error(error.name === "TimeoutError" ? "too_slow" : "unreachable");
+    }
+  }
+
+  async #answer(response) {
+    if (response.status === 204) return null;
+    let answer = null;
+    try {
+      answer = await response.json();
+    } catch {
+      // Whatever stands between us and the chat answers in its own words, or the answer broke off.
+    }
+    if (response.ok && answer !== null) return answer;
+    const { status } = response;
+    throw new ApiError(answer?.error ?? this.#texts.get("unreachable"), { code: answer?.code, status });
+  }
+
+  #error(key) {
+    return new ApiError(this.#texts.get(key), { code: key });
+  }
+}

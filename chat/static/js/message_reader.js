@@ -1,0 +1,35 @@
+/** Reads the server's messages, from the wire and from the history, as the one shape that the page works with. */
+export class MessageReader {
+  #me;
+  #mention;
+
+  constructor(me) {
+    this.#me = me;
+    this.#mention = mentionOf(me.username);
+  }
+
+  /**
+   * A message {id, user, text, ts, seq, own, state, error, mention, private}: state is pending, sent or failed; `user`
+   * is null for the house; `seq` is missing where nothing is kept.
+   */
+  read({ user, data, id, seq, ts, private: isPrivate }) {
+    const own = user?.id === this.#me.id;
+    return {
+      id,
+      user,
+      text: String(data),
+      ts: Number.isFinite(ts) ? ts : Date.now(),
+      seq,
+      own,
+      state: "sent",
+      private: isPrivate,
+      mention: !own && this.#mention.test(data),
+    };
+  }
+}
+
+/** Matches @name, not @name2 nor @names; Chinese text may follow at once. */
+function mentionOf(username) {
+  const name = username.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`[@＠]${name}(?![\\p{Script=Latin}\\p{N}_-])`, "iu");
+}

@@ -1,0 +1,151 @@
+import { CreateDialog } from "./create_dialog.js";
+import { DirectoryDialog } from "./directory_dialog.js";
+import { part } from "./dom.js";
+import { PersonDialog } from "./person_dialog.js";
+import { RoomDialogs } from "./room_dialogs.js";
+
+/**
+ * What a user does with rooms and people beside talking: make, find, join and leave rooms, invite, write to somebody.
+ *
+ * Events: `open` with the conversation to turn to, `left` with one that was left, `changed` when the list of rooms is
+ * another, `people` with a conversation whose members are others, `say` with a sentence about what was done.
+ */
+export class RoomActions extends EventTarget {
+  #api;
+  #texts;
+  #me;
+  #conversations;
+  #create;
+  #directory;
+  #person;
+  #dialogs;
+
+  constructor(root, { api, texts, me, conversations, mayCreate }) {
+    super();
+    this.#api = api;
+    this.#texts = texts;
+    this.#me = me;
+    this.#conversations = conversations;
+    this.#create = new CreateDialog(root, { api });
+    this.#directory = new DirectoryDialog(root, { texts, api, mayCreate });
+    this.#person = new PersonDialog(root, { texts });
+    this.#dialogs = new RoomDialogs(root, { texts });
+    this.#create.addEventListener("created", ({ detail: view }) => this.#entered(view));
+    this.#directory.addEventListener("create", ({ detail: title }) => this.#create.open(title));
+    this.#directory.addEventListener("choose", ({ detail: name }) => this.#chosen(name));
+    part(root, "find-rooms").addEventListener("click", () => this.#directory.open());
+    part(root, "write-to").addEventListener("click", () => this.writeTo());
+    const make = part(root, "make-room");
+    make.hidden = !mayCreate;
+    make.addEventListener("click", () => this.#create.open());
+  }
+
+  /** Join the public room that one looks at. */
+  async join({ name }) {
+    try {
+      await this.#join(name);
+    } catch (error) {
+      this.#emit("say", error.message);
+    }
+  }
+
+  /** Find somebody to write to. */
+  writeTo() {
+    this.#person.open({
+      heading: this.#texts.get("write_to_whom"),
+      button: this.#texts.get("write"),
+      known: this.#names(() => true),
+      choose: (name) => this.#begin(name),
+    });
+  }
+
+  /** Invite people to a room, one after the other. */
+  invite(conversation) {
+    this.#person.open({
+      heading: this.#texts.get("invite_to", { name: this.#conversations.titleOf(conversation) }),
+      button: this.#texts.get("invite"),
+      known: this.#names((person) => person.id !== this.#me.id && !conversation.roster.has(person)),
+      choose: (name) => this.#invite(conversation, name),
+    });
+  }
+
+  /** Leave a room; where one could not come back by oneself, not without being asked. */
+  leave(conversation) {
+    const leave = () => this.#leave(conversation);
+    if (conversation.kind === "private") this.#dialogs.leave(this.#conversations.titleOf(conversation), leave);
+    else leave().catch((error) => this.#emit("say", error.message));
+  }
+
+  /** Change what a room is called and about. */
+  describe(conversation) {
+    this.#dialogs.about(conversation, async (change) => {
+      conversation.describe(await this.#api.patch(["rooms", conversation.name], change));
+      this.#emit("changed");
+    });
+  }
+
+  /** Change a member's role, or put them out. */
+  manage(conversation, member) {
+    this.#dialogs.member(member, conversation.role, async (what) => {
+      const path = ["rooms", conversation.name, "members", member.id];
+      if (what === "remove") await this.#api.delete(path);
+      else await this.#api.patch(path, { role: what });
+      this.#emit("people", conversation);
+    });
+  }
+
+  async #chosen(name) {
+    try {
+      const known = this.#conversations.get(name);
+      if (known?.isMember) this.#emit("open", known);
+      else await this.#join(name);
+      this.#directory.close();
+    } catch (error) {
+      this.#directory.say(error.message);
+    }
+  }
+
+  async #join(name) {
+    this.#entered(await this.#api.post(["rooms", name, "join"]));
+  }
+
+  #entered(view) {
+    const conversation = this.#conversations.take(view);
+    this.#emit("changed");
+    this.#emit("open", conversation);
+  }
+
+  async #begin(name) {
+    const person = await this.#api.get(["users", name]);
+    this.#person.close();
+    this.#emit("open", this.#conversations.with({ id: person.id, username: person.username }));
+  }
+
+  async #invite(conversation, username) {
+    await this.#api.post(["rooms", conversation.name, "members"], { username });
+    this.#person.done(this.#texts.get("invited", { name: username }), username);
+    this.#emit("people", conversation);
+  }
+
+  async #leave(conversation) {
+    conversation.leaving = true;
+    try {
+      await this.#api.post(["rooms", conversation.name, "leave"]);
+    } finally {
+      conversation.leaving = false;
+    }
+    this.#emit("left", conversation);
+    this.#emit("say", this.#texts.get("you_left", { name: this.#conversations.titleOf(conversation) }));
+  }
+
+  /** Names of people whom the page has met: spoken with, or here. */
+  #names(test) {
+    const { people, rooms } = this.#conversations;
+    const met = [...people.map(({ person }) => person), ...rooms.flatMap(({ roster }) => roster.people)];
+    return [...new Set(met.filter(test).map(({ username }) => username))];
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

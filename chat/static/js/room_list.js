@@ -1,0 +1,64 @@
+import { Backoff } from "./backoff.js";
+
+const RETRY = { base: 2_000, cap: 60_000, floor: 1_000 };
+/** Changes come in swarms. */
+const GATHERED_FOR = 150;
+/** How often to look at rooms that the socket has no place for. */
+const LOOK = 60_000;
+
+/**
+ * The list of one's rooms as the API tells it, kept up to date.
+ *
+ * `failure` is why it could not be had, or null. Events: `change`, after a list or a failure came, with the rooms that one
+ * is in no more.
+ */
+export class RoomList extends EventTarget {
+  failure = null;
+  #api;
+  #conversations;
+  #isFull;
+  #backoff = new Backoff();
+  #timer = 0;
+  #request = null;
+  #again = false;
+
+  constructor({ api, conversations, isFull }) {
+    super();
+    this.#api = api;
+    this.#conversations = conversations;
+    this.#isFull = isFull;
+    setInterval(() => !document.hidden && this.#isFull() && this.load(), LOOK);
+  }
+
+  /** Something changed; it may not be the only thing. */
+  soon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.load(), GATHERED_FOR);
+  }
+
+  /** Read the list now; settled when that has worked or failed. */
+  load() {
+    clearTimeout(this.#timer);
+    // An answer that is already under way may be older than the change that made us ask.
+    this.#again = this.#request !== null;
+    this.#request ??= this.#read().finally(() => {
+      this.#request = null;
+      if (this.#again) this.load();
+    });
+    return this.#request;
+  }
+
+  async #read() {
+    let gone = [];
+    try {
+      const { rooms } = await this.#api.get(["rooms"]);
+      gone = this.#conversations.takeAll(rooms);
+      this.failure = null;
+      this.#backoff.reset();
+    } catch (error) {
+      this.failure = error.message;
+      this.#timer = setTimeout(() => this.load(), this.#backoff.next(RETRY));
+    }
+    this.dispatchEvent(new CustomEvent("change", { detail: gone }));
+  }
+}

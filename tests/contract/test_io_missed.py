@@ -1,0 +1,266 @@
+"""What a client has missed, found by where it stood: against processes that deliver as chat.writer does."""
+
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chat.envelope import direct_room
+from chat.socketio import offsets
+from chat.socketio.offsets import At, Cursor
+from chat.store.history import PUBLIC
+from chat.store.io_missed import IoMissed, Standing
+from chat.store.sql import SqlHistory
+from tests.contract.speech import ADA, BOB, CY, direct, draft
+from tests.contract.threads import run
+
+pytestmark = pytest.mark.contract
+#: The process that the client is on, and another one that knows nothing of it.
+HERE, ELSEWHERE = 1, 2
+ROOMS, PEERS = ["one", "two", "three"], {"bob": BOB, "cy": CY}
+LIMIT = 25
+numbers = count(1)
+
+
+class Process:
+    """Stores and delivers as a Writer does, to a client of Ada's; `events` is what she was told."""
+
+    def __init__(self, history):
+        self.history, self.origin, self.held = history, HERE, set()
+        self.names = {room: f"{room} {next(numbers)}" for room in ROOMS}
+        self.rows = {room: history.create_room(name, PUBLIC, None) for room, name in self.names.items()}
+        self.mark = history.changed(None)[0]
+        self.last_pk = 0
+        self.cursor = Cursor()
+        self.cursor.progress = self
+        #: {room: the last seq that was delivered, by name}
+        self.gates = {}
+        #: {room: (seq from which on she hears it)}
+        self.floors = {}
+        self.heard = set()
+        #: (place, {(room, seq)} that she then has, floors, where she is in what a join tells her, what is yet to be seen)
+        self.events = []
+        self.unseen = set()
+
+    # -- what happens
+
+    def store(self, places, origin):
+        drafts = [self._draft(place) for place in sorted(places, key=lambda place: (place in PEERS, place))]
+        return [stored.message for stored in self.history.append(drafts, origin)]
+
+    def _draft(self, place):
+        if place in PEERS:
+            return direct("Ada", sender=PEERS[place], to_id=ADA.id)
+        return draft(room=self.names[place], sender=BOB)
+
+    def say(self, places):
+        messages = self.store(places, HERE)
+        held = {}
+        for message in messages:
+            self.last_pk = max(self.last_pk, message.pk)
+            if message.seq == self.last(message.room) + 1:
+                self.deliver(message)
+            else:
+                held[message.room] = message
+        for last in held.values():
+            self.deliver_upto(last.room_id, last.room, last.seq)
+
+    def say_elsewhere(self, places):
+        self.unseen |= set(self.store(places, ELSEWHERE))
+
+    def look(self):
+        mark, rows = self.history.changed(self.mark)
+        for row in rows:
+            if row.name in self.gates or row.name.startswith("dm:"):
+                self.deliver_upto(row.id, row.name, row.last_seq)
+        self.mark, self.unseen = mark, set()
+
+    def deliver_upto(self, room_id, room, seq):
+        for message in self.history.after(room_id, self.last(room), 1000, seq):
+            self.last_pk = max(self.last_pk, message.pk)
+            self.deliver(message)
+
+    def last(self, room):
+        return self.gates.get(room, 0)
+
+    def deliver(self, message):
+        self.gates[message.room] = message.seq
+        part = self.cursor.pass_by(message)
+        if message.room in self.floors or message.room.startswith("dm:"):
+            self.tell(message, part)
+
+    def tell(self, message, part, joining=None):
+        self.heard.add((message.room, message.seq))
+        self.events.append((part, set(self.heard), dict(self.floors), joining, set(self.unseen)))
+
+    def join(self, place, since):
+        room, row = self.names[place], self.rows[place]
+        if room in self.floors:
+            return
+        if room not in self.gates:
+            self.gates[room] = self.history.room(room).last_seq
+        floor = self.floors[room] = self.gates[room] + 1
+        for message in self.history.after(row.id, max(0, floor - 1 - since), since, floor - 1):
+            self.tell(message, self.cursor.beside(message), At(row.id, message.seq))
+
+    # -- what is true
+
+    def missed(self, event):
+        """All that she has yet to hear, if she went after `event`."""
+        _, heard, floors, joining, _ = event
+        found = []
+        for room in [*floors, *(direct_room(ADA.id, peer.id) for peer in PEERS.values())]:
+            row = self.history.room(room)
+            if row is None:
+                continue
+            for message in self.history.export(row.id):
+                is_joining = joining is not None and joining.room_id == row.id
+                is_owed = message.seq > joining.seq if is_joining else message.seq >= floors.get(room, 1)
+                if is_owed and (room, message.seq) not in heard:
+                    found.append(message)
+        return found
+
+
+@pytest.fixture
+def history(engine):
+    history = SqlHistory(engine, run)
+    yield history
+    history.close()
+
+
+@pytest.fixture
+def missed(engine):
+    return IoMissed(engine, run)
+
+
+def standing(part):
+    place = offsets.read(offsets.write(HERE, 1, part).decode()).place
+    return place and Standing(place.origin, place.pk, place.mark, place.at)
+
+
+places = st.lists(st.sampled_from([*ROOMS, *ROOMS, *PEERS]), min_size=1, max_size=5)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), places),
+        st.tuples(st.just("say"), places),
+        st.tuples(st.just("say_elsewhere"), places),
+        st.tuples(st.just("look")),
+        st.tuples(st.just("join"), st.sampled_from(ROOMS), st.integers(0, 4)),
+    ),
+    max_size=14,
+)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, known=places, number=st.integers(0, 1000))
+def test_all_is_found_or_nothing_wherever_it_went(history, missed, steps, known, number):
+    process = Process(history)
+    process.store(known, ELSEWHERE)
+    process.mark = history.changed(None)[0]
+    process.gates = {room: history.room(room).last_seq for room in process.names.values()}
+    for place in PEERS:
+        row = history.room(direct_room(ADA.id, PEERS[place].id))
+        process.gates[direct_room(ADA.id, PEERS[place].id)] = row.last_seq if row else 0
+    before = {room: last for room, last in process.gates.items() if room.startswith("dm:")}
+    process.heard = {(room, seq) for room, last in before.items() for seq in range(1, last + 1)}
+    for step, *args in steps:
+        getattr(process, step)(*args)
+    if process.events:
+        check(process, missed, process.events[number % len(process.events)])
+
+
+def check(process, missed, event):
+    part, _, floors, _, unseen = event
+    stands = standing(part)
+    if stands is None:
+        return
+    expected = process.missed(event)
+    found = missed.find(ADA.id, floors, stands, LIMIT)
+    if found is None:
+        doubtful = {message for message in unseen if message.pk <= stands.pk}
+        assert doubtful or len(expected) > LIMIT
+        return
+    by_pk = sorted(expected, key=lambda message: message.pk)
+    assert [*found.late, *found.messages] == by_pk
+    check_again(process, missed, floors, stands, found)
+
+
+def check_again(process, missed, floors, stands, found):
+    """From each message of what is told again the rest can be found."""
+    told = [*found.late, *found.messages]
+    for number, message in enumerate(told):
+        if message in found.late:
+            again = stands._replace(at=At(message.room_id, message.seq))
+        else:
+            again = Standing(None, message.pk, found.mark)
+        rest = missed.find(ADA.id, floors, again, LIMIT)
+        assert rest is not None
+        assert [*rest.late, *rest.messages] == told[number + 1 :]
+
+
+# One by one
+
+
+@pytest.fixture
+def process(history):
+    process = Process(history)
+    process.gates = dict.fromkeys(process.names.values(), 0)
+    for room in ROOMS:
+        process.join(room, 0)
+    process.say(["one"])
+    return process
+
+
+def find(missed, process, limit=LIMIT, **changes):
+    part, _, floors, *_ = process.events[-1]
+    return missed.find(ADA.id, floors, standing(part)._replace(**changes), limit)
+
+
+def test_nothing_missed(missed, process):
+    assert find(missed, process)[:2] == ([], [])
+
+
+def test_more_than_the_limit_is_nothing(missed, process):
+    process.floors.clear()
+    process.say(["one"] * 5 + ["two"] * 5)
+    assert len(find(missed, process, 10).messages) == 10
+    assert find(missed, process, 9) is None
+
+
+def test_what_is_kept_no_more_makes_it_nothing(missed, process, history):
+    process.say_elsewhere(["two"] * 3)
+    assert len(find(missed, process).messages) == 3
+    later = history.after(process.rows["two"].id, 2, 1)[0].ts + 1
+    history.prune(process.rows["two"].id, later)
+    assert find(missed, process) is None
+
+
+def test_what_was_pruned_long_ago_does_no_harm(missed, process, history):
+    process.say(["two"] * 3)
+    process.look()
+    history.prune(process.rows["two"].id, 2**50)
+    process.say(["one"])
+    process.look()
+    process.say(["one"])
+    assert find(missed, process)[:2] == ([], [])
+
+
+def test_messages_of_others_conversations_are_nobody_elses(missed, process, history):
+    history.append([direct("Cy", sender=BOB, to_id=CY.id)], HERE)
+    assert find(missed, process)[:2] == ([], [])
+
+
+def test_a_room_of_which_there_is_no_more_is_passed_over(missed, process):
+    part, _, floors, *_ = process.events[-1]
+    found = missed.find(ADA.id, {**floors, "nowhere": 3}, standing(part), LIMIT)
+    assert found[:2] == ([], [])
+
+
+def test_what_was_heard_nobody_knows_is_nothing(missed, process):
+    process.say_elsewhere(["two"])
+    process.say(["one"])
+    assert find(missed, process) is None
+    process.look()
+    process.say(["one"])
+    assert find(missed, process)[:2] == ([], [])
