@@ -159,7 +159,10 @@ class Arrivals:
             self._wake.clear()
             self._open_all()
             while batch := self._take():
-                self._serve(batch)
+                try:
+                    self._serve(batch)
+                except Exception as error:
+                    log.error("joins failed", exc_info=error)
                 self._open_all()
 
     def _take(self) -> list[Arrival]:

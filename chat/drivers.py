@@ -81,6 +81,18 @@ def allocate_lock() -> Any:
     return _original("_thread", "allocate_lock")()
 
 
+def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    """Return what `function` returns, or what it raises.
+
+    What a thread of its pool raises gevent prints; where that fails (on a disk that is full), the caller would wait for
+    ever.
+    """
+    try:
+        return function(*args), None
+    except BaseException as error:
+        return None, error
+
+
 class Once:
     """An event that one thread waits for once, with nothing but an original lock."""
 
@@ -155,7 +167,10 @@ class GeventDriver:
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         if not self.is_loop_thread():
             return function(*args)
-        return self._hub.threadpool.apply(function, args)
+        result, error = self._hub.threadpool.apply(_outcome, (function, args))
+        if error is not None:
+            raise error
+        return result
 
     def allocate_waiting_lock(self) -> Any:
         from gevent.lock import RLock

@@ -164,9 +164,7 @@ class Writer:
 
     # ---- in the loop ---------------------------------------------------------------------------------------------
 
-    def _deliver(
-        self, batch: list[Waiting], results: list[Stored | str]
-    ) -> tuple[list[int], dict[int, str]]:
+    def _deliver(self, batch: list[Waiting], results: list[Stored | str]) -> tuple[list[int], dict[int, str]]:
         """Answer all; return the ids of the conversations that begin here, and {id: name} of the rooms with gaps."""
         silent: list[int] = []
         gaps: dict[int, str] = {}

@@ -9,6 +9,9 @@ from contextlib import closing, contextmanager
 
 from tests.resumer import Said
 
+#: The kinds that there are.
+DATABASES = ("sqlite", "postgresql")
+
 MESSAGES = (
     "SELECT r.name, m.seq, m.sender_id, m.id, m.data FROM chat_messages m JOIN chat_rooms r ON r.id = m.room_id"
     " ORDER BY r.name, m.seq"

@@ -77,12 +77,22 @@ class House:
             note=ignore,
             mark_read=None,
             events=Registry(),
+            io_store=None,
         )
         return Live(settings, site, HANDLERS, 0)
 
     def step(self, choice):
         with self._in_turns():
             self.turns.step(choice)
+
+    def mix(self, chance, steps=40):
+        """Let whoever can move do so, in an order that `chance` chooses; somewhere a second passes. Then settle."""
+        second = chance.randrange(steps)
+        for number in range(steps):
+            if number == second:
+                self.turns.clock.now += 1.0
+            self.step(chance.randrange(8))
+        self.settle()
 
     def settle(self):
         """Let all be done, and every process look for what the others have stored."""
@@ -100,10 +110,13 @@ class House:
             )
         return Line(theirs)
 
+    def begin(self, function, *args):
+        """Let `function` run beside all else, where it may block."""
+        self.turns.begin(function, *args)
+
     def say(self, process, room, text):
         """Let the house say something; it is done when it is done."""
-        with self._in_turns():
-            self.turns.begin(self.processes[process].say, Envelope(2, text, room))
+        self.begin(self.processes[process].say, Envelope(2, text, room))
 
     def end(self):
         with self._in_turns():
@@ -137,10 +150,11 @@ def identity(name):
 
 
 def quick_settings(**others):
-    """Settings without limits, heartbeats or grace."""
+    """Settings without limits, heartbeats, grace or Socket.IO."""
     never = 1e9
     return Settings(
         rate_limit=0,
+        io_chat_namespace="",
         ping_interval=never,
         ping_timeout=never,
         io_ping_interval=never,

@@ -17,7 +17,7 @@ PATIENCE = 30.0
 class ResumingClient(Resumer):
     """A user's client. `server` is where it connects; another one may be given to it at any time.
 
-    As long as `next_message` (which takes the client) gives any, it keeps `window` messages in flight.
+    As long as `next_message(client)` is not None, it keeps `window` messages in flight.
     """
 
     def __init__(self, server, name, rooms, next_message=None, window=8):
@@ -72,7 +72,11 @@ class ResumingClient(Resumer):
             self.send(*self.resend())
         new = []
         while self.next_message is not None and len(self.unacked) < self.window:
-            new.append(self.next_message(self))
+            message = self.next_message(self)
+            if message is None:
+                self.next_message = None
+                break
+            new.append(message)
         if new:
             self.send(*new)
 
@@ -142,7 +146,7 @@ class Crowd:
 
 
 def check_against(stored, clients):
-    """Hold that the store has each acknowledged message once and where its Ack said, and that every view is the store's.
+    """Hold that the store has each acknowledged message once, where its Ack said, and that every view is the store's.
 
     `stored` is what databases.stored returned.
     """

@@ -1,14 +1,17 @@
 """A driver whose turns a test takes: whatever a process does happens one step at a time, in the order the test likes.
 
-All loops, background runs and jobs of all processes live in one thread, on a clock that the test turns. A step is a tick
-of a loop that has something to do, or a background run up to where it waits next; every call of the store, and every
-question to the loop, is a place where it waits. So each order in which gevent or threads might do things can be had, and
-had again.
+All loops, background runs and jobs of all processes live in one thread, on a clock that the test turns. A step is a
+tick of a loop that has something to do, or a background run up to where it waits next; every call of the store, and
+every question to the loop, is a place where it waits. So each order in which gevent or threads might do things can be
+had, and had again.
 """
 
 import select
 
 from greenlet import GreenletExit, getcurrent, greenlet
+
+#: Rounds of turns after which something must go round in circles.
+MANY = 1_000
 
 
 def always():
@@ -58,16 +61,15 @@ class Turns:
     def run(self, seconds=0.0):
         """Let all take turns until there is nothing to do, and for so many seconds."""
         end = self.clock.now + seconds
-        n = 0
-        while True:
-            n += 1
-            if n > 1000: raise RuntimeError([(l, l._timeout(), l._epoll.poll(0,5)) for l in self._loops], {t: t.gr_frame and (t.gr_frame.f_back.f_back, t.gr_frame.f_back.f_back.f_back) for t, c in self._waiting.items() if c()})
-            for ready in self.ready():
-                ready()
-            if not self.ready():
+        for _ in range(MANY):
+            ready = self.ready()
+            for step in ready:
+                step()
+            if not ready:
                 if self.clock.now >= end:
                     return
                 self.clock.now += 0.25
+        raise AssertionError("it never comes to rest")
 
     def end(self):
         """End all that waits."""

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from tests.databases import make_database, running_postgresql
+from tests.databases import DATABASES, make_database, running_postgresql
 from tests.integration.people import entering
 from tests.socketio_node import TRANSPORTS, connecting, running_node
 
@@ -39,13 +39,19 @@ def postgresql_server():
 
 
 @pytest.fixture(scope="session")
-def database_numbers():
-    return count()
+def fresh_database(request, tmp_path_factory):
+    """A function that makes an empty database of a kind and returns its URL."""
+    numbers = count()
+
+    def fresh(kind):
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/chat.db"
+        return make_database(request.getfixturevalue("postgresql_server"), f"site{next(numbers)}")
+
+    return fresh
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, tmp_path, database_numbers):
+@pytest.fixture(params=DATABASES)
+def database_url(request, fresh_database):
     """The URL of an empty database, one of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/chat.db"
-    return make_database(request.getfixturevalue("postgresql_server"), f"site{next(database_numbers)}")
+    return fresh_database(request.param)

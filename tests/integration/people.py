@@ -60,8 +60,15 @@ def settle(speaker, *others, text="settled"):
     return [heard_before(other, text) for other in others]
 
 
-def make_room(server, title, name="ann", **fields):
-    """Let `name` make a public room."""
-    bearer = {"Authorization": f"Bearer {token(name)}"}
-    status, _ = server.post_json("/chat/api/rooms", {"title": title, "kind": "public", **fields}, bearer)
-    assert status == 201
+def ask(server, method, path, body=None, name="ann"):
+    """What the JSON API answers `name`."""
+    headers = {"Authorization": f"Bearer {token(name)}", "Content-Type": "application/json"}
+    text = None if body is None else json.dumps(body)
+    status, _, answer = server.request(method, f"/chat/api{path}", text, headers)
+    assert status < 300, answer
+    return json.loads(answer) if answer else None
+
+
+def make_room(server, title, **fields):
+    """Make a public room."""
+    return ask(server, "POST", "/rooms", {"title": title, "kind": "public", **fields})

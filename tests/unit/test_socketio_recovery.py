@@ -2,9 +2,9 @@
 
 import pytest
 
-from chat.socketio import packets, recovery
+from chat.socketio import offsets, packets, recovery
 from chat.socketio.packets import EVENT
-from chat.socketio.recovery import MemoryRecovery, Saved
+from chat.socketio.recovery import Recovery, Saved, Seat
 from tests.unframed import frames as unframe
 
 ROOM, OTHER = ("room", "a"), ("room", "b")
@@ -23,26 +23,44 @@ def clock():
 
 
 @pytest.fixture
-def memory(clock):
-    return MemoryRecovery(120, clock)
+def dropped():
+    return []
 
 
-def say(memory, text, scopes=(ROOM,), namespace="/"):
+@pytest.fixture
+def memory(clock, dropped):
+    return Recovery(120, clock, dropped.append)
+
+
+def say(memory, text, scopes=(ROOM,), namespace="/", stored=None):
     """Say `text` and return the offset that its hearers are told."""
-    frames = memory.note(namespace, scopes, None, EVENT, packets.prepare([text]))
+    frames = memory.note(namespace, scopes, None, EVENT, packets.prepare([text]), b"", stored)
     return unframe(frames)[0][1].rsplit(b'"', 2)[1].decode()
 
 
-def saved(memory, scopes=(ROOM,), namespace="/", position=None, user_id=None):
-    position = memory.position if position is None else position
+def saved(memory, pid="pid", **fields):
     state = Saved(
-        "id", namespace, frozenset({"a"}), {"n": 1}, user_id, frozenset(scopes), frozenset(), position, 0.0
+        id="id",
+        namespace="/",
+        rooms={"a": 0},
+        data={"n": 1},
+        user_id=None,
+        scopes={ROOM: 0},
+        sids=frozenset(),
+        position=memory.position,
     )
-    memory.save("pid", state)
+    memory.save(pid, state._replace(**fields))
 
 
-def heard(memory, state):
-    return [unframe(frames)[0][1].split(b'"')[1].decode() for frames in memory.missed(state)]
+def recall(memory, offset, pid="pid", namespace="/", user_id=None):
+    """The state, with `position` where its client stands; None where something would be missing."""
+    state = memory.take(pid, namespace, user_id)
+    position = state and memory.stands(state, offset and offsets.read(offset))
+    return state._replace(position=position) if position is not None and memory.reaches(position) else None
+
+
+def heard(memory, state, known=()):
+    return [unframe(frames)[0][1].split(b'"')[1].decode() for frames in memory.missed(state, known)]
 
 
 def test_what_was_missed_comes_once_and_in_order(memory):
@@ -52,55 +70,92 @@ def test_what_was_missed_comes_once_and_in_order(memory):
     say(memory, "elsewhere", (OTHER,))
     say(memory, "other namespace", (ROOM,), "/x")
     say(memory, "third", (OTHER, ROOM))
-    state = memory.recall("pid", offset, "/")
+    state = recall(memory, offset)
     assert heard(memory, state) == ["second", "third"]
     assert state.data == {"n": 1}
-    assert memory.recall("pid", offset, "/") is None
+    assert recall(memory, offset) is None
 
 
 def test_who_heard_nothing_yet_is_known_by_the_place_where_it_came(memory):
     say(memory, "before")
     saved(memory)
     say(memory, "after")
-    assert heard(memory, memory.recall("pid", None, "/")) == ["after"]
+    assert heard(memory, recall(memory, None)) == ["after"]
 
 
 def test_nothing_missed_is_a_recovery_too(memory):
     offset = say(memory, "first")
     saved(memory)
-    assert heard(memory, memory.recall("pid", offset, "/")) == []
+    assert heard(memory, recall(memory, offset)) == []
 
 
-@pytest.mark.parametrize("offset", ["", "nonsense", "zz-1", None])
+def test_nothing_is_owed_from_before_it_came(memory):
+    offset = say(memory, "heard on an earlier connection")
+    say(memory, "between the two")
+    saved(memory)
+    say(memory, "missed")
+    assert heard(memory, recall(memory, offset)) == ["missed"]
+
+
+def test_what_was_said_in_a_room_before_it_joined_is_not_for_it(memory):
+    offset = say(memory, "heard", (OTHER,))
+    say(memory, "early")
+    saved(memory, scopes={OTHER: 0, ROOM: memory.position}, position=0)
+    say(memory, "missed")
+    assert heard(memory, recall(memory, offset)) == ["missed"]
+
+
+def test_what_it_is_told_otherwise_is_not_told_again(memory):
+    saved(memory, seat=Seat({"a": 3}, {"dm:x:y": 2}), scopes={ROOM: 0, OTHER: 0}, position=0)
+    for seq in range(1, 6):
+        say(memory, f"room {seq}", stored=("a", seq))
+        say(memory, f"direct {seq}", (OTHER,), stored=("dm:x:y", seq))
+    state = recall(memory, None)
+    assert heard(memory, state, known={("a", 4), ("dm:x:y", 5)}) == [
+        *("direct 2", "room 3", "direct 3", "direct 4"),
+        "room 5",
+    ]
+
+
+@pytest.mark.parametrize("offset", ["0.0", "zz-1", "1", None])
 def test_an_unknown_pid_or_offset_recovers_nothing(memory, offset):
     say(memory, "first")
     saved(memory)
-    assert memory.recall("other", offset, "/") is None
-    if offset is not None:
-        assert memory.recall("pid", offset, "/") is None
+    assert recall(memory, offset, "other") is None
+    if offset and offsets.read(offset):
+        assert recall(memory, offset) is None
+
+
+def test_an_offset_beyond_what_was_said_recovers_nothing(memory):
+    offset = say(memory, "first")
+    saved(memory)
+    assert recall(memory, f"{offset}0") is None
 
 
 def test_an_offset_of_another_process_recovers_nothing(memory, clock):
-    offset = say(MemoryRecovery(120, clock), "first")
+    offset = say(Recovery(120, clock), "first")
     say(memory, "first")
     saved(memory)
-    assert memory.recall("pid", offset, "/") is None
+    assert recall(memory, offset) is None
 
 
-def test_a_session_is_of_its_namespace(memory):
+@pytest.mark.parametrize("other", [{"namespace": "/x"}, {"user_id": "somebody"}])
+def test_a_session_is_of_its_namespace_and_user(memory, other):
     offset = say(memory, "first")
     saved(memory)
-    assert memory.recall("pid", offset, "/x") is None
+    assert recall(memory, offset, **other) is None
+    assert recall(memory, offset) is not None
 
 
-def test_a_session_is_kept_for_its_time(memory, clock):
+def test_a_session_is_kept_for_its_time(memory, clock, dropped):
     offset = say(memory, "first")
     saved(memory)
     clock.now += 119
-    assert memory.recall("pid", offset, "/") is not None
+    assert recall(memory, offset) is not None
     saved(memory)
     clock.now += 121
-    assert memory.recall("pid", offset, "/") is None
+    assert recall(memory, offset) is None
+    assert [state.id for state in dropped] == ["id"]
 
 
 def test_a_hole_is_no_recovery(memory, clock):
@@ -110,10 +165,10 @@ def test_a_hole_is_no_recovery(memory, clock):
     say(memory, "second")
     clock.now += 59
     say(memory, "third")
-    assert heard(memory, memory.recall("pid", offset, "/")) == ["second", "third"]
-    saved(memory)
+    assert heard(memory, recall(memory, offset)) == ["second", "third"]
+    saved(memory, position=1)
     clock.now += 100
-    assert memory.recall("pid", offset, "/") is None  # "second" is no longer kept
+    assert recall(memory, offset) is None  # "second" is no longer kept
 
 
 def test_packets_are_bounded_in_bytes(memory, monkeypatch):
@@ -122,20 +177,33 @@ def test_packets_are_bounded_in_bytes(memory, monkeypatch):
     saved(memory)
     for _ in range(20):
         say(memory, "x" * 100)
-    assert memory.recall("pid", offset, "/") is None
+    assert recall(memory, offset) is None
 
 
-def test_sessions_are_bounded(memory, monkeypatch):
+def test_sessions_are_bounded(memory, monkeypatch, dropped):
     monkeypatch.setattr(recovery, "KEPT_SESSIONS", 1)
+    saved(memory, id="first")
+    saved(memory, "another")
+    assert recall(memory, None) is None
+    assert recall(memory, None, "another") is not None
+    assert [state.id for state in dropped] == ["first"]
+
+
+def test_packets_are_worth_keeping_while_somebody_is_here_or_away(memory, clock):
+    assert not memory.keeps
+    memory.present = 1
+    assert memory.keeps
+    memory.present = 0
     saved(memory)
-    memory.save("another", Saved("id", "/", frozenset(), {}, None, frozenset(), frozenset(), 0, 0.0))
-    assert memory.recall("pid", None, "/") is None
-    assert memory.recall("another", None, "/") is not None
+    assert memory.keeps
+    clock.now += 121
+    memory.expire()
+    assert not memory.keeps
 
 
-def test_nothing_is_kept_where_it_is_off(clock):
-    memory = MemoryRecovery(0, clock)
+def test_nothing_is_told_where_it_is_off(clock):
+    memory = Recovery(0, clock)
     frames = memory.note("/", (ROOM,), None, EVENT, packets.prepare(["x"]))
     assert unframe(frames) == [(1, b'42["x"]')]
-    saved(memory)
-    assert memory.recall("pid", None, "/") is None
+    assert memory.offset(b"") is None
+    assert memory.position == 0

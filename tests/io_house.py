@@ -1,0 +1,191 @@
+"""Processes of a chat that come and go on one database, by turns, and Socket.IO clients on socket pairs."""
+
+import itertools
+import json
+import socket
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from chat import live, reactor, writer
+from chat.auth import Guard
+from chat.client import Taken
+from chat.envelope import Identity
+from chat.handlers import HANDLERS
+from chat.live import Live, Site
+from chat.socketio.registry import Registry
+from chat.socketio.returning import IoStore
+from chat.socketio.sessions import Visitor
+from chat.store.engine import make_engine
+from chat.store.io_missed import IoMissed
+from chat.store.io_sessions import IoSessions
+from chat.store.sql import SqlHistory
+from tests.house import NoControl, ignore, quick_settings
+from tests.owner import Peer
+from tests.turns import Clock, Slow, Turns, TurnsDriver
+from tests.unframed import frames
+from tests.wsclient import text_frame
+
+TIMED = (live, reactor, writer)
+
+
+class Driver(TurnsDriver):
+    """A driver by turns that has locks too."""
+
+    def allocate_waiting_lock(self):
+        return Lock(self._turns)
+
+
+class Lock:
+    """Held by one task at a time; the others wait for their turn."""
+
+    def __init__(self, turns):
+        self._turns, self._held = turns, False
+
+    def __enter__(self):
+        self._turns.pause(lambda: not self._held)
+        self._held = True
+
+    def __exit__(self, *_):
+        self._held = False
+
+
+class Process:
+    """One process. Each has turns of its own, so that it can be killed between any two."""
+
+    def __init__(self, url, settings, clock):
+        self.turns = Turns()
+        self.turns.clock = clock
+        self._engine = make_engine(url)
+        self._history = SqlHistory(self._engine, run)
+        with self.in_turns():
+            self.live = Live(settings, self._site(), HANDLERS, 0)
+
+    @contextmanager
+    def in_turns(self):
+        with pytest.MonkeyPatch.context() as patch:
+            for module in TIMED:
+                patch.setattr(module, "time", self.turns.clock)
+            patch.setattr(reactor, "make_driver", lambda: Driver(self.turns))
+            yield
+
+    def _site(self):
+        slow = {part: Slow(self.turns, part(self._engine, run)) for part in (IoSessions, IoMissed)}
+        history = Slow(self.turns, self._history)
+        return Site(
+            guard=Guard(
+                lambda name: {"name": name}, lambda claims: Identity(f"id-{claims['name']}", claims["name"])
+            ),
+            control=NoControl(),
+            history=history,
+            commit=history.append,
+            announce=None,
+            receivers={"connect": {}, "disconnect": {}, "message": {}},
+            call=lambda function, *args: function(*args),
+            remember=ignore,
+            note=ignore,
+            mark_read=None,
+            events=Registry(),
+            io_store=IoStore(slow[IoSessions], slow[IoMissed], lambda: b"key"),
+        )
+
+    def step(self, choice):
+        with self.in_turns():
+            return self.turns.step(choice)
+
+    def connect(self, name):
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        visitor = Visitor("", "en", name, False)
+        with self.in_turns():
+            self.live.hub.reactor.call(
+                self.live.io_engine.open_websocket, Taken(ours.detach(), b"", b""), visitor
+            )
+        return Line(theirs)
+
+    def kill(self):
+        """End it here and now, whatever it was doing."""
+        with self.in_turns():
+            self.turns.end()
+            for parked in self.live.hub.reactor.parked():
+                parked.drop()
+            self.live.hub.reactor.close()
+        self._history.close()
+        self._engine.dispose()
+
+
+class Line(Peer):
+    """A client's end of its connection: Engine.IO packets."""
+
+    def send(self, packet):
+        self.say(text_frame(packet))
+
+    def hear(self):
+        """The packets that have come; pings are answered."""
+        packets = [payload.decode() for opcode, payload in frames(self.read()) if opcode == 1]
+        for _ in range(packets.count("2")):
+            self.send("3")
+        return [packet for packet in packets if packet != "2"]
+
+    def cut(self):
+        self.sock.close()
+
+
+class Stock:
+    """What a stock client keeps of its connections, and nothing else of the page's."""
+
+    def __init__(self, name):
+        self.name = name
+        self.line = self.id = self.pid = self.offset = None
+        self.recovered = False
+        self._numbers = itertools.count()
+        self._waiting = {}
+
+    def connect(self, process, **auth):
+        self.line = process.connect(self.name)
+        self._waiting.clear()
+        kept = {"pid": self.pid, "offset": self.offset} if self.pid is not None else {}
+        told = {key: value for key, value in kept.items() if value is not None}
+        self.line.send("40" + json.dumps({"token": self.name, **told, **auth}))
+
+    def cut(self):
+        self.line.cut()
+        self.line = None
+
+    def emit(self, event, message, answered):
+        number = next(self._numbers)
+        self._waiting[number] = answered
+        self.line.send(f"42{number}" + json.dumps([event, message]))
+
+    def listen(self):
+        for packet in self.line.hear():
+            kind, body = packet[:2], packet[2:]
+            if kind == "40":
+                told = json.loads(body)
+                self.recovered = told["pid"] == self.pid
+                self.id, self.pid = told["sid"], told["pid"]
+                self.connected()
+            elif kind == "42":
+                event, *args = json.loads(body)
+                self.hear(event, *args)
+                if isinstance(args[-1], str):
+                    self.offset = args[-1]
+            elif kind == "43":
+                at = body.index("[")
+                self._waiting.pop(int(body[:at]))(json.loads(body[at:])[0])
+            else:
+                assert packet[0] == "0", packet
+
+
+def run(function):
+    return function()
+
+
+def new_clock():
+    return Clock()
+
+
+def io_settings(**others):
+    """Settings without limits, heartbeats or grace."""
+    return replace(quick_settings(**others), io_chat_namespace="/")

@@ -1,0 +1,154 @@
+"""Two processes on one store: what happens at once there comes out right, in whatever order it happens.
+
+Each test is a scene that is played again and again, its steps in other orders: the races that the code knows of.
+"""
+
+import random
+from contextlib import contextmanager
+
+from chat.store.history import PRIVATE
+from tests.house import House, identity, quick_settings
+from tests.resumer import DIRECT, GROUP, JOIN, LEAVE, SYNCED, said
+
+ORDERS = 200
+
+
+class Scene:
+    """Two processes, and a private room, attic, of ann and bob."""
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.house = House(2, quick_settings(ephemeral_rooms=("typing",)), ["ann", "bob"])
+        self.store = self.house.store
+        self.attic = self.store.create_room("attic", PRIVATE, identity("ann"), name="attic")
+        self.store.join(self.attic.id, identity("bob"))
+        self.lines = []
+
+    def come(self, name, process, *rooms):
+        """A client, once it is in these rooms."""
+        line = self.house.connect(process, name)
+        self.lines.append(line)
+        for room in rooms:
+            line.send({"type": JOIN, "room": room})
+        self.house.settle()
+        line.hear()
+        return line
+
+    def mix(self):
+        self.house.mix(self.chance)
+
+    def say(self, line, *texts):
+        for text in texts:
+            line.send({"type": GROUP, "room": "attic", "data": text})
+
+
+@contextmanager
+def playing(number):
+    scene = Scene(random.Random(number))
+    try:
+        yield scene
+    except AssertionError as error:
+        error.add_note(f"in order {number}")
+        raise
+    finally:
+        for line in scene.lines:
+            line.cut()
+        scene.house.end()
+
+
+def scenes():
+    for number in range(ORDERS):
+        with playing(number) as scene:
+            yield scene
+
+
+def texts(messages):
+    return [message["data"] for message in messages if message["type"] == GROUP and message.get("room")]
+
+
+def test_a_room_opens_while_another_process_speaks_there():
+    for scene in scenes():
+        ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1)
+        scene.say(ann, "0")
+        scene.house.settle()
+        bob.send({"type": JOIN, "room": "attic", "since": 1})
+        scene.say(ann, "1", "2", "3")
+        scene.mix()
+        assert texts(bob.hear()) == ["1", "2", "3"]
+
+
+def test_somebody_comes_from_a_process_that_has_heard_more():
+    for scene in scenes():
+        ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1, "attic")
+        scene.say(ann, "1", "2", "3")
+        while "2" not in (heard := texts(ann.hear())):
+            scene.house.step(scene.chance.randrange(8))
+        ann.cut()
+        again = scene.house.connect(1, "ann")
+        scene.lines.append(again)
+        again.send({"type": JOIN, "room": "attic", "since": len(heard)})
+        scene.mix()
+        assert heard + texts(again.hear()) == texts(bob.hear()) == ["1", "2", "3"]
+
+
+def test_a_conversation_begins_in_two_processes_at_once():
+    for scene in scenes():
+        lines = [scene.come(name, process) for name in ("ann", "bob") for process in (0, 1)]
+        for line, to in zip(lines, ("bob", "bob", "ann", "ann"), strict=True):
+            line.send({"type": DIRECT, "to": to, "data": "hi"})
+        scene.mix()
+        for line in lines:
+            heard = [said(message).seq for message in line.hear() if message["type"] == DIRECT]
+            assert heard == sorted(set(heard)) and len(heard) == 3  # all but its own
+
+
+def test_a_word_is_heard_by_the_speakers_other_sockets_though_the_first_has_gone():
+    for scene in scenes():
+        first, other = scene.come("ann", 0), scene.come("ann", 0)
+        first.send({"type": DIRECT, "to": "bob", "data": "hi", "id": "1"})
+        scene.house.step(0)
+        first.cut()
+        scene.mix()
+        assert [message["id"] for message in other.hear() if message["type"] == DIRECT] == ["1"]
+
+
+def test_who_leaves_while_being_let_in_is_out():
+    for scene in scenes():
+        ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1)
+        bob.send({"type": JOIN, "room": "attic", "since": 0})
+        for _ in range(scene.chance.randrange(12)):
+            scene.house.step(scene.chance.randrange(8))
+        bob.send({"type": LEAVE, "room": "attic"})
+        scene.mix()
+        *_, last = bob.hear()
+        assert last == {"type": LEAVE, "room": "attic"}
+        scene.say(ann, "1")
+        scene.mix()
+        assert bob.hear() == []
+
+
+def test_who_is_put_out_while_being_let_in_is_out():
+    for scene in scenes():
+        ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1)
+        bob.send({"type": JOIN, "room": "attic"})
+        for _ in range(scene.chance.randrange(12)):
+            scene.house.step(scene.chance.randrange(8))
+        scene.store.leave(scene.attic.id, "id-bob")
+        scene.house.begin(scene.house.processes[1].removed, "id-bob", "attic")
+        scene.mix()
+        answers = [message for message in bob.hear() if message["type"] in (0, LEAVE, SYNCED)]
+        assert answers[-1]["type"] == LEAVE or answers[-1]["code"] == "unknown_room"
+        scene.say(ann, "1")
+        scene.mix()
+        assert bob.hear() == []
+
+
+def test_a_store_that_fails_keeps_nobody_from_a_room_that_needs_none():
+    for scene in scenes():
+        ann = scene.come("ann", 0)
+        scene.store.down = True
+        ann.send({"type": JOIN, "room": "attic", "id": "a"})
+        ann.send({"type": JOIN, "room": "typing", "id": "b"})
+        scene.mix()
+        answers = {message["ref"]: message for message in ann.hear() if "ref" in message}
+        assert answers["a"]["code"] == "store_unavailable" and answers["b"]["type"] == SYNCED

@@ -1,0 +1,131 @@
+"""Offsets: what they say, and what each event says of the store."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.envelope import Identity
+from chat.socketio import offsets
+from chat.socketio.offsets import At, Cursor, Offset, Place
+from chat.store.history import Message
+
+ORIGIN = 0xABC
+small, large = st.integers(0, 2**31 - 1), st.integers(0, 2**45)
+
+
+class Writer:
+    """A process that delivers: what chat.writer.Writer tells a cursor."""
+
+    def __init__(self):
+        self.origin = ORIGIN
+        self.mark = 10
+        self.last_pk = 0
+        self.held = set()
+
+
+def message(pk, room_id=1, seq=None):
+    return Message(
+        pk, f"room {room_id}", room_id, seq or pk, 2, Identity("a", "ann"), None, "id", "x", 0, ORIGIN
+    )
+
+
+@pytest.fixture
+def writer():
+    return Writer()
+
+
+@pytest.fixture
+def cursor(writer):
+    cursor = Cursor()
+    cursor.progress = writer
+    return cursor
+
+
+def said(part, number=7):
+    return offsets.read(offsets.write(ORIGIN, number, part).decode())
+
+
+def deliver(writer, cursor, message):
+    writer.last_pk = max(writer.last_pk, message.pk)
+    return said(cursor.pass_by(message)).place
+
+
+# -- as text
+
+
+@given(small, large, large, large, large, large)
+def test_what_is_written_is_read(origin, number, pk, mark, room, seq):
+    def read(part):
+        return offsets.read(offsets.write(origin, number, part).decode())
+
+    at = At(room, seq)
+    assert read(b"") == read(offsets.unsure()) == Offset(origin, number, None, None)
+    assert read(offsets.unsure(at)) == Offset(origin, number, None, at)
+    assert read(offsets.live(pk, mark)) == Offset(origin, number, Place(origin, pk, mark), None)
+    assert read(offsets.apart(pk, mark, at)) == Offset(origin, number, Place(origin, pk, mark, at), at)
+    assert read(offsets.replayed(pk, mark)).place == Place(origin, pk, mark, None, True)
+
+
+NONE = ["", ".", "1", "1.", "1.2.", "1.2.3", "g.1", "1.2.3.4.5", "1.2.3.4.r.r", "1.2.3.4.5.6.7", "1.2.3.4\n", "-1.2"]
+ODD = ["1.2.3.4.x", "１.2", "123456789.1", f"1.2.{'f' * 16}.1", " 1.2", "1.2.3.4.5.6.r"]
+
+
+@pytest.mark.parametrize("text", [*NONE, *ODD])
+def test_what_is_no_offset_is_not_read(text):
+    assert offsets.read(text) is None
+
+
+@given(st.text())
+def test_any_text_is_read_or_not(text):
+    offsets.read(text)
+
+
+# -- what each event says
+
+
+def test_own_messages_tell_of_all_before_them(writer, cursor):
+    assert deliver(writer, cursor, message(3)) == Place(ORIGIN, 3, 10)
+    writer.mark = 12
+    assert deliver(writer, cursor, message(5, 2)) == Place(ORIGIN, 5, 12)
+    assert said(cursor.here()).place == Place(ORIGIN, 5, 12)
+
+
+def test_one_that_is_older_than_others_tells_of_its_room_alone(writer, cursor):
+    deliver(writer, cursor, message(5))
+    assert deliver(writer, cursor, message(4, 2, 9)) == Place(ORIGIN, 5, 10, At(2, 9))
+    assert said(cursor.here()).place == Place(ORIGIN, 5, 10)
+    assert said(cursor.beside(message(1, 3))).place == Place(ORIGIN, 5, 10, At(3, 1))
+
+
+def test_while_one_of_the_own_is_held_back_nothing_is_sure_beyond_it(writer, cursor):
+    deliver(writer, cursor, message(3))
+    writer.held.add(6)
+    assert deliver(writer, cursor, message(5)) == Place(ORIGIN, 5, 10)
+    assert deliver(writer, cursor, message(7)) is None
+    assert said(cursor.beside(message(1, 2))) == Offset(ORIGIN, 7, None, At(2, 1))
+    assert deliver(writer, cursor, message(6, 2)) == Place(ORIGIN, 7, 10, At(2, 6))
+
+
+def test_one_that_comes_before_its_turn_leaves_nothing_sure_until_its_turn_is_over(writer, cursor):
+    deliver(writer, cursor, message(3))
+    assert said(cursor.pass_by(message(6, 2, 1))) == Offset(ORIGIN, 7, None, At(2, 1))
+    assert deliver(writer, cursor, message(4)) is None
+    assert deliver(writer, cursor, message(6, 3)) == Place(ORIGIN, 6, 10)
+
+
+def test_what_was_delivered_while_nobody_was_here_counts_for_who_comes(writer, cursor):
+    writer.last_pk = 8
+    cursor.catch_up()
+    assert said(cursor.here()).place == Place(ORIGIN, 8, 10)
+
+
+def test_nothing_is_said_for_others_where_the_site_says_things_of_its_own(writer, cursor):
+    cursor.mixed = True
+    assert deliver(writer, cursor, message(3)) is None
+    assert said(cursor.here()).place is None
+
+
+def test_without_a_store_there_is_nothing_to_say():
+    cursor = Cursor()
+    cursor.catch_up()
+    assert cursor.here() == cursor.pass_by(message(1)) == b""

@@ -1,0 +1,330 @@
+"""Coming back over Socket.IO against a model, in every order that processes, their ends, and lost bytes allow.
+
+Clients keep what stock clients keep: a pid and the last offset. Their pages join again what was not answered, and all
+rooms with `since` where they were not recovered. Whatever happens, each hears every message of its rooms once.
+"""
+
+from collections import defaultdict
+
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from chat.store import migrate
+from chat.store.engine import make_engine
+from chat.store.sql import SqlHistory
+from tests.io_house import Process, Stock, io_settings, new_clock, run
+from tests.resumer import Said, said
+
+NAMES = ["ann", "bob"]
+ROOMS = ["lobby", "den", "attic"]
+OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
+
+numbers = st.integers(0, 23)
+often = st.sampled_from([True, True, True, False])
+#: Who moves next, again and again.
+steps = st.lists(st.integers(0, 7), max_size=20)
+
+
+class View:
+    """One room as a client's page has heard it."""
+
+    def __init__(self, room):
+        self.room, self.where, self.asked = room, OUT, 0
+        self.begin_anew(None)
+
+    def begin_anew(self, seq):
+        self.begun = self.last = seq
+        self.heard, self.epoch = [], None
+
+    @property
+    def joining(self):
+        """What it says of itself in a join."""
+        known = {"since": self.last, "epoch": self.epoch}
+        return {key: value for key, value in known.items() if value is not None}
+
+
+class Visitor(Stock):
+    """A client with its page."""
+
+    def __init__(self, name, number, log):
+        super().__init__(name)
+        self.number, self.log = number, log
+        self.process = None
+        self.views = {room: View(room) for room in ROOMS}
+        self.sent = set()
+        self.recoveries = [0, 0]
+
+    def come(self, number, process):
+        self.process = number
+        self.connect(process, lobby=False)
+
+    def connected(self):
+        self.recoveries[self.recovered] += 1
+        if not self.recovered:
+            self.direct, self.floors = defaultdict(list), {room: len(log) for room, log in self.log().items()}
+        for view in self.views.values():
+            if view.where == LEAVING:
+                self.leave(view)
+            elif view.where == JOINING or (view.where == IN and not self.recovered):
+                self.join(view)
+
+    # -- what it asks for
+
+    def join(self, view):
+        view.where, view.asked = JOINING, view.asked + 1
+        asked = view.asked
+        self.emit(
+            "join", {"room": view.room, **view.joining}, lambda answer: self.joined(view, asked, answer)
+        )
+
+    def joined(self, view, asked, answer):
+        if not answer["recovered"] or view.begun is None:
+            view.begin_anew(answer["seq"])
+        else:
+            assert answer["seq"] == view.last, (answer, view.heard)
+        view.epoch = answer["epoch"]
+        if asked == view.asked and view.where == JOINING:
+            view.where = IN
+
+    def leave(self, view):
+        view.where, view.asked = LEAVING, view.asked + 1
+        asked = view.asked
+        self.emit("leave", {"room": view.room}, lambda answer: self.left(view, asked))
+
+    def left(self, view, asked):
+        if asked == view.asked:
+            view.where = OUT
+            view.begin_anew(None)
+
+    def say(self, event, **message):
+        id = f"{self.name}{self.number}-{len(self.sent)}"
+        self.sent.add(id)
+        self.emit(event, {"data": "x", "id": id, **message}, lambda answer: None)
+
+    # -- what it hears
+
+    def hear(self, event, message, *offset):
+        if event == "group_chat" and "seq" in message:
+            view = self.views[message["room"]]
+            assert view.where != OUT, "in a room that it has left"
+            if view.begun is None:
+                view.begin_anew(message["seq"] - 1)
+            assert message["seq"] == view.last + 1, (message, view.last)
+            view.heard.append(said(message))
+            view.last = message["seq"]
+        elif event == "single_chat":
+            self.direct[message["room"]].append(said(message))
+
+    # -- what must be true of it when nothing moves
+
+    def check(self):
+        for view in self.views.values():
+            assert view.where in (OUT, IN)
+            if view.where == IN:
+                assert view.heard == self.log()[view.room][view.begun :]
+        for room, log in self.log().items():
+            if room.startswith("dm:"):
+                self.check_direct(room, log)
+
+    def check_direct(self, room, log):
+        heard = self.direct[room]
+        assert heard == sorted(set(heard)), "twice, or out of order"
+        new = {
+            one
+            for one in log[self.floors.get(room, 0) :]
+            if one.id not in self.sent or room.count(self.name) == 2
+        }
+        assert new <= set(heard), "a hole"
+
+
+class Comings(RuleBasedStateMachine):
+    """Two processes that may be killed at any moment, and clients of two users; each rule is followed by some steps."""
+
+    processes_count = 2
+
+    def __init__(self, urls):
+        super().__init__()
+        self.clock = new_clock()
+        self.url = next(urls)
+        self.settings = io_settings(replay_max=30)
+        self.processes, self.visitors = [], []
+
+    @initialize()
+    def begin(self):
+        engine = make_engine(self.url)
+        self.history = SqlHistory(engine, run)
+        for room in ROOMS[1:]:
+            self.history.create_room(room, "public", None)
+        self.processes = [self.start() for _ in range(self.processes_count)]
+        for number, name in enumerate([*NAMES, NAMES[0]]):
+            visitor = Visitor(name, number, self.log)
+            self.visitors.append(visitor)
+            visitor.come(number % self.processes_count, self.processes[number % self.processes_count])
+        self.settle()
+        for visitor in self.visitors:
+            for room in ROOMS[:2]:
+                visitor.join(visitor.views[room])
+        self.settle()
+
+    def start(self):
+        return Process(self.url, self.settings, self.clock)
+
+    def teardown(self):
+        for visitor in self.visitors:
+            if visitor.line is not None:
+                visitor.cut()
+        for process in self.processes:
+            process.kill()
+        if self.processes:
+            self.history.close()
+        for recovered in (False, True):
+            if any(visitor.recoveries[recovered] > (not recovered) for visitor in self.visitors):
+                event(f"recovered: {recovered}")
+
+    def log(self):
+        """{room: all that is stored in it}"""
+        names = [*ROOMS, "dm:id-ann:id-bob", "dm:id-ann:id-ann", "dm:id-bob:id-bob"]
+        rows = self.history.rooms_named(names)
+        return {
+            name: [
+                Said(m.seq, m.user and m.user.id, m.id, m.data) for m in self.history.export(rows[name].id)
+            ]
+            if name in rows
+            else []
+            for name in names
+        }
+
+    def pick(self, number, *where):
+        here = [one for one in self.visitors if one.line is not None and one.id is not None]
+        found = [(one, view) for one in here for view in one.views.values() if view.where in where]
+        return found[number % len(found)] if found else (None, None)
+
+    # -- clients
+
+    @rule(number=numbers, steps=steps)
+    def join(self, number, steps):
+        one, view = self.pick(number, OUT)
+        if one:
+            one.join(view)
+            self.turn(steps)
+
+    @rule(number=numbers, steps=steps)
+    def leave(self, number, steps):
+        one, view = self.pick(number, IN)
+        if one:
+            one.leave(view)
+            self.turn(steps)
+
+    @rule(
+        numbers=st.lists(numbers, min_size=1, max_size=5),
+        tos=st.lists(st.sampled_from(NAMES), max_size=3),
+        steps=steps,
+    )
+    def say(self, numbers, tos, steps):
+        for number in numbers:
+            one, view = self.pick(number, IN)
+            if one:
+                one.say("group_chat", room=view.room)
+                for to in tos:
+                    one.say("single_chat", to=to)
+        self.turn(steps)
+
+    @rule(number=numbers, listen=st.booleans(), steps=steps)
+    def cut(self, number, listen, steps):
+        here = [one for one in self.visitors if one.line is not None]
+        if here:
+            self.end(here[number % len(here)], listen)
+            self.turn(steps)
+
+    def end(self, visitor, listen):
+        if listen:
+            visitor.listen()
+        visitor.cut()
+
+    @rule(number=numbers, process=st.integers(0, 1), steps=steps)
+    def come_back(self, number, process, steps):
+        away = [one for one in self.visitors if one.line is None]
+        if away:
+            process %= self.processes_count
+            away[number % len(away)].come(process, self.processes[process])
+            self.turn(steps)
+
+    # -- processes
+
+    @rule(number=st.integers(0, 1), listen=st.booleans(), steps=steps)
+    def kill(self, number, listen, steps):
+        number %= self.processes_count
+        self.processes[number].kill()
+        for one in self.visitors:
+            if one.line is not None and one.process == number:
+                self.end(one, listen)
+        self.processes[number] = self.start()
+        self.turn(steps)
+
+    # -- time
+
+    def turn(self, steps):
+        for choice in steps:
+            self.processes[choice % self.processes_count].step(choice)
+        self.listen()
+
+    def listen(self):
+        for one in self.visitors:
+            if one.line is not None:
+                one.listen()
+
+    @rule()
+    def wait(self):
+        self.clock.now += 1.0
+
+    @rule()
+    def settle(self):
+        for _ in range(4):
+            for process in self.processes:
+                with process.in_turns():
+                    process.turns.run(1.25)
+            self.listen()
+        for one in self.visitors:
+            if one.line is not None:
+                one.check()
+
+    @rule()
+    def all_come_back(self):
+        for one in self.visitors:
+            if one.line is None:
+                one.come(one.process, self.processes[one.process])
+        self.settle()
+
+
+class OneProcess(Comings):
+    """One process at a time, as most sites have it: nobody else stores anything, and everybody is recovered."""
+
+    processes_count = 1
+
+
+def databases(folder):
+    """The URLs of databases, one after the other in the place of the last."""
+    template, path = folder / "template.db", folder / "chat.db"
+    migrate.upgrade(f"sqlite:///{template}")
+    while True:
+        for old in folder.glob("chat.db*"):
+            old.unlink()
+        path.write_bytes(template.read_bytes())
+        yield f"sqlite:///{path}"
+
+
+def play(machine, folder, examples):
+    urls = databases(folder)
+    options = settings(
+        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(lambda: machine(urls), settings=options)
+
+
+def test_with_one_process_everybody_hears_all_once(tmp_path):
+    play(OneProcess, tmp_path, 60)
+
+
+def test_with_two_processes_everybody_hears_all_once(tmp_path):
+    play(Comings, tmp_path, 60)
