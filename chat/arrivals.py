@@ -123,13 +123,17 @@ class Arrivals:
 
     def put(self, member: Member, envelope: Envelope) -> None:
         """Let `member` into the room that a Join names, as soon as may be; in the loop. Raises ChatError."""
-        if len(member.rooms) >= self._settings.max_rooms_per_client and envelope.room not in member.rooms:
+        # Those that came at once are counted as they come in: `_finish`.
+        if self._is_full(member) and envelope.room not in member.rooms:
             raise ChatError("too_many_rooms", envelope.id)
         with self._lock:
             idle = not self._waiting
             self._waiting.append(Arrival(member, envelope))
         if idle:
             self._wake.set()
+
+    def _is_full(self, member: Member) -> bool:
+        return len(member.rooms) >= self._settings.max_rooms_per_client
 
     def stop(self, member: Member, name: str) -> bool:
         """Let no Join that is under way bring `member` into the room `name`; False where there is none. In the loop."""
@@ -380,10 +384,14 @@ class Arrivals:
         replays = Replays()
         for arrival in batch:
             member = arrival.member = arrival.member.current
-            arrival.answered = True
             if member.closing or arrival.left:
                 self._forget(arrival)
                 continue
+            if arrival.newcomer is not None and self._is_full(member):
+                self._forget(arrival)
+                self._refuse([arrival], "too_many_rooms")
+                continue
+            arrival.answered = True
             try:
                 self._let_in(arrival, replays)
             except Exception as error:

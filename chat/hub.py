@@ -410,7 +410,9 @@ class Hub:
         frame = chat(envelope)
         others: dict[Codec, bytes] = {}
         if self.codecs:
-            others = {codec: codec.chat(envelope, sender) for codec in self.codecs if codec.keeps}
+            to_oneself = envelope.user is not None and envelope.to_id == envelope.user.id
+            skip = None if to_oneself else sender
+            others = {codec: codec.chat(envelope, skip) for codec in self.codecs if codec.keeps}
         receiver = self._users.get(envelope.to_id) if envelope.to_id is not None else None
         for client in receiver.clients if receiver is not None else ():
             if _hears(client, envelope):

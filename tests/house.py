@@ -38,6 +38,12 @@ class Store(MemoryHistory):
     """A history in memory that can also commit what it is given and then fail to say so."""
 
     forgetful = False
+    #: A mark that does not move, as on PostgreSQL while somebody's long transaction is open.
+    old_mark = None
+
+    def changed(self, mark):
+        new, rows = super().changed(mark)
+        return (new if self.old_mark is None else self.old_mark), rows
 
     def append(self, drafts, origin):
         results = super().append(drafts, origin)

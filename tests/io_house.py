@@ -138,12 +138,12 @@ class Stock:
     def __init__(self, name):
         self.name = name
         self.line = self.id = self.pid = self.offset = None
-        self.recovered = False
+        self.recovered = self.here = False
         self._numbers = itertools.count()
         self._waiting = {}
 
     def connect(self, process, **auth):
-        self.line = process.connect(self.name)
+        self.line, self.here = process.connect(self.name), False
         self._waiting.clear()
         kept = {"pid": self.pid, "offset": self.offset} if self.pid is not None else {}
         told = {key: value for key, value in kept.items() if value is not None}
@@ -163,7 +163,7 @@ class Stock:
             kind, body = packet[:2], packet[2:]
             if kind == "40":
                 told = json.loads(body)
-                self.recovered = told["pid"] == self.pid
+                self.here, self.recovered = True, told["pid"] == self.pid
                 self.id, self.pid = told["sid"], told["pid"]
                 self.connected()
             elif kind == "42":

@@ -36,3 +36,50 @@ DIRECT = [
     ),
     (0, "Clara", {"en": "Perfect, thank you!", "zh": "太好了，谢谢！"}),
 ]
+DESIGN = {"en": "design", "zh": "设计"}
+#: (the room, its topic, [(who, what)], how much of it is unread)
+ROOMS = [
+    (
+        DESIGN,
+        {"en": "Colours, words, the small things in between", "zh": "颜色、文字和其间的小事"},
+        [
+            ("Clara", {"en": "The new icons are in, have a look.", "zh": "新图标放进去了，大家看看。"}),
+            ("周明", "好看！就是“搜索”那个有点细。"),
+            ("Clara", "Thicker now. Better?"),
+            ("周明", "👍"),
+            ("Tomás", "Could the unread badge be quieter in rooms, and loud only where one is mentioned?"),
+            (
+                "Clara",
+                {"en": "Yes! Numbers grey, mentions green.", "zh": "好主意！数字用灰色，被提到才用绿色。"},
+            ),
+            ("Tomás", {"en": "And the icons look great in the dark.", "zh": "深色模式下图标也很好看。"}),
+            ("周明", "那我来改样式，今天就能好。"),
+        ],
+        2,
+    ),
+    (
+        {"en": "releases", "zh": "发布"},
+        {"en": "What goes out, and when", "zh": "什么时候发布什么"},
+        [
+            ("Tomás", "0.9 is tagged for three o'clock."),
+            ("Tomás", {"en": "@{reader}, the notes are yours?", "zh": "@{reader}，说明由你来写？"}),
+        ],
+        2,
+    ),
+    (
+        {"en": "support", "zh": "支持"},
+        {"en": "Questions from outside", "zh": "来自外面的问题"},
+        [("Clara", {"en": "All answered for today.", "zh": "今天的问题都回复了。"})],
+        0,
+    ),
+    (
+        {
+            "en": "the very long name of a room about nothing in particular",
+            "zh": "一个名字特别长、但也没什么特别内容的闲聊房间",
+        },
+        "",
+        [("周明", "☕")] * 3,
+        3,
+    ),
+]
+LOOKED_FOR = {"en": "icons", "zh": "图标"}

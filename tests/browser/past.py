@@ -34,7 +34,7 @@ class Past:
         return identity
 
     def room(self, title, said=(), *, kind="public", topic="", members=(), by="Somebody"):
-        """The name of a new room, in which this was said; `members` are Persons of the site, who have read none of it."""
+        """The name of a new room, in which this was said; `members` are Persons, who have read none of it."""
         room = self.history.create_room(title, kind, self.person(by), topic)
         for person in members:
             self.history.join(room.id, Identity(person.id, person.name))
@@ -50,5 +50,7 @@ class Past:
 
     def write(self, sender, receiver, text):
         """Have a Person of the site write to another."""
-        draft = Draft(3, None, Identity(sender.id, sender.name), f"past-{next(_numbers)}", False, text, receiver.name)
+        draft = Draft(
+            3, None, Identity(sender.id, sender.name), f"past-{next(_numbers)}", False, text, receiver.name
+        )
         self.history.append([draft], 1)

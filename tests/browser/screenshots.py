@@ -13,7 +13,16 @@ from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.conversation_pieces import COLLEAGUES, DIRECT, LOBBY, READER
+from tests.browser.conversation_pieces import (
+    COLLEAGUES,
+    DESIGN,
+    DIRECT,
+    LOBBY,
+    LOOKED_FOR,
+    READER,
+    ROOMS,
+)
+from tests.browser.past import Past
 from tests.browser.person import PASSWORD, Person
 from tests.conftest import BROWSER_ARGS, browser_path
 from tests.integration.club import Club
@@ -26,6 +35,7 @@ LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 #: When the pictures are taken, as the pages believe: 2026-06-12 09:45 UTC, in milliseconds.
 MORNING = 1_781_257_500_000
 MINUTE = 60_000
+ROOMS_OF_THE_API = re.compile("/chat/api/rooms")
 #: Members of the example's hiking club: a name stays taken, and each picture needs a new one.
 MEMBERS = iter("Heidi Vreni Ueli Regula Beat Ursula Reto Annina Luzia Jürg Silvia Urs".split())
 
@@ -36,7 +46,7 @@ class Stage:
     def __init__(self, browser, site, size, scheme, language):
         self.site, self.language, self.is_phone = site, language, size == "phone"
         self.name = f"{size}-{scheme}-{language}"
-        self.now, self.socket = MORNING - 40 * MINUTE, None
+        self.now, self.socket, self.is_down, self._times = MORNING - 40 * MINUTE, None, False, {}
         width, height = SIZES[size]
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -51,19 +61,45 @@ class Stage:
         self.page = context.new_page()
         self.page.clock.install(time=MORNING / 1000)
         self.page.route_web_socket(re.compile("/ws/chat"), self._direct)
+        self.page.route(re.compile("/chat/api/.*(messages|search)"), self._date_all)
         self.reader = Person(self.page, site.url, READER[language])
 
     def _direct(self, socket):
         """Stand between page and server, so that a conversation of seconds seems to have taken its time."""
         self.socket = socket
+        if self.is_down:
+            return socket.close(code=1012)
         server = socket.connect_to_server()
         server.on_message(lambda text: socket.send(self._dated(text)))
 
     def _dated(self, text):
         message = json.loads(text)
         if "ts" in message:
-            message["ts"] = self.now
+            message["ts"] = self._times.setdefault(message["id"], self.now)
         return json.dumps(message)
+
+    def _date_all(self, route):
+        """What was heard keeps its time; what was said before was said this morning, or the day before."""
+        answer = route.fetch()
+        body = answer.json()
+        for message in body["messages"]:
+            age = body.get("last_seq", message["seq"]) - message["seq"]
+            before = MORNING - (50 + 4 * age + (16 * 60 if age > 4 else 0)) * MINUTE
+            message["ts"] = self._times.setdefault(message["id"], before)
+        route.fulfill(response=answer, json=body)
+
+    def words(self, words):
+        """A text, in the reader's language where it is told in several."""
+        return words[self.language] if isinstance(words, dict) else words
+
+    def build_rooms(self, past):
+        """Rooms with a history: some of them read, some not."""
+        for title, topic, said, unread in ROOMS:
+            name = past.room(self.words(title), topic=self.words(topic), members=[self.reader], by="Clara")
+            for who, words in said:
+                past.say(name, [self.words(words).format(reader=self.reader.name)], by=who)
+            row = past.history.room(name)
+            past.history.mark_read(row.id, self.reader.id, row.last_seq - unread)
 
     @contextmanager
     def colleagues(self):
@@ -75,8 +111,7 @@ class Stage:
         """Have the lines of `script` said, each after the one before was heard."""
         for minutes, who, words in script:
             self.now += minutes * MINUTE
-            text = words[self.language] if isinstance(words, dict) else words
-            text = text.format(reader=self.reader.name)
+            text = self.words(words).format(reader=self.reader.name)
             if who is None:
                 self.reader.say(text)
             elif direct:
@@ -116,27 +151,111 @@ class Album:
         stage = self._stage
         reader = stage.reader.enter()
         self.take("chat-empty")
+        with Past(stage.site) as past:
+            stage.build_rooms(past)
         with stage.colleagues() as colleagues:
             stage.act(LOBBY, colleagues)
             stage.act(DIRECT[:1], colleagues, direct=True)
+            reader.page.reload()
+            reader.wait_here()
             self.take("chat")
-            if stage.is_phone:
-                self._page.get_by_test_id("open-drawer").tap()
-                expect(reader.roster_of("Clara")).to_be_visible()
-                self.take("chat-drawer")
-            reader.conversation("Clara").click()
+            self._open_drawer("chat-drawer")
+            self._turn_to("Clara")
             stage.act(DIRECT[1:], colleagues, direct=True)
             self.take("chat-direct")
             self._trouble()
 
+    def rooms(self):
+        """Rooms: what is new in one, its people, a message that was looked for, and all that can be asked and said."""
+        design = self._stage.words(DESIGN)
+        self._turn_to(design)
+        expect(self._stage.reader.new_line).to_be_visible()
+        self.take("room-new")
+        self._open("open-people", "room-people")
+        self._page.get_by_test_id("open-search").click()
+        self._page.get_by_test_id("search-field").fill(self._stage.words(LOOKED_FOR))
+        found = self._page.get_by_test_id("search-result")
+        expect(found.first).to_be_visible()
+        self.take("room-search")
+        found.last.click()
+        expect(self._page.locator(".fc-message--found")).to_be_in_viewport()
+        self.take("room-found")
+        self._page.keyboard.press("Escape")
+        self._open("room-menu", "room-menu", inside="summary")
+        for name in ("find-rooms", "make-room", "write-to"):
+            self._open(name, f"room-{name}", in_drawer=True)
+        self._private_room()
+        self._nowhere()
+
+    def _private_room(self):
+        reader = self._stage.reader
+        title = self._stage.words({"en": "Surprise party", "zh": "生日惊喜"})
+        room = reader.make_room(title, kind="private")
+        reader.api("POST", f"rooms/{room}/members", {"username": "Clara"})
+        reader.enter(room)
+        self.take("room-private")
+        if self._page.get_by_test_id("open-people").get_attribute("aria-expanded") == "false":
+            self._page.get_by_test_id("open-people").click()
+        expect(self._page.locator(".fc-person__manage:not([hidden])")).to_be_visible()
+        self._open("invite", "room-invite")
+        self._page.locator(".fc-person__manage:not([hidden])").click()
+        self.take("room-member")
+        for _ in ("the dialog", "what lies below it"):
+            self._page.keyboard.press("Escape")
+
+    def _nowhere(self):
+        """What is shown where there is nothing to show, or not yet, or no more."""
+        reader = self._stage.reader
+        self._page.goto(reader.link("Nowhere"))
+        expect(reader.notice).to_be_visible()
+        self.take("room-unknown")
+        for name, answer, seen in (
+            ("room-loading", lambda route: None, self._page.get_by_test_id("skeleton")),
+            ("room-failed", lambda route: route.abort(), reader.log.get_by_role("alert")),
+        ):
+            self._page.route(ROOMS_OF_THE_API, answer)
+            self._page.goto(reader.link())
+            expect(seen).to_be_visible()
+            reader.wait_state("online")
+            self.take(name)
+            self._page.unroute(ROOMS_OF_THE_API)
+
+    def _turn_to(self, name):
+        if self._stage.is_phone:
+            self._page.get_by_test_id("open-drawer").tap()
+        self._stage.reader.conversation(name).click()
+        expect(self._stage.reader.title).to_have_text(name)
+
+    def _open_drawer(self, name):
+        if not self._stage.is_phone:
+            return
+        self._page.get_by_test_id("open-drawer").tap()
+        expect(self._stage.reader.conversation("Clara")).to_be_visible()
+        self.take(name)
+        self._page.keyboard.press("Escape")
+
+    def _open(self, test_id, name, inside=None, in_drawer=False):
+        """Take what a button opens, and close it again."""
+        if in_drawer and self._stage.is_phone:
+            self._page.get_by_test_id("open-drawer").tap()
+        button = self._page.get_by_test_id(test_id)
+        button = button.locator(inside) if inside else button
+        if button.get_attribute("aria-expanded") != "true":
+            button.click()
+        self._page.wait_for_load_state("networkidle")
+        self.take(name)
+        self._page.keyboard.press("Escape")
+        if in_drawer and self._stage.is_phone:
+            self._page.keyboard.press("Escape")
+
     def _trouble(self):
-        self._page.route("**/chat/token", lambda route: route.abort())
+        self._stage.is_down = True
         self._stage.socket.close(code=1012)
         self._stage.reader.wait_state("reconnecting")
         self._stage.reader.say({"en": "Still there?", "zh": "还在吗？"}[self._stage.language])
         expect(self._stage.reader.messages.last).to_have_attribute("data-state", "pending")
         self.take("chat-lost")
-        self._page.unroute_all()
+        self._stage.is_down = False
 
     def widget(self, club):
         """The example site, its widget closed and open."""
@@ -153,6 +272,8 @@ class Album:
         page.get_by_test_id("composer-input").press("Enter")
         self._stage.reader.sent("Is the ridge still icy?")
         self.take("widget")
+        page.get_by_test_id("open-drawer").click()
+        self.take("widget-drawer")
 
     def _show(self, name, address):
         self._page.goto(address)
@@ -167,13 +288,15 @@ class Album:
 
 
 def every_page(browser, folder):
-    with Server("gunicorn-gevent", env={"CHAT_REGISTRATION": "0"}) as closed, Club("gunicorn-gevent") as club:
+    with Server("gunicorn-gevent", env={"CHAT_REGISTRATION": "0"}) as closed:
         for size, scheme, language in product(SIZES, SCHEMES, LOCALES):
-            with Server("gunicorn-gevent") as site:
+            with Server("gunicorn-gevent") as site, Club("gunicorn-gevent") as club:
                 stage = Stage(browser, site, size, scheme, language)
                 album = Album(stage, folder)
                 album.pages(closed)
                 album.chat()
+                stage.reader.enter()
+                album.rooms()
                 album.widget(club)
                 stage.page.context.close()
 
@@ -183,6 +306,8 @@ def for_the_readme(browser, folder):
         with Server("gunicorn-gevent") as site:
             stage = Stage(browser, site, "desktop", scheme, "en")
             stage.reader.register(address="198.51.0.1")
+            with Past(site) as past:
+                stage.build_rooms(past)
             stage.reader.enter()
             with stage.colleagues() as colleagues:
                 stage.act(LOBBY, colleagues)

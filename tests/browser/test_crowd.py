@@ -26,7 +26,7 @@ def room(ann):
 
 @pytest.fixture
 def crowd(site, sockets, room):
-    """Plain socket clients in the room, a name each, who say a great deal at once; none has used up the burst before."""
+    """Plain socket clients in the room, a name each, who say a great deal at once; nobody's burst is used up."""
     drawn = next(numbers)
     speakers = [sockets(site.socket(token=token(f"Speaker {number} of {drawn}"))) for number in range(CROWD)]
     for speaker in speakers:

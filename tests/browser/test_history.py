@@ -150,7 +150,8 @@ def test_the_window_stays_small_however_far_one_goes(past, ann, title):
         """() => {
             window.most = 0;
             const count = () => (most = Math.max(most, document.querySelectorAll("[data-testid=message]").length));
-            new MutationObserver(count).observe(document.querySelector("[role=log]"), { childList: true, subtree: true });
+            const log = document.querySelector("[role=log]");
+            new MutationObserver(count).observe(log, { childList: true, subtree: true });
         }"""
     )
     first = 1151
@@ -334,7 +335,9 @@ def test_what_came_while_the_reader_was_elsewhere_is_behind_a_line(ann, ben, tit
     expect(ann.unread_of(title)).to_have_text("2")
     ann.page.evaluate("delete document.hasFocus; dispatchEvent(new Event('focus'))")
     expect(ann.unread_of(title)).to_be_hidden()
-    expect(ann.messages.filter(has=ann.page.get_by_test_id("new-line"))).to_contain_text("While you were away")
+    expect(ann.messages.filter(has=ann.page.get_by_test_id("new-line"))).to_contain_text(
+        "While you were away"
+    )
 
 
 # -- after a reconnect
@@ -365,7 +368,14 @@ def test_after_a_reconnect_there_is_what_was_missed_once_and_in_order(ann, ben, 
     ben.say("After")
     ann.hears("After")
     missed = [f"Missed {number}" for number in range(5)]
-    said = ["Before", "Sent, but the answer was lost", "Lost on the way", *missed, "Written while away", "After"]
+    said = [
+        "Before",
+        "Sent, but the answer was lost",
+        "Lost on the way",
+        *missed,
+        "Written while away",
+        "After",
+    ]
     assert ann.texts == ben.texts == said
     ids = [message["id"] for message in wire.of_type(2)]
     assert len(set(ids)) == 2, "what was sent again has another id"

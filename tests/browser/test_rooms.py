@@ -192,7 +192,9 @@ def test_who_is_put_out_is_told_so(ann, ben, title):
     ben.say("Hello")
     expect(ann.roster_of(ben.name)).to_be_visible()
     ann.page.get_by_role("button", name=f"Manage {ben.name}").click()
-    dialog(ann, "member").get_by_role("button", name="Make an admin, who may invite and remove people").click()
+    dialog(ann, "member").get_by_role(
+        "button", name="Make an admin, who may invite and remove people"
+    ).click()
     expect(ann.roster_of(ben.name)).to_have_accessible_name(re.compile("admin"))
     ben.page.get_by_test_id("open-people").click()
     ben.page.get_by_test_id("open-people").click()

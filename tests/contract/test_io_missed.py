@@ -39,7 +39,7 @@ class Process:
         #: {room: (seq from which on she hears it)}
         self.floors = {}
         self.heard = set()
-        #: (place, {(room, seq)} that she then has, floors, where she is in what a join tells her, what is yet to be seen)
+        #: (place, {(room, seq)} that she then has, floors, where she is in what a join tells her, what is to be seen)
         self.events = []
         self.unseen = set()
 

@@ -1,4 +1,4 @@
-"""The database fails under a running server: nobody is told that something is kept which is not, and then it goes on."""
+"""The database fails under a running server: nobody is told that something is kept which is not; then it goes on."""
 
 import resource
 import sqlite3

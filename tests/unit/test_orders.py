@@ -7,18 +7,19 @@ import random
 from contextlib import contextmanager
 
 from chat.store.history import PRIVATE
+from chat.writer import TURN
 from tests.house import House, identity, quick_settings
-from tests.resumer import DIRECT, GROUP, JOIN, LEAVE, SYNCED, said
+from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
 
-ORDERS = 200
+ORDERS = 120
 
 
 class Scene:
     """Two processes, and a private room, attic, of ann and bob."""
 
-    def __init__(self, chance):
+    def __init__(self, chance, **options):
         self.chance = chance
-        self.house = House(2, quick_settings(ephemeral_rooms=("typing",)), ["ann", "bob"])
+        self.house = House(2, quick_settings(ephemeral_rooms=("typing*",), **options), ["ann", "bob"])
         self.store = self.house.store
         self.attic = self.store.create_room("attic", PRIVATE, identity("ann"), name="attic")
         self.store.join(self.attic.id, identity("bob"))
@@ -43,8 +44,8 @@ class Scene:
 
 
 @contextmanager
-def playing(number):
-    scene = Scene(random.Random(number))
+def playing(number, **options):
+    scene = Scene(random.Random(number), **options)
     try:
         yield scene
     except AssertionError as error:
@@ -56,9 +57,9 @@ def playing(number):
         scene.house.end()
 
 
-def scenes():
+def scenes(**options):
     for number in range(ORDERS):
-        with playing(number) as scene:
+        with playing(number, **options) as scene:
             yield scene
 
 
@@ -102,6 +103,20 @@ def test_a_conversation_begins_in_two_processes_at_once():
             assert heard == sorted(set(heard)) and len(heard) == 3  # all but its own
 
 
+def test_a_conversation_that_falls_silent_is_not_told_again_by_an_old_mark():
+    with playing(0) as scene:
+        scene.store.old_mark, _ = scene.store.changed(None)
+        ann, bob = scene.come("ann", 0), scene.come("bob", 1)
+        for text in ("once", "and again"):
+            ann.send({"type": DIRECT, "to": "bob", "data": text})
+            scene.house.settle()
+            assert [message["data"] for message in bob.hear() if message["type"] == DIRECT] == [text]
+            for _ in range(4):
+                scene.house.turns.clock.now += TURN + 1.0
+                scene.house.settle()
+                assert bob.hear() == []
+
+
 def test_a_word_is_heard_by_the_speakers_other_sockets_though_the_first_has_gone():
     for scene in scenes():
         first, other = scene.come("ann", 0), scene.come("ann", 0)
@@ -136,7 +151,7 @@ def test_who_is_put_out_while_being_let_in_is_out():
         scene.store.leave(scene.attic.id, "id-bob")
         scene.house.begin(scene.house.processes[1].removed, "id-bob", "attic")
         scene.mix()
-        answers = [message for message in bob.hear() if message["type"] in (0, LEAVE, SYNCED)]
+        answers = [message for message in bob.hear() if message["type"] in (ERROR, LEAVE, SYNCED)]
         assert answers[-1]["type"] == LEAVE or answers[-1]["code"] == "unknown_room"
         scene.say(ann, "1")
         scene.mix()
@@ -152,3 +167,13 @@ def test_a_store_that_fails_keeps_nobody_from_a_room_that_needs_none():
         scene.mix()
         answers = {message["ref"]: message for message in ann.hear() if "ref" in message}
         assert answers["a"]["code"] == "store_unavailable" and answers["b"]["type"] == SYNCED
+
+
+def test_joins_that_come_at_once_do_not_outdo_the_limit():
+    for scene in scenes(max_rooms_per_client=2):
+        ann = scene.come("ann", 0)
+        for number in range(4):
+            ann.send({"type": JOIN, "room": f"typing-{number}"})
+        scene.mix()
+        answers = [message.get("code") for message in ann.hear() if message["type"] in (ERROR, SYNCED)]
+        assert sorted(answers, key=str) == [None, None, "too_many_rooms", "too_many_rooms"]

@@ -425,7 +425,7 @@ class Rooms(RuleBasedStateMachine):
 
 # Without Phase.shrink, which may take minutes: add it for a shorter story than the one that was found.
 Rooms.TestCase.settings = settings(
-    max_examples=300,
+    max_examples=200,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from chat.store import migrate
 from chat.store.engine import make_engine
 from chat.store.sql import SqlHistory
+from tests.databases import stored
 from tests.io_house import Process, Stock, io_settings, new_clock, run
-from tests.resumer import Said, said
+from tests.resumer import said
 
 NAMES = ["ann", "bob"]
 ROOMS = ["lobby", "den", "attic"]
@@ -124,7 +125,7 @@ class Visitor(Stock):
             if view.where == IN:
                 assert view.heard == self.log()[view.room][view.begun :]
         for room, log in self.log().items():
-            if room.startswith("dm:"):
+            if room.startswith("dm:") and f"id-{self.name}" in room.split(":"):
                 self.check_direct(room, log)
 
     def check_direct(self, room, log):
@@ -184,19 +185,10 @@ class Comings(RuleBasedStateMachine):
 
     def log(self):
         """{room: all that is stored in it}"""
-        names = [*ROOMS, "dm:id-ann:id-bob", "dm:id-ann:id-ann", "dm:id-bob:id-bob"]
-        rows = self.history.rooms_named(names)
-        return {
-            name: [
-                Said(m.seq, m.user and m.user.id, m.id, m.data) for m in self.history.export(rows[name].id)
-            ]
-            if name in rows
-            else []
-            for name in names
-        }
+        return stored(self.url)
 
     def pick(self, number, *where):
-        here = [one for one in self.visitors if one.line is not None and one.id is not None]
+        here = [one for one in self.visitors if one.line is not None and one.here]
         found = [(one, view) for one in here for view in one.views.values() if view.where in where]
         return found[number % len(found)] if found else (None, None)
 
@@ -255,10 +247,10 @@ class Comings(RuleBasedStateMachine):
     @rule(number=st.integers(0, 1), listen=st.booleans(), steps=steps)
     def kill(self, number, listen, steps):
         number %= self.processes_count
-        self.processes[number].kill()
         for one in self.visitors:
             if one.line is not None and one.process == number:
                 self.end(one, listen)
+        self.processes[number].kill()
         self.processes[number] = self.start()
         self.turn(steps)
 

@@ -38,6 +38,12 @@ export class Days {
     return this.key(ms) === this.key(now) ? this.time(ms) : this.#short.format(ms);
   }
 
+  /** The time of today's, the day and time of what is older. */
+  moment(ms, now = Date.now()) {
+    const time = this.time(ms);
+    return this.key(ms) === this.key(now) ? time : `${this.label(ms, now)} ${time}`;
+  }
+
   time(ms) {
     return this.#time.format(ms);
   }

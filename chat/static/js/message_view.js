@@ -159,9 +159,6 @@ export class MessageView {
   }
 
   #newSince(ts) {
-    if (!ts) return this.#texts.get("new");
-    const today = this.#days.key(ts) === this.#days.key(Date.now());
-    const when = today ? this.#days.time(ts) : `${this.#days.label(ts)}, ${this.#days.time(ts)}`;
-    return this.#texts.get("new_since", { when });
+    return ts ? this.#texts.get("new_since", { when: this.#days.moment(ts) }) : this.#texts.get("new");
   }
 }
