@@ -1,4 +1,4 @@
-"""What every test may ask for: an app, a shared server, a server of its own, a browser."""
+"""What every test may ask for: an app, a shared server, a server of its own, PostgreSQL, a browser."""
 
 import shutil
 from contextlib import ExitStack, contextmanager
@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests import leftovers, servers
+from tests.databases import running_postgresql
 from tests.servers import SECRET, Server
 from tests.socketio_node import NO_MODULES, NO_NODE
 
@@ -66,6 +67,13 @@ def make_server():
             return stack.enter_context(Server(kind, env, app, options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    """A PostgreSQL server; shared: a test that stops it starts one of its own."""
+    with running_postgresql() as server:
+        yield server
 
 
 # -- the browser

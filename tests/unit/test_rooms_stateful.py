@@ -4,8 +4,7 @@ Clients join, speak, drop, come back and resend as they like. The model is the l
 client may conclude from what it was answered.
 """
 
-import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import product
 
 from hypothesis import Phase, settings
@@ -15,206 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from chat.envelope import direct_room
 from chat.store.history import PRIVATE
 from tests.house import House, identity, quick_settings
-from tests.resumer import JOIN, LEAVE, Resumer, Said, said
+from tests.visitor import IN, JOINING, LEAVING, OUT, REPLAY_MAX, ROOMS, STORED, Visitor
 
 NAMES = ["ann", "bob", "cat"]
-#: attic is private to ann and bob; what is said in typing is not stored.
-ROOMS = ["lobby", "den", "attic", "typing"]
-STORED = ROOMS[:3]
-MEMBERS = {"ann", "bob"}
-#: Few, so that a client often misses more.
-REPLAY_MAX = 3
-
-OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
 
 numbers = st.integers(0, 23)
 often = st.sampled_from([True, True, True, False])
 #: Who moves next, again and again.
 steps = st.lists(st.integers(0, 7), max_size=16)
-
-
-class Visitor(Resumer):
-    """A client, and what it may believe: where it is, which answers it waits for, what it must have heard."""
-
-    def __init__(self, name, number, log):
-        super().__init__(name, STORED, f"{name}{number}")
-        self.log = log
-        self.line = None
-        self.serial = 0
-        #: {id: how often it was sent}
-        self.sent = Counter()
-        #: Ids of messages that were refused as if they had been sent in no room.
-        self.turned_away = set()
-        self.typed = []
-
-    def come(self, line, process):
-        """Begin a connection."""
-        self.begin()
-        self.line, self.process = line, process
-        self.where = dict.fromkeys(ROOMS, OUT)
-        #: {room: (id of the last Join or Leave, where it was before, the Join's since and whether its epoch is right)}
-        self.asked = {}
-        #: {ref: how many outages there had been} of what will be answered.
-        self.waiting = {}
-        self.sent_here = set()
-        #: {conversation: what of it was heard here}
-        self.heard_direct = defaultdict(list)
-        #: {conversation: the last seq that need not be heard here}, once it has been let in.
-        self.floors = None
-        #: {conversation: since} of those that were joined here; what a refused Join has left out, nobody knows.
-        self.since = {}
-        self.asked_direct = {}
-
-    def go(self):
-        self.line.cut()
-        self.line = None
-
-    # -- what it sends
-
-    def ask(self, kind, room, outages, **fields):
-        self.serial += 1
-        id = f"{self.prefix}-ask-{self.serial}"
-        if room in self.asked:
-            self.waiting.pop(self.asked[room][0], None)
-        self.asked[room] = id, self.where[room], fields
-        self.waiting[id] = outages
-        self.line.send({"type": kind, "room": room, "id": id, **fields})
-
-    def join(self, room, resume, right_epoch, outages):
-        fields = {}
-        if room in self.views:
-            view = self.views[room]
-            if self.where[room] == OUT and not resume:
-                view.begun = view.last = None
-                view.heard.clear()
-            if resume and view.last is not None:
-                fields = {"since": view.last, "epoch": view.epoch if right_epoch else "another!"}
-        self.ask(JOIN, room, outages, **fields)
-        self.where[room] = JOINING
-
-    def leave(self, room, outages):
-        self.ask(LEAVE, room, outages)
-        self.where[room] = LEAVING
-
-    def join_direct(self, room, since, outages):
-        self.since[room] = since
-        self.serial += 1
-        id = f"{self.prefix}-ask-{self.serial}"
-        self.waiting[id], self.asked_direct[id] = outages, room
-        self.line.send({"type": JOIN, "room": room, "id": id, "since": since})
-
-    def send(self, message, outages):
-        id = message["id"]
-        self.sent[id] += 1
-        self.sent_here.add(id)
-        self.waiting.setdefault(id, outages)  # where it is a repeat, the first one's answer may still come
-        if self.where.get(message.get("room"), IN) != IN:
-            self.turned_away.add(id)
-        self.line.send(message)
-
-    # -- what it hears
-
-    def listen(self, outages):
-        for message in self.line.hear():
-            self.outages = outages
-            getattr(self, f"hear_{message['type']}", self.take)(message)
-
-    def hear_2(self, message):
-        if message.get("room") is None:
-            # The welcome: from now on all direct messages come.
-            self.floors = {room: len(log) for room, log in self.log.items()}
-            return
-        assert self.where[message["room"]] != OUT
-        if message["room"] == "typing":
-            self.typed.append(message["id"])
-        else:
-            self.take(message)
-
-    def hear_3(self, message):
-        self.heard_direct[message["room"]].append(said(message))
-
-    def hear_4(self, message):
-        assert message["ref"] in self.sent_here
-        self.waiting.pop(message["ref"], None)
-        self.take(message)
-
-    def hear_7(self, message):
-        self.answered(message, OUT)
-
-    def hear_8(self, message):
-        room = message["room"]
-        if room.startswith("dm:"):
-            self.waiting.pop(message["ref"])
-            self.floors[room] = self.since[room] if message["recovered"] else message["seq"]
-            assert message["recovered"] or message["seq"] - self.since[room] > REPLAY_MAX
-            return
-        assert self.where[room] != OUT
-        id, before, fields = self.asked[room]
-        since = fields.get("since")
-        if room in self.views:
-            if not message["recovered"] and id == message["ref"]:
-                assert since is not None
-                assert fields["epoch"] == "another!" or message["seq"] - since > REPLAY_MAX
-            if message["recovered"] and since is not None and before == OUT:
-                # So many from the store, and as many that came meanwhile.
-                assert message["seq"] - since <= 2 * REPLAY_MAX
-            self.take(message)
-        self.answered(message, IN)
-
-    def hear_0(self, message):
-        code, ref = message["code"], message.get("ref")
-        self.take(message)
-        if code == "store_unavailable":
-            assert ref not in self.waiting or self.outages > self.waiting[ref]
-            assert ref != self.asked.get("typing", (None,))[0]
-            assert ref not in self.said or self.said[ref].get("room") != "typing"
-        elif code == "not_joined":
-            assert ref in self.turned_away
-        elif code == "unknown_user":
-            assert self.said[ref]["to"] == "nobody"
-        elif code == "unknown_room":
-            assert self.name not in MEMBERS
-        else:
-            assert code == "id_conflict" and ref in self.acked
-        self.waiting.pop(ref, None)
-        if ref in self.asked_direct:
-            self.floors[self.asked_direct[ref]] = sys.maxsize
-        for room, (id, before, _) in self.asked.items():
-            if id == ref:
-                self.where[room] = before
-
-    def answered(self, message, where):
-        room = message["room"]
-        if message["ref"] == self.asked[room][0]:
-            self.waiting.pop(message["ref"], None)
-            self.where[room] = where
-
-    # -- what must be true of it when nothing moves
-
-    def check(self):
-        for room, view in self.views.items():
-            if view.begun is not None:
-                stored = self.log[room][view.begun :]
-                here = self.line is not None and self.where[room] == IN
-                assert view.heard == (stored if here else stored[: len(view.heard)])
-        assert max(Counter(self.typed).values(), default=1) == 1
-        if self.line is not None:
-            assert not self.waiting
-            assert not {JOINING, LEAVING} & set(self.where.values())
-            for room, log in self.log.items():
-                if room.startswith("dm:") and self.id in room.split(":"):
-                    self.check_direct(room, log)
-
-    def check_direct(self, room, log):
-        heard = self.heard_direct[room]
-        assert sorted(heard) == sorted(set(heard)), "twice"
-        assert room in self.since or heard == sorted(heard), "out of order"
-        assert set(heard) <= set(log)
-        new = set(log[self.floors.get(room, 0) :])
-        mine = (
-            {one for one in new if one.id in self.sent_here} if room != f"dm:{self.id}:{self.id}" else set()
-        )
-        assert new - mine <= set(heard)
 
 
 class Rooms(RuleBasedStateMachine):
@@ -398,10 +205,8 @@ class Rooms(RuleBasedStateMachine):
         self.failed = False
 
     def read_log(self):
-        for room_id, messages in self.store._messages.items():
-            log = self.log[self.store._rooms[room_id].name]
-            for message in messages[len(log) :]:
-                log.append(Said(message.seq, message.user and message.user.id, message.id, message.data))
+        for room, messages in self.store.told().items():
+            self.log[room] += messages[len(self.log[room]) :]
 
     def check_acks(self):
         stored = {}
@@ -412,6 +217,7 @@ class Rooms(RuleBasedStateMachine):
         for one in self.visitors:
             for id, place in one.acked.items():
                 assert place == ("typing", None) or stored[one.id, id] == place
+            assert not any((one.id, id) in stored for id in one.not_joined if one.sent[id] == 1)
 
     def check_rooms(self):
         """A process keeps open what somebody is in, and nothing else."""

@@ -1,0 +1,216 @@
+"""A client of the house that holds every answer against what it may expect: rooms as they are seen from outside."""
+
+import sys
+from collections import Counter, defaultdict
+
+from tests.resumer import JOIN, LEAVE, Resumer, said
+
+#: attic is private to its members; what is said in typing is not stored.
+ROOMS = ["lobby", "den", "attic", "typing"]
+STORED = ROOMS[:3]
+MEMBERS = {"ann", "bob"}
+#: Few, so that a client often misses more.
+REPLAY_MAX = 3
+WRONG_EPOCH = "another!"
+
+#: Where a client is, as far as it knows: it waits for an answer in two of them.
+OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
+
+
+class Visitor(Resumer):
+    """A client, and what it may believe: where it is, which answers it waits for, what it must have heard."""
+
+    def __init__(self, name, number, log):
+        super().__init__(name, STORED, f"{name}{number}")
+        self.log = log
+        self.line = None
+        self.serial = 0
+        #: {id: how often it was sent}
+        self.sent = Counter()
+        #: Ids of messages that it sent without being sure to be in their room, and of those refused for that.
+        self.unsure, self.not_joined = set(), set()
+        #: Ids of what it heard in the room that keeps nothing.
+        self.typed = []
+
+    def come(self, line, process):
+        """Begin a connection."""
+        self.begin()
+        self.line, self.process = line, process
+        self.where = dict.fromkeys(ROOMS, OUT)
+        #: {room: (id of the last Join or Leave, where it was before, the Join's since and whether its epoch is right)}
+        self.asked = {}
+        #: {ref: how many outages there had been} of what will be answered.
+        self.waiting = {}
+        self.sent_here = set()
+        #: {conversation: what of it was heard here}
+        self.heard_direct = defaultdict(list)
+        #: {conversation: the last seq that need not be heard here}, once it has been let in.
+        self.floors = None
+        #: {conversation: since} of those that were joined here; what a refused Join has left out, nobody knows.
+        self.since = {}
+        self.asked_direct = {}
+
+    def go(self):
+        self.line.cut()
+        self.line = None
+
+    # -- what it sends
+
+    def new_ask(self):
+        self.serial += 1
+        return f"{self.prefix}-ask-{self.serial}"
+
+    def ask(self, kind, room, outages, **fields):
+        """Send a Join or a Leave; the answer to the one before need not come any more."""
+        id = self.new_ask()
+        if room in self.asked:
+            self.waiting.pop(self.asked[room][0], None)
+        self.asked[room] = id, self.where[room], fields
+        self.waiting[id] = outages
+        self.line.send({"type": kind, "room": room, "id": id, **fields})
+
+    def join(self, room, resume, right_epoch, outages):
+        fields = {}
+        if room in self.views:
+            view = self.views[room]
+            if self.where[room] == OUT and not resume:
+                view.begun = view.last = None
+                view.heard.clear()
+            if resume and view.last is not None:
+                fields = {"since": view.last, "epoch": view.epoch if right_epoch else WRONG_EPOCH}
+        self.ask(JOIN, room, outages, **fields)
+        self.where[room] = JOINING
+
+    def leave(self, room, outages):
+        self.ask(LEAVE, room, outages)
+        self.where[room] = LEAVING
+
+    def join_direct(self, room, since, outages):
+        id, self.since[room] = self.new_ask(), since
+        self.waiting[id], self.asked_direct[id] = outages, room
+        self.line.send({"type": JOIN, "room": room, "id": id, "since": since})
+
+    def send(self, message, outages):
+        id = message["id"]
+        self.sent[id] += 1
+        self.sent_here.add(id)
+        self.waiting.setdefault(id, outages)  # where it is a repeat, the first one's answer may still come
+        if self.where.get(message.get("room"), IN) != IN:
+            self.unsure.add(id)
+        self.line.send(message)
+
+    # -- what it hears
+
+    def listen(self, outages):
+        for message in self.line.hear():
+            self.outages = outages
+            getattr(self, f"hear_{message['type']}", self.take)(message)
+
+    def hear_2(self, message):
+        if message.get("room") is None:
+            # The welcome: from now on all direct messages come.
+            self.floors = {room: len(log) for room, log in self.log.items()}
+            return
+        assert self.where[message["room"]] != OUT
+        if message["room"] == "typing":
+            self.typed.append(message["id"])
+        else:
+            self.take(message)
+
+    def hear_3(self, message):
+        self.heard_direct[message["room"]].append(said(message))
+
+    def hear_4(self, message):
+        assert message["ref"] in self.sent_here
+        self.waiting.pop(message["ref"], None)
+        self.take(message)
+
+    def hear_7(self, message):
+        self.answered(message, OUT)
+
+    def hear_8(self, message):
+        room = message["room"]
+        if room.startswith("dm:"):
+            self.synced_direct(room, message)
+            return
+        assert self.where[room] != OUT
+        if room in self.views:
+            self.judge(message, *self.asked[room])
+            self.take(message)
+        self.answered(message, IN)
+
+    def synced_direct(self, room, message):
+        self.waiting.pop(message["ref"])
+        self.floors[room] = self.since[room] if message["recovered"] else message["seq"]
+        assert message["recovered"] or message["seq"] - self.since[room] > REPLAY_MAX
+
+    def judge(self, message, id, before, fields):
+        """Hold that a Synced says `recovered` where it may, and only there."""
+        since = fields.get("since")
+        if not message["recovered"] and id == message["ref"]:
+            assert since is not None
+            assert fields["epoch"] == WRONG_EPOCH or message["seq"] - since > REPLAY_MAX
+        if message["recovered"] and since is not None and before == OUT:
+            # So many from the store, and as many that came meanwhile.
+            assert message["seq"] - since <= 2 * REPLAY_MAX
+
+    def hear_0(self, message):
+        code, ref = message["code"], message.get("ref")
+        self.take(message)
+        getattr(self, f"refused_{code}")(ref)
+        self.waiting.pop(ref, None)
+        if ref in self.asked_direct:
+            self.floors[self.asked_direct[ref]] = sys.maxsize
+        for room, (id, before, _) in self.asked.items():
+            if id == ref:
+                self.where[room] = before
+
+    def refused_store_unavailable(self, ref):
+        assert ref not in self.waiting or self.outages > self.waiting[ref]
+        assert ref != self.asked.get("typing", (None,))[0]
+        assert ref not in self.said or self.said[ref].get("room") != "typing"
+
+    def refused_not_joined(self, ref):
+        assert ref in self.unsure
+        self.not_joined.add(ref)
+
+    def refused_unknown_user(self, ref):
+        assert self.said[ref]["to"] == "nobody"
+
+    def refused_unknown_room(self, ref):
+        assert self.name not in MEMBERS
+
+    def refused_id_conflict(self, ref):
+        assert ref in self.acked
+
+    def answered(self, message, where):
+        room = message["room"]
+        if message["ref"] == self.asked[room][0]:
+            self.waiting.pop(message["ref"], None)
+            self.where[room] = where
+
+    # -- what must be true of it when nothing moves
+
+    def check(self):
+        for room, view in self.views.items():
+            if view.begun is not None:
+                stored = self.log[room][view.begun :]
+                here = self.line is not None and self.where[room] == IN
+                assert view.heard == (stored if here else stored[: len(view.heard)])
+        assert max(Counter(self.typed).values(), default=1) == 1
+        if self.line is not None:
+            assert not self.waiting
+            assert not {JOINING, LEAVING} & set(self.where.values())
+            for room, log in self.log.items():
+                if room.startswith("dm:") and self.id in room.split(":"):
+                    self.check_direct(room, log)
+
+    def check_direct(self, room, log):
+        heard = self.heard_direct[room]
+        assert sorted(heard) == sorted(set(heard)), "twice"
+        assert room in self.since or heard == sorted(heard), "out of order"
+        assert set(heard) <= set(log)
+        new = set(log[self.floors.get(room, 0) :])
+        if room != f"dm:{self.id}:{self.id}":
+            new = {one for one in new if one.id not in self.sent_here}
+        assert new <= set(heard)
