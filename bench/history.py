@@ -70,12 +70,15 @@ def arguments():
 def main():
     options = arguments()
     with folder(options.folder) as scratch:
-        print(f"{options.messages:,} messages; a plain write and fdatasync: {fsync_ms(scratch):.2f} ms")
+        print(f"{options.messages:,} messages")
         for kind, database in {"sqlite": sqlite, "postgresql": postgresql}.items():
             if options.only in {None, kind}:
                 with database(scratch) as url:
                     print(f"\n{kind}")
                     Run(url, options.messages).report()
+                    # What else ran meanwhile is in every figure above.
+                    load, disk = os.getloadavg()[0], fsync_ms(scratch)
+                    print(f"  load average {load:.1f}, a plain write and fdatasync {disk:.2f} ms")
 
 
 @contextlib.contextmanager

@@ -47,11 +47,13 @@ class IoStore(NamedTuple):
 class Comeback:
     """A client that is let back in: what it was, and what it is told."""
 
-    __slots__ = ("saved", "held", "counted", "retold", "known", "lost", "silent", "kept")
+    __slots__ = ("saved", "taken", "held", "counted", "retold", "known", "lost", "silent", "kept")
 
     def __init__(self, saved: Saved, held: tuple[str, ...] | None = None, kept: bool = False) -> None:
         #: `position` is where it goes on in this process's packets.
         self.saved = saved
+        #: What was remembered of it here; None for one of another process.
+        self.taken: Saved | None = None
         #: The rooms that are kept open for it until it is in; None while nothing is.
         self.held = held
         #: Whether it counts as present.
@@ -167,10 +169,12 @@ class Returning:
         position = recovery.stands(saved, offset)
         is_replayed = offset is not None and offset.place is not None and offset.place.replayed
         is_reached = position is not None and not is_replayed and recovery.reaches(position)
-        if is_reached and position is not None:
-            saved = saved._replace(position=position)
         seat = saved.seat
-        return Comeback(saved, tuple(seat.rooms) if seat else (), seat is not None and seat.kept), is_reached
+        comeback = Comeback(saved, tuple(seat.rooms) if seat else (), seat is not None and seat.kept)
+        comeback.taken = saved
+        if is_reached and position is not None:
+            comeback.saved = saved._replace(position=position)
+        return comeback, is_reached
 
     def _from_elsewhere(
         self, connection: Connection, pid: Pid | None, offset: Offset | None
@@ -347,12 +351,21 @@ class Returning:
         self._release(comeback)
 
     def drop(self, comeback: Comeback) -> None:
-        """Take note that the client is not let in after all."""
+        """Take note that the client comes anew."""
         self._release(comeback)
         if comeback.counted:
             self._recovery.present -= 1
         if comeback.kept:
             self._seats.went(comeback.saved.id)
+
+    def put_back(self, comeback: Comeback, pid: str) -> None:
+        """Take note that the client went before it was in: it may come back again."""
+        if comeback.taken is not None:
+            self._recovery.save(pid, comeback.taken)
+        else:
+            self._seen.discard(comeback.saved.id)
+            self._release(comeback)
+        self._recovery.present -= 1
 
     def _release(self, comeback: Comeback) -> None:
         if comeback.held is not None and comeback.saved.seat is not None:

@@ -208,7 +208,7 @@ class Server:
 
     def _refuse(self, connection: Connection, refusal: ConnectRefused) -> None:
         session = connection.engine_session
-        self._give_up(connection)
+        self._put_back(connection)
         if session.connections.pop(connection.namespace, None) is None or session.reason:
             return
         why = {"message": refusal.message} | ({} if refusal.data is None else {"data": refusal.data})
@@ -217,7 +217,7 @@ class Server:
     def _accept(self, connection: Connection, granted: Pass | None) -> None:
         session, namespace = connection.engine_session, connection.namespace
         if session.reason:
-            self._give_up(connection)
+            self._put_back(connection)
             return
         try:
             if granted is not None:
@@ -231,7 +231,7 @@ class Server:
         missed = [] if comeback is None else self.returning.frames(comeback)
         if missed is None:
             # More was said in this moment than is kept. The next time it will come anew.
-            self._give_up(connection)
+            self._put_back(connection)
             session.close("transport error")
             return
         connection.accepted = session.used = True
@@ -251,9 +251,9 @@ class Server:
         if namespace not in self.handlers:
             connection.auth = NOTHING  # nobody will look, and a token is long
 
-    def _give_up(self, connection: Connection) -> None:
+    def _put_back(self, connection: Connection) -> None:
         if connection.comeback is not None:
-            self.returning.drop(connection.comeback)
+            self.returning.put_back(connection.comeback, connection.pid)
             connection.comeback = None
 
     def _save(self, connection: Connection) -> None:

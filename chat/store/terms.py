@@ -4,10 +4,11 @@ Latin, Cyrillic and the like are indexed by whole words, without case and diacri
 spaces (Chinese, Japanese, Korean, Thai …) are indexed by pairs: a run ABC gives the terms AB, BC, C. So "BC" is found
 by one term, "ABC" as the phrase "AB BC", and "C" alone by what begins with C. Every database keeps the same terms:
 
-- SQLite: `CREATE VIRTUAL TABLE chat_search USING fts5(terms, content='', tokenize='ascii')`, rowid = messages.pk,
-  filled with `f"{room_term(room_id)} {fts5_document(data)}"`. The tokenizer `ascii` takes every byte beyond ASCII as
-  part of a word, so it splits and folds nothing that we made.
-- PostgreSQL: a column `terms tsvector` of the messages, filled with `tsvector_literal(data)`, and a GIN index on it.
+- SQLite: a table `fts5(terms, content='', columnsize=0, tokenize='ascii')`, rowid = messages.pk, filled with
+  `f"{room_term(room_id)} {fts5_document(data)}"`. The tokenizer `ascii` takes every byte beyond ASCII as part of a
+  word, so it splits and folds nothing that we made.
+- PostgreSQL: a column `terms tsvector` of the messages, filled with `tsvector_literal(data, room_id)`, and a GIN index
+  on it.
 
 The room's own term makes the full-text index itself intersect "in this room" with what is looked for.
 """

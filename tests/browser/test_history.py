@@ -62,12 +62,12 @@ class Wire:
     """Stands between a page and its server: notes what is sent, and can cut and hold back."""
 
     def __init__(self, person):
-        self.sent, self.socket, self._deaf, self._down = [], None, set(), False
+        self.sent, self.socket, self._deaf, self.is_down = [], None, set(), False
         person.page.route_web_socket(re.compile("/ws/chat"), self._open)
 
     def _open(self, socket):
         self.socket = socket
-        if self._down:
+        if self.is_down:
             return socket.close(code=1012)
         server = socket.connect_to_server()
         socket.on_message(lambda text: self._to_server(server, text))
@@ -96,11 +96,11 @@ class Wire:
 
     def go_down(self):
         """End the connection, and every other until `come_back`."""
-        self._down = True
+        self.is_down = True
         self.cut()
 
     def come_back(self, person):
-        self._down = False
+        self.is_down = False
         person.page.evaluate("dispatchEvent(new Event('online'))")  # or it would sit out its backoff
         person.wait_state("online", timeout=40_000)
 
@@ -228,12 +228,27 @@ def test_a_room_whose_messages_do_not_come_says_so(past, ann, title, console):
     ann.hears("Line 3 of the story")
 
 
+def test_a_page_that_began_without_a_server_loads_when_there_is_one(past, ann, title, console):
+    console.expect("net::ERR_FAILED", "WebSocket")
+    past.room(title, lines(1, 3), members=[ann])
+    wire = Wire(ann)
+    wire.is_down = True
+    ann.page.route("**/chat/api/**", lambda route: route.abort())
+    ann.page.goto(ann.link())
+    expect(ann.log.get_by_role("alert")).to_have_text("The server could not be reached.")
+    ann.page.unroute_all()
+    wire.come_back(ann)
+    expect(ann.log.get_by_role("alert")).to_have_count(0)
+    ann.turn_to_room(title)
+    ann.hears("Line 3 of the story")
+
+
 def test_while_messages_are_on_their_way_their_places_are_shown(past, ann, title):
     room = past.room(title, lines(1, 3))
     waiting = []
     ann.page.route("**/messages?*", lambda route: waiting.append(route))
     ann.page.goto(ann.link(room))
-    ann.wait_state("online")
+    expect(ann.title).to_have_text(title)
     expect(ann.page.get_by_test_id("skeleton")).to_be_visible()
     expect(ann.log).to_have_attribute("aria-busy", "true")
     waiting[0].continue_()

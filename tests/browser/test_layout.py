@@ -76,7 +76,9 @@ def test_a_phone_shows_one_conversation_and_a_drawer(ann, join):
     expect(opener).to_contain_text("1")
 
 
-def test_the_drawer_closes_by_its_button_beside_it_and_by_escape(ann):
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_drawer_closes_by_its_button_beside_it_and_by_escape(motion, join):
+    ann = join("Ann", **PHONE, reduced_motion=motion)
     drawer, opener = sidebar_of(ann), ann.page.get_by_test_id("open-drawer")
     closers = [
         lambda: ann.page.get_by_role("button", name="Close", exact=True).tap(),

@@ -78,6 +78,8 @@ def test_a_room_is_made_found_and_joined(ann, ben, title):
     found.click()
     expect(dialog(ben, "directory")).to_be_hidden()
     expect(ben.title).to_have_text(title)
+    for one in (ann, ben):
+        expect(one.conversation(title)).to_have_attribute("aria-current", "true")
     ben.say("Beans here")
     ann.hears("Beans here")
     ann.say("And peas there")
@@ -371,6 +373,30 @@ def test_among_many_rooms_one_is_found(make_server, meet):
         ann.page.get_by_role("button", name="Unread", exact=True).click()
         expect(items).to_have_count(2)
         expect(ann.unread_of("Room 50")).to_have_text("1")
+
+
+def test_a_list_that_is_out_of_date_takes_no_room_away(ann, title):
+    held = []
+    ann.page.route("**/chat/api/rooms", lambda route: hold_first(route, held))
+    ann.page.reload()
+    ann.wait_state("online")
+    expect(ann.title).to_have_text("Lobby")
+    answer = held[0].fetch()  # written before there was the room
+    make_room(ann, title)
+    expect(ann.title).to_have_text(title)
+    ann.say("Still here")
+    held[0].fulfill(response=answer)
+    ann.sent("Still here")
+    expect(ann.page.get_by_test_id("room-list").get_by_test_id("conversation-item")).to_have_count(2)
+    expect(ann.title).to_have_text(title)
+    expect(ann.notice).to_be_hidden()
+
+
+def hold_first(route, held):
+    """Keep the first answer of the list back; the others go on their way."""
+    if held or route.request.method != "GET":
+        return route.continue_()
+    held.append(route)
 
 
 def test_a_list_that_does_not_come_is_asked_for_again(ann, console, title):

@@ -143,12 +143,13 @@ class Comings(RuleBasedStateMachine):
     """Two processes that may be killed at any moment, and clients of two users; each rule is followed by some steps."""
 
     processes_count = 2
+    replay_max = 15
 
     def __init__(self, urls):
         super().__init__()
         self.clock = new_clock()
         self.url = next(urls)
-        self.settings = io_settings(replay_max=30)
+        self.settings = io_settings(replay_max=self.replay_max)
         self.processes, self.visitors = [], []
 
     @initialize()
@@ -166,6 +167,9 @@ class Comings(RuleBasedStateMachine):
         for visitor in self.visitors:
             for room in ROOMS[:2]:
                 visitor.join(visitor.views[room])
+        self.settle()
+        # A stock client that has heard nothing yet has no offset.
+        self.visitors[0].say("group_chat", room="lobby")
         self.settle()
 
     def start(self):
@@ -293,6 +297,11 @@ class OneProcess(Comings):
     """One process at a time, as most sites have it: nobody else stores anything, and everybody is recovered."""
 
     processes_count = 1
+    replay_max = 1_000
+
+    def settle(self):
+        super().settle()
+        assert all(one.recoveries[False] == 1 for one in self.visitors)
 
 
 def databases(folder):

@@ -191,7 +191,7 @@ export class ChatApp extends EventTarget {
     on(this.#history, "gone", (conversation) => this.#lost(conversation, this.#texts.get("no_such_room")));
     on(this.#actions, "open", (conversation) => this.#visits.turnTo(conversation));
     on(this.#actions, "left", (conversation) => this.#lost(conversation));
-    on(this.#actions, "changed", () => this.#roomList.load());
+    on(this.#actions, "changed", () => this.#roomList.reload());
     on(this.#actions, "people", () => this.#members.load(this.#current));
     on(this.#actions, "say", (sentence) => toasts.show(sentence));
   }
@@ -215,6 +215,7 @@ export class ChatApp extends EventTarget {
     this.#outbox.restart();
     this.#marks.resume();
     this.#roomList.load();
+    this.#reading.resume();
   }
 
   #roomsChanged(gone) {

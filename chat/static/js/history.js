@@ -84,6 +84,7 @@ export class History extends EventTarget {
   }
 
   #start(conversation, page, atEnd) {
+    if (conversation.ephemeral) return conversation.timeline.startEmpty();
     conversation.timeline.start(page.messages.map((wire) => this.#reader.read(wire)), {
       atStart: !page.more_before,
       atEnd: atEnd || !page.more_after,

@@ -62,6 +62,12 @@ export class Reading extends EventTarget {
     this.open(current);
   }
 
+  /** There is a connection again: what could not be loaded without one is asked for again. */
+  resume() {
+    const { timeline, loading } = this.#conversations.current;
+    if (!timeline.loaded && loading.whole && loading.whole !== "loading") this.reload();
+  }
+
   /** To the newest message, wherever one reads now. */
   toNewest() {
     const { current } = this.#conversations;
@@ -107,7 +113,8 @@ export class Reading extends EventTarget {
   #close(conversation) {
     const { timeline } = conversation;
     if (!conversation.unread) conversation.line = null;
-    if (!conversation.ephemeral && timeline.loaded && !timeline.atEnd) timeline.drop();
+    // What we do not hear, or not to its end, is read anew when it is looked at again.
+    if (!conversation.ephemeral && !(conversation.isMember && timeline.atEnd)) timeline.drop();
     this.#recent = [conversation, ...this.#recent.filter((one) => one !== conversation)];
     for (const old of this.#recent.splice(LOADED)) if (!old.ephemeral) old.timeline.drop();
   }

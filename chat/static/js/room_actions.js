@@ -135,6 +135,7 @@ export class RoomActions extends EventTarget {
       conversation.leaving = false;
     }
     this.#emit("left", conversation);
+    this.#emit("changed");
     this.#emit("say", this.#texts.get("you_left", { name: this.#conversations.titleOf(conversation) }));
   }
 

@@ -21,6 +21,7 @@ export class RoomList extends EventTarget {
   #timer = 0;
   #request = null;
   #again = false;
+  #outdated = false;
 
   constructor({ api, conversations, isFull }) {
     super();
@@ -48,10 +49,18 @@ export class RoomList extends EventTarget {
     return this.#request;
   }
 
+  /** We have changed the list ourselves: an answer that is under way knows nothing of it, and would undo it here. */
+  reload() {
+    this.#outdated = this.#request !== null;
+    this.load();
+  }
+
   async #read() {
     let gone = [];
+    this.#outdated = false;
     try {
       const { rooms } = await this.#api.get(["rooms"]);
+      if (this.#outdated) return;
       gone = this.#conversations.takeAll(rooms);
       this.failure = null;
       this.#backoff.reset();
