@@ -30,8 +30,8 @@ from .seats import Seats
 
 log = logging.getLogger("chat")
 
-#: Seconds between two looks whether what was read has been said here too, and looks after which it is given up.
-SAID_EVERY, SAID_LOOKS = 0.02, 200
+#: Seconds between two looks whether what is waited for has come about, and looks after which it is given up.
+LOOK_EVERY, LOOKS = 0.02, 200
 
 OpenRooms = Callable[[Iterable[RoomRow], Callable[[], None]], None]
 
@@ -47,9 +47,13 @@ class IoStore(NamedTuple):
 class Comeback:
     """A client that is let back in: what it was, and what it is told."""
 
-    __slots__ = ("saved", "taken", "held", "counted", "retold", "known", "lost", "silent", "kept")
+    __slots__ = ("pid", "saved", "taken", "held", "counted", "retold", "known", "lost", "silent", "kept")
 
-    def __init__(self, saved: Saved, held: tuple[str, ...] | None = None, kept: bool = False) -> None:
+    def __init__(
+        self, pid: str, saved: Saved, held: tuple[str, ...] | None = None, kept: bool = False
+    ) -> None:
+        #: What its client is known by.
+        self.pid = pid
         #: `position` is where it goes on in this process's packets.
         self.saved = saved
         #: What was remembered of it here; None for one of another process.
@@ -85,6 +89,8 @@ class Returning:
         self._open_rooms: OpenRooms
         #: Connections of other processes that came back here: they do so once.
         self._seen: set[str] = set()
+        #: pids of those who are being let back in. In the loop.
+        self._coming: set[str] = set()
 
     def serve(
         self, namespace: str, seats: Seats, store: IoStore, history: History, open_rooms: OpenRooms
@@ -144,19 +150,37 @@ class Returning:
     def _find(
         self, connection: Connection, text: str, pid: Pid | None, offset: Offset | None
     ) -> Comeback | None:
-        comeback, is_reached = self._hub.reactor.ask(self._take, connection, text, offset)
-        found = False
+        # A client that was cut off while it came back is here again before its last attempt is over.
+        if not self._wait_until(self._begin, text):
+            return None
+        comeback, found = None, False
         try:
+            comeback, is_reached = self._hub.reactor.ask(self._take, connection, text, offset)
             if comeback is None:
-                comeback = self._from_elsewhere(connection, pid, offset)
+                comeback = self._from_elsewhere(connection, text, pid, offset)
             if comeback is not None:
                 found = self._remember(comeback, offset) if is_reached else self._look_up(comeback, offset)
         except StoreUnavailable as error:
             log.error("a client could not be let back in: the store is unavailable: %s", error)
         finally:
-            if comeback is not None and not found:
-                self._hub.reactor.ask(self.drop, comeback)
+            if not found:
+                self._hub.reactor.ask(self._drop, text, comeback)
         return comeback if found else None
+
+    def _begin(self, pid: str) -> bool:
+        """Take note that the client of `pid` is being let back in; False where it is already."""
+        if pid in self._coming:
+            return False
+        self._coming.add(pid)
+        return True
+
+    def _wait_until(self, is_so: Callable[..., bool], *args: object) -> bool:
+        """Ask in the loop again and again; False where it takes too long."""
+        for _ in range(LOOKS):
+            if self._hub.reactor.ask(is_so, *args):
+                return True
+            self._hub.reactor.driver.sleep(LOOK_EVERY)
+        return False
 
     def _take(self, connection: Connection, pid: str, offset: Offset | None) -> tuple[Comeback | None, bool]:
         """Return what is remembered of a client, and whether all since it went is."""
@@ -170,14 +194,14 @@ class Returning:
         is_replayed = offset is not None and offset.place is not None and offset.place.replayed
         is_reached = position is not None and not is_replayed and recovery.reaches(position)
         seat = saved.seat
-        comeback = Comeback(saved, tuple(seat.rooms) if seat else (), seat is not None and seat.kept)
+        comeback = Comeback(pid, saved, tuple(seat.rooms) if seat else (), seat is not None and seat.kept)
         comeback.taken = saved
         if is_reached and position is not None:
             comeback.saved = saved._replace(position=position)
         return comeback, is_reached
 
     def _from_elsewhere(
-        self, connection: Connection, pid: Pid | None, offset: Offset | None
+        self, connection: Connection, text: str, pid: Pid | None, offset: Offset | None
     ) -> Comeback | None:
         """Return one that was on another process, unless it is too late, or it has been on this one since."""
         user, origin = connection.identity, self._recovery.origin
@@ -195,7 +219,7 @@ class Returning:
         saved = Saved(
             pid.id, connection.namespace, {}, {}, user.id, scopes, frozenset(), 0, Seat(rooms, {}, kept)
         )
-        return Comeback(saved, None, kept)
+        return Comeback(text, saved, None, kept)
 
     def _is_young(self) -> bool:
         # Nobody can know for how long a client has been away; but on its own process it was before this one began.
@@ -301,11 +325,7 @@ class Returning:
         for room, seq in comeback.known:
             if room in seat.rooms:
                 newest[room] = max(newest.get(room, 0), seq)
-        for _ in range(SAID_LOOKS):
-            if self._hub.reactor.ask(self._have_said, newest):
-                return True
-            self._hub.reactor.driver.sleep(SAID_EVERY)
-        return False
+        return self._wait_until(self._have_said, newest)
 
     def _have_said(self, newest: dict[str, int]) -> bool:
         rooms = ((self._hub.room(name), seq) for name, seq in newest.items())
@@ -348,20 +368,25 @@ class Returning:
 
     def let_in(self, comeback: Comeback) -> None:
         """Take note that the client is in."""
+        self._coming.discard(comeback.pid)
         self._release(comeback)
 
-    def drop(self, comeback: Comeback) -> None:
-        """Take note that the client comes anew."""
+    def _drop(self, pid: str, comeback: Comeback | None) -> None:
+        """Take note that the client of `pid` comes anew."""
+        self._coming.discard(pid)
+        if comeback is None:
+            return
         self._release(comeback)
         if comeback.counted:
             self._recovery.present -= 1
         if comeback.kept:
             self._seats.went(comeback.saved.id)
 
-    def put_back(self, comeback: Comeback, pid: str) -> None:
+    def put_back(self, comeback: Comeback) -> None:
         """Take note that the client went before it was in: it may come back again."""
+        self._coming.discard(comeback.pid)
         if comeback.taken is not None:
-            self._recovery.save(pid, comeback.taken)
+            self._recovery.save(comeback.pid, comeback.taken)
         else:
             self._seen.discard(comeback.saved.id)
             self._release(comeback)

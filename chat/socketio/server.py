@@ -253,7 +253,7 @@ class Server:
 
     def _put_back(self, connection: Connection) -> None:
         if connection.comeback is not None:
-            self.returning.put_back(connection.comeback, connection.pid)
+            self.returning.put_back(connection.comeback)
             connection.comeback = None
 
     def _save(self, connection: Connection) -> None:
