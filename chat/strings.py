@@ -110,6 +110,7 @@ def _people() -> dict[str, str]:
         "role_admin": _("admin"),
         "manage": _("Manage {name}"),
         "the_house": _("The house"),
+        "gone_user": _("Somebody who is gone"),
         "write_to_whom": _("Write to somebody"),
         "write": _("Write"),
         "invite_to": _("Invite people to {name}"),

@@ -46,6 +46,53 @@ def test_the_panel_covers_a_phone_and_nothing_covers_the_panel(member):
     expect(launcher).to_be_focused()
 
 
+def test_rooms_in_the_panel_leave_the_site_alone(member):
+    rosa = member("Rosa")
+    rosa.page.get_by_test_id("widget-launcher").click()
+    rosa.wait_here()
+    address, panel = rosa.page.url, rosa.page.get_by_test_id("widget-panel")
+    rosa.page.get_by_test_id("open-drawer").click()
+    rosa.page.get_by_test_id("make-room").click()
+    dialog = rosa.page.get_by_test_id("create-dialog")
+    expect(dialog.get_by_label("Name")).to_be_focused()
+    rosa.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(panel).to_be_visible()
+    rosa.page.get_by_test_id("make-room").click()
+    dialog.get_by_label("Name").fill("Ridge walk")
+    dialog.get_by_role("button", name="Make the room").click()
+    expect(rosa.title).to_have_text("Ridge walk")
+    rosa.say("Nine o'clock")
+    rosa.sent("Nine o'clock")
+    for opener, seen in (
+        ("open-people", rosa.roster),
+        ("open-search", rosa.page.get_by_test_id("search-field")),
+    ):
+        rosa.page.get_by_test_id(opener).click()
+        expect(seen).to_be_visible()
+        rosa.page.keyboard.press("Escape")
+        expect(seen).to_be_hidden()
+        expect(panel).to_be_visible()
+    assert rosa.page.url == address
+    rosa.page.reload()
+    rosa.wait_here()
+    rosa.page.get_by_test_id("open-drawer").click()
+    rosa.conversation("Ridge walk").click()
+    rosa.hears("Nine o'clock")
+
+
+def test_a_menu_in_the_panel_does_what_is_chosen(member):
+    sepp = member("Sepp")
+    sepp.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sepp.page.get_by_test_id("widget-launcher").click()
+    sepp.wait_here()
+    menu = sepp.page.get_by_test_id("room-menu")
+    menu.locator("summary").click()
+    menu.get_by_role("button", name="Copy the link").click()
+    expect(sepp.page.get_by_test_id("toast")).to_contain_text("The link is copied.")
+    assert sepp.page.evaluate("navigator.clipboard.readText()") == f"{sepp.url}/talk/chat"
+
+
 def test_the_launcher_counts_what_came_while_the_panel_was_closed(member):
     otto, paul = member("Otto"), member("Paul")
     for one in (otto, paul):

@@ -103,7 +103,8 @@ export class Conversations {
 
   #personOf({ name, peer }) {
     if (!isDirect(name)) return null;
-    return peer ?? { id: otherEnd(name, this.#me.id), username: this.#me.username };
+    const id = otherEnd(name, this.#me.id);
+    return peer ?? { id, username: id === this.#me.id ? this.#me.username : this.#texts.get("gone_user") };
   }
 
   #add(name, person = null) {

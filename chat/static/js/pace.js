@@ -4,6 +4,8 @@
  */
 const BURST = 20;
 const PER_SECOND = 10;
+/** So many permissions are left to what somebody waits for by what can wait. */
+const RESERVE = 6;
 
 /** A bucket of permissions to send one message, shared by all that send. */
 export class Pace {
@@ -13,10 +15,12 @@ export class Pace {
 
   /** Milliseconds until another message may go; 0 for now. */
   get wait() {
-    const now = Date.now();
-    this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#filledAt) / 1000) * PER_SECOND);
-    this.#filledAt = now;
-    return Math.max(0, this.#heldUntil - now, ((1 - this.#allowance) / PER_SECOND) * 1000);
+    return this.#waitFor(1);
+  }
+
+  /** The same for a message that nobody waits for. */
+  get patientWait() {
+    return this.#waitFor(1 + RESERVE);
   }
 
   /** A message went. */
@@ -27,5 +31,12 @@ export class Pace {
   /** The server asks for a pause of so many seconds. */
   hold(seconds) {
     this.#heldUntil = Date.now() + seconds * 1000;
+  }
+
+  #waitFor(permissions) {
+    const now = Date.now();
+    this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#filledAt) / 1000) * PER_SECOND);
+    this.#filledAt = now;
+    return Math.max(0, this.#heldUntil - now, ((permissions - this.#allowance) / PER_SECOND) * 1000);
   }
 }

@@ -36,7 +36,7 @@ export class ReadMarks {
     clearTimeout(this.#timer);
     this.#timer = 0;
     for (const [room, seq] of this.#waiting) {
-      if (this.#pace.wait > 0) return this.#later(this.#pace.wait + GATHERED_FOR);
+      if (this.#pace.patientWait > 0) return this.#later(this.#pace.patientWait + GATHERED_FOR);
       if (!this.#connection.send({ type: MessageType.READ, room, seq })) return;
       this.#pace.spend();
       this.#waiting.delete(room);

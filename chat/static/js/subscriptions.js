@@ -133,8 +133,9 @@ export class Subscriptions extends EventTarget {
 
   #pump() {
     clearTimeout(this.#timer);
+    const { current } = this.#conversations;
     while (this.#queue.length) {
-      const { wait } = this.#pace;
+      const wait = this.#queue[0] === current.name ? this.#pace.wait : this.#pace.patientWait;
       if (wait > 0) {
         this.#timer = setTimeout(() => this.#pump(), wait + 5);
         return;
