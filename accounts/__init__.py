@@ -11,17 +11,31 @@ from flask_wtf.csrf import generate_csrf
 from chat import Chat
 
 from . import api, errors, headers, sessions, views
-from .door import Door
+from .door import Door, MakeThrottle
+from .throttle import Throttle
 
 __all__ = ["init_app"]
 
 
 def init_app(app: Flask, chat: Chat) -> None:
     """Add the account pages and `POST /api/login` to `app`, whose chat is `chat`."""
-    app.extensions["accounts"] = Door(chat)
+    app.extensions["accounts"] = Door(chat, _throttles(app))
     sessions.init(app)
     app.register_blueprint(views.make_blueprint())
     app.register_blueprint(api.make_blueprint())
     app.jinja_env.globals["csrf_token"] = generate_csrf
     app.after_request(headers.secure)
     errors.init(app)
+
+
+def _throttles(app: Flask) -> MakeThrottle:
+    """Return what makes throttles: of this process, or of all workers where CHAT_REDIS_URL joins them."""
+    settings = app.extensions["chat"].settings
+    if not settings.redis_url:
+        return lambda name, limit, seconds: Throttle(limit, seconds)
+    from .shared_throttle import SharedThrottle, connect
+
+    client = connect(settings.redis_url)
+    return lambda name, limit, seconds: SharedThrottle(
+        limit, seconds, client, f"{settings.redis_prefix}:throttle:{name}"
+    )

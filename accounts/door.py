@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 from chat import Chat, User
 from chat.names import clean, name_key
@@ -16,6 +17,10 @@ PER_ADDRESS = (50, 300)
 REGISTRATIONS = (30, 600)
 #: No name is as long; what goes beyond is not looked at.
 MOST_NAME_CHARS = 200
+
+
+#: make_throttle(name, limit, seconds) returns a Throttle.
+MakeThrottle = Callable[[str, int, float], Throttle]
 
 
 class TooMany(Exception):
@@ -43,12 +48,12 @@ class Banned(Exception):
 class Door:
     """Check names and passwords, count the failures, create users."""
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: Chat, make_throttle: MakeThrottle) -> None:
         self._chat = chat
         self._passwords = Passwords(chat.run_blocking)
-        self._accounts = Throttle(*PER_ACCOUNT)
-        self._addresses = Throttle(*PER_ADDRESS)
-        self._registrations = Throttle(*REGISTRATIONS)
+        self._accounts = make_throttle("accounts", *PER_ACCOUNT)
+        self._addresses = make_throttle("addresses", *PER_ADDRESS)
+        self._registrations = make_throttle("registrations", *REGISTRATIONS)
 
     def enter(self, username: str, password: str, address: str) -> User:
         """Return the user of that name and password; raise TooMany, WrongCredentials or Banned.

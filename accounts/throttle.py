@@ -1,7 +1,6 @@
-"""How often one may try: a sliding window for each key, in this process's memory.
+"""How often one may try: a sliding window for each key, in this process's memory; shared_throttle.py is for several.
 
-A shared store would be needed to count over several workers; each counting for itself lets so many times more
-through, which is still nothing to somebody who guesses passwords. A restart forgets, and costs the same.
+A restart forgets, which is nothing to somebody who guesses passwords.
 """
 
 from __future__ import annotations

@@ -175,6 +175,7 @@ class Arrivals:
         again = []
         with self._lock:
             for arrival in self._waiting[:MAX_BATCH]:
+                arrival.member = arrival.member.current
                 if batch.setdefault((arrival.member, arrival.name), arrival) is not arrival:
                     again.append(arrival)
             self._waiting[:MAX_BATCH] = again

@@ -29,6 +29,14 @@ class Settings:
 
     #: Where users, rooms and messages live: an SQLAlchemy URL. Empty: chat.db in the app's instance folder.
     database_url: str = ""
+    #: The Redis (6.2 or newer) or Valkey that joins workers and machines: redis://host:6379/0. Empty: one worker.
+    redis_url: str = ""
+    #: What the chat's channels and keys there begin with: sites that share a server need one each.
+    redis_prefix: str = "chat"
+    #: Seconds after which a worker that is silent is dead, and its users are out of everybody's roster.
+    worker_lease: float = 15.0
+    #: Seconds over which a worker that is told to stop sends its clients away; less than the server's graceful timeout.
+    drain_seconds: float = 5.0
     #: Whether strangers may register on the reference site.
     registration: bool = True
     #: How many proxies in front of the app may be believed about the client's address, host and scheme.
@@ -98,6 +106,9 @@ class Settings:
     io_recovery_seconds: float = 120.0
     #: The Socket.IO namespace that the chat is in; empty where the chat is for raw WebSockets only.
     io_chat_namespace: str = "/"
+    #: What session ids of Socket.IO made on this machine begin with, so that a proxy can send them back to it: letters
+    #: and digits.
+    node: str = ""
 
     #: Messages a second that one user may send, over all sockets; 0 lifts the limit.
     rate_limit: float = 20.0
@@ -238,6 +249,7 @@ _LEAST: dict[str, float] = {
     "control_interval": 0.05,
     "compare_interval": 0.05,
     "max_rooms_per_client": 1,
+    "worker_lease": 1,
 }
 
 
@@ -249,7 +261,13 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"{PREFIX}{field.name.upper()} is {value}. Set it to {least} or more.")
     for origin in settings.allowed_origins:
         _check_origin(origin)
+    _check_redis(settings)
     _check_socketio(settings)
+
+
+def _check_redis(settings: Settings) -> None:
+    if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigError("CHAT_REDIS_URL cannot be read. Write redis://host:6379/0, or rediss:// for TLS.")
 
 
 def _check_socketio(settings: Settings) -> None:
@@ -264,6 +282,8 @@ def _check_socketio(settings: Settings) -> None:
         raise ConfigError(
             f"CHAT_IO_CHAT_NAMESPACE is {settings.io_chat_namespace!r}. Let it begin with a slash."
         )
+    if not re.fullmatch("[A-Za-z0-9]{0,16}", settings.node):
+        raise ConfigError(f"CHAT_NODE is {settings.node!r}. Set it to at most 16 letters and digits.")
 
 
 def _check_origin(origin: str) -> None:

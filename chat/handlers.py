@@ -149,6 +149,7 @@ def group_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     _acknowledge(chat, client, envelope)
     if fresh:
         room.say(envelope)
+        chat.hub.others.said(envelope)
         chat.outside.said(client, envelope)
 
 
@@ -163,10 +164,10 @@ def joined(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
 def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 3: say it to one user, on all sockets; a missing or empty `to` never comes this far."""
     assert client.user is not None and envelope.to is not None
-    receiver = chat.hub.named(envelope.to)
+    receiver = chat.hub.identity_named(envelope.to)
     envelope.user, envelope.by = client.user, client
     if receiver is not None:
-        envelope.to_id, envelope.to = receiver.identity
+        envelope.to_id, envelope.to = receiver
         envelope.room = direct_room(client.user.id, envelope.to_id)
     if not chat.is_ephemeral_direct(envelope.room):
         _store(chat, envelope)
@@ -177,6 +178,7 @@ def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     _acknowledge(chat, client, envelope)
     if fresh:
         chat.hub.direct(envelope)
+        chat.hub.others.said(envelope)
         chat.outside.said(client, envelope)
 
 

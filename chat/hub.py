@@ -19,6 +19,7 @@ from .gate import Conversations, Gate
 from .limits import TokenBucket
 from .member import Member, Wire
 from .order import REMEMBERED_DIRECT, Known
+from .others import NOBODY, Others
 from .reactor import Reactor
 from .room import Audience, Newcomer, Room
 from .roster import Roster
@@ -80,6 +81,8 @@ class Hub:
         #: Direct conversations: the gates of those that are stored, the ids of those that are not.
         self.conversations = Conversations()
         self.known_direct = Known(REMEMBERED_DIRECT)
+        #: The other processes of the site.
+        self.others: Others = NOBODY
         #: Members that are not parked in the reactor: they take their bytes by polling.
         self.pollers: set[Member] = set()
         #: Codecs beside the native one that somebody has used; they may keep things for who is away.
@@ -124,6 +127,7 @@ class Hub:
             known.clients.append(client)
             self._addresses[client.address] += 1
             self._count += 1
+        self._tell_count(known, client.address)
         if greet:
             client.enqueue(client.wire.codec.welcome())
         if lobby:
@@ -139,15 +143,24 @@ class Hub:
         if self._count >= min(settings.max_connections, self.limit):
             raise ChatError("server_full")
         known = self._users.get(user.id)
-        if known is not None and len(known.clients) >= settings.max_connections_per_user:
+        sockets = len(known.clients) if known is not None else 0
+        if sockets + self.others.sockets_of(user.id) >= settings.max_connections_per_user:
             raise ChatError("too_many_for_user")
         # Behind a Unix socket nobody has an address; to count them together would lock everybody out.
-        if address and self._addresses[address] >= settings.max_connections_per_ip:
+        if address and self.sockets_from(address) >= settings.max_connections_per_ip:
             raise ChatError("too_many_for_address")
+
+    def sockets_from(self, address: str) -> int:
+        """Return how many sockets come from an address, to all processes."""
+        return self._addresses[address] + self.others.sockets_from(address)
+
+    def _tell_count(self, user: User, address: str) -> None:
+        self.others.counted(user.identity, len(user.clients), address, self._addresses[address])
 
     def _add_user(self, identity: Identity) -> User:
         user = self._users[identity.id] = User(identity, self._bucket(identity.id))
         self._index(user)
+        self.others.expects(identity.id)
         return user
 
     def _bucket(self, user_id: str) -> TokenBucket | None:
@@ -191,6 +204,7 @@ class Hub:
                 self._forget(user)
             self._leave_address(client.address)
             self._count -= 1
+        self._tell_count(user, client.address)
         for name in client.rooms:
             self._exit(client, user.identity, self._rooms[name])
         client.rooms = ()
@@ -217,6 +231,7 @@ class Hub:
         self._pushes[name] = RosterPush(
             room, self.reactor, self._lock, settings.roster_bytes_per_s, self.stats, self.close_if_empty
         )
+        self.others.opened(room)
         return room
 
     def close_if_empty(self, room: Room) -> None:
@@ -225,6 +240,7 @@ class Hub:
             with self._lock:
                 del self._rooms[room.name]
             del self._pushes[room.name]
+            self.others.closed(room)
 
     def room(self, name: str | None) -> Room | None:
         """Return the open room that a message names, the lobby where it names none."""
@@ -243,6 +259,7 @@ class Hub:
     def hold(self, user_id: str, rooms: Iterable[str], codec: Codec) -> None:
         """Have what is said in these open rooms, and to the user, said in `codec` as if its client were here."""
         self._absent[user_id] += 1
+        self.others.expects(user_id)
         for room in map(self._rooms.__getitem__, rooms):
             room.absent += 1
             room.audiences.setdefault(codec, Audience())
@@ -252,9 +269,18 @@ class Hub:
         self._absent[user_id] -= 1
         if not self._absent[user_id]:
             del self._absent[user_id]
+            self._expect_no_more(user_id)
         for room in map(self._rooms.__getitem__, rooms):
             room.absent -= 1
             self.close_if_empty(room)
+
+    def user_ids(self) -> set[str]:
+        """Return the ids of those who are connected here or may come back here."""
+        return {*self._users, *self._absent}
+
+    def counts(self) -> tuple[list[tuple[Identity, int]], dict[str, int]]:
+        """Return how many sockets each user has here, and how many come from each address."""
+        return [(user.identity, len(user.clients)) for user in self._users.values()], dict(self._addresses)
 
     def rooms(self) -> list[Room]:
         """Return the open rooms."""
@@ -283,7 +309,9 @@ class Hub:
         user = self._users[client.user.id].identity
         with self._lock:
             room.add(client)
-            room.roster.join(user)
+            is_news = room.roster.join(user)
+        if is_news:
+            self.others.joined(room, user)
         upto = room.last_seq if upto is None else upto
         if room is self.lobby:
             client.entered = upto
@@ -313,8 +341,12 @@ class Hub:
     def _exit(self, client: Member, user: Identity, room: Room) -> None:
         with self._lock:
             room.remove(client)
-            room.roster.leave(user, self.now)
+            is_last = room.roster.leave(user, self.now)
+        if is_last:
+            self.others.left(room, user)
         self._pushes[room.name].schedule()
+        if room.empty:  # there is nobody to be told, so that no push will come by
+            self.reactor.call_soon(self.close_if_empty, room)
 
     def park(self, taken: Taken, wire: Wire) -> Client:
         """Have the reactor read a socket that was taken from the server, and answer its handshake."""
@@ -355,8 +387,13 @@ class Hub:
     def _forget(self, user: User) -> None:
         del self._users[user.identity.id]
         self._unindex(user)
+        self._expect_no_more(user.identity.id)
         if user.bucket is not None:
             self._keep_bucket(user.identity.id, user.bucket)
+
+    def _expect_no_more(self, user_id: str) -> None:
+        if user_id not in self._users and user_id not in self._absent:
+            self.others.expects_no_more(user_id)
 
     def _keep_bucket(self, user_id: str, bucket: TokenBucket) -> None:
         # Or to come again would be to have said nothing yet. One that has filled up again can go.
@@ -381,6 +418,17 @@ class Hub:
             key = username.casefold()
             user = self._folded.get(key) or self._names.get(key)
         return user
+
+    def identity_named(self, username: str) -> Identity | None:
+        """Return who of that name is connected, here or to another process."""
+        user = self.named(username)
+        return user.identity if user is not None else self.others.named(username)
+
+    def change_roster(self, room: Room, change: Callable[[Roster], None]) -> None:
+        """Change who of other processes is in an open room, and have its members told."""
+        with self._lock:
+            change(room.roster)
+        self._pushes[room.name].schedule()
 
     def members(self, room: str) -> list[Identity]:
         """Return the users in `room`; from any thread."""

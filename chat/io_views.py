@@ -14,9 +14,9 @@ from .client import Taken
 from .i18n import best_language
 from .redaction import redact_pywsgi
 from .socketio import engine as engines
-from .socketio import packets
 from .socketio.echo import Echo
 from .socketio.engine import POLLING, WEBSOCKET, BadRequest, Engine
+from .socketio.holders import Here, Holder
 from .socketio.sessions import Visitor
 from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade
 from .state import ChatState
@@ -84,11 +84,12 @@ class Routes:
         engine = self._engine(chat)
         if sid is None:
             return self._open(chat, engine)
+        holder = _holder(chat, engine, sid)
         if request.method == "POST":
-            return self._post(chat, engine, sid)
+            return self._post(chat, engine, sid, holder)
         if request.method != "GET":
             raise BadRequest(*engines.BAD_METHOD)
-        return self._poll(chat, engine, sid)
+        return _text(holder.poll())
 
     def _engine(self, chat: ChatState) -> Engine:
         return self._engine_of(chat)
@@ -98,28 +99,23 @@ class Routes:
             raise BadRequest(*engines.BAD_METHOD)
         if not engine.has_place(request.remote_addr or ""):
             return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
-        return _text(_ask(engine, engine.open_polling, visitor(request)))
+        if engine.neighbours is not None and _is_one_of_several(chat):
+            engine.neighbours.begin()
+        return _text(engine.hub.reactor.ask(engine.open_polling, visitor(request)))
 
-    def _poll(self, chat: ChatState, engine: Engine, sid: str) -> Response:
-        waiter = engine.hub.reactor.driver.event()
-        poller = _ask(engine, engine.poll, sid, waiter)
-        waiter.wait(None)
-        frames = _ask(engine, poller.answer)
-        return _text(packets.encode_payload(frames) if frames else packets.NOOP)
-
-    def _post(self, chat: ChatState, engine: Engine, sid: str) -> Response:
+    def _post(self, chat: ChatState, engine: Engine, sid: str, holder: Holder) -> Response:
         limit = chat.settings.max_message_bytes
         if sid in engine.posting:
-            _ask(engine, engine.refuse, sid)
+            holder.refuse()
             raise BadRequest(*engines.BAD_REQUEST)
         engine.posting.add(sid)
         try:
             # Of a body in chunks werkzeug would hand out as much as it may have, and keep silent about the rest.
             request.max_content_length = limit + 1
             if (request.content_length or 0) > limit or len(body := request.get_data()) > limit:
-                _ask(engine, engine.refuse, sid)
+                holder.refuse()
                 return Response("The payload is too large.\n", 413, mimetype="text/plain")
-            _ask(engine, engine.post, sid, body)
+            holder.post(body)
         finally:
             engine.posting.discard(sid)
         return Response("ok", mimetype="text/html")
@@ -149,7 +145,7 @@ class Routes:
                 raise BadRequest(*engines.BAD_REQUEST)
             engine, sid = self._engine(chat), request.args.get("sid")
             if sid is not None:
-                engine.find(sid)
+                _holder(chat, engine, sid).find()
         except BadRequest as bad:
             status = 403 if bad.code == engines.FORBIDDEN[0] else 400
             raise RefusedUpgrade(
@@ -160,12 +156,13 @@ class Routes:
 
     def socket(self, taken: Taken) -> None:
         """Give a parked socket to its session, or a session to it."""
-        engine = self._engine(current_app.extensions["chat"])
+        chat: ChatState = current_app.extensions["chat"]
+        engine = self._engine(chat)
         sid = request.args.get("sid")
         if sid is None:
             engine.hub.reactor.call(engine.open_websocket, taken, visitor(request))
         else:
-            engine.hub.reactor.call(engine.probe, taken, sid)
+            _holder(chat, engine, sid).probe(taken)
 
 
 def socketio_engine(chat: ChatState) -> Engine:
@@ -204,17 +201,27 @@ def _check_query(request: Request, chat: ChatState) -> None:
 
 def _check_workers(request: Request, chat: ChatState) -> None:
     """Let nobody into a chat of which each worker has its own; a site's own events may do with that."""
-    if request.environ.get("wsgi.multiprocess") and chat.settings.io_chat_namespace:
+    if _is_apart(request, chat) and chat.settings.io_chat_namespace:
         log.error(MULTIPROCESS)
         raise BadRequest(*engines.BAD_REQUEST)
 
 
+def _holder(chat: ChatState, engine: Engine, sid: str) -> Holder:
+    if engine.neighbours is not None and _is_one_of_several(chat):
+        return engine.neighbours.holder(sid)
+    return Here(engine, sid)
+
+
+def _is_one_of_several(chat: ChatState) -> bool:
+    return bool(request.environ.get("wsgi.multiprocess") or chat.settings.redis_url)
+
+
+def _is_apart(request: Request, chat: ChatState) -> bool:
+    return bool(request.environ.get("wsgi.multiprocess")) and not chat.settings.redis_url
+
+
 def _origin_allowed(request: Request, chat: ChatState) -> bool:
     return origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins)
-
-
-def _ask(engine: Engine, function: Callable[..., Any], *args: Any) -> Any:
-    return engine.hub.reactor.ask(function, *args)
 
 
 def _text(payload: bytes) -> Response:

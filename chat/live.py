@@ -7,14 +7,18 @@ import logging
 import math
 import os
 import resource
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .arrivals import Arrivals
 from .auth import Guard, Pass, now_ms
+from .broker.base import Broker
+from .broker.memory import MemoryBroker
 from .client import Taken
+from .cluster import Cluster
 from .config import Settings
+from .drain import Drain
+from .drivers import Driver
 from .envelope import Envelope, Identity, MessageType, direct_room
 from .errors import FAILURES, ChatError, CloseCode
 from .handlers import Dispatcher, Handler, NativeWire
@@ -22,6 +26,8 @@ from .hub import Hub
 from .jobs import Jobs
 from .member import Member
 from .socketio.engine import Engine
+from .socketio.folder import Folder
+from .socketio.neighbours import Neighbours
 from .socketio.packets import Prepared
 from .socketio.registry import Registry
 from .socketio.returning import IoStore
@@ -39,9 +45,11 @@ SPARE_DESCRIPTORS = 200
 REMEMBER_AFTER = 0.25
 #: Milliseconds for which rows of the control table are kept, and how many looks pass between two prunings.
 CONTROL_KEEP_MS = 3_600_000
-#: Seconds that a drain waits for the store, which may be away.
-STORE_SECONDS = 1.0
 PRUNE_EVERY = 1_200
+#: Seconds between the hint that something is in the control table and the look.
+LOOK_PAUSE = 0.01
+#: Seconds that the last hint has to go out.
+GOODBYE = 0.1
 
 #: Seconds from the start to the first look for messages that are too old, and between two looks; a day in ms.
 PRUNE_AFTER, PRUNE_INTERVAL = 5.0, 3_600.0
@@ -67,6 +75,8 @@ class Site:
         mark_read: Callable[[Identity, str, int], dict[str, Any]],
         events: Registry,
         io_store: IoStore | None = None,
+        folder_key: Callable[[], bytes] = lambda: os.urandom(32),
+        make_broker: Callable[[Driver, int], Broker] = MemoryBroker,
     ) -> None:
         self.guard = guard
         self.control = control
@@ -88,6 +98,10 @@ class Site:
         self.events = events
         #: What the store keeps for Socket.IO.
         self.io_store = io_store
+        #: What the workers of this site on this machine, and nobody else, know.
+        self.folder_key = folder_key
+        #: make_broker(driver, origin) is what joins this process with the others.
+        self.make_broker = make_broker
 
 
 class Live:
@@ -110,15 +124,27 @@ class Live:
         self.driver = self.hub.reactor.driver
         self.jobs = Jobs(self.driver, settings.queue_size, _log_failed_job)
         self.io = Server(self.hub, self.jobs, site.guard, site.events, site.call, site.note)
-        self.io_engine = Engine(self.hub, settings, self.io, lambda said: self._log_from_tick(said, None))
         self._sweeper = Sweeper(self.hub)
         self.writer = Writer(self.hub, self.driver, site.history, site.commit, self.said)
+        self.io_engine = Engine(
+            self.hub, settings, self.io, lambda said: self._log_from_tick(said, None), self.writer.origin
+        )
+        near = Neighbours(self.io_engine, lambda: Folder(site.folder_key()))
+        self._neighbours = self.io_engine.neighbours = near
+        self._drain = Drain(self.hub, self.writer.so_far)
         self._arrivals = Arrivals(self.hub, self.driver, site.history, self.io.note)
         if settings.io_chat_namespace:
             self.io.recovery.follow(self.writer)
             self.io.serve_chat(dispatcher, site.io_store, site.history, self._arrivals.open)
+        self.broker = site.make_broker(self.driver, self.writer.origin)
+        self.cluster: Cluster | None = None
+        self._look = self.driver.event()
+        if not self.broker.alone:
+            self.cluster = Cluster(self.hub, self.writer, self.broker, self._look.set, self._told)
         self.writer.begin()
         self._arrivals.begin()
+        if self.cluster is not None:
+            self.cluster.begin()
         self.driver.background(self._watch_control)
         if settings.retention_days:
             self.driver.background(self._prune)
@@ -175,6 +201,7 @@ class Live:
         self.hub.reactor.call_soon(self._renewed, client, verdict, envelope)
 
     def _renewed(self, client: Member, verdict: Pass | ChatError, envelope: Envelope) -> None:
+        client = client.current
         if client.closing or client.user is None:
             return
         if isinstance(verdict, Pass) and verdict.identity.id != client.user.id:
@@ -277,10 +304,11 @@ class Live:
 
     # ---- what the site says ------------------------------------------------------------------------------------
 
-    def say(self, envelope: Envelope) -> str | None:
+    def say(self, envelope: Envelope, is_news: bool = True) -> str | None:
         """Say something as the house; return once it is stored and said, with the code of an error or None.
 
-        From any thread, but not from a tick.
+        `is_news` tells whether other processes have to be told, where it is not stored. From any thread, but not from
+        a tick.
         """
         done = self.driver.answer()
         results: list[str | None] = []
@@ -289,13 +317,13 @@ class Live:
             results.append(result if isinstance(result, str) else None)
             done.set()
 
-        self.hub.reactor.call(self._say, envelope, answer)
+        self.hub.reactor.call(self._say, envelope, answer, is_news)
         done.wait(None)
         return results[0]
 
-    def _say(self, envelope: Envelope, answer: Callable[[Any], None]) -> None:
+    def _say(self, envelope: Envelope, answer: Callable[[Any], None], is_news: bool) -> None:
         envelope.id = self.hub.new_id()
-        if self._say_ephemeral(envelope):
+        if self._say_ephemeral(envelope, is_news):
             answer(None)
             return
         try:
@@ -303,27 +331,55 @@ class Live:
         except ChatError as error:
             answer(error.code)
 
-    def _say_ephemeral(self, envelope: Envelope) -> bool:
+    def _say_ephemeral(self, envelope: Envelope, is_news: bool) -> bool:
         hub, settings = self.hub, self._settings
         if envelope.type == MessageType.SINGLE_CHAT:
-            receiver = hub.named(envelope.to or "")
+            receiver = hub.identity_named(envelope.to or "")
             if receiver is not None:
-                envelope.to_id, envelope.to = receiver.identity
+                envelope.to_id, envelope.to = receiver
                 envelope.room = direct_room("", envelope.to_id)
             if not self._dispatcher.is_ephemeral_direct(envelope.room):
                 return False
             hub.known_direct.place(envelope)
             hub.direct(envelope)
+            if is_news:
+                hub.others.said(envelope)
             return True
         room = hub.room(envelope.room)
         if room is not None and room.known is not None:
             room.known.place(envelope)
             room.say(envelope)
+        if is_news and (room.ephemeral if room is not None else settings.is_ephemeral(envelope.room or "")):
+            envelope.ts = envelope.ts or now_ms()
+            hub.others.said(envelope)
         return room.ephemeral if room is not None else settings.is_ephemeral(envelope.room or "")
 
+    def emit(self, namespace: str, room: str | None, said: Prepared, skip: Any) -> None:
+        """Send an event of the site over Socket.IO, on all processes; from any thread."""
+        self.io.run(self.io.emit, namespace, room, said, skip)
+        if self.cluster is not None:
+            self.cluster.tell("io", namespace, room, *said.as_texts())
+
+    def _told(self, kind: str, parts: list[Any]) -> None:
+        if kind == "io":
+            namespace, room, *texts = parts
+            self.io.emit(namespace, room, Prepared.of_texts(*texts), None)
+
+    @property
+    def broker_state(self) -> str:
+        """up, down, or none where this process is the only one."""
+        return "none" if self.broker.alone else "up" if self.broker.is_up else "down"
+
+    def tell_to_look(self) -> None:
+        """Tell the other processes that there is something in the control table; from any thread."""
+        if self.cluster is not None:
+            self.cluster.tell_to_look()
+
     def roster(self, room: str) -> list[Identity]:
-        """Return the users in `room`; from any thread."""
-        return self.hub.members(room)
+        """Return the users in `room`, on all processes; from any thread, but not from a tick."""
+        if self.cluster is None or self.hub.room(room) is not None:
+            return self.hub.members(room)
+        return self.cluster.ask_roster(room)
 
     # ---- control: the same whether it comes from this process or from the table ------------------------------------
 
@@ -363,7 +419,9 @@ class Live:
     def _watch_control(self) -> None:
         looks = 0
         while True:
-            self.driver.sleep(self._settings.control_interval)
+            if self._look.wait(self._settings.control_interval):
+                self.driver.sleep(LOOK_PAUSE)  # for what is written in the same moment
+                self._look.clear()
             looks += 1
             try:
                 for row in self._site.control.after(self._last_control):
@@ -404,9 +462,9 @@ class Live:
         elif row.kind == "unban":
             self._site.guard.unban(payload["user_id"])
         elif row.kind == "send":
-            self.say(Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"]))
+            self.say(Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"]), is_news=False)
         elif row.kind == "direct":
-            self.say(Envelope(MessageType.SINGLE_CHAT, payload["text"], None, payload["to"]))
+            self.say(Envelope(MessageType.SINGLE_CHAT, payload["text"], None, payload["to"]), is_news=False)
         elif row.kind == "removed" and payload["origin"] != self.writer.origin:
             self.removed(payload["user_id"], payload["room"])
         elif row.kind == "tell" and payload["origin"] != self.writer.origin:
@@ -420,30 +478,38 @@ class Live:
 
     # ---- the end -----------------------------------------------------------------------------------------------
 
-    def begin_drain(self) -> None:
-        """Have everyone closed with 1012 and nobody admitted any more; safe in a signal handler."""
-        self.hub.draining = True
-        self.hub.reactor.call_soon(
-            self._drain_when_stored, self.writer.so_far(), time.monotonic() + STORE_SECONDS
-        )
+    def begin_drain(self, seconds: float | None = None) -> None:
+        """Have everyone closed with 1012 within `seconds` (CHAT_DRAIN_SECONDS) and nobody admitted any more.
 
-    def _drain_when_stored(self, stored: Callable[[], bool], end: float) -> None:
-        """Close everyone as soon as those who wait for an Ack have had it."""
-        if stored() or time.monotonic() >= end:
-            self.hub.drain()
-        else:
-            self.hub.reactor.call_later(0.005, self._drain_when_stored, stored, end)
+        It returns at once, and is safe in a signal handler.
+        """
+        self._drain.start(self._settings.drain_seconds if seconds is None else seconds)
+        self.hub.reactor.call_soon(self._neighbours.give_back)
+
+    def finish_drain(self, seconds: float) -> bool:
+        """Wait until everyone has gone, `seconds` after the drain began at the most; True when all have."""
+        if not self.hub.draining:
+            self.begin_drain()
+        has_gone = self._drain.wait(seconds)
+        self._say_goodbye()
+        return has_gone
 
     def drain(self, seconds: float) -> bool:
         """Close everyone with 1012 and wait until all have gone, `seconds` at the most; True when all have."""
-        self.begin_drain()
-        end = time.monotonic() + seconds
-        while len(self.hub.reactor) and time.monotonic() < end:
-            self.driver.sleep(0.01)
-        return not len(self.hub.reactor)
+        self.begin_drain(min(seconds / 2, self._settings.drain_seconds))
+        has_gone = self._drain.wait(seconds)
+        self._say_goodbye()
+        return has_gone
+
+    def _say_goodbye(self) -> None:
+        """Have the other processes know at once that nobody is here any more."""
+        if self.cluster is not None:
+            self.cluster.end()
+            self.driver.sleep(GOODBYE)
 
     def drain_at_exit(self) -> None:
         """Say 1012 to whoever is still there while the interpreter ends: the loop may turn no more."""
+        self._neighbours.end()
         if not self.hub.draining and self.driver.is_loop_thread():
             self.hub.drain()
             self.hub.flush()

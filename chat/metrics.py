@@ -46,11 +46,32 @@ class ChatCollector(Collector):
         yield GaugeMetricFamily(
             "chat_store_waiting", "Messages that have yet to be stored.", live.writer.waiting
         )
+        yield CounterMetricFamily(
+            "chat_messages_late",
+            "Messages of other workers read from the store: no hint of them had come.",
+            stats.late,
+        )
+        if live.cluster is not None:
+            yield from _cluster(live)
         yield _histogram(
             "chat_commit_seconds", "Seconds of a transaction that stores messages.", stats.commits
         )
         yield _histogram("chat_commit_messages", "Messages of such a transaction.", stats.batches)
         yield _histogram("chat_flush_bytes", "Bytes of a room's flush, for each member.", stats.flushes)
+
+
+def _cluster(live: Live) -> Iterator[Metric]:
+    assert live.cluster is not None
+    yield GaugeMetricFamily(
+        "chat_broker_up", "1 while hints go through to other workers.", int(live.broker.is_up)
+    )
+    yield GaugeMetricFamily(
+        "chat_workers", "Workers that are known to be alive.", 1 + len(live.cluster.presence)
+    )
+    hints = CounterMetricFamily("chat_hints", "Hints to and from other workers.", labels=["way"])
+    for way, count in live.broker.counts().items():
+        hints.add_metric([way], count)
+    yield hints
 
 
 def _counters(stats: Stats) -> Iterator[Metric]:

@@ -68,7 +68,11 @@ class Reactor:
         self._took = took
         self._epoll = self.driver.epoll()
         self._parked: dict[int, Parked] = {}
+        #: Descriptors of those that last as long as the process.
+        self._lasting: set[int] = set()
         self._again: dict[Parked, None] = {}
+        self._writing: set[Parked] = set()
+        self._paused: set[Parked] = set()
         self._soon: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._timers: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = itertools.count()
@@ -81,32 +85,57 @@ class Reactor:
         self.driver.start(self._epoll, self.tick, self._timeout)
 
     def __len__(self) -> int:
-        return len(self._parked)
+        return len(self._parked) - len(self._lasting)
 
     def parked(self) -> list[Parked]:
         """Return all that is parked now."""
         return list(self._parked.values())
 
-    def add(self, parked: Parked) -> None:
-        """Begin to read `parked`; in the loop only."""
+    def add(self, parked: Parked, lasting: bool = False) -> None:
+        """Begin to read `parked`; in the loop only. One that is `lasting` is no client, and counts for nothing."""
         self._epoll.register(parked.fd, EPOLLIN)
         self._parked[parked.fd] = parked
+        if lasting:
+            self._lasting.add(parked.fd)
 
     def remove(self, parked: Parked) -> None:
         """Forget `parked`, before its descriptor is closed; in the loop only."""
         if self._parked.get(parked.fd) is parked:
             self._epoll.unregister(parked.fd)
             del self._parked[parked.fd]
+            self._lasting.discard(parked.fd)
             self._again.pop(parked, None)
+            self._writing.discard(parked)
+            self._paused.discard(parked)
 
     def watch_writable(self, parked: Parked, wanted: bool) -> None:
         """Ask for `writable()` calls, or no more of them; in the loop only."""
         if self._parked.get(parked.fd) is parked:
-            self._epoll.modify(parked.fd, EPOLLIN | EPOLLOUT if wanted else EPOLLIN)
+            (self._writing.add if wanted else self._writing.discard)(parked)
+            self._watch(parked)
+
+    def pause(self, parked: Parked) -> None:
+        """Read `parked` no more until `resume`: what it sends waits in the kernel; in the loop only."""
+        if self._parked.get(parked.fd) is parked:
+            self._paused.add(parked)
+            self._again.pop(parked, None)
+            self._watch(parked)
+
+    def resume(self, parked: Parked) -> None:
+        """Read `parked` again, what it had buffered too; in the loop only."""
+        if parked in self._paused:
+            self._paused.remove(parked)
+            self._watch(parked)
+            self.read_again(parked)
+
+    def _watch(self, parked: Parked) -> None:
+        reading = 0 if parked in self._paused else EPOLLIN
+        self._epoll.modify(parked.fd, reading | EPOLLOUT if parked in self._writing else reading)
 
     def read_again(self, parked: Parked) -> None:
         """Call `parked.readable()` in the next tick even if nothing new comes; in the loop only."""
-        self._again[parked] = None
+        if parked not in self._paused:
+            self._again[parked] = None
 
     def read_now(self, parked: Parked) -> None:
         """Read `parked` before its turn; in the loop only."""
@@ -115,7 +144,7 @@ class Reactor:
 
     def fail(self, parked: Failing, error: BaseException) -> None:
         """Close `parked`, whose doing `error` was, and nobody else; in the loop only."""
-        self._report("a connection failed", error)
+        self.report("a connection failed", error)
         self._guard(parked.fail, error)
 
     def call_soon(self, function: Callable[..., None], *args: Any) -> None:
@@ -185,7 +214,7 @@ class Reactor:
             self._run_soon()
             self._took(time.monotonic() - self.now)
         except Exception as error:
-            self._report("the tick failed", error)
+            self.report("the tick failed", error)
         finally:
             self._in_tick = False
             self.driver.rearm()
@@ -237,9 +266,10 @@ class Reactor:
         try:
             function(*args)
         except Exception as error:
-            self._report("the loop went on after an error", error)
+            self.report("the loop went on after an error", error)
 
-    def _report(self, message: str, error: BaseException) -> None:
+    def report(self, message: str, error: BaseException) -> None:
+        """Log an error from within the loop; it never raises."""
         # Who cannot even log goes on all the same: gevent stops a watcher for good whose callback raised.
         with contextlib.suppress(Exception):
             self._log(message, error)

@@ -83,11 +83,11 @@ class Room:
 
     @property
     def empty(self) -> bool:
-        """Whether it can be forgotten: nobody is in it, coming, expected back, or still in the roster."""
+        """Whether it can be forgotten: nobody is in it here, coming, expected back, or still to be told as leaving."""
         return not (
             self.newcomers
             or self.absent
-            or len(self.roster)
+            or self.roster.is_used
             or any(audience.members for audience in self.audiences.values())
         )
 

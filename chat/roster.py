@@ -20,11 +20,11 @@ class Change(NamedTuple):
 
 
 class Roster:
-    """The users of one room, each counted by its sockets. All times are monotonic seconds, given by the caller.
+    """The users of one room, each counted by its sockets here and by the other processes that it is on.
 
-    A user leaves `grace` seconds after the last socket. Changes wait for `take_change`, which `due_at` puts at least
-    max(0.1 s, what the last push cost / budget) after the one before: everyone's list to everyone at each join would
-    be O(N³) bytes.
+    All times are monotonic seconds, given by the caller. A user leaves `grace` seconds after the last socket. Changes
+    wait for `take_change`, which `due_at` puts at least max(0.1 s, what the last push cost / budget) after the one
+    before: everyone's list to everyone at each join would be O(N³) bytes.
     """
 
     def __init__(self, room: str, grace: float, bytes_per_s: float) -> None:
@@ -34,6 +34,7 @@ class Roster:
         self._bytes_per_s = bytes_per_s
         self._users: dict[str, Identity] = {}
         self._sockets: dict[str, int] = {}
+        self._elsewhere: dict[str, int] = {}
         self._leaving: dict[str, float] = {}
         self._joined: dict[Identity, None] = {}
         self._left: dict[Identity, None] = {}
@@ -57,25 +58,67 @@ class Roster:
             users.reset(self._users.values())
         return users
 
-    def join(self, user: Identity) -> None:
-        """Count one more socket of `user`, whose name may be another than before."""
-        self._leaving.pop(user.id, None)
-        self._sockets[user.id] = self._sockets.get(user.id, 0) + 1
-        known = self._users.get(user.id)
-        if known != user:
-            if known is not None:
-                self._note_left(known)
-            self._users[user.id] = user
-            self._note_joined(user)
+    @property
+    def is_used(self) -> bool:
+        """Whether one of its users is here, or went a moment ago."""
+        return bool(self._sockets or self._leaving)
 
-    def leave(self, user: Identity, now: float) -> None:
-        """Count one socket of `user` less; with the last one the grace begins."""
+    def here(self) -> list[Identity]:
+        """Return the users who have sockets here."""
+        return [self._users[user_id] for user_id in self._sockets]
+
+    def join(self, user: Identity) -> bool:
+        """Count one more socket of `user`, whose name may be another than before; tell whether that is news."""
+        count = self._sockets[user.id] = self._sockets.get(user.id, 0) + 1
+        return self._show(user) or count == 1
+
+    def leave(self, user: Identity, now: float) -> bool:
+        """Count one socket of `user` less, and tell whether it was the last; with that the grace begins."""
         count = self._sockets.get(user.id, 0) - 1
         if count > 0:
             self._sockets[user.id] = count
         elif count == 0:
             del self._sockets[user.id]
-            self._leaving[user.id] = now + self._grace
+            self._begin_to_leave(user.id, now)
+        return count == 0
+
+    def join_elsewhere(self, user: Identity) -> None:
+        """Count one more process that `user` is on."""
+        self._elsewhere[user.id] = self._elsewhere.get(user.id, 0) + 1
+        self.rename_elsewhere(user)
+
+    def rename_elsewhere(self, user: Identity) -> None:
+        """Take note what `user` is called on another process."""
+        # What is known of its own sockets is no older.
+        if user.id not in self._sockets:
+            self._show(user)
+
+    def leave_elsewhere(self, user_id: str, now: float, at_once: bool = False) -> None:
+        """Count one of them less; `at_once` where it has been silent for longer than any grace."""
+        count = self._elsewhere.get(user_id, 0) - 1
+        if count > 0:
+            self._elsewhere[user_id] = count
+        elif count == 0:
+            del self._elsewhere[user_id]
+            if at_once and user_id not in self._sockets and user_id not in self._leaving:
+                self._note_left(self._users.pop(user_id))
+            else:
+                self._begin_to_leave(user_id, now)
+
+    def _show(self, user: Identity) -> bool:
+        self._leaving.pop(user.id, None)
+        known = self._users.get(user.id)
+        if known == user:
+            return False
+        if known is not None:
+            self._note_left(known)
+        self._users[user.id] = user
+        self._note_joined(user)
+        return True
+
+    def _begin_to_leave(self, user_id: str, now: float) -> None:
+        if user_id not in self._sockets and user_id not in self._elsewhere:
+            self._leaving[user_id] = now + self._grace
 
     def expire(self, now: float) -> None:
         """Drop the users whose grace is over."""

@@ -40,7 +40,8 @@ ANSWER = (
 
 MULTIPROCESS = (
     "Several workers would each hold a chat of their own, so that people could not see each other. "
-    "Run one worker (WEB_CONCURRENCY=1, gunicorn --workers 1); it serves thousands of connections."
+    "Set CHAT_REDIS_URL to a Redis or Valkey that joins them, or run one worker (WEB_CONCURRENCY=1), "
+    "which serves thousands of connections."
 )
 
 

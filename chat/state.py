@@ -17,6 +17,7 @@ from flask import Flask, current_app, has_request_context
 from . import access, metrics, signals
 from .access import Right
 from .auth import Guard, now_ms
+from .broker import make_broker
 from .config import Settings
 from .drivers import allocate_lock, make_driver
 from .envelope import Envelope, Identity, MessageType
@@ -110,6 +111,10 @@ class ChatState:
                 IoMissed(engine, self.run_blocking),
                 lambda: self._tokens.derive("flask-chat Socket.IO pid"),
             ),
+            lambda: self._tokens.derive(
+                f"flask-chat neighbours {self.database_url} {settings.redis_prefix}"
+            ),
+            lambda driver, origin: make_broker(settings, driver, origin),
         )
         #: The site's own events over Socket.IO.
         self.io = IO(lambda: [self.events], self._io_emit)
@@ -216,9 +221,9 @@ class ChatState:
     def _say_elsewhere(self, envelope: Envelope) -> str | None:
         room, to = envelope.room, envelope.to
         if room is not None and self._keeps_nothing(room):
-            self.control.post("send", {"room": room, "text": envelope.data})
+            self._post("send", {"room": room, "text": envelope.data})
         elif to is not None and "dm:*" in self.settings.ephemeral_rooms:
-            self.control.post("direct", {"to": to, "text": envelope.data})
+            self._post("direct", {"to": to, "text": envelope.data})
         else:
             draft = Draft(
                 int(envelope.type), room, None, secrets.token_urlsafe(9), False, envelope.data or "", to
@@ -318,13 +323,19 @@ class ChatState:
         """Let a user's sockets, on every server, hear `room` no more."""
         if self.live is not None:
             self.live.removed(user_id, room)
-        self.control.post("removed", {"user_id": user_id, "room": room, "origin": self._origin})
+        self._post("removed", {"user_id": user_id, "room": room, "origin": self._origin})
 
     def _tell(self, user_id: str, kind: MessageType, fields: dict[str, Any]) -> None:
         if self.live is not None:
             self.live.tell_user(user_id, kind, fields)
         row = {"user_id": user_id, "type": int(kind), "fields": fields, "origin": self._origin}
-        self.control.post("tell", row)
+        self._post("tell", row)
+
+    def _post(self, kind: str, payload: dict[str, Any]) -> None:
+        """Ask something of all other processes: they find it in the table, and are told to look."""
+        self.control.post(kind, payload)
+        if self.live is not None:
+            self.live.tell_to_look()
 
     @property
     def _origin(self) -> int:
@@ -336,7 +347,7 @@ class ChatState:
         """End all sockets of this user, and let no token count that was issued before now; on every server."""
         at = now_ms()
         self.users.revoke(user_id, at)
-        self.control.post("revoke", {"user_id": user_id, "at": at, "failure": failure})
+        self._post("revoke", {"user_id": user_id, "at": at, "failure": failure})
         if self.live is not None:
             self.live.revoke(user_id, at, failure)
 
@@ -348,7 +359,7 @@ class ChatState:
         """Close this user's sockets with 4403 and let the user in no more. Raises UnknownUser."""
         user_id = self._id_of(username)
         self.users.ban(user_id)
-        self.control.post("ban", {"user_id": user_id})
+        self._post("ban", {"user_id": user_id})
         self.guard.ban(user_id)
         self.revoke(user_id, "banned")
 
@@ -356,7 +367,7 @@ class ChatState:
         """Let a banned user in again. Raises UnknownUser."""
         user_id = self._id_of(username)
         self.users.unban(user_id)
-        self.control.post("unban", {"user_id": user_id})
+        self._post("unban", {"user_id": user_id})
         self.guard.unban(user_id)
 
     def _id_of(self, username: str) -> str:
@@ -367,10 +378,17 @@ class ChatState:
 
     # ---- the end -----------------------------------------------------------------------------------------------
 
-    def begin_drain(self) -> None:
-        """Have everyone closed with 1012 and new sockets refused; returns at once, safe in a signal handler."""
+    def begin_drain(self, seconds: float | None = None) -> None:
+        """Have everyone closed with 1012 within `seconds` (CHAT_DRAIN_SECONDS) and new sockets refused.
+
+        It returns at once, and is safe in a signal handler.
+        """
         if self.live is not None:
-            self.live.begin_drain()
+            self.live.begin_drain(seconds)
+
+    def finish_drain(self, seconds: float) -> bool:
+        """Wait until everyone has gone, `seconds` after the drain began at the most; True when all have."""
+        return self.live is None or self.live.finish_drain(seconds)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Close everyone with 1012 and wait until they have gone; True when all have within `seconds`."""
@@ -393,11 +411,11 @@ class ChatState:
 
     def _io_emit(self, namespace: str, room: str | None, said: Prepared, skip: Any) -> None:
         if self.live is not None:
-            self.live.io.run(self.live.io.emit, namespace, room, said, skip)
+            self.live.emit(namespace, room, said, skip)
         elif said.buffers:
             raise RuntimeError("Only a serving process can emit bytes.")
         else:
-            self.control.post("io_emit", {"namespace": namespace, "room": room, "said": said.json.decode()})
+            self._post("io_emit", {"namespace": namespace, "room": room, "said": said.json.decode()})
 
     def _announce(self, kind: str, **facts: Any) -> None:
         with self.app.app_context():

@@ -34,6 +34,8 @@ class Stats:
         #: Errors sent, by code, and connections ended, by close code.
         self.errors: Counter[str] = Counter()
         self.closes: Counter[int] = Counter()
+        #: Messages of other processes that were read from the store, since no hint of them had come.
+        self.late = 0
         #: Seconds of a tick, and bytes that a room's flush sends to each member.
         self.ticks = Histogram((0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0))
         self.flushes = Histogram((128, 512, 2048, 8192, 32_768, 131_072, 524_288))

@@ -74,7 +74,7 @@ def check_socket(request: Request) -> None:
     chat = state()
     if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
         redact_pywsgi()
-    if request.environ.get("wsgi.multiprocess"):
+    if request.environ.get("wsgi.multiprocess") and not chat.settings.redis_url:
         log.error(MULTIPROCESS)
         raise RefusedUpgrade(503, MULTIPROCESS)
     if not origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins):
@@ -217,12 +217,10 @@ def healthz() -> tuple[Response, int]:
     """Tell a load balancer whether this worker can serve sockets."""
     live = state().live
     if live is None:
-        return jsonify(status="ok", connections=0), 200
-    if live.hub.draining:
-        return jsonify(status="draining", connections=len(live.hub)), 503
-    if live.hub.reactor.stalled():
-        return jsonify(status="stalled", connections=len(live.hub)), 503
-    return jsonify(status="ok", connections=len(live.hub)), 200
+        return jsonify(status="ok", connections=0, broker="none"), 200
+    status = "draining" if live.hub.draining else "stalled" if live.hub.reactor.stalled() else "ok"
+    answer = jsonify(status=status, connections=len(live.hub), broker=live.broker_state)
+    return answer, 200 if status == "ok" else 503
 
 
 def metrics() -> Response:

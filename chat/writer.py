@@ -27,6 +27,8 @@ MAX_WAITING = 10_000
 MAX_BATCH = 1_000
 #: Messages read at once to fill a gap.
 CHUNK = 1_000
+#: Seconds for which a gap waits for another process's hint before it is read from the store.
+GAP_PATIENCE = 0.02
 #: Seconds between two turns of the conversations' gates; no transaction of the store lasts as long.
 TURN = 60.0
 
@@ -65,10 +67,16 @@ class Writer:
         self._wake = driver.event()
         #: All that was committed before this mark of the store has been delivered here.
         self.mark: int | None = None
-        #: pk of the newest message that was delivered here. Its own messages a process delivers in the order of pk,
-        #: but for those in `held`: they wait until their conversation begins here.
+        #: pk of the newest of its own messages that was delivered here. It delivers them in the order of pk, but for
+        #: those in `held`: they wait until a conversation begins here.
         self.last_pk = 0
         self.held: set[int] = set()
+        #: The first message of a conversation that begins here, and the direct messages behind it: what is heard out
+        #: of the order of pk tells nobody where its hearer stands.
+        self._later: list[Envelope] = []
+        #: Conversations that begin here, by id, and rooms with a gap, {id: name}: to be read from the store.
+        self._silent: set[int] = set()
+        self._gaps: dict[int, str] = {}
         self._failing = False
         self._turned = time.monotonic()
 
@@ -116,8 +124,10 @@ class Writer:
             self._wake.wait(max(0.0, compare_at - time.monotonic()))
             self._wake.clear()
             try:
+                self._look_after()
                 while self._waiting:
                     self._commit(self._waiting[:MAX_BATCH])
+                    self._look_after()
                     if time.monotonic() >= compare_at:
                         break
                 if time.monotonic() >= compare_at:
@@ -148,8 +158,13 @@ class Writer:
         stats.commits.observe(time.monotonic() - begun)
         with self._lock:
             del self._waiting[: len(batch)]
-        self._done += len(batch)
-        silent, gaps = self._hub.reactor.ask(self._deliver, batch, results)
+        self._hub.reactor.ask(self._deliver, batch, results)
+
+    def _look_after(self) -> None:
+        """Read from the store what deliveries have shown to be missing."""
+        if not (self._silent or self._gaps):
+            return
+        silent, gaps = self._hub.reactor.ask(self._take_missing)
         if silent:
             self._begin_rooms(silent)
         for room_id, name in gaps.items():
@@ -164,10 +179,15 @@ class Writer:
 
     # ---- in the loop ---------------------------------------------------------------------------------------------
 
-    def _deliver(self, batch: list[Waiting], results: list[Stored | str]) -> tuple[list[int], dict[int, str]]:
-        """Answer all; return the ids of the conversations that begin here, and {id: name} of the rooms with gaps."""
-        silent: list[int] = []
-        gaps: dict[int, str] = {}
+    def _take_missing(self) -> tuple[list[int], dict[int, str]]:
+        silent, self._silent = list(self._silent), set()
+        gaps, self._gaps = self._gaps, {}
+        return silent, gaps
+
+    def _deliver(self, batch: list[Waiting], results: list[Stored | str]) -> None:
+        """Answer all, say what is new, and tell the other processes."""
+        self._done += len(batch)  # here, where nobody in the loop can see it before the Acks are queued
+        news: list[Message] = []
         direct = False
         for (envelope, chosen, answer), result in zip(batch, results, strict=True):
             if envelope.type == MessageType.SINGLE_CHAT and not direct:
@@ -177,20 +197,16 @@ class Writer:
                 if isinstance(result, str):
                     self._refuse(envelope, chosen, result)
                 else:
-                    gate = self._accept(envelope, result)
-                    message = result.message
-                    if gate is not None and gate.missing:
-                        gaps[message.room_id] = message.room
-                    elif gate is not None and gate.last is None and message.type == MessageType.SINGLE_CHAT:
-                        silent.append(message.room_id)
-                        self.held.add(message.pk)
+                    self._accept(envelope, result)
+                    if result.fresh:
+                        news.append(result.message)
                 if answer is not None:
                     answer(result)
             except Exception as error:
                 # It is stored; one bad connection must not keep it from the others' next messages.
                 if envelope.by is not None:
                     self._hub.reactor.fail(envelope.by.current, error)
-        return silent, gaps
+        self._hub.others.stored(news)
 
     def _refuse(self, envelope: Envelope, chosen: bool, code: str) -> None:
         if not _is_here(envelope):
@@ -199,7 +215,7 @@ class Writer:
         error.reply = envelope.reply if isinstance(envelope.reply, int) else None
         self._hub.refuse(envelope.by.current, error)
 
-    def _accept(self, envelope: Envelope, stored: Stored) -> Gate | None:
+    def _accept(self, envelope: Envelope, stored: Stored) -> None:
         message = stored.message
         envelope.room, envelope.seq, envelope.ts, envelope.to = (
             message.room,
@@ -213,14 +229,66 @@ class Writer:
             if envelope.reply is not None and _is_here(envelope):
                 by.enqueue(by.wire.codec.ack(envelope))
         if not stored.fresh:
-            return None
+            return
         self._said(envelope.by, envelope)
-        return self._hand_on(envelope)
+        if message.type == MessageType.SINGLE_CHAT and (self._is_silent(message) or self._later):
+            self._later.append(envelope)
+            self.held.add(message.pk)
+        else:
+            self._begins(message, self._hand_on(envelope))
+
+    def _is_silent(self, message: Message) -> bool:
+        """Tell whether a conversation has yet to begin here, and see to it that it does."""
+        gate = self._hub.conversations.get(message.room)
+        begun = message.seq == 1 if gate is None else gate.last is not None
+        if not begun:
+            self._silent.add(message.room_id)
+            self._wake.set()
+        return not begun
+
+    def _say_later(self) -> None:
+        later, self._later = self._later, []
+        for envelope in later:
+            if not self._begins(envelope.stored, self._hand_on(envelope)):
+                self.held.discard(envelope.stored.pk)
+
+    def heard(self, messages: Iterable[Message]) -> None:
+        """Take messages that another process has stored and tells of; in the loop."""
+        for message in messages:
+            self._begins(message, self._say(envelope_of(message)))
+
+    def _begins(self, message: Message, gate: Gate | None) -> bool:
+        """See to what `message` waits for at its gate; tell whether its conversation has yet to begin here."""
+        if gate is None:
+            return False
+        if gate.missing:
+            self._suspect(message.room_id, message.room)
+        elif gate.last is None and message.type == MessageType.SINGLE_CHAT:
+            self._silent.add(message.room_id)
+            self._wake.set()
+            return True
+        return False
+
+    def _suspect(self, room_id: int, name: str) -> None:
+        """Read from the store what is missing in a room, unless another process tells of it in time."""
+        if self._hub.others.alone:
+            self._fill_soon(room_id, name)
+        else:
+            self._hub.reactor.call_later(GAP_PATIENCE, self._fill_soon, room_id, name)
+
+    def _fill_soon(self, room_id: int, name: str) -> None:
+        if self._missing(name):
+            self._gaps[room_id] = name
+            self._wake.set()
 
     def _hand_on(self, envelope: Envelope) -> Gate | None:
+        if envelope.stored.origin == self.origin:
+            self.last_pk = max(self.last_pk, envelope.stored.pk)
+        return self._say(envelope)
+
+    def _say(self, envelope: Envelope) -> Gate | None:
         hub, name, seq = self._hub, envelope.room, envelope.seq
         assert name is not None and seq is not None
-        self.last_pk = max(self.last_pk, envelope.stored.pk)
         if envelope.type == MessageType.SINGLE_CHAT:
             # Others may have stored something in it that is yet to come: where it begins here, `changed` must tell.
             gate = hub.conversations.make(name, 0 if seq == 1 else None)
@@ -243,6 +311,7 @@ class Writer:
         while missing := ask(self._missing, name):
             messages = self._history.after(room_id, missing.start - 1, CHUNK, missing.stop - 1)
             if messages:
+                self._hub.stats.late += len(messages)
                 ask(self._hand_on_all, messages)
             else:
                 # Retention may be quicker than we are.
@@ -270,6 +339,7 @@ class Writer:
             self._begin_rooms(silent)
         for row, seq in behind:
             self._catch_up(row, seq)
+        self._hub.reactor.ask(self._say_later)
         self.mark = mark
         self.held.clear()
         if time.monotonic() - self._turned > TURN:
@@ -309,13 +379,16 @@ class Writer:
 
     def _begin_with(self, messages: list[Message]) -> None:
         hub = self._hub
+        later = {envelope.stored.pk for envelope in self._later}
         for message in messages:
             if message.type == MessageType.SINGLE_CHAT:
                 gate = hub.conversations.make(message.room, None)
                 if gate.last is None:
                     for envelope in gate.open(message.seq - 1):
                         hub.direct(envelope)
-            self._hand_on(envelope_of(message))
+            if message.pk not in later:
+                self._hand_on(envelope_of(message))
+        self._say_later()
         self.held.difference_update(message.pk for message in messages)
 
     def _catch_up(self, row: RoomRow, seq: int) -> None:
@@ -323,6 +396,7 @@ class Writer:
             messages = self._history.after(row.id, seq, CHUNK, row.last_seq)
             if not messages:
                 return  # pruned meanwhile
+            self._hub.stats.late += len(messages)
             self._hub.reactor.ask(self._hand_on_all, messages)
             seq = messages[-1].seq
 

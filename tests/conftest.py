@@ -7,8 +7,10 @@ import pytest
 
 from tests import leftovers, servers
 from tests.databases import running_postgresql
+from tests.proxies import NO_PROXIES
 from tests.servers import SECRET, Server
 from tests.socketio_node import NO_MODULES, NO_NODE
+from tests.valkeys import running_valkey
 
 BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_ARGS = (
@@ -73,6 +75,20 @@ def make_server():
 def postgresql_server():
     """A PostgreSQL server; shared: a test that stops it starts one of its own."""
     with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server():
+    """A Valkey server; shared: a test that stops it asks for `own_valkey`, and every site needs a prefix."""
+    with running_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def own_valkey():
+    """A Valkey server that a test may kill and hold still."""
+    with running_valkey() as server:
         yield server
 
 
@@ -169,6 +185,6 @@ def pytest_terminal_summary(terminalreporter, config):
     for process in config.stash.get(leftovers.KEY, ()):
         terminalreporter.write_line(f"FAILED: a process outlived the tests: {process}", red=True)
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    for sentence in (NO_BROWSER, NO_NODE, NO_MODULES):
+    for sentence in (NO_BROWSER, NO_NODE, NO_MODULES, NO_PROXIES):
         if any(sentence in reason for reason in skipped):
             terminalreporter.write_line(sentence, yellow=True)

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from chat import live, reactor, writer
+from chat import drain, reactor, writer
 from chat.auth import Guard, Pass
+from chat.broker.memory import MemoryBroker
 from chat.client import Taken
 from chat.config import Settings
 from chat.envelope import Envelope, Identity
@@ -22,7 +23,7 @@ from tests.unframed import messages
 from tests.wsclient import text_frame
 
 #: Modules that look at the clock while a chat is served.
-TIMED = (live, reactor, writer)
+TIMED = (drain, reactor, writer)
 
 
 class NoControl:
@@ -59,9 +60,10 @@ class Store(MemoryHistory):
 
 
 class House:
-    """`processes` serve one `store`; `turns` is who moves."""
+    """`processes` serve one `store`, joined by a `bus` where there is one; `turns` is who moves."""
 
-    def __init__(self, processes, settings, users):
+    def __init__(self, processes, settings, users, bus=None):
+        self.bus = bus
         self.turns = Turns()
         self.store = Store([identity(name) for name in users])
         with self._in_turns():
@@ -90,6 +92,7 @@ class House:
             mark_read=None,
             events=Registry(),
             io_store=None,
+            make_broker=lambda driver, origin: MemoryBroker(driver, origin, self.bus),
         )
         return Live(settings, site, HANDLERS, 0)
 
@@ -125,6 +128,11 @@ class House:
     def begin(self, function, *args):
         """Let `function` run beside all else, where it may block."""
         self.turns.begin(function, *args)
+
+    def drain(self, process):
+        """Send the clients of a process away."""
+        with self._in_turns():
+            self.processes[process].begin_drain()
 
     def say(self, process, room, text):
         """Let the house say something; it is done when it is done."""

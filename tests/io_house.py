@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from chat import live, reactor, writer
+from chat import drain, reactor, writer
 from chat.auth import Guard
+from chat.broker.memory import MemoryBroker
 from chat.client import Taken
 from chat.envelope import Identity
 from chat.handlers import HANDLERS
@@ -27,7 +28,7 @@ from tests.turns import Clock, Slow, Turns, TurnsDriver
 from tests.unframed import frames
 from tests.wsclient import text_frame
 
-TIMED = (live, reactor, writer)
+TIMED = (drain, reactor, writer)
 
 
 class Driver(TurnsDriver):
@@ -54,7 +55,8 @@ class Lock:
 class Process:
     """One process. Each has turns of its own, so that it can be killed between any two."""
 
-    def __init__(self, url, settings, clock):
+    def __init__(self, url, settings, clock, bus=None):
+        self._bus = bus
         self.turns = Turns()
         self.turns.clock = clock
         self._engine = make_engine(url)
@@ -88,6 +90,7 @@ class Process:
             mark_read=None,
             events=Registry(),
             io_store=IoStore(slow[IoSessions], slow[IoMissed], lambda: b"key"),
+            make_broker=lambda driver, origin: MemoryBroker(driver, origin, self._bus),
         )
 
     def step(self, choice):
@@ -107,6 +110,7 @@ class Process:
     def kill(self):
         """End it here and now, whatever it was doing."""
         with self.in_turns():
+            self.live.broker.close()
             self.turns.end()
             for parked in self.live.hub.reactor.parked():
                 parked.drop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -20,6 +20,10 @@ from . import packets
 from .packets import PacketError
 from .polling import NOOP, Poller, Waiter
 from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Layer, Session, Visitor
+from .sids import Sids
+
+if TYPE_CHECKING:
+    from .neighbours import Neighbours
 
 POLLING, WEBSOCKET = "polling", "websocket"
 #: Seconds between two lines in the log about sessions that nobody knows: anybody may ask for one.
@@ -52,11 +56,16 @@ class Engine:
         settings: Settings,
         layer: Layer,
         log: Callable[[str], None] = lambda sentence: None,
+        worker: int = 0,
     ) -> None:
         self.hub = hub
         self.settings = settings
         self.layer = layer
         self.log = log
+        #: `worker` is the random number of this process.
+        self.sids = Sids(settings.node, worker)
+        #: The other workers of this machine, where their requests may come here and ours there.
+        self.neighbours: Neighbours | None = None
         self.sessions: dict[str, Session] = {}
         #: Ids of those whose POST is being read: each may have one at a time.
         self.posting: set[str] = set()
@@ -73,11 +82,15 @@ class Engine:
         """Return the session of that id; raise BadRequest where there is none."""
         session = self.sessions.get(sid)
         if session is None:
-            if self.hub.now >= self._silent_until:
-                self._silent_until = self.hub.now + LOG_EVERY
-                self.log(UNKNOWN)
-            raise BadRequest(*UNKNOWN_SID)
+            raise self.unknown()
         return session
+
+    def unknown(self) -> BadRequest:
+        """Return what is raised for a session that nobody knows; the log is told why that may be."""
+        if self.hub.now >= self._silent_until:
+            self._silent_until = self.hub.now + LOG_EVERY
+            self.log(UNKNOWN)
+        return BadRequest(*UNKNOWN_SID)
 
     def has_place(self, address: str) -> bool:
         """Tell whether the limits leave a place for one more session from `address`."""
@@ -235,6 +248,6 @@ class Stranger:
 
 
 UNKNOWN = (
-    "a Socket.IO request named a session that this worker does not know: it has ended, or, with several workers, "
-    "the proxy does not keep a client's requests on one worker (sticky sessions)"
+    "a Socket.IO request named a session that no worker of this machine knows: it has ended, or, with several "
+    "machines, the proxy does not send a client's requests back to the one that it began on (sticky sessions)"
 )

@@ -1,11 +1,12 @@
 """How far a client has heard, as the last argument of an event tells it: for its own process, and for others. No I/O.
 
-    <origin>.<number>[.<pk>.<mark>[.<room>.<seq>|.r]]
+    <origin>.<number>[.<pk>.<mark>[.<room>.<seq>][.h<heard>][.r<retold>.<at>]]
 
 in hexadecimal. `origin` and `number` are the process and its count of events. The rest says what that is in the store:
 all messages that the process stored up to `pk`, and all of anybody's that were committed before `mark`. In one room it
-may be another message up to which all was heard: that of `seq`. `r` marks what was replayed out of the store, where
-everything up to `pk` was heard, whoever stored it. Both numbers are empty while that cannot be said.
+may be another message up to which all was heard: that of `seq`. Both numbers are empty while that cannot be said. Of
+what other processes have committed since `mark`, something may have been heard up to the pk `heard`, and nothing beyond
+it. Who was told again what it had missed has heard, of that, all up to the pk `retold` that was committed before `at`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from ..store.history import Message
 
 _FORM = re.compile(
     r"([0-9a-f]{1,8})\.([0-9a-f]{1,12})"
-    r"(?:\.([0-9a-f]{1,15})?\.([0-9a-f]{1,15})?(?:\.([0-9a-f]{1,13})\.([0-9a-f]{1,13})|\.(r))?)?",
+    r"(?:\.([0-9a-f]{1,15})?\.([0-9a-f]{1,15})?(?:\.([0-9a-f]{1,13})\.([0-9a-f]{1,13}))?"
+    r"(?:\.h([0-9a-f]{1,15}))?(?:\.r([0-9a-f]{1,15})\.([0-9a-f]{1,15}))?)?",
     re.ASCII,
 )
 
@@ -36,7 +38,11 @@ class Place(NamedTuple):
     pk: int
     mark: int
     at: At | None = None
-    replayed: bool = False
+    #: pk of the newest of others' messages that was heard; what they have committed since `mark` may, or may not, have
+    #: been heard up to here.
+    heard: int = 0
+    #: Of what was missed, the pk up to which it was told again, and the mark at which it was read; None: nothing was.
+    retold: tuple[int, int] | None = None
 
 
 class Offset(NamedTuple):
@@ -53,14 +59,15 @@ def read(text: str) -> Offset | None:
     found = _FORM.fullmatch(text)
     if found is None:
         return None
-    origin, number, pk, mark, room, seq = (
-        None if part is None else int(part, 16) for part in found.groups()[:6]
+    origin, number, pk, mark, room, seq, heard, retold, retold_at = (
+        None if part is None else int(part, 16) for part in found.groups()
     )
     assert origin is not None and number is not None
     at = At(room, seq) if room is not None and seq is not None else None
     place = None
     if pk is not None and mark is not None:
-        place = Place(origin, pk, mark, at, found[7] is not None)
+        again = None if retold is None or retold_at is None else (retold, retold_at)
+        place = Place(origin, pk, mark, at, heard or 0, again)
     return Offset(origin, number, place, at)
 
 
@@ -79,14 +86,20 @@ def apart(pk: int, mark: int, at: At) -> bytes:
     return b".%x.%x.%x.%x" % (pk, mark, at.room_id, at.seq)
 
 
+def up_to(heard: int) -> bytes:
+    """Return what is added where others' messages were heard since the mark."""
+    return b".h%x" % heard
+
+
 def unsure(at: At | None = None) -> bytes:
     """Return it where nothing can be said for other processes."""
     return b"" if at is None else b"...%x.%x" % at
 
 
-def replayed(pk: int, mark: int) -> bytes:
-    """Return it for what was replayed out of the store, which was read at `mark`."""
-    return b".%x.%x.r" % (pk, mark)
+def retold(place: Place, at: At | None, pk: int, mark: int) -> bytes:
+    """Return it for what is told again, up to `pk`, to one who stands at `place`, and `at` elsewhere in one room."""
+    head = live(place.pk, place.mark) if at is None else apart(place.pk, place.mark, at)
+    return head + (up_to(place.heard) if place.heard else b"") + b".r%x.%x" % (pk, mark)
 
 
 class Progress(Protocol):
@@ -102,7 +115,8 @@ class Cursor:
     """Says of each event where in the store its hearers stand. In the loop.
 
     A process delivers its own messages in the order of pk. So the newest pk that was sent tells of all of them; others'
-    messages have been heard if they were committed before the mark of the last look for them.
+    messages have been heard if they were committed before the mark of the last look for them, and some of them since:
+    none with a pk beyond the newest that was sent, and all in the room of the event up to it.
     """
 
     def __init__(self) -> None:
@@ -112,6 +126,8 @@ class Cursor:
         self._pk = 0
         #: pk of a message that came before its turn.
         self._early = 0
+        #: pk of the newest message of another process that was sent, and the mark at that time.
+        self._heard, self._heard_at = 0, -1
 
     def catch_up(self) -> None:
         """Take over what was delivered while nobody was here; between two flushes."""
@@ -120,24 +136,35 @@ class Cursor:
 
     def here(self) -> bytes:
         """Return the place of an event that is not stored."""
-        return unsure() if self._is_unsure() else live(self._pk, self._mark)
+        return unsure() if self._is_unsure() else live(self._pk, self._mark) + self._others()
 
     def pass_by(self, message: Message) -> bytes:
         """Return the place of a stored message, which is sent now in its room's turn."""
         if self.progress is None:
             return b""
+        if message.origin != self.progress.origin:
+            self.hear(message.pk)
+            return self.beside(message)
         self.progress.held.discard(message.pk)
         if self._pk < message.pk <= self.progress.last_pk:
             self._pk = message.pk
-            return self.here()
+            return self.beside(message) if self._others() else self.here()
         if message.pk > self._pk:
             self._early = max(self._early, message.pk)
         return self.beside(message)
 
+    def hear(self, pk: int) -> None:
+        """Take note that others' messages up to `pk` may have been sent."""
+        if self.progress is not None and self.progress.mark is not None:
+            self._heard, self._heard_at = max(self._heard, pk), self._mark
+
+    def _others(self) -> bytes:
+        return up_to(self._heard) if self._heard_at == self._mark else b""
+
     def beside(self, message: Message) -> bytes:
         """Return the place of a stored message that is sent now, though others heard it earlier."""
         at = At(message.room_id, message.seq)
-        return unsure(at) if self._is_unsure() else apart(self._pk, self._mark, at)
+        return unsure(at) if self._is_unsure() else apart(self._pk, self._mark, at) + self._others()
 
     @property
     def _mark(self) -> int:

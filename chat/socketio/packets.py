@@ -239,6 +239,15 @@ class Prepared(NamedTuple):
     json: bytes
     buffers: list[bytes]
 
+    def as_texts(self) -> tuple[str, list[str]]:
+        """Return it as texts, which JSON can hold."""
+        return self.json.decode(), [base64.b64encode(buffer).decode() for buffer in self.buffers]
+
+    @classmethod
+    def of_texts(cls, json: str, buffers: list[str]) -> Prepared:
+        """Return what `as_texts` has made texts of."""
+        return cls(json.encode(), [base64.b64decode(buffer) for buffer in buffers])
+
 
 def prepare(data: Any) -> Prepared:
     """Encode the list of an event or an ack, `bytes` in it as attachments; TypeError for what JSON cannot hold."""

@@ -96,6 +96,11 @@ class Poller(Member):
         if self._frames or self.closing:
             self._owner.dirty(self)
 
+    def withdraw(self, waiter: Waiter) -> None:
+        """Have `waiter` wait no more, and what it waited for kept for the next poll."""
+        if self._waiter is waiter:
+            self._waiter = None
+
     def flush(self) -> None:
         """Wake the request that waits."""
         if self._waiter is not None and (self._frames or self.closing):

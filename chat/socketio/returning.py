@@ -47,7 +47,19 @@ class IoStore(NamedTuple):
 class Comeback:
     """A client that is let back in: what it was, and what it is told."""
 
-    __slots__ = ("pid", "saved", "taken", "held", "counted", "retold", "known", "lost", "silent", "kept")
+    __slots__ = (
+        "pid",
+        "saved",
+        "taken",
+        "held",
+        "counted",
+        "retold",
+        "known",
+        "newest",
+        "lost",
+        "silent",
+        "kept",
+    )
 
     def __init__(
         self, pid: str, saved: Saved, held: tuple[str, ...] | None = None, kept: bool = False
@@ -65,6 +77,8 @@ class Comeback:
         #: Frames that come before the packets, and the stored messages that they are.
         self.retold: list[bytes] = []
         self.known: set[Stored] = set()
+        #: The newest of them, by pk.
+        self.newest = 0
         #: Rooms that it may enter no more, and ephemeral ones, of which nobody knows what was said meanwhile.
         self.lost: list[str] = []
         self.silent: list[str] = []
@@ -158,6 +172,10 @@ class Returning:
             comeback, is_reached = self._hub.reactor.ask(self._take, connection, text, offset)
             if comeback is None:
                 comeback = self._from_elsewhere(connection, text, pid, offset)
+            elif pid is not None and self._has_been_away(comeback, offset):
+                # What is remembered here is from before that.
+                self._hub.reactor.ask(self._let_go, comeback)
+                comeback, is_reached = self._as_kept(connection, text, pid), False
             if comeback is not None:
                 found = self._remember(comeback, offset) if is_reached else self._look_up(comeback, offset)
         except StoreUnavailable as error:
@@ -191,8 +209,9 @@ class Returning:
         # Until it is let in it counts, so that what is said meanwhile is kept.
         recovery.present += 1
         position = recovery.stands(saved, offset)
-        is_replayed = offset is not None and offset.place is not None and offset.place.replayed
-        is_reached = position is not None and not is_replayed and recovery.reaches(position)
+        # What was told again on another process, nobody here knows.
+        is_retold = offset is not None and offset.place is not None and offset.place.retold is not None
+        is_reached = position is not None and not is_retold and recovery.reaches(position)
         seat = saved.seat
         comeback = Comeback(pid, saved, tuple(seat.rooms) if seat else (), seat is not None and seat.kept)
         comeback.taken = saved
@@ -207,9 +226,25 @@ class Returning:
         user, origin = connection.identity, self._recovery.origin
         if pid is None or user is None or offset is None or origin in (pid.origin, offset.origin):
             return None
-        if pid.id in self._seen or not self._is_young():
+        if pid.id in self._seen or not (self._is_young() or self._hub.others.served_lately(offset.origin)):
             return None
         self._seen.add(pid.id)
+        return self._as_kept(connection, text, pid)
+
+    def _has_been_away(self, comeback: Comeback, offset: Offset | None) -> bool:
+        """Tell whether a client that is remembered here has been on another process since."""
+        if self._hub.others.alone and (offset is None or offset.origin == self._recovery.origin):
+            return False
+        return self._seats.are_others(comeback.saved.id)
+
+    def _let_go(self, comeback: Comeback) -> None:
+        self._release(comeback)
+        self._recovery.present -= 1
+
+    def _as_kept(self, connection: Connection, text: str, pid: Pid) -> Comeback:
+        """Return a client as the store has it."""
+        user = connection.identity
+        assert user is not None
         rooms = self._seats.of(pid.id, user.id)
         kept = rooms is not None
         if rooms is None:
@@ -254,6 +289,11 @@ class Returning:
         place = offsets.unsure(at)
         if offset.place is not None:
             place = offsets.apart(offset.place.pk, offset.place.mark, at)
+            if offset.place.heard:
+                place += offsets.up_to(offset.place.heard)
+        return self._told_again(message, offset, place)
+
+    def _told_again(self, message: Message, offset: Offset, place: bytes) -> bytes:
         return self._codec.retell(envelope_of(message), offsets.write(offset.origin, offset.number, place))
 
     # ---- from the store ------------------------------------------------------------------------------------------
@@ -271,10 +311,9 @@ class Returning:
         return missed is not None and self._retell(comeback, missed, offset) and self._is_said(comeback)
 
     def _find_missed(self, comeback: Comeback, floors: dict[str, int], place: Place) -> Missed | None:
-        origin = None if place.replayed else place.origin
         user_id = comeback.saved.user_id
         assert user_id is not None
-        standing = Standing(origin, place.pk, place.mark, place.at)
+        standing = Standing(place.origin, place.pk, place.mark, place.at, place.heard, place.retold)
         return self._missed.find(user_id, floors, standing, self._hub.settings.replay_max)
 
     def _hold(self, comeback: Comeback, rows: list[RoomRow]) -> None:
@@ -297,13 +336,18 @@ class Returning:
 
     def _retell(self, comeback: Comeback, missed: Missed, offset: Offset) -> bool:
         """Encode what was missed; False where it is too much for one client."""
-        frames = [self._again(message, offset) for message in missed.late]
-        origin, number = self._recovery.origin, comeback.saved.position
+        assert offset.place is not None
+        frames, at = [], offset.place.at
+        done, mark = offset.place.retold or (0, missed.mark)
+        for message in missed.late:
+            at = At(message.room_id, message.seq)
+            frames.append(self._told_again(message, offset, offsets.retold(offset.place, at, done, mark)))
         for message in missed.messages:
-            place = offsets.replayed(message.pk, missed.mark)
-            frames.append(self._codec.retell(envelope_of(message), offsets.write(origin, number, place)))
+            place = offsets.retold(offset.place, at, message.pk, missed.mark)
+            frames.append(self._told_again(message, offset, place))
         comeback.retold = frames
         comeback.known = {(message.room, message.seq) for message in (*missed.late, *missed.messages)}
+        comeback.newest = max((message.pk for message in (*missed.late, *missed.messages)), default=0)
         self._raise_floors(comeback)
         return sum(map(len, frames)) <= self._hub.settings.outbox_bytes // 2
 
@@ -369,6 +413,7 @@ class Returning:
     def let_in(self, comeback: Comeback) -> None:
         """Take note that the client is in."""
         self._coming.discard(comeback.pid)
+        self._recovery.cursor.hear(comeback.newest)
         self._release(comeback)
 
     def _drop(self, pid: str, comeback: Comeback | None) -> None:

@@ -85,9 +85,19 @@ class Seats:
     # ---- coming back, and going ----------------------------------------------------------------------------------
 
     def of(self, connection_id: str, user_id: str) -> dict[str, int] | None:
-        """Return the rooms that are kept of a connection of any process: {name: seq from which on it hears it}."""
+        """Return the rooms that are kept of a connection of any process: {name: seq from which on it hears it}.
+
+        From then on it belongs to this one.
+        """
         kept = self._sessions.get(connection_id)
-        return kept.rooms if kept is not None and kept.user_id == user_id else None
+        if kept is None or kept.user_id != user_id:
+            return None
+        self._sessions.adopt(connection_id, self._recovery.origin)
+        return kept.rooms
+
+    def are_others(self, connection_id: str) -> bool:
+        """Tell whether a connection that was here has been on another process since, which keeps its rooms."""
+        return self._sessions.owner(connection_id) not in (None, self._recovery.origin)
 
     def went(self, connection_id: str) -> None:
         """Keep nothing more of a connection that does not come back; in the loop."""
@@ -99,7 +109,7 @@ class Seats:
             driver.sleep(INTERVAL)
             gone, self._gone = self._gone, []
             try:
-                self._sessions.forget(gone)
+                self._sessions.forget(gone, self._recovery.origin)
                 if intervals % RENEWALS == 0:
                     self._sessions.renew(self._recovery.origin, time.time_ns() // 1_000_000 - KEPT_MS)
                 intervals += 1

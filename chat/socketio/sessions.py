@@ -6,7 +6,6 @@ and sends frames. The rules are those of the Engine.IO protocol, revision 4.
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Protocol
 
 from ..client import Client
@@ -19,6 +18,7 @@ from ..member import Member
 from . import packets
 from .packets import PacketError
 from .polling import NOOP, Poller
+from .sids import Sids
 
 #: Seconds that a WebSocket has to finish the upgrade that it began.
 UPGRADE_TIMEOUT = 10.0
@@ -70,6 +70,7 @@ class Owner(Protocol):
     hub: Hub
     settings: Settings
     layer: Layer
+    sids: Sids
     #: Seconds after which it is time for a ping, and for which its answer is waited for.
     ping_after: float
     pong_in: float
@@ -98,7 +99,7 @@ class Session:
     )
 
     def __init__(self, engine: Owner, visitor: Visitor) -> None:
-        self.sid = secrets.token_urlsafe(15)
+        self.sid = engine.sids.new()
         self.engine = engine
         self.codec = engine.layer.codec
         self.visitor = visitor

@@ -1,8 +1,8 @@
 """What a client of Socket.IO has missed, found in the store by where it stood: all of it, or nothing at all.
 
 A process hears its own messages in the order of pk, and others' at the latest at its next look for them. So of what was
-committed since the mark of the last look, its own were heard up to a pk, and those of others beyond that pk were not.
-Whether others' below it were, nobody can tell.
+committed since the mark of the last look, its own were heard up to a pk. Others' were not heard beyond another pk;
+whether those up to it were, nobody can tell but for one room.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ from .transactions import HistoryTransactions
 class Standing(NamedTuple):
     """How far a client has heard, by chat.socketio.offsets."""
 
-    #: The process that told it so; None: what it heard last was replayed, and everything up to `pk` has been.
-    origin: int | None
+    #: The process that told it so.
+    origin: int
     pk: int
     mark: int
     #: A room, by its id, in which it has heard up to this seq instead.
     at: tuple[int, int] | None = None
+    #: pk beyond which nothing was heard of what other processes have committed since the mark; 0: nothing of it was.
+    heard: int = 0
+    #: Of what it missed, the pk up to which it has been told again, and the mark at which that was read.
+    retold: tuple[int, int] | None = None
 
 
 class Missed(NamedTuple):
@@ -87,11 +91,14 @@ class _Room:
         self._since = standing.at[1] if self._is_apart and standing.at is not None else max(floor, 1) - 1
         # More than `limit` would be too much, so that nothing further back needs to be looked at.
         newest = max(self._since, row.last_seq - limit - 1)
-        is_later = table.c.pk > standing.pk
-        if standing.origin is not None:
-            is_later = and_(is_later, table.c.batch >= standing.mark)
-        self.late = self._after(newest, not_(is_later)) if self._is_apart else []
-        self.missed = self._after(newest, is_later)
+        is_own = table.c.origin == standing.origin
+        is_beyond = or_(
+            and_(is_own, table.c.pk > standing.pk), and_(not_(is_own), table.c.pk > standing.heard)
+        )
+        self._is_later = and_(is_beyond, table.c.batch >= standing.mark)
+        self.late = self._after(newest, not_(self._is_later)) if self._is_apart else []
+        told = standing.retold[0] if standing.retold is not None else 0
+        self.missed = self._after(newest, and_(self._is_later, table.c.pk > told))
 
     def _after(self, seq: int, condition: ColumnElement[bool]) -> list[Message]:
         wanted = select_messages().where(table.c.room_id == self._row.id, table.c.seq > seq, condition)
@@ -101,7 +108,10 @@ class _Room:
         """Tell whether what was heard and what was missed meet, with nothing between them that is kept no more."""
         found = [*self.late, *self.missed]
         last_heard = found[0].seq - 1 if found else self._row.last_seq
-        return last_heard <= self._since or (not self._is_apart and self._is_kept(last_heard))
+        if last_heard <= self._since:
+            return True
+        is_scattered = not self._is_apart or self._standing.retold is not None
+        return is_scattered and self._is_kept(last_heard)
 
     def _is_kept(self, seq: int) -> bool:
         wanted = select(table.c.seq).where(table.c.room_id == self._row.id, table.c.seq == seq)
@@ -109,8 +119,16 @@ class _Room:
 
     def is_in_doubt(self) -> bool:
         """Tell whether there is a message of which nobody knows whether it was heard."""
-        if self._is_apart:
+        return self._is_retelling_in_doubt() or (not self._is_apart and self._is_hearing_in_doubt())
+
+    def _is_retelling_in_doubt(self) -> bool:
+        """Tell whether something was committed after it was read what to tell again, with a pk that was passed then."""
+        if self._standing.retold is None:
             return False
+        told, mark = self._standing.retold
+        return self._is_any(self._since, and_(self._is_later, table.c.pk <= told, table.c.batch >= mark))
+
+    def _is_hearing_in_doubt(self) -> bool:
         mine, standing = table.c.room_id == self._row.id, self._standing
         # In a room, messages are committed in the order of seq.
         sure = (
@@ -120,10 +138,12 @@ class _Room:
             .limit(1)
         )
         since = max(self._connection.execute(sure).scalar() or 0, self._since)
-        doubtful = select(table.c.seq).where(mine, table.c.seq > since, table.c.pk <= standing.pk)
-        if standing.origin is not None:
-            doubtful = doubtful.where(table.c.origin != standing.origin)
-        return self._connection.execute(doubtful.limit(1)).first() is not None
+        is_doubtful = and_(table.c.pk <= standing.heard, table.c.origin != standing.origin)
+        return self._is_any(since, is_doubtful)
+
+    def _is_any(self, seq: int, condition: ColumnElement[bool]) -> bool:
+        wanted = select(table.c.seq).where(table.c.room_id == self._row.id, table.c.seq > seq, condition)
+        return self._connection.execute(wanted.limit(1)).first() is not None
 
 
 def _rooms(
@@ -133,10 +153,9 @@ def _rooms(
     own = select(memberships.c.room_id).where(memberships.c.user_id == user_id)
     is_own = or_(rooms.c.name.in_(list(names)), and_(rooms.c.kind == DIRECT, rooms.c.id.in_(own)))
     wanted = select(*ROOM_COLUMNS).where(is_own, rooms.c.ephemeral.is_(False), rooms.c.last_seq > 0)
-    if standing.origin is not None:
-        is_news = rooms.c.changed >= standing.mark
-        if standing.at is not None:
-            is_news = or_(is_news, rooms.c.id == standing.at[0])
-        wanted = wanted.where(is_news)
+    is_news = rooms.c.changed >= standing.mark
+    if standing.at is not None:
+        is_news = or_(is_news, rooms.c.id == standing.at[0])
+    wanted = wanted.where(is_news)
     found = fetch_rooms(connection, wanted.order_by(rooms.c.id))
     return [row for row in found if row.kind != DIRECT or other_end(row.name, user_id) is not None]

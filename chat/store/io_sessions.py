@@ -49,10 +49,20 @@ class IoSessions:
         row = self._db.read(lambda connection: connection.execute(wanted).first())
         return IoSession(*row) if row is not None else None
 
-    def forget(self, ids: Collection[str]) -> None:
-        """Keep these no more."""
+    def owner(self, id: str) -> int | None:
+        """Return the process that a connection belongs to; None where nothing is kept of it."""
+        wanted = select(table.c.origin).where(table.c.id == id)
+        return self._db.read(lambda connection: connection.execute(wanted).scalar())
+
+    def adopt(self, id: str, origin: int) -> None:
+        """Take note that a connection has come over to the process `origin`."""
+        mine = update(table).where(table.c.id == id).values(origin=origin, updated_at=now_ms())
+        self._db.write(lambda connection: connection.execute(mine))
+
+    def forget(self, ids: Collection[str], origin: int) -> None:
+        """Keep these no more, but for those that have gone over from the process `origin` to another one."""
         if ids:
-            self._db.write(lambda connection: _delete(connection, list(ids)))
+            self._db.write(lambda connection: _delete(connection, list(ids), origin))
 
     def renew(self, origin: int, before_ms: int) -> None:
         """Take note that the sessions of the process `origin` still are, and drop what nobody has since `before_ms`."""
@@ -65,6 +75,6 @@ class IoSessions:
         self._db.write(work)
 
 
-def _delete(connection: Connection, ids: Sequence[str]) -> None:
+def _delete(connection: Connection, ids: Sequence[str], origin: int) -> None:
     for chunk in chunks(ids):
-        connection.execute(delete(table).where(table.c.id.in_(chunk)))
+        connection.execute(delete(table).where(table.c.id.in_(chunk), table.c.origin == origin))

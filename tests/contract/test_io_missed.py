@@ -39,9 +39,10 @@ class Process:
         #: {room: (seq from which on she hears it)}
         self.floors = {}
         self.heard = set()
-        #: (place, {(room, seq)} that she then has, floors, where she is in what a join tells her, what is to be seen)
+        #: (place, {(room, seq)} that she then has, floors, where she is in what a join tells her, what others have
+        #: stored since the mark)
         self.events = []
-        self.unseen = set()
+        self.since_mark = set()
 
     # -- what happens
 
@@ -67,18 +68,27 @@ class Process:
             self.deliver_upto(last.room_id, last.room, last.seq)
 
     def say_elsewhere(self, places):
-        self.unseen |= set(self.store(places, ELSEWHERE))
+        self.since_mark |= set(self.store(places, ELSEWHERE))
+
+    def hint(self, place):
+        """The other process tells of all that it has said in one place; what is missing before it is read."""
+        room = direct_room(ADA.id, PEERS[place].id) if place in PEERS else self.names[place]
+        told = [message for message in self.since_mark if message.room == room]
+        if told:
+            last = max(told, key=lambda message: message.seq)
+            self.deliver_upto(last.room_id, room, last.seq)
 
     def look(self):
         mark, rows = self.history.changed(self.mark)
         for row in rows:
             if row.name in self.gates or row.name.startswith("dm:"):
                 self.deliver_upto(row.id, row.name, row.last_seq)
-        self.mark, self.unseen = mark, set()
+        self.mark, self.since_mark = mark, set()
 
     def deliver_upto(self, room_id, room, seq):
         for message in self.history.after(room_id, self.last(room), 1000, seq):
-            self.last_pk = max(self.last_pk, message.pk)
+            if message.origin == HERE:
+                self.last_pk = max(self.last_pk, message.pk)
             self.deliver(message)
 
     def last(self, room):
@@ -92,7 +102,7 @@ class Process:
 
     def tell(self, message, part, joining=None):
         self.heard.add((message.room, message.seq))
-        self.events.append((part, set(self.heard), dict(self.floors), joining, set(self.unseen)))
+        self.events.append((part, set(self.heard), dict(self.floors), joining, set(self.since_mark)))
 
     def join(self, place, since):
         room, row = self.names[place], self.rows[place]
@@ -136,7 +146,7 @@ def missed(engine):
 
 def standing(part):
     place = offsets.read(offsets.write(HERE, 1, part).decode()).place
-    return place and Standing(place.origin, place.pk, place.mark, place.at)
+    return place and Standing(place.origin, place.pk, place.mark, place.at, place.heard, place.retold)
 
 
 places = st.lists(st.sampled_from([*ROOMS, *ROOMS, *PEERS]), min_size=1, max_size=5)
@@ -145,6 +155,7 @@ steps = st.lists(
         st.tuples(st.just("say"), places),
         st.tuples(st.just("say"), places),
         st.tuples(st.just("say_elsewhere"), places),
+        st.tuples(st.just("hint"), st.sampled_from([*ROOMS, *PEERS])),
         st.tuples(st.just("look")),
         st.tuples(st.just("join"), st.sampled_from(ROOMS), st.integers(0, 4)),
     ),
@@ -171,14 +182,14 @@ def test_all_is_found_or_nothing_wherever_it_went(history, missed, steps, known,
 
 
 def check(process, missed, event):
-    part, _, floors, _, unseen = event
+    part, _, floors, _, since_mark = event
     stands = standing(part)
     if stands is None:
         return
     expected = process.missed(event)
     found = missed.find(ADA.id, floors, stands, LIMIT)
     if found is None:
-        doubtful = {message for message in unseen if message.pk <= stands.pk}
+        doubtful = {message for message in since_mark if message.pk <= stands.heard}
         assert doubtful or len(expected) > LIMIT
         return
     by_pk = sorted(expected, key=lambda message: message.pk)
@@ -191,9 +202,9 @@ def check_again(process, missed, floors, stands, found):
     told = [*found.late, *found.messages]
     for number, message in enumerate(told):
         if message in found.late:
-            again = stands._replace(at=At(message.room_id, message.seq))
+            stands = again = stands._replace(at=At(message.room_id, message.seq))
         else:
-            again = Standing(None, message.pk, found.mark)
+            again = stands._replace(retold=(message.pk, found.mark))
         rest = missed.find(ADA.id, floors, again, LIMIT)
         assert rest is not None
         assert [*rest.late, *rest.messages] == told[number + 1 :]
@@ -257,8 +268,25 @@ def test_a_room_of_which_there_is_no_more_is_passed_over(missed, process):
     assert found[:2] == ([], [])
 
 
+def test_what_others_said_is_missed_as_long_as_nothing_of_theirs_was_heard(missed, process):
+    process.say_elsewhere(["two"])
+    process.say(["one"])
+    assert [message.room for message in find(missed, process).messages] == [process.names["two"]]
+
+
+def test_of_the_room_that_was_heard_last_everything_is_known(missed, process):
+    process.say_elsewhere(["one", "two"])
+    process.look()
+    process.say_elsewhere(["one"])
+    process.hint("one")
+    assert find(missed, process)[:2] == ([], [])
+    process.say_elsewhere(["one", "two"])
+    assert len(find(missed, process).messages) == 2
+
+
 def test_what_was_heard_nobody_knows_is_nothing(missed, process):
     process.say_elsewhere(["two"])
+    process.hint("two")
     process.say(["one"])
     assert find(missed, process) is None
     process.look()

@@ -31,11 +31,24 @@ def test_a_newer_state_takes_the_place_of_the_older(sessions):
 def test_what_is_over_is_forgotten(sessions):
     kept = [IoSession(f"c{number}", "7", {}) for number in range(1200)]
     sessions.save(kept, 1)
-    sessions.forget([one.id for one in kept[1:]])
+    sessions.forget([one.id for one in kept[1:]], 1)
     assert sessions.get("c0") and not any(sessions.get(one.id) for one in kept[1::300])
-    sessions.forget([])
-    sessions.forget(["unknown"])
+    sessions.forget([], 1)
+    sessions.forget(["unknown"], 1)
     sessions.save([], 1)
+
+
+def test_what_has_gone_over_to_another_process_is_its_own(sessions):
+    assert sessions.owner("c") is None
+    sessions.adopt("c", 1)
+    assert sessions.owner("c") is None
+    sessions.save([IoSession("c", "7", {"lobby": 0})], 1)
+    sessions.adopt("c", 2)
+    sessions.forget(["c"], 1)
+    assert sessions.owner("c") == 2
+    assert sessions.get("c").rooms == {"lobby": 0}
+    sessions.forget(["c"], 2)
+    assert sessions.get("c") is None
 
 
 def test_a_process_keeps_its_own_and_drops_what_others_have_left(sessions):

@@ -374,6 +374,7 @@ def test_closing_twice_is_closing_once(owner, pair):
         (frame(TEXT, b"x" * 6_000, fin=False) + frame(CONTINUATION, b"x" * 6_000), 1009),
         (frame(CLOSE, close_payload(1005)), 1002),
     ],
+    ids=["no mask", "no UTF-8", "too big", "too big in pieces", "a bad close"],
 )
 def test_a_broken_protocol_is_closed_with_its_code_after_what_was_good(owner, pair, data, code):
     client, peer = pair

@@ -79,6 +79,7 @@ GOOD = [
         ("https://a.example", "http://b.example:8080/"),
     ),
     ("CHAT_DATABASE_URL", "  sqlite:///x.db ", "sqlite:///x.db"),
+    ("CHAT_NODE", " web1 ", "web1"),
 ]
 
 
@@ -118,6 +119,9 @@ BAD = [
     ("CHAT_ALLOWED_ORIGINS", "https://[bad"),
     ("CHAT_ALLOWED_ORIGINS", "https://a.example:http"),
     ("CHAT_ALLOWED_ORIGINS", "null"),
+    ("CHAT_NODE", "web-1"),
+    ("CHAT_NODE", "机器"),
+    ("CHAT_NODE", "x" * 17),
 ]
 
 

@@ -14,9 +14,9 @@ GROUPS = [
     {"errors", "config", "envelope", "redaction", "stats", "outbox"},
     {"frames", "codec"},
     {"member", "client", "roster", "limits", "names", "passwords", "drivers"},
-    {"gate", "order", "reactor", "room", "roster_push", "hub", "jobs", "sweeper"},
+    {"others", "gate", "order", "reactor", "room", "roster_push", "hub", "jobs", "sweeper", "drain"},
     {"store"},
-    {"writer", "arrivals", "handlers", "auth", "tokens", "access"},
+    {"broker", "hints", "presence", "cluster", "writer", "arrivals", "handlers", "auth", "tokens", "access"},
     {"socketio"},
     {"live", "signals", "metrics"},
     {"i18n", "strings", "sockets", "jwts", "state", "views", "io_views", "api", "cli", "extension"},
@@ -38,7 +38,7 @@ PLACES = {
     "alembic": {"store"},
     "psycopg": {"store"},
     "gevent": {"drivers"},
-    "redis": {"broker/redis.py"},
+    "redis": {"broker/redis.py", "broker/link.py"},
 }
 #: Flask's extensions stand where Flask does.
 FLASK_EXTENSIONS = "flask_"

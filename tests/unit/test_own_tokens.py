@@ -61,7 +61,7 @@ def test_a_token_as_we_issue_it_is_recognised(app):
         {"iat_ms": None},
         {"iat_ms": "5"},
     ],
-    ids=str,
+    ids="over endless exp-text exp-true nbf-later iat-later refresh no-type no-iat_ms iat_ms-text".split(),
 )
 def test_claims_that_are_not_as_we_write_them_are_left_to_the_library(changed):
     claims = {name: value for name, value in (CLAIMS | changed).items() if value is not None}

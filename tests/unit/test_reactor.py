@@ -164,6 +164,32 @@ def test_what_was_removed_is_not_read(park, reactor):
     assert parked.read == b""
 
 
+def test_who_is_paused_is_not_read_until_it_is_resumed(park, reactor):
+    parked, other = park(), park()
+    parked.more = 5  # buffered
+    reactor.call(reactor.pause, parked)
+    reactor.call(reactor.read_again, parked)
+    reactor.call(reactor.watch_writable, parked, True)
+    reactor.call(reactor.watch_writable, parked, False)
+    pass_a_tick(reactor)
+    for one in (parked, other):
+        one.theirs.sendall(b"x")
+    until(lambda: other.read == b"x")
+    pass_a_tick(reactor)
+    assert (parked.read, parked.more) == (b"", 5)
+    reactor.call(reactor.resume, parked)
+    until(lambda: (parked.read, parked.more) == (b"x", 0))
+
+
+def test_who_is_paused_is_written_to(park, reactor):
+    parked = park()
+    reactor.call(reactor.watch_writable, parked, True)
+    reactor.call(reactor.pause, parked)
+    pass_a_tick(reactor)
+    count = parked.written
+    until(lambda: parked.written > count)
+
+
 # -- what may go wrong
 
 

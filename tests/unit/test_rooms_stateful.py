@@ -11,6 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from chat.broker.memory import Bus
 from chat.envelope import direct_room
 from chat.store.history import PRIVATE
 from tests.house import House, identity, quick_settings
@@ -29,8 +30,8 @@ class Rooms(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        options = quick_settings(replay_max=REPLAY_MAX, ephemeral_rooms=("typing",))
-        self.house = House(2, options, NAMES)
+        options = quick_settings(replay_max=REPLAY_MAX, ephemeral_rooms=("typing",), worker_lease=2.0)
+        self.house = House(2, options, NAMES, self.make_bus())
         self.store = self.house.store
         self.store.ensure_room("lobby")
         self.store.create_room("den", "public", None)
@@ -41,6 +42,10 @@ class Rooms(RuleBasedStateMachine):
         #: How often the store has failed, and how often when it last did not.
         self.outages = self.calm = 0
         self.failed = False
+
+    def make_bus(self):
+        """What joins the processes beside the store; None for nothing."""
+        return None
 
     @initialize()
     def begin(self):
@@ -229,6 +234,54 @@ class Rooms(RuleBasedStateMachine):
             assert not any(room.newcomers for room in opened)
 
 
+class LossyBus(Bus):
+    """Loses every nth hint while `every` is not 0."""
+
+    every, count = 0, 0
+
+    def loses(self):
+        self.count += 1
+        return bool(self.every) and self.count % self.every == 0
+
+
+class RoomsOnABus(Rooms):
+    """The same with hints between the processes, some of which are lost, and with rosters of them all."""
+
+    def make_bus(self):
+        return LossyBus()
+
+    @rule(every=st.sampled_from([0, 1, 2, 3, 7]))
+    def hints_get_lost(self, every):
+        self.house.bus.every = every
+
+    @rule(process=st.integers(0, 1))
+    def cut_off(self, process):
+        self.house.bus.cut.add(self.house.processes[process].broker)
+
+    @rule()
+    def heal(self):
+        self.house.bus.cut.clear()
+        self.house.bus.every = 0
+
+    @rule()
+    def compare_rosters(self):
+        self.heal()
+        for _ in range(3):
+            self.settle()
+        if not (self.store.down or self.store.forgetful):
+            self.failed = True
+            self.check_rosters()
+            self.failed = False
+
+    def check_rosters(self):
+        for process in self.house.processes:
+            for room in process.hub.rooms():
+                here = {
+                    one.id for one in self.visitors if one.line is not None and one.where.get(room.name) == IN
+                }
+                assert {user.id for user in room.roster} == here, room.name
+
+
 # Without Phase.shrink, which may take minutes: add it for a shorter story than the one that was found.
 Rooms.TestCase.settings = settings(
     max_examples=200,
@@ -238,4 +291,6 @@ Rooms.TestCase.settings = settings(
     database=None,
     phases=[Phase.generate],
 )
+RoomsOnABus.TestCase.settings = settings(Rooms.TestCase.settings, max_examples=150)
 TestRooms = Rooms.TestCase
+TestRoomsOnABus = RoomsOnABus.TestCase

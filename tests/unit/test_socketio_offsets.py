@@ -63,7 +63,11 @@ def test_what_is_written_is_read(origin, number, pk, mark, room, seq):
     assert read(offsets.unsure(at)) == Offset(origin, number, None, at)
     assert read(offsets.live(pk, mark)) == Offset(origin, number, Place(origin, pk, mark), None)
     assert read(offsets.apart(pk, mark, at)) == Offset(origin, number, Place(origin, pk, mark, at), at)
-    assert read(offsets.replayed(pk, mark)).place == Place(origin, pk, mark, None, True)
+    heard = offsets.live(pk, mark) + offsets.up_to(room)
+    assert read(heard).place == Place(origin, pk, mark, None, room)
+    for place in (Place(origin, pk, mark, at, room), Place(origin, pk, mark)):
+        told = offsets.retold(place, place.at, seq, room)
+        assert read(told).place == place._replace(retold=(seq, room))
 
 
 NONE = [
@@ -75,7 +79,9 @@ NONE = [
     "1.2.3",
     "g.1",
     "1.2.3.4.5",
-    "1.2.3.4.r.r",
+    "1.2.3.4.r5",
+    "1.2.3.4.r5.6.h7",
+    "1.2.3.4.h",
     "1.2.3.4.5.6.7",
     "1.2.3.4\n",
     "-1.2",

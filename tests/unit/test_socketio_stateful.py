@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from chat.broker.memory import Bus
 from chat.store import migrate
 from chat.store.engine import make_engine
 from chat.store.sql import SqlHistory
@@ -154,6 +155,7 @@ class Comings(RuleBasedStateMachine):
         self.clock = new_clock()
         self.url = next(urls)
         self.settings = io_settings(replay_max=self.replay_max)
+        self.bus = self.make_bus()
         self.processes, self.visitors = [], []
 
     @initialize()
@@ -176,8 +178,12 @@ class Comings(RuleBasedStateMachine):
         self.visitors[0].say("group_chat", room="lobby")
         self.settle()
 
+    def make_bus(self):
+        """What joins the processes beside the store; None for nothing."""
+        return None
+
     def start(self):
-        return Process(self.url, self.settings, self.clock)
+        return Process(self.url, self.settings, self.clock, self.bus)
 
     def stop(self):
         for visitor in self.visitors:
@@ -311,6 +317,13 @@ class OneProcess(Comings):
         assert all(one.recoveries[False] == 1 for one in self.visitors)
 
 
+class OnABus(Comings):
+    """Two processes that tell each other what they store."""
+
+    def make_bus(self):
+        return Bus()
+
+
 def databases(folder):
     """The URLs of databases, one after the other in the place of the last."""
     template, path = folder / "template.db", folder / "chat.db"
@@ -345,6 +358,10 @@ def test_with_two_processes_everybody_hears_all_once(tmp_path):
     play(Comings, tmp_path, SEARCH or 60)
 
 
+def test_with_two_processes_on_a_bus_everybody_hears_all_once(tmp_path):
+    play(OnABus, tmp_path, SEARCH or 60)
+
+
 def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(tmp_path):
     story = OneProcess(databases(tmp_path))
     try:
@@ -354,5 +371,22 @@ def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(tmp_path)
             story.come_back(number=0, process=0, steps=[])
         story.settle()
         assert story.visitors[0].recoveries == [1, 1]
+    finally:
+        story.stop()
+
+
+def test_who_is_cut_off_while_a_conversation_begins_is_recovered(tmp_path):
+    story = OneProcess(databases(tmp_path))
+    try:
+        story.begin()
+        bob = story.visitors[1]
+        for steps in range(20):
+            for to in ("ann", "bob"):  # in a process that has heard the second one alone
+                bob.say("single_chat", to=to)
+            story.turn([0] * steps)
+            story.kill(number=0, listen=True, steps=[])
+            story.all_come_back()
+            bob.say("single_chat", to="bob")
+            story.settle()
     finally:
         story.stop()
