@@ -68,7 +68,7 @@ class Writer:
         #: All that was committed before this mark of the store has been delivered here.
         self.mark: int | None = None
         #: pk of the newest of its own messages that was delivered here. It delivers them in the order of pk, but for
-        #: those in `held`: they wait until a conversation begins here.
+        #: those in `held`: they wait until a conversation begins here, or until others' messages before them have come.
         self.last_pk = 0
         self.held: set[int] = set()
         #: The first message of a conversation that begins here, and the direct messages behind it: what is heard out
@@ -234,8 +234,12 @@ class Writer:
         if message.type == MessageType.SINGLE_CHAT and (self._is_silent(message) or self._later):
             self._later.append(envelope)
             self.held.add(message.pk)
-        else:
-            self._begins(message, self._hand_on(envelope))
+            return
+        gate = self._hand_on(envelope)
+        self._begins(message, gate)
+        if gate is not None and (gate.last is None or gate.last < message.seq):
+            # Until it is said, nobody has heard all up to a later pk.
+            self.held.add(message.pk)
 
     def _is_silent(self, message: Message) -> bool:
         """Tell whether a conversation has yet to begin here, and see to it that it does."""

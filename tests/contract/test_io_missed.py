@@ -64,6 +64,7 @@ class Process:
                 self.deliver(message)
             else:
                 held[message.room] = message
+                self.held.add(message.pk)
         for last in held.values():
             self.deliver_upto(last.room_id, last.room, last.seq)
 
@@ -192,8 +193,10 @@ def check(process, missed, event):
         doubtful = {message for message in since_mark if message.pk <= stands.heard}
         assert doubtful or len(expected) > LIMIT
         return
-    by_pk = sorted(expected, key=lambda message: message.pk)
-    assert [*found.late, *found.messages] == by_pk
+    assert {*found.late, *found.messages} == set(expected)
+    assert found.late == sorted(found.late, key=lambda message: message.seq)
+    assert found.messages == sorted(found.messages, key=lambda message: message.pk)
+    assert len(found.late) + len(found.messages) == len(expected)
     check_again(process, missed, floors, stands, found)
 
 

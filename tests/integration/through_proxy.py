@@ -1,0 +1,57 @@
+"""How tests come to a site behind a proxy of deploy/: over TLS, by every wire, from another address."""
+
+import json
+import socket
+from contextlib import contextmanager
+
+import requests
+import socketio
+
+from tests.tokens import token
+from tests.wsclient import TIMEOUT, WSClient
+
+POLLING = "/socket.io/?EIO=4&transport=polling"
+
+
+def trusting(site):
+    """An HTTP client with cookies, which trusts the proxy's certificate."""
+    session = requests.Session()
+    session.verify = str(site.authority)
+    session.trust_env = False  # a bundle of certificates named there would come first
+    return session
+
+
+@contextmanager
+def socketio_client(site, name, transports=None):
+    """python-socketio's client in the chat, as long as it is needed."""
+    session = trusting(site)
+    client = socketio.Client(handle_sigint=False, reconnection=False, http_session=session)
+    try:
+        client.connect(site.url, auth={"token": token(name)}, transports=transports, wait_timeout=TIMEOUT)
+        yield client
+    finally:
+        client.shutdown()
+        session.close()
+
+
+def enter(site, name="ann", **options):
+    """A socket that has been let in."""
+    client = site.socket(token=token(name), **options)
+    client.recv_json(type=2, user=None)
+    return client
+
+
+def enter_from(address, site, name, headers):
+    """The same from another of this machine's addresses."""
+    connection = socket.create_connection(("127.0.0.1", site.port), TIMEOUT, (address, 0))
+    client = WSClient(site.tls.wrap_socket(connection, server_hostname="127.0.0.1"), TIMEOUT, True)
+    client.handshake(f"127.0.0.1:{site.port}", f"/ws/chat?token={token(name)}", headers, b"")
+    client.recv_json(type=2, user=None)
+    return client
+
+
+def open_session(site):
+    """The id of a new Socket.IO session."""
+    status, _, body = site.get(POLLING)
+    assert status == 200, body
+    return json.loads(body[1:])["sid"]
