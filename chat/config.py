@@ -55,7 +55,7 @@ class Settings:
 
     #: Whether GET /metrics shows what Prometheus reads, to anybody who asks.
     metrics: bool = False
-    #: The port on 127.0.0.1 that shows it instead; 0 for none.
+    #: The port on 127.0.0.1 that shows it instead; of several workers each takes the next free one. 0 for none.
     metrics_port: int = 0
 
     #: Characters that the `data` of one message may have.

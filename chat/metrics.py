@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
@@ -10,6 +12,11 @@ from prometheus_client.registry import Collector
 
 from .live import Live
 from .stats import Histogram, Stats
+
+log = logging.getLogger("chat")
+
+#: Workers of one machine, those on their way out included, that can show their metrics on ports in a row.
+MOST_PORTS = 64
 
 
 class ChatCollector(Collector):
@@ -113,6 +120,19 @@ def show(registry: CollectorRegistry) -> bytes:
     return generate_latest(registry)
 
 
-def serve(registry: CollectorRegistry, port: int) -> None:
-    """Serve the metrics on a port of their own, on the loopback address, in a thread that ends with the process."""
-    start_http_server(port, addr="127.0.0.1", registry=registry)
+def serve(registry: CollectorRegistry, port: int) -> int:
+    """Serve the metrics on the first free port from `port` on, at the loopback address, and return that port.
+
+    Each worker of a machine has one, and so has one that is still on its way out. OSError where none is free.
+    """
+    last = port + MOST_PORTS - 1
+    while True:
+        try:
+            start_http_server(port, addr="127.0.0.1", registry=registry)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == last:
+                raise
+            port += 1
+        else:
+            log.info("metrics of this worker: http://127.0.0.1:%d/metrics", port)
+            return port

@@ -44,14 +44,16 @@ class Desk:
         try:
             self._do[head["do"]](head, body)
         except BadRequest as bad:
-            self._link.send({"n": head["n"], "code": bad.code, "message": bad.message})
+            self._decline(head, bad)
         except Exception as error:
             # The session's doing: the neighbour's others must not suffer from it.
-            code, message = BAD_REQUEST
-            self._link.send({"n": head["n"], "code": code, "message": message})
             session = self._engine.sessions.get(head["sid"])
             if session is not None:
                 self._engine.hub.reactor.fail(session.member, error)
+            self._decline(head, BadRequest(*BAD_REQUEST))
+
+    def _decline(self, head: Head, bad: BadRequest) -> None:
+        self._link.send({"n": head["n"], "code": bad.code, "message": bad.message})
 
     def _find(self, head: Head, body: bytes) -> None:
         self._engine.find(head["sid"])

@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from ..client import Taken
@@ -36,7 +37,6 @@ class Neighbours:
         self._reactor = engine.hub.reactor
         self._name = engine.sids.worker
         self._make_folder = make_folder
-        self._met: Folder | None = None
         self._listener: Listener | None = None
         self._began = False
         self._lock = allocate_lock()
@@ -61,11 +61,9 @@ class Neighbours:
         self._reactor.call_soon(self._listener.begin)
         return None
 
-    @property
+    @cached_property
     def _folder(self) -> Folder:
-        if self._met is None:
-            self._met = self._make_folder()
-        return self._met
+        return self._make_folder()
 
     def _meet(self, connection: _socket.socket) -> None:
         Desk(self.engine, connection)

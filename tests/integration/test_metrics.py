@@ -1,5 +1,6 @@
 """/metrics: what Prometheus reads of a real server, and that nobody reads it unasked."""
 
+import re
 import urllib.error
 import urllib.request
 
@@ -7,6 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.people import entering
+from tests.servers import free_port
+from tests.waiting import until
 
 
 def read(url):
@@ -55,3 +58,18 @@ def test_without_the_setting_there_is_nothing_to_read(server):
         urllib.request.urlopen(f"{server.url}/metrics", timeout=10)
     refused.value.close()
     assert refused.value.code == 404
+
+
+def test_each_worker_shows_its_own_on_a_port(make_server, valkey_server):
+    port = free_port()
+    env = {"CHAT_METRICS_PORT": port, "WEB_CONCURRENCY": 2, "CHAT_REDIS_URL": valkey_server.url}
+    server = make_server(env={**env, "CHAT_REDIS_PREFIX": "metrics"})
+    until(lambda: len(shown(server)) == 2)
+    assert min(shown(server)) == port
+    until(lambda: all(read(url)["chat_workers",] == 2 for url in shown(server).values()))
+
+
+def shown(server):
+    """{port: address of a worker's metrics}"""
+    found = re.findall(r"metrics of this worker: (http://127.0.0.1:(\d+)/metrics)", server.log())
+    return {int(port): url for url, port in found}
