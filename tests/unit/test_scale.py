@@ -1,6 +1,7 @@
 """The simulation behind docs/scale.md, against closed forms and cases to play by hand; and that page."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from bench.scale.loads import LOADS, Load, Seating, seat
 from bench.scale.outcome import play, quantile, used
 from bench.scale.parts import Clock, Disk, Line, Locks
 from bench.scale.site import Site
-from bench.scale.storm import STORMS, Play, Storm, course
+from bench.scale.storm import STORMS, Play, Storm, course, service
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/scale.md").read_text()
@@ -126,6 +127,7 @@ def test_at_a_low_rate_the_simulation_agrees_with_the_closed_form(load):
     mean = sum(one.busy for one in played.workers) / len(played.workers) / played.length
     assert mean == pytest.approx(said["worker"], rel=0.1)
     assert used(played)["store"] == pytest.approx(said["store"], rel=0.1)
+    assert used(played)["Redis"] == pytest.approx(said["Redis"], rel=0.1)
     brokers = sum(one.busy for one in played.brokers)
     assert brokers / played.length == pytest.approx(sum_of_brokers(even, said), rel=0.1)
 
@@ -194,10 +196,22 @@ def test_everybody_comes_back_however_many_give_up_meanwhile():
 
 
 def test_who_finds_the_queue_full_asks_again_when_tcp_does():
-    # 100 at once, one worker, two places, 1 ms each: three are served at once, the others come in waves of 1, 3, 7 s.
-    went = course(Storm("full", 100, workers=1, backlog=2, spread=1e-9, others=0, used=0.0))
-    assert went.all > 15.0
-    assert went.attempts > 1
+    # All at once, one worker and two places: three are served in each wave, until patience ends after 15 s.
+    play = Play(Storm("full", 100, workers=1, backlog=2, spread=1e-9, others=0, used=0.0)).run()
+    waves = Counter(int(when) for when in play.back)
+    assert {second: waves[second] for second in range(15)} == dict.fromkeys(range(15), 0) | {
+        0: 3,
+        1: 3,
+        3: 3,
+        7: 3,
+    }
+    assert play.attempts >= 100 + 88
+
+
+def test_who_stayed_takes_a_share_of_the_workers():
+    busy, free = (service(Storm("used", 1, used=used)) for used in (0.5, 0.0))
+    assert busy == pytest.approx(2 * free)
+    assert free == pytest.approx((MEASURED.connect + 7 * MEASURED.elsewhere) * 1e-6)
 
 
 # ---- the page -----------------------------------------------------------------------------------------------------

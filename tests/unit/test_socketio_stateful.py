@@ -6,7 +6,10 @@ rooms with `since` where they were not recovered. Whatever happens, each hears e
 
 import os
 from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -23,7 +26,7 @@ NAMES = ["ann", "bob"]
 ROOMS = ["lobby", "den", "attic"]
 OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
 
-#: CHAT_TEST_SEARCH=2000 plays so many stories, and others each time, instead of the same 60.
+#: CHAT_TEST_SEARCH=2000 plays so many stories, and others each time, instead of the same 30.
 SEARCH = int(os.environ.get("CHAT_TEST_SEARCH", "0"))
 
 numbers = st.integers(0, 23)
@@ -324,6 +327,13 @@ class OnABus(Comings):
         return Bus()
 
 
+@pytest.fixture
+def folder():
+    """A folder for databases, in memory where there is such a place: processes end here, but no machine does."""
+    with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as path:
+        yield Path(path)
+
+
 def databases(folder):
     """The URLs of databases, one after the other in the place of the last."""
     template, path = folder / "template.db", folder / "chat.db"
@@ -350,20 +360,20 @@ def play(machine, folder, examples):
     run_state_machine_as_test(lambda: machine(urls), settings=options)
 
 
-def test_with_one_process_everybody_hears_all_once(tmp_path):
-    play(OneProcess, tmp_path, SEARCH or 60)
+def test_with_one_process_everybody_hears_all_once(folder):
+    play(OneProcess, folder, SEARCH or 30)
 
 
-def test_with_two_processes_everybody_hears_all_once(tmp_path):
-    play(Comings, tmp_path, SEARCH or 60)
+def test_with_two_processes_everybody_hears_all_once(folder):
+    play(Comings, folder, SEARCH or 30)
 
 
-def test_with_two_processes_on_a_bus_everybody_hears_all_once(tmp_path):
-    play(OnABus, tmp_path, SEARCH or 60)
+def test_with_two_processes_on_a_bus_everybody_hears_all_once(folder):
+    play(OnABus, folder, SEARCH or 30)
 
 
-def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(tmp_path):
-    story = OneProcess(databases(tmp_path))
+def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(folder):
+    story = OneProcess(databases(folder))
     try:
         story.begin()
         for _ in range(3):
@@ -375,8 +385,8 @@ def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(tmp_path)
         story.stop()
 
 
-def test_who_is_cut_off_while_a_conversation_begins_is_recovered(tmp_path):
-    story = OneProcess(databases(tmp_path))
+def test_who_is_cut_off_while_a_conversation_begins_is_recovered(folder):
+    story = OneProcess(databases(folder))
     try:
         story.begin()
         bob = story.visitors[1]

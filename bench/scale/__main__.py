@@ -1,0 +1,161 @@
+"""Prints the tables of docs/scale.md: `python -m bench.scale [section …]`. About half a minute of one busy core."""
+
+import argparse
+from dataclasses import replace
+
+from bench.scale import capacity
+from bench.scale.closed import means, shares
+from bench.scale.loads import LOADS, PACED, REGION
+from bench.scale.outcome import play
+from bench.scale.storm import STORMS, course
+
+#: bench/results/all-2026-11-23.json, paced, ours: what was measured.
+MEASURED = {"CPU, percent of a core": 38.2, "p50 ms": 2.05, "p99 ms": 4.59}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; all without any")
+    chosen = parser.parse_args().sections or list(SECTIONS)
+    if unknown := set(chosen) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    for section in chosen:
+        for line in SECTIONS[section]():
+            print(line, flush=True)
+        print()
+
+
+def check():
+    """The simulation beside what was measured."""
+    found = play(PACED, PACED.rates[0])
+    simulated = (100 * found.used["worker"], found.p50, found.p99)
+    rows = [
+        (name, f"{measured:.2f}", f"{value:.2f}")
+        for (name, measured), value in zip(MEASURED.items(), simulated, strict=True)
+    ]
+    return table(("paced: 500 clients, 100 messages/s, one worker", "measured", "simulated"), rows)
+
+
+def holds():
+    """What one of each holds."""
+    for title, rows in (
+        ("one worker", capacity.worker()),
+        ("one machine of 8 workers and 10 Gbit/s", capacity.machine()),
+        ("what all share", capacity.region()),
+    ):
+        yield from table((title, "computed"), [(name, short(value)) for name, value in rows])
+        yield ""
+
+
+def million():
+    """What a million idle connections take."""
+    columns = {machines: capacity.million(machines) for machines in (4, 8, 16, 32)}
+    names = [name for name, _ in columns[4]]
+    rows = [(name, *(small(rows[place][1]) for rows in columns.values())) for place, name in enumerate(names)]
+    return table(("a million idle connections on", *(f"{count} machines" for count in columns)), rows)
+
+
+def simulated(name):
+    """One load, at growing rates: the closed form for a worker, then what the simulation found."""
+    load = LOADS[name]
+    found = means(load)
+    machines, stores = counted(load.machines, "machine"), counted(load.stores, "store")
+    yield (
+        f"{load.title}: {load.connections:,} connections, {load.workers} workers on {machines},"
+        f" {load.brokers} Redis, {stores}; a message has {found.members:,.0f} hearers on {found.hearers:.1f} workers."
+    )
+    yield ""
+    rows = [row(play(load, rate), shares(load, rate)) for rate in load.rates]
+    yield from table(COLUMNS, rows)
+
+
+COLUMNS = (
+    "messages/s", "deliveries/s", "worker, by division", "worker", "network", "Redis", "store", "disk", "room lock",
+    "p50 ms", "p99 ms", "fullest",
+)  # fmt: skip
+
+
+def row(outcome, closed):
+    used = [
+        f"{outcome.used[name]:.0%}" for name in ("worker", "network", "Redis", "store", "disk", "room lock")
+    ]
+    late = ", rising" if outcome.rising else ""
+    return (
+        f"{outcome.rate:,}",
+        short(outcome.deliveries),
+        f"{closed['worker']:.0%}",
+        *used,
+        f"{outcome.p50:.1f}",
+        f"{outcome.p99:.1f}{late}",
+        outcome.fullest,
+    )
+
+
+def looks():
+    """What the look of each second does to the largest site, by leaving out what it costs for each changed room."""
+    free = replace(REGION, costs=replace(REGION.costs, worker_look_row=0.0, look_row=0.0))
+    rows = []
+    for rate in REGION.rates[-1:]:
+        found = [play(load, rate) for load in (REGION, free)]
+        rows.append((f"{rate:,}", *(f"{one.p50:.1f} / {one.p99:.1f}" for one in found)))
+    return table(("messages/s", "p50 / p99 ms", "if rows of a look cost nothing"), rows)
+
+
+def storms():
+    """What happens when many come back at once."""
+    rows = []
+    for storm in STORMS:
+        went = course(storm)
+        seconds = (f"{value:.1f}" for value in (went.naive, went.work, went.half, went.most, went.all))
+        rows.append((storm.title, *seconds, f"{went.wasted:,}", f"{went.attempts:.2f}"))
+    return table(
+        (
+            "who comes to one machine of 8 workers",
+            "by division, s",
+            "work, s",
+            "half back",
+            "99 %",
+            "all",
+            "served in vain",
+            "attempts each",
+        ),
+        rows,
+    )
+
+
+def table(heads, rows):
+    """The lines of a table in Markdown."""
+    yield "| " + " | ".join(heads) + " |"
+    yield "| --- |" + " ---: |" * (len(heads) - 1)
+    for cells in rows:
+        yield "| " + " | ".join(cells) + " |"
+
+
+def short(value):
+    """A figure with no more digits than it deserves."""
+    if value >= 999_500:
+        return f"{value / 1e6:.1f} M"
+    return (
+        f"{value / 1e3:,.0f},000" if value >= 99_500 else f"{round(value, -1 if value >= 1_000 else 0):,.0f}"
+    )
+
+
+def counted(count, what):
+    return f"{count} {what}" + "s" * (count > 1)
+
+
+def small(value):
+    return f"{value:.2f}" if value < 10 and value != int(value) else short(value)
+
+
+SECTIONS = {
+    "check": check,
+    "holds": holds,
+    **{name: lambda name=name: simulated(name) for name in LOADS},
+    "looks": looks,
+    "storms": storms,
+    "idle": million,
+}
+
+if __name__ == "__main__":
+    main()
