@@ -31,15 +31,20 @@ class ResumingClient(Resumer):
 
     # -- its connection
 
+    def token(self):
+        return token(self.name)
+
     def connect(self):
         """Come into the chat, and go on where it was; the server may take its time."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 query = "&lobby=0&roster=diff"
-                self.socket = self.server.socket(token=token(self.name), query=query, timeout=PATIENCE)
+                self.socket = self.server.socket(token=self.token(), query=query, timeout=PATIENCE)
                 break
-            except (OSError, wsclient.Closed):
+            except (OSError, wsclient.Closed, wsclient.Refused) as error:
+                if getattr(error, "status", 503) != 503:  # which a worker that drains says
+                    raise
                 assert time.monotonic() < deadline, "the server never came back"
                 time.sleep(0.01)  # nobody listens, and nothing tells when somebody will
         self.connections += 1
