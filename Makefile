@@ -14,7 +14,7 @@ run: .venv/.site ## serve the site on http://127.0.0.1:8000 (HOST, PORT); Ctrl-C
 	@exec $(BIN)/gunicorn wsgi:app
 
 test: .venv/.dev ## run every test (ARGS="-k name" picks some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests.side_by_side)
 
 lint: .venv/.dev ## check style and types
 	$(BIN)/ruff check

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP = 1, 4, 8, 16
+#: Seconds for which the end waits for what runs in threads.
+END_SECONDS = 1.0
 
 
 class Driver(Protocol):
@@ -55,6 +57,9 @@ class Driver(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; never call it from a tick."""
+
+    def end(self) -> None:
+        """Let what runs in threads end, and begin nothing more there: the process is about to end."""
 
 
 def make_driver() -> Driver:
@@ -121,6 +126,7 @@ class GeventDriver:
         self._thread = self._get_ident()
         self._watcher: Any = None
         self._timer: Any = None
+        self._ended = False
         self._due = float("inf")
 
     def epoll(self) -> Any:
@@ -167,6 +173,8 @@ class GeventDriver:
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         if not self.is_loop_thread():
             return function(*args)
+        while self._ended:
+            self._gevent.sleep(END_SECONDS)
         result, error = self._hub.threadpool.apply(_outcome, (function, args))
         if error is not None:
             raise error
@@ -188,6 +196,13 @@ class GeventDriver:
 
     def sleep(self, seconds: float) -> None:
         self._gevent.sleep(seconds)
+
+    def end(self) -> None:
+        # A thread of the pool that is at work, or just begins, while the interpreter ends disturbs its exit.
+        self._ended = True
+        end = time.monotonic() + END_SECONDS
+        while len(self._hub.threadpool) and time.monotonic() < end:
+            self._gevent.sleep(0.01)
 
 
 class ThreadDriver:
@@ -269,3 +284,7 @@ class ThreadDriver:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def end(self) -> None:
+        # Its threads are daemons, which the interpreter leaves where they are.
+        pass

@@ -487,11 +487,15 @@ class Live:
         self.hub.reactor.call_soon(self._neighbours.give_back)
 
     def finish_drain(self, seconds: float) -> bool:
-        """Wait until everyone has gone, `seconds` after the drain began at the most; True when all have."""
+        """Wait until everyone has gone, `seconds` after the drain began at the most; True when all have.
+
+        The process is to end after it.
+        """
         if not self.hub.draining:
             self.begin_drain()
         has_gone = self._drain.wait(seconds)
         self._say_goodbye()
+        self.driver.end()
         return has_gone
 
     def drain(self, seconds: float) -> bool:

@@ -111,9 +111,7 @@ class ChatState:
                 IoMissed(engine, self.run_blocking),
                 lambda: self._tokens.derive("flask-chat Socket.IO pid"),
             ),
-            lambda: self._tokens.derive(
-                f"flask-chat neighbours {self.database_url} {settings.redis_prefix}"
-            ),
+            lambda: self._tokens.derive(f"flask-chat neighbours {self.database_url} {settings.redis_prefix}"),
             lambda driver, origin: make_broker(settings, driver, origin),
         )
         #: The site's own events over Socket.IO.

@@ -4,10 +4,12 @@
 addressed by its own pid alone. What it writes is kept in a file, shown when a test fails.
 """
 
+import contextlib
 import ctypes
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -26,8 +28,11 @@ SECRET = "test-secret-test-secret-test-secret-0123456789"
 START = 60.0
 #: Names whose tokens are made together at the first that is asked for: the command costs a process.
 USUAL_NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
-#: Settings of the machine that must not reach a server under test.
-OWN_KEYS = ("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_")
+#: Settings of the machine that must not reach a server under test; the last one would make each start take longer.
+OWN_KEYS = (
+    *("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_"),
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 GEVENT_WEBSOCKET = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
 PR_SET_PDEATHSIG = 1
@@ -77,9 +82,12 @@ KINDS = {
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the system gives to clients: it stays free until it is used."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def die_with_parent():

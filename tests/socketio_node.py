@@ -5,6 +5,7 @@ and ends on the condition itself. Where Node or npm is missing, or npm cannot in
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -52,8 +53,13 @@ def install():
     """Have socket.io-client below `node/`, from the lock file and only once."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip(NO_NODE)
-    if INSTALLED.exists() and INSTALLED.stat().st_mtime >= LOCK.stat().st_mtime:
-        return
+    with LOCK.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the tests may want it in the same moment
+        if not INSTALLED.exists() or INSTALLED.stat().st_mtime < LOCK.stat().st_mtime:
+            install_now()
+
+
+def install_now():
     done = subprocess.run(
         ["npm", "ci", "--no-fund", "--no-audit", "--loglevel", "error"],
         cwd=FOLDER,
@@ -256,6 +262,10 @@ class NodeSocket:
         """End the connection below Socket.IO, as a network does, and wait until the client has seen it."""
         self.ask("cut")
         return self.recv("disconnect")
+
+    def move(self, server):
+        """Connect to another server from the next time on."""
+        self.ask("move", url=server.url)
 
     def come_back(self):
         """Connect again, by hand; return what the client then says of itself."""

@@ -7,7 +7,6 @@ along: one whose head says `"fd": true` has one.
 from __future__ import annotations
 
 import _socket
-import os
 import socket
 import struct
 from collections import deque
@@ -93,7 +92,7 @@ class Link:
         if fd is not None:
             head = {**head, "fd": True}
         if self.fd < 0:
-            _close(fd)
+            close_fd(fd)
             return
         idle = not self._waiting
         self._waiting.append((memoryview(encode(head, body)), fd))
@@ -119,7 +118,7 @@ class Link:
             except OSError:
                 self.drop()
                 return
-            _close(fd)
+            close_fd(fd)
             waiting.popleft()
             if sent < len(data):
                 waiting.appendleft((data[sent:], None))
@@ -158,7 +157,7 @@ class Link:
         self.fd = -1
         self._socket.close()
         for fd in (*self._came, *(fd for _, fd in self._waiting)):
-            _close(fd)
+            close_fd(fd)
         self._came.clear()
         self._waiting.clear()
         self._ended(self)
@@ -221,6 +220,7 @@ def _descriptors(enclosed: list[tuple[int, int, bytes]]) -> list[int]:
     ]
 
 
-def _close(fd: int | None) -> None:
+def close_fd(fd: int | None) -> None:
+    """Close a descriptor here and now: gevent's `os.close` does so later, and may wait, which nothing in a tick may."""
     if fd is not None:
-        os.close(fd)
+        _socket.close(fd)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import _socket
 import itertools
 import logging
-import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -21,7 +20,7 @@ from .desk import BACK, FIND, POLL, POST, PROBE, REFUSE, Desk
 from .engine import UNKNOWN_SID, BadRequest, Engine
 from .folder import Folder
 from .holders import Here, Holder
-from .links import Head, Link, Listener
+from .links import Head, Link, Listener, close_fd
 
 log = logging.getLogger("chat")
 
@@ -94,7 +93,7 @@ class Neighbours:
         """Give a worker a socket; where it is gone, so is the session, and the socket is closed."""
         neighbour = self._neighbour(worker)
         if neighbour is None:
-            os.close(taken.fd)
+            close_fd(taken.fd)
         else:
             neighbour.hand_over(taken, sid)
 
@@ -203,23 +202,23 @@ class There:
         self._sid = sid
 
     def find(self) -> None:
-        self._ask(FIND)
+        self._ask(FIND, b"", PROMPT)
 
     def poll(self) -> bytes:
         # Its session says something, if only a ping, before that.
         settings = self._engine.settings
-        return self._ask(POLL, seconds=settings.io_ping_interval + settings.io_ping_timeout)
+        return self._ask(POLL, b"", settings.io_ping_interval + settings.io_ping_timeout)
 
     def post(self, body: bytes) -> None:
-        self._ask(POST, body)
+        self._ask(POST, body, PROMPT)
 
     def refuse(self) -> None:
-        self._ask(REFUSE)
+        self._ask(REFUSE, b"", PROMPT)
 
     def probe(self, taken: Taken) -> None:
         self._engine.hub.reactor.call(self._neighbours.hand_over, self._worker, taken, self._sid)
 
-    def _ask(self, do: str, body: bytes = b"", seconds: float = PROMPT) -> bytes:
+    def _ask(self, do: str, body: bytes, seconds: float) -> bytes:
         reactor = self._engine.hub.reactor
         call = Call(do, self._sid, body, reactor.driver.event())
         reactor.call(self._neighbours.ask, self._worker, call)

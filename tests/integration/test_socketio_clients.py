@@ -1,6 +1,5 @@
 """socket.io-client, the original, against the server: transports, reconnects, namespaces, acks, binary, handlers."""
 
-import json
 import os
 import signal
 import subprocess
@@ -139,7 +138,7 @@ def test_a_site_may_do_without_it(make_site):
     assert make_site(CHAT_IO="0").get("/socket.io/?EIO=4&transport=polling")[0] == 404
 
 
-# -- several workers
+# -- several workers (polling on them: test_socketio_workers.py)
 
 
 @pytest.fixture
@@ -166,17 +165,6 @@ def test_with_several_workers_websockets_need_nothing_more(two_workers, node):
             with stopped(worker):  # so that the other one is it
                 client = connect(namespace="/news", **TRANSPORTS["websocket"])
                 assert client.call("echo", worker) == [worker]
-
-
-def test_a_poll_that_reaches_the_wrong_worker_is_told_so_and_the_log_says_why(two_workers):
-    address = "/socket.io/?EIO=4&transport=polling"
-    one, other = children(two_workers.pid)
-    with stopped(other):
-        sid = json.loads(two_workers.get(address)[2][1:])["sid"]
-    with stopped(one):
-        status, _, body = two_workers.get(f"{address}&sid={sid}")
-    assert (status, json.loads(body)) == (400, {"code": 1, "message": "Session ID unknown"})
-    two_workers.wait_log("sticky sessions")
 
 
 # -- reconnecting

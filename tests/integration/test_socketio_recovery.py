@@ -210,16 +210,16 @@ def test_missed_messages_of_the_chat_come_once_and_in_order(site, connect, enter
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
-def test_a_direct_message_to_one_who_is_away_is_an_error_to_its_sender(connect, enter):
-    ann, bob = connect("ann", **STAYS_AWAY), enter("bob")
-    ann.cut()
-    bob.recv_until(lambda m: m["type"] == 1 and "ann" not in m["data"])
-    bob.send_json({"type": 3, "to": "ann", "data": "are you there?"})
-    assert bob.recv_json(type=0)["code"] == "unknown_user"
-    assert ann.come_back()["recovered"] is True
-    bob.send_json({"type": 3, "to": "ann", "data": "and now?"})
-    assert ann.recv("single_chat")[0]["data"] == "and now?"
-    assert len(ann.heard("single_chat")) == 1
+def test_a_direct_message_to_one_who_is_away_is_there_when_it_comes_back(site, connect, enter):
+    zoe, bob = connect(auth={"token": site.user("zoe")}, **STAYS_AWAY), enter("bob")
+    zoe.cut()
+    bob.recv_until(lambda m: m["type"] == 1 and "zoe" not in m["data"])
+    bob.send_json({"type": 3, "to": "zoe", "data": "are you there?", "id": "waits"})
+    bob.recv_json(type=4, ref="waits")
+    assert zoe.come_back()["recovered"] is True
+    bob.send_json({"type": 3, "to": "zoe", "data": "and now?"})
+    zoe.recv("single_chat", lambda message, *_: message["data"] == "and now?")
+    assert [args[0]["data"] for args in zoe.heard("single_chat")] == ["are you there?", "and now?"]
 
 
 def test_a_recovered_client_of_the_chat_is_in_it_again(site, connect, enter):

@@ -339,6 +339,17 @@ def test_on_either_database(node, database_url):
         assert texts(ann, "single_chat") == ["direct"]
 
 
+def hear_some(client, count, turn):
+    """Wait until it has heard so many messages of this turn."""
+    client.node.wait(lambda: sum(text.startswith(f"{turn} ") for text in texts(client)) >= count)
+
+
+def come_back(clients):
+    """Wait until the server's end has brought all of them back."""
+    for client in clients:
+        client.recv("connect", timeout=30)
+
+
 def test_whenever_the_worker_is_killed_everybody_hears_all_once_and_in_order(site, connect, den):
     chance = random.Random(7)
     clients = [
@@ -350,21 +361,30 @@ def test_whenever_the_worker_is_killed_everybody_hears_all_once_and_in_order(sit
     say(clients[0], "begin")
     for client in clients:
         client.node.wait(lambda one=client: texts(one).count("begin") == 2)
-    for turn in range(5):
-        for number in range(chance.randrange(5, 40)):
+    for turn in range(6):
+        # No more than can be recovered, were all of it missed.
+        count = chance.randrange(3, REPLAY_MAX // 2 - 2)
+        for number in range(count):
             client = chance.choice(clients)
             room = chance.choice(["lobby", den])
             client.emit("group_chat", {"room": room, "data": f"{turn} {number}"})
             client.emit("single_chat", {"to": chance.choice("xyz"), "data": f"{turn} {number}"})
+        hear_some(clients[turn % 3], chance.randrange(count), turn)
         site.kill()
+        come_back(clients)
     for client in clients:
-        client.node.wait(lambda one=client: one.state["connected"], timeout=30)
+        say(client, "end"), say(client, "end", den)  # then all that it said before is stored
     for room in ("lobby", den):
-        stored = [text for _, _, text in site.stored(room)]
         heard = settle(site, *clients, room=room)
+        stored = [text for _, _, text in site.stored(room)]
         for one in heard:
-            assert one == stored[len(stored) - len(one) :]
-            assert one[0] in stored[: stored.index("begin") + 1]
+            assert one == stored[stored.index("begin") : -1]
+    for client, name in zip(clients, "xyz", strict=True):
+        heard = [(one["user"]["username"], one["data"]) for (one, *_) in client.heard("single_chat")]
+        for other in "xyz".replace(name, ""):
+            room = "dm:" + ":".join(sorted((f"id-{name}", f"id-{other}")))
+            stored = [text for _, sender, text in site.stored(room) if sender == other]
+            assert [text for sender, text in heard if sender == other] == stored
     assert {came["recovered"] for client in clients for (came,) in client.heard("connect")[1:]} == {True}
 
 

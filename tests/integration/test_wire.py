@@ -589,6 +589,7 @@ def test_a_close_is_answered_and_its_sender_leaves(site, enter):
         (frame(CLOSE, b"\x03"), 1002),
         (frame(TEXT, b"\xc3\x28"), 1007),
     ],
+    ids=["no mask", "rsv", "opcode 3", "no beginning", "a ping in pieces", "half a close code", "no UTF-8"],
 )
 def test_a_broken_protocol_closes_its_own_connection_alone(enter, data, code):
     ann, bob = enter("ann", "bob")

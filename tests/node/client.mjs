@@ -99,6 +99,11 @@ const commands = {
     socket.auth = auth;
   },
 
+  // Connect to another server from the next time on.
+  move(socket, { url }) {
+    socket.io.uri = url;
+  },
+
   connect(socket) {
     socket.connect();
   },

@@ -68,7 +68,7 @@ def test_what_is_stored_nowhere_is_the_same_on_the_other_side(envelope, to_id):
     [b"", b"{", b"\xff", b"null", b"7", b'"m"', b"{}", b'{"0":"m"}', b"[]", b"[1]", b"[null]", b'[["m"]]'],
 )
 def test_what_is_no_hint_is_refused(payload):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         hints.read(payload)
 
 

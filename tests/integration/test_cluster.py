@@ -1,0 +1,462 @@
+"""Two servers of one worker each, on one database and one Valkey: what crosses, and how soon.
+
+Most tests run where Valkey alone can be in time: the comparison with the store and the look into the control table are
+many seconds apart. Others run where there is no Valkey, and some with the ordinary intervals.
+"""
+
+import json
+from itertools import count
+from socket import create_server
+from urllib.parse import quote
+
+import pytest
+
+from tests.databases import DATABASES, stored
+from tests.integration.pairs import BY_VALKEY_ALONE, NO_VALKEY, SOON, entering_either, metric, two_servers
+from tests.integration.people import ask, make_room, names_in
+from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
+from tests.tokens import token
+from tests.waiting import until
+
+GROUP_LIST, ROSTER_DIFF, READ, ROOMS = 1, 5, 10, 11
+FULL, RESTARTING = 1013, 1012
+#: Seconds within which the comparison with the store finds what nobody told of.
+COMPARED = 1.5
+#: Seconds in which an orderly end is known everywhere; the lease would take ten.
+AT_ONCE = 5.0
+#: Sockets that one address may have.
+MOST = 6
+
+numbers = count(1)
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def database(request, fresh_database):
+    return fresh_database(request.param)
+
+
+@pytest.fixture(scope="module")
+def sites(database, valkey_server):
+    with two_servers(database, valkey_server.url, **BY_VALKEY_ALONE) as sites:
+        yield sites
+
+
+@pytest.fixture
+def come(sites):
+    with entering_either(sites) as come:
+        yield come
+
+
+@pytest.fixture
+def den(sites):
+    """A room that was made by the first server."""
+    return make_room(sites[0], f"den {next(numbers)}")["name"]
+
+
+def join(client, room):
+    client.send_json({"type": JOIN, "room": room})
+    assert client.recv_json(type=SYNCED, room=room)["recovered"]
+    return client
+
+
+def say(client, text, **fields):
+    client.send_json({"type": GROUP, "data": text, **fields})
+    return client.recv_json(type=GROUP, data=text)
+
+
+def tell(client, to, text):
+    """Send a direct message to somebody who may have come just now: those who come have a row a moment later."""
+    until(lambda: _is_told(client, to, text))
+
+
+def _is_told(client, to, text):
+    id = f"told-{next(numbers)}"
+    client.send_json({"type": DIRECT, "to": to, "data": text, "id": id})
+    (*_, answer) = client.recv_until(lambda m: m.get("ref") == id)
+    assert answer["type"] != ERROR or answer["code"] == "unknown_user", answer
+    return answer["type"] != ERROR
+
+
+def hear(client, text, kind=GROUP, **fields):
+    return client.recv_json(type=kind, data=text, timeout=SOON, **fields)
+
+
+def name():
+    return f"user{next(numbers)}"
+
+
+# -- messages
+
+
+def test_what_is_said_on_one_server_is_heard_on_the_other_at_once(come):
+    ann, bob = come(0, "ann"), come(1, "bob")
+    for number in range(5):
+        for speaker, listener in ((ann, bob), (bob, ann)):
+            echo = say(speaker, f"word {number}")
+            assert hear(listener, f"word {number}") == echo
+
+
+def test_all_that_was_said_is_heard_once_and_in_order(come, database):
+    clients = [come(number % 2, "ann") for number in range(4)]
+    for number in range(40):
+        for place, client in enumerate(clients):
+            client.send_json({"type": GROUP, "data": f"{place}: {number}"})
+    heard = [[said(client.recv_json(type=GROUP, timeout=SOON)) for _ in range(160)] for client in clients]
+    store = [one for one in stored(database)["lobby"] if one in heard[0]]
+    assert heard == [store] * 4
+
+
+def test_nothing_of_it_was_found_by_the_comparison_alone(sites, come):
+    late = [metric(site, "chat_messages_late_total") for site in sites]
+    ann, bob = come(0, "ann"), come(1, "bob")
+    for number in range(20):
+        say(ann, f"hint {number}")
+        hear(bob, f"hint {number}")
+    assert [metric(site, "chat_messages_late_total") for site in sites] == late
+
+
+def test_the_first_words_of_a_conversation_reach_both_ends_everywhere(come):
+    carl, dora = name(), name()
+    sockets = {(who, place): come(place, who) for who in (carl, dora) for place in (0, 1)}
+    for who, other in ((carl, dora), (dora, carl), (carl, dora)):
+        for place in (0, 1):
+            text = f"{who} at {place}, {next(numbers)}"
+            tell(sockets[who, place], other, text)
+            for key, socket in sockets.items():
+                if key != (who, place):
+                    hear(socket, text, DIRECT, to=other)
+
+
+def test_what_one_writes_to_oneself_is_heard_by_ones_other_socket(come):
+    me = name()
+    here, there = come(0, me), come(1, me)
+    tell(here, me, "a note")
+    hear(there, "a note", DIRECT)
+
+
+def test_the_house_speaks_on_both(sites, come):
+    clients = [come(0, "ann"), come(1, "bob")]
+    for number, site in enumerate(sites):
+        site.say(f"from the house {number}")
+        one, other = (hear(client, f"from the house {number}") for client in clients)
+        assert one == other
+        assert one["user"] is None
+
+
+def test_the_house_writes_to_one_on_the_other_server(sites, come):
+    who = name()
+    ann = come(0, who)
+    until(lambda: has_a_row(sites[1], who))
+    sites[1].say("psst", to=who)
+    hear(ann, "psst", DIRECT, to=who)
+
+
+def test_a_room_that_the_other_server_has_just_made_can_be_joined_and_heard(sites, come):
+    ann, bob = come(0, "ann"), come(1, "bob")
+    for number in range(5):
+        room = make_room(sites[number % 2], f"fresh {next(numbers)}")["name"]
+        for client in (ann, bob):
+            join(client, room)
+        hear_each_other(ann, bob, room)
+
+
+def hear_each_other(ann, bob, room):
+    for speaker, listener in ((ann, bob), (bob, ann)):
+        text = f"in {room}, {next(numbers)}"
+        say(speaker, text, room=room)
+        hear(listener, text, room=room)
+
+
+def test_a_room_that_is_open_on_one_server_alone_is_whole_on_the_other_when_it_opens(come, den):
+    ann, bob = join(come(0, "ann"), den), come(1, "bob")
+    for number in range(3):
+        say(ann, f"before {number}", room=den)
+    bob.send_json({"type": JOIN, "room": den, "since": 0})
+    seen = bob.recv_until(lambda m: m["type"] == SYNCED and m["room"] == den)
+    told = [message["data"] for message in seen if message.get("room") == den and message["type"] == GROUP]
+    assert told == [f"before {number}" for number in range(3)]
+    hear_each_other(ann, bob, den)
+
+
+def test_a_room_that_closes_and_opens_again_is_heard_again(come, den):
+    ann, bob = join(come(0, "ann"), den), come(1, "bob")
+    for _ in range(3):
+        join(bob, den)
+        hear_each_other(ann, bob, den)
+        bob.send_json({"type": LEAVE, "room": den})
+        bob.recv_json(type=LEAVE, room=den)
+        say(ann, f"missed {next(numbers)}", room=den)
+
+
+# -- who is there
+
+
+def told_of(client, who):
+    return client.recv_until(lambda m: m["type"] == ROSTER_DIFF and who in names_in(m), SOON)
+
+
+def told_left(client, who, timeout=SOON):
+    return client.recv_until(lambda m: m["type"] == ROSTER_DIFF and who in m["left"], timeout)
+
+
+def who_is_there(client, room="lobby"):
+    client.send_json({"type": GROUP_LIST, "room": room})
+    return names_in(client.recv_json(type=GROUP_LIST, room=room))
+
+
+def test_a_newcomer_is_shown_who_is_on_both_servers(come):
+    here, there, new = name(), name(), name()
+    ann, _ = come(0, here), come(1, there)
+    told_of(ann, there)
+    for place in (0, 1):
+        assert {here, there} <= who_is_there(come(place, new))
+
+
+def test_a_client_that_knows_no_diffs_is_told_of_the_other_server_too(come):
+    old, who = come(0, "ann", query=""), name()
+    bob = come(1, who)
+    old.recv_until(lambda m: m["type"] == GROUP_LIST and who in names_in(m), SOON)
+    bob.sock.close()
+    old.recv_until(lambda m: m["type"] == GROUP_LIST and who not in names_in(m), SOON)
+
+
+def test_who_is_on_both_servers_is_gone_with_the_last_socket(come):
+    who = name()
+    eyes = [come(0, "ann"), come(1, "ann")]
+    bobs = [come(0, who), come(1, who), come(1, who)]
+    for eye in eyes:
+        told_of(eye, who)
+    for bob in bobs[:2]:
+        bob.sock.close()
+        for eye in eyes:
+            with pytest.raises(TimeoutError):
+                told_left(eye, who, timeout=0.6)  # the grace and a push, twice
+    bobs[2].sock.close()
+    for eye in eyes:
+        told_left(eye, who)
+        assert who not in who_is_there(eye)
+
+
+def test_who_goes_over_to_the_other_server_has_not_left(come):
+    who, after, eye = name(), name(), come(0, "ann")
+    bob = come(0, who)
+    for place in (1, 0, 1):
+        before, bob = bob, come(place, who)
+        before.sock.close()
+    come(0, after)
+    seen = told_of(eye, after)
+    assert who not in [left for message in seen if message["type"] == ROSTER_DIFF for left in message["left"]]
+    assert who in who_is_there(eye)
+
+
+def test_a_new_name_is_known_on_both(come):
+    old, new = name(), name()
+    eyes = [come(0, "ann"), come(1, "ann")]
+    come(0, old)
+    for eye in eyes:
+        told_of(eye, old)
+    come(0, new, token=token(new, sub=f"id-{old}"))
+    for eye in eyes:
+        *_, last = told_of(eye, new)
+        assert old in last["left"]
+        there = who_is_there(eye)
+        assert new in there
+        assert old not in there
+
+
+def test_a_room_of_one_server_has_the_people_of_the_other(come, den):
+    here, there = name(), name()
+    ann, bob = join(come(0, here), den), join(come(1, there), den)
+    for client in (ann, bob):
+        until(lambda client=client: who_is_there(client, den) == {here, there})
+    bob.send_json({"type": LEAVE, "room": den})
+    assert told_left(ann, there)[-1]["room"] == den
+    assert who_is_there(ann, den) == {here}
+
+
+def test_the_json_api_knows_who_is_in_a_room_that_is_open_on_the_other_server_alone(sites, come, den):
+    who = name()
+    bob = join(come(0, who), den)
+    until(lambda: has_a_row(sites[0], who))
+    ask(sites[0], "POST", f"/rooms/{quote(den)}/members", {"username": who})
+    for site in sites:
+        assert here_by_api(site, den)[who]
+    bob.send_json({"type": LEAVE, "room": den})
+    for site in sites:
+        until(lambda site=site: not here_by_api(site, den).get(who))
+
+
+def here_by_api(site, room):
+    return {
+        one["username"]: one["here"] for one in ask(site, "GET", f"/rooms/{quote(room)}/members")["members"]
+    }
+
+
+# -- what changes for one user
+
+
+def test_how_far_one_has_read_and_what_is_unread_is_known_at_once(sites, come):
+    who = name()
+    here, there = come(0, who), come(1, who)
+    until(lambda: has_a_row(sites[0], who))  # or nobody could mention him
+    seq = say(here, "to be read")["seq"]
+    wanted = {"type": READ, "room": "lobby", "seq": seq, "unread": 0, "mentions": 0}
+    here.send_json({"type": READ, "room": "lobby", "seq": seq})
+    assert here.recv_json(type=READ) == there.recv_json(type=READ, timeout=SOON) == wanted
+    say(come(1, "bob"), f"unread, @{who}")
+    there.send_json({"type": READ, "room": "lobby", "seq": seq})
+    wanted = {**wanted, "unread": 1, "mentions": 1}
+    assert there.recv_json(type=READ, unread=1) == here.recv_json(type=READ, unread=1, timeout=SOON) == wanted
+
+
+def test_a_private_room_opens_and_closes_at_once(sites, come):
+    who = name()
+    guests = [come(0, who), come(1, who)]
+    until(lambda: has_a_row(sites[0], who))
+    room = ask(sites[0], "POST", "/rooms", {"title": name(), "kind": "private"})["name"]
+    member = ask(sites[0], "POST", f"/rooms/{room}/members", {"username": who})
+    for guest in guests:
+        assert guest.recv_json(type=ROOMS, room=room, timeout=SOON)["change"] == "joined"
+        join(guest, room)
+    ask(sites[1], "PATCH", f"/rooms/{room}/members/{member['id']}", {"role": "admin"})
+    for guest in guests:
+        assert guest.recv_json(type=ROOMS, room=room, timeout=SOON)["change"] == "updated"
+    ask(sites[1], "DELETE", f"/rooms/{room}/members/{member['id']}")
+    for guest in guests:
+        told = guest.recv_until(lambda m: m["type"] == LEAVE, SOON)
+        assert told[-1]["room"] == room
+        assert {"type": ROOMS, "room": room, "change": "left"} in told
+
+
+def has_a_row(site, who):
+    status, _, _ = site.get(f"/chat/api/users/{who}", {"Authorization": f"Bearer {token('ann')}"})
+    return status == 200
+
+
+# -- limits
+
+
+@pytest.fixture
+def small_sites(fresh_database, valkey_server):
+    with two_servers(fresh_database("sqlite"), valkey_server.url, CHAT_MAX_CONNECTIONS_PER_IP=MOST) as sites:
+        yield sites
+
+
+def test_the_sockets_of_an_address_are_counted_over_both(small_sites):
+    with entering_either(small_sites) as come:
+        clients = [come(number % 2, f"u{number}") for number in range(MOST)]
+        for site in small_sites:
+            until(lambda site=site: not is_let_in(site))
+        clients[0].sock.close()
+        for site in small_sites:
+            until(lambda site=site: is_let_in(site))
+
+
+def is_let_in(site):
+    with site.socket(token=token("late")) as client:
+        told = json.loads(client.recv())
+        if told["type"] != ERROR:
+            return True
+        assert (told["code"], client.wait_closed()[0]) == ("too_many_for_address", FULL)
+        return False
+
+
+# -- with the ordinary intervals
+
+
+@pytest.fixture(scope="module")
+def everyday(fresh_database, valkey_server):
+    with two_servers(fresh_database("sqlite"), valkey_server.url) as sites:
+        yield sites
+
+
+@pytest.fixture
+def come_in(everyday):
+    with entering_either(everyday) as come:
+        yield come
+
+
+def test_the_command_line_is_heard_on_both(everyday, come_in):
+    clients = [come_in(0, "ann"), come_in(1, "bob")]
+    everyday[0].cli("send", "lobby", "from the command line")
+    one, other = (hear(client, "from the command line") for client in clients)
+    assert one == other
+    assert one["user"] is None
+
+
+def test_the_command_line_is_told_of_everybody_whoever_answers(everyday, come_in):
+    room = make_room(everyday[0], "den")["name"]
+    here, there = name(), name()
+    ann, bob = come_in(0, here), join(come_in(1, there), room)
+    told_of(ann, there)
+    for _ in range(3):
+        assert {here, there} <= set(everyday[0].cli("who").split())
+        assert everyday[0].cli("who", room).split() == [there]
+    assert who_is_there(bob, room) == {there}
+
+
+# -- without Valkey
+
+
+@pytest.fixture(scope="module")
+def lonely(database):
+    with two_servers(database, NO_VALKEY) as sites:
+        yield sites
+
+
+@pytest.fixture
+def come_alone(lonely):
+    with entering_either(lonely) as come:
+        yield come
+
+
+def test_without_valkey_all_is_heard_by_the_comparison(lonely, come_alone):
+    carl, dora = name(), name()
+    ann, bob, twin = come_alone(0, carl), come_alone(1, dora), come_alone(1, carl)
+    room = make_room(lonely[0], name())["name"]
+    for client in (ann, bob):
+        join(client, room)
+    for text, fields in (("in the lobby", {}), ("in a room", {"room": room})):
+        say(ann, text, **fields)
+        bob.recv_json(type=GROUP, data=text, timeout=COMPARED)
+    tell(ann, dora, "direct")
+    for client in (bob, twin):
+        client.recv_json(type=DIRECT, data="direct", timeout=COMPARED)
+    lonely[0].say("the house")
+    bob.recv_json(type=GROUP, data="the house", timeout=COMPARED)
+    lonely[0].cli("send", "lobby", "the command line")
+    for client in (ann, bob):
+        client.recv_json(type=GROUP, data="the command line", timeout=COMPARED)
+
+
+def test_a_server_does_not_wait_for_a_valkey_that_does_not_answer(make_server):
+    with create_server(("127.0.0.1", 0)) as silent:
+        server = make_server(env={"CHAT_REDIS_URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"})
+        with server.socket(token=token("ann")) as client:
+            say(client, "hello")
+            assert "Redis" not in server.log()  # it has not been given up yet
+            assert json.loads(server.get("/healthz")[2]) == {
+                "status": "ok",
+                "connections": 1,
+                "broker": "down",
+            }
+            server.wait_log("cannot")
+
+
+# -- the end of a server
+
+
+@pytest.fixture
+def parting(fresh_database, valkey_server):
+    with two_servers(fresh_database("sqlite"), valkey_server.url) as sites:
+        yield sites
+
+
+def test_a_server_that_ends_takes_its_people_out_of_the_others_rosters_at_once(parting):
+    with entering_either(parting) as come:
+        ann, bob = come(0, "ann"), come(1, "bob")
+        told_of(ann, "bob")
+        parting[1].end()
+        told_left(ann, "bob", timeout=AT_ONCE)
+        assert bob.wait_closed()[0] == RESTARTING
+        until(lambda: metric(parting[0], "chat_workers") == 1, AT_ONCE)
