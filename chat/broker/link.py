@@ -28,7 +28,8 @@ MAX_WAITING = 8_388_608
 #: Hints that are taken at once, and channels that one command names.
 MAX_BATCH, MAX_CHANNELS = 1_000, 500
 
-FAILURES = (redis.RedisError, OSError)
+#: A connection that its other side has just ended has no socket any more: a ValueError or an AttributeError there.
+FAILURES = (redis.RedisError, OSError, ValueError, AttributeError)
 
 
 class Words(NamedTuple):

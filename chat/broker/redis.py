@@ -43,6 +43,7 @@ def make_pool(url: str) -> redis.ConnectionPool:
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            max_connections=2**31,  # it counts those that were ever made, and they are made anew for ever
         )
     except ValueError as error:
         raise ConfigError(f"CHAT_REDIS_URL cannot be read: {error}. Write redis://host:6379/0.") from None

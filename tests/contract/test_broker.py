@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 from redis.crc import key_slot
 
+from chat.broker import link
 from chat.broker.memory import Bus, MemoryBroker
 from chat.broker.redis import RedisBroker
 from chat.config import ConfigError
@@ -274,6 +275,20 @@ def test_sites_with_prefixes_of_their_own_do_not_meet(valkey_server):
     one.publish("a", b"own")
     ear.until(lambda: ear.hints)
     assert ear.hints == [("a", 1, b"own")]
+
+
+def test_it_may_try_as_often_as_it_takes(own_valkey, monkeypatch):
+    monkeypatch.setattr(link, "LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(link, "FIRST_PAUSE", 0.001)
+    broker, ear = begun(Redis(own_valkey).broker(1), "a")
+    own_valkey.kill()
+    made = []
+    make = broker._pool.make_connection
+    monkeypatch.setattr(broker._pool, "make_connection", lambda: made.append(1) or make())
+    until(lambda: len(made) > 300)
+    own_valkey.start()
+    ear.until(lambda: ear.states[-1])
+    broker.close()
 
 
 def test_a_url_that_cannot_be_read_is_told_in_a_sentence():
