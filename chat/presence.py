@@ -64,6 +64,15 @@ class Presence:
     def __contains__(self, origin: object) -> bool:
         return origin in self._there
 
+    def origins(self) -> list[int]:
+        """Return the numbers of the processes that are known."""
+        return list(self._there)
+
+    def versions(self, origin: int) -> dict[str, int]:
+        """Return the number of the last change that is known of each room of a process."""
+        there = self._there.get(origin)
+        return {name: room.version for name, room in there.rooms.items()} if there is not None else {}
+
     def hear(self, origin: int, now: float) -> There:
         """Take note that a process lives; it may be a new one."""
         there = self._there.get(origin)

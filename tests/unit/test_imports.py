@@ -16,7 +16,7 @@ GROUPS = [
     {"member", "client", "roster", "limits", "names", "passwords", "drivers"},
     {"others", "gate", "order", "reactor", "room", "roster_push", "hub", "jobs", "sweeper", "drain"},
     {"store"},
-    {"broker", "hints", "presence", "cluster", "writer", "arrivals", "handlers", "auth", "tokens", "access"},
+    {"broker", "hints", "presence", "gossip", "cluster", "writer", "arrivals", "handlers", "auth", "tokens", "access"},
     {"socketio"},
     {"live", "signals", "metrics"},
     {"i18n", "strings", "sockets", "jwts", "state", "views", "io_views", "api", "cli", "extension"},
