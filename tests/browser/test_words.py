@@ -76,8 +76,8 @@ def test_a_hostile_name_is_only_a_name(join, ann):
 def test_long_names_and_words_are_cut_and_wrapped(join):
     # With its number as long as a name may be.
     lang = join("Donaudampfschifffahrtsverein", viewport={"width": 800, "height": 600})
-    lang.say("W" * 1000)
-    lang.hears("WWW")
+    lang.say("Langwort" + "W" * 1000)
+    lang.hears("LangwortWWW")
     for element in (lang.page.locator("html"), lang.log, lang.page.locator("#chat-sidebar")):
         assert element.evaluate("it => it.scrollWidth <= it.clientWidth"), element
     name = lang.roster_of(lang.name).locator("bdi")
