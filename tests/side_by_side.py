@@ -1,33 +1,42 @@
-"""Every test, in two runs of pytest side by side: most tests wait for a server or a page, and two cores take both.
+"""Every test, in three runs of pytest side by side: most tests wait for a server or a page, and two cores take it.
 
     python -m tests.side_by_side
 
-The runs have no folder of tests, no server and no port in common. What the first one says is shown as it comes, what
-the other one says at the end.
+The runs have no file of tests, no server and no port in common. What the first one says is shown as it comes, what the
+others say at the end.
 """
 
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
-#: Their folders, in the order in which they are run; about as long as each other.
-RUNS = (("unit", "contract", "browser"), ("integration",))
+TESTS = Path(__file__).resolve().parent
+#: What each runs, in that order; about as long as each other.
+RUNS = (
+    ("unit", "contract", "browser"),
+    ("integration/test_[a-r]*.py",),
+    ("integration/test_[s-z]*.py",),
+)
 
 
 def main():
-    with tempfile.TemporaryFile("w+") as later:
-        runs = [start(RUNS[0]), start(RUNS[1], stdout=later, stderr=subprocess.STDOUT)]
+    with ExitStack() as stack:
+        logs = [None, *(stack.enter_context(tempfile.TemporaryFile("w+")) for _ in RUNS[1:])]
+        runs = [start(number, log) for number, log in enumerate(logs)]
         codes = [wait(run) for run in runs]
-        later.seek(0)
-        print(later.read(), end="")
+        for log in logs[1:]:
+            log.seek(0)
+            print(log.read(), end="", flush=True)
     return next(filter(None, codes), 0)
 
 
-def start(folders, **options):
-    """Begin a run; it keeps what it notes of the last run apart from the other's."""
-    cache = f"cache_dir=.pytest_cache/{folders[-1]}"
-    command = [sys.executable, "-m", "pytest", "-o", cache, *(f"tests/{folder}" for folder in folders)]
-    return subprocess.Popen(command, **options)
+def start(number, log):
+    """Begin a run; it keeps what it notes of the last run apart from the others'."""
+    paths = [str(path) for pattern in RUNS[number] for path in sorted(TESTS.glob(pattern))]
+    command = [sys.executable, "-m", "pytest", "-o", f"cache_dir=.pytest_cache/{number}", *paths]
+    return subprocess.Popen(command, stdout=log, stderr=log and subprocess.STDOUT)
 
 
 def wait(run):

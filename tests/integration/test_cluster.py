@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.databases import DATABASES, stored
+from tests.databases import stored
 from tests.integration.pairs import BY_VALKEY_ALONE, NO_VALKEY, SOON, entering_either, metric, two_servers
 from tests.integration.people import ask, make_room, names_in
 from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
@@ -30,7 +30,7 @@ MOST = 6
 numbers = count(1)
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(scope="module", params=["postgresql"])
 def database(request, fresh_database):
     return fresh_database(request.param)
 

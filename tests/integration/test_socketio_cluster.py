@@ -12,7 +12,7 @@ from itertools import count, cycle
 import pytest
 
 from chat.socketio import offsets
-from tests.databases import DATABASES, stored
+from tests.databases import stored
 from tests.integration.pairs import SOON, two_servers
 from tests.integration.socketio_raw import raw_clients
 from tests.resumer import ACK, DIRECT, GROUP, JOIN, SYNCED
@@ -33,7 +33,7 @@ RECOVERED = 0.8
 numbers = count(1)
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(scope="module", params=["postgresql"])
 def database(request, fresh_database):
     return fresh_database(request.param)
 
