@@ -185,11 +185,11 @@ def goals(kept):
             yield f"  through Valkey for each message said, {clients} clients: {said}"
 
 
-def main():
+def main(words=None):
     parser = argparse.ArgumentParser(prog="python -m bench.cluster", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-results", action="store_true", help="keep no file")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     try:
         from tests.valkeys import running_valkey
     except ModuleNotFoundError:

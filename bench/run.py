@@ -26,7 +26,7 @@ CHART_ROUNDS = 3
 
 def arguments():
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"{', '.join(SCENARIOS)}; none: all")
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"{', '.join(SCENARIOS)}; none: all; or cluster, alone")
     parser.add_argument("--only", default="", help="of each scenario's servers only these, comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", type=Path, default=PROJECT / ".bench", help="where the others are installed")
@@ -123,6 +123,10 @@ def keep(run, options):
 
 
 def main():
+    if sys.argv[1:2] == ["cluster"]:
+        from bench import cluster
+
+        return cluster.main(sys.argv[2:])
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that servers and load end with it
     try:
