@@ -26,7 +26,8 @@ CHART_ROUNDS = 3
 
 def arguments():
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"{', '.join(SCENARIOS)}; none: all; or cluster, alone")
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"{', '.join(SCENARIOS)}; none: all")
+    parser.epilog = "`cluster` alone measures several workers."
     parser.add_argument("--only", default="", help="of each scenario's servers only these, comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", type=Path, default=PROJECT / ".bench", help="where the others are installed")
