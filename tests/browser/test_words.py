@@ -98,7 +98,7 @@ def test_addresses_are_links(ann):
 def test_a_link_opens_a_tab_that_knows_nothing_of_this_one(site, ann):
     ann.say(f"{site.url}/account")
     with ann.page.expect_popup() as opened:
-        ann.message("/account").get_by_role("link").click()
+        ann.message("/account").get_by_role("link", name=f"{site.url}/account").click()
     assert opened.value.evaluate("[opener, document.referrer]") == [None, ""]
     opened.value.close()
 

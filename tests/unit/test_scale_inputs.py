@@ -11,7 +11,7 @@ from bench.scale import costs, site, storm, worker
 from bench.scale.costs import MEASURED
 from bench.scale.loads import CROWD, PACED, over_socketio
 from bench.scale.outcome import play
-from chat import cluster, sweeper, writer
+from chat import cluster, gossip, sweeper, writer
 from chat.codec import NATIVE
 from chat.config import Settings
 from chat.envelope import Envelope, Identity
@@ -24,7 +24,7 @@ def test_constants_are_those_of_the_code():
     assert worker.MAX_BATCH == writer.MAX_BATCH
     assert sweeper.SLICE == site.SLICE
     assert settings["ping_interval"] == site.PING
-    assert cluster.MAX_ROOMS == site.TOLD
+    assert gossip.MAX_ROOMS == site.TOLD
     assert settings["worker_lease"] / cluster.BEATS == site.HEARTBEAT
     assert re.search(r"^backlog = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[1] == str(
         storm.BACKLOG
