@@ -21,7 +21,7 @@ from chat.roster import Roster
 
 MESSAGES = 200_000
 USERS = 100_000
-#: Users of one diff: those who come to a worker within chat.cluster.GATHER.
+#: Users of one diff: those who come to a worker within chat.gossip.GATHER.
 GATHERED = 50
 
 
