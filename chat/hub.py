@@ -274,10 +274,6 @@ class Hub:
             room.absent -= 1
             self.close_if_empty(room)
 
-    def user_ids(self) -> set[str]:
-        """Return the ids of those who are connected here or may come back here."""
-        return {*self._users, *self._absent}
-
     def counts(self) -> tuple[list[tuple[Identity, int]], dict[str, int]]:
         """Return how many sockets each user has here, and how many come from each address."""
         return [(user.identity, len(user.clients)) for user in self._users.values()], dict(self._addresses)

@@ -18,7 +18,7 @@ from .socketio.echo import Echo
 from .socketio.engine import POLLING, WEBSOCKET, BadRequest, Engine
 from .socketio.holders import Here, Holder
 from .socketio.sessions import Visitor
-from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade
+from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade, is_apart
 from .state import ChatState
 
 log = logging.getLogger("chat")
@@ -201,7 +201,7 @@ def _check_query(request: Request, chat: ChatState) -> None:
 
 def _check_workers(request: Request, chat: ChatState) -> None:
     """Let nobody into a chat of which each worker has its own; a site's own events may do with that."""
-    if _is_apart(request, chat) and chat.settings.io_chat_namespace:
+    if is_apart(request.environ, chat.settings.redis_url) and chat.settings.io_chat_namespace:
         log.error(MULTIPROCESS)
         raise BadRequest(*engines.BAD_REQUEST)
 
@@ -214,10 +214,6 @@ def _holder(chat: ChatState, engine: Engine, sid: str) -> Holder:
 
 def _is_one_of_several(chat: ChatState) -> bool:
     return bool(request.environ.get("wsgi.multiprocess") or chat.settings.redis_url)
-
-
-def _is_apart(request: Request, chat: ChatState) -> bool:
-    return bool(request.environ.get("wsgi.multiprocess")) and not chat.settings.redis_url
 
 
 def _origin_allowed(request: Request, chat: ChatState) -> bool:

@@ -349,10 +349,11 @@ class Live:
         if room is not None and room.known is not None:
             room.known.place(envelope)
             room.say(envelope)
-        if is_news and (room.ephemeral if room is not None else settings.is_ephemeral(envelope.room or "")):
+        is_ephemeral = room.ephemeral if room is not None else settings.is_ephemeral(envelope.room or "")
+        if is_news and is_ephemeral:
             envelope.ts = envelope.ts or now_ms()
             hub.others.said(envelope)
-        return room.ephemeral if room is not None else settings.is_ephemeral(envelope.room or "")
+        return is_ephemeral
 
     def emit(self, namespace: str, room: str | None, said: Prepared, skip: Any) -> None:
         """Send an event of the site over Socket.IO, on all processes; from any thread."""

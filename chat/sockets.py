@@ -15,7 +15,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -43,6 +43,11 @@ MULTIPROCESS = (
     "Set CHAT_REDIS_URL to a Redis or Valkey that joins them, or run one worker (WEB_CONCURRENCY=1), "
     "which serves thousands of connections."
 )
+
+
+def is_apart(environ: Mapping[str, Any], redis_url: str) -> bool:
+    """Tell whether this worker is one of several that nothing joins."""
+    return bool(environ.get("wsgi.multiprocess")) and not redis_url
 
 
 class RefusedUpgrade(Exception):

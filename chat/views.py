@@ -28,7 +28,7 @@ from .errors import FAILURES, ChatError
 from .hub import LOBBY
 from .metrics import show as show_metrics
 from .redaction import redact_pywsgi
-from .sockets import MULTIPROCESS, Parked, ParkingSock, RefusedUpgrade
+from .sockets import MULTIPROCESS, Parked, ParkingSock, RefusedUpgrade, is_apart
 from .state import ChatState
 from .strings import page_strings
 
@@ -74,7 +74,7 @@ def check_socket(request: Request) -> None:
     chat = state()
     if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
         redact_pywsgi()
-    if request.environ.get("wsgi.multiprocess") and not chat.settings.redis_url:
+    if is_apart(request.environ, chat.settings.redis_url):
         log.error(MULTIPROCESS)
         raise RefusedUpgrade(503, MULTIPROCESS)
     if not origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins):
