@@ -6,7 +6,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from itertools import count, cycle
 
-from tests.resumer import GROUP, JOIN
+from tests.resumer import DIRECT, GROUP, JOIN, SYNCED
 from tests.resuming_client import PATIENCE, Crowd, ResumingClient, check_against
 
 GROUP_LIST, ROSTER_DIFF = 1, 5
@@ -26,6 +26,8 @@ class SteadyClient(ResumingClient):
         self.rosters = {}
         #: The names of those who were told to it to have left a room.
         self.left = set()
+        #: {conversation: seq up to which all was heard}, and those of which it has yet to be told what it missed.
+        self.known, self.asked = {}, set()
         #: The pid of its worker, once the crowd has been located.
         self.worker = None
         self.stopwatch = None
@@ -33,7 +35,8 @@ class SteadyClient(ResumingClient):
     def begin(self):
         """Come into its rooms, and ask for what was said to it meanwhile."""
         self.rosters.clear()
-        since = {room: one.seq for room, one in self.direct}
+        since = dict(self.known)
+        self.asked = set(since)
         return [
             *super().begin(),
             *({"type": JOIN, "room": room, "since": seq} for room, seq in since.items()),
@@ -48,6 +51,12 @@ class SteadyClient(ResumingClient):
             self.left.update(message["left"])
             self.rosters[room].difference_update(message["left"])
             self.rosters[room].update(user["username"] for user in message["joined"])
+        elif kind == DIRECT and room not in self.asked:
+            self.known[room] = message["seq"]
+        elif kind == SYNCED and room in self.asked:
+            # What came live before this was no reason to ask for less.
+            self.asked.discard(room)
+            self.known[room] = max(one.seq for place, one in self.direct if place == room)
         elif kind == GROUP and room in self.views and self.stopwatch is not None:
             self.stopwatch.heard(self, message)
 
