@@ -225,7 +225,7 @@ class SteadyCrowd(Crowd):
         wanted = {client: said_to(client, store) for client in self.clients}
         self.until(lambda: all(length(one.conversations()) >= length(told) for one, told in wanted.items()))
         for client in self.clients:
-            assert client.conversations() == wanted[client], client.name
+            assert client.conversations() == wanted[client], (client.name, differences(client, wanted))
         check_against(store, self.clients)
 
 
@@ -240,3 +240,13 @@ def said_to(client, store):
 
 def length(conversations):
     return sum(map(len, conversations.values()))
+
+
+def differences(client, wanted):
+    """[(conversation, the seqs that it heard, in order, those that it should have)] where they are not the same."""
+    heard, told = client.conversations(), wanted[client]
+    seqs = {
+        room: ([one.seq for one in heard[room]], [one.seq for one in told.get(room, [])])
+        for room in {*heard, *told}
+    }
+    return [(room, *both) for room, both in seqs.items() if both[0] != both[1]]
