@@ -62,13 +62,14 @@ class Machine:
         return float(line)
 
     def places(self):
-        """{port of a client's socket: pid of the worker that has the other end}."""
-        inodes = connections(self.server.port)
-        return {inodes[inode]: pid for pid in self.workers for inode in sockets_of(pid) & inodes.keys()}
+        """{what `ends` returns of a client: pid of the worker that has the other end}."""
+        port = self.server.port
+        inodes = connections(port)
+        return {(inodes[inode], port): pid for pid in self.workers for inode in sockets_of(pid) & inodes.keys()}
 
     def place(self, client):
         """The pid of the worker that has the other end of a socket."""
-        return self.places().get(client.sock.getsockname()[1])
+        return self.places().get(ends(client))
 
 
 class House:
@@ -82,8 +83,8 @@ class House:
         return [pid for machine in self.machines for pid in machine.workers]
 
     def places(self):
-        """{port of a client's socket: pid of the worker that has the other end}, of all machines."""
-        return {port: pid for machine in self.machines for port, pid in machine.places().items()}
+        """{what `ends` returns of a client: pid of the worker that has the other end}, of all machines."""
+        return {place: pid for machine in self.machines for place, pid in machine.places().items()}
 
     def is_well(self):
         """Whether all workers are there, and have their broker."""
@@ -137,6 +138,11 @@ def two_machines(app=None, envs=({}, {})):
         house = House(machines, valkey, postgresql, url)
         until(house.is_well)
         yield house
+
+
+def ends(client):
+    """The ports of both ends of a client's socket: its own alone may be another client's too, at another server."""
+    return client.sock.getsockname()[1], client.sock.getpeername()[1]
 
 
 def connections(port):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from itertools import count, cycle
 
+from tests.machines import ends
 from tests.resumer import DIRECT, GROUP, JOIN, SYNCED
 from tests.resuming_client import PATIENCE, Crowd, ResumingClient, check_against
 
@@ -197,7 +198,7 @@ class SteadyCrowd(Crowd):
         """Note of each client which worker has it."""
         places = house.places()
         for client in self.clients:
-            client.worker = places.get(client.socket.sock.getsockname()[1])
+            client.worker = places.get(ends(client.socket))
 
     # -- whether all is as it should be
 

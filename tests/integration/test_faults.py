@@ -122,7 +122,7 @@ def test_a_worker_stands_still(house, crowd):
     os.kill(victim, signal.SIGCONT)
     crowd.until_all_see(crowd.names)
     assert {client.connections for client in crowd.clients} == {1}
-    assert not any(client.left for client in crowd.clients if client.worker == victim)
+    assert {client.name: client.left for client in crowd.clients if client.worker == victim and client.left} == {}
     check(house, crowd)
 
 
