@@ -65,7 +65,9 @@ class Machine:
         """{what `ends` returns of a client: pid of the worker that has the other end}."""
         port = self.server.port
         inodes = connections(port)
-        return {(inodes[inode], port): pid for pid in self.workers for inode in sockets_of(pid) & inodes.keys()}
+        return {
+            (inodes[inode], port): pid for pid in self.workers for inode in sockets_of(pid) & inodes.keys()
+        }
 
     def place(self, client):
         """The pid of the worker that has the other end of a socket."""

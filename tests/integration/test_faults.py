@@ -122,7 +122,9 @@ def test_a_worker_stands_still(house, crowd):
     os.kill(victim, signal.SIGCONT)
     crowd.until_all_see(crowd.names)
     assert {client.connections for client in crowd.clients} == {1}
-    assert {client.name: client.left for client in crowd.clients if client.worker == victim and client.left} == {}
+    assert {
+        client.name: client.left for client in crowd.clients if client.worker == victim and client.left
+    } == {}
     check(house, crowd)
 
 
