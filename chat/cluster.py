@@ -16,6 +16,8 @@ from .envelope import Envelope, Identity, MessageType, ends
 from .errors import ChatError
 from .gossip import Gossip
 from .hub import Hub
+from .presence import Presence
+from .questions import Questions
 from .room import Room
 from .store.history import Message
 from .writer import Writer
@@ -26,6 +28,8 @@ log = logging.getLogger("chat")
 #: take to find out, everybody knows before the lease is over.
 BEATS = 6
 SILENCE = 0.6
+#: Seconds for which the answer of one process is waited for.
+PATIENCE = 2.0
 #: Stored messages in one hint.
 MAX_MESSAGES = 200
 
@@ -52,8 +56,9 @@ class Cluster:
         self._call_later = hub.reactor.call_later
         self.origin = writer.origin
         self._lease = hub.settings.worker_lease
-        self._gossip = Gossip(hub, self._publish)
-        self.presence = self._gossip.presence
+        self.presence = Presence()
+        self._questions = Questions(hub.reactor, self._publish, self.presence)
+        self._gossip = Gossip(hub, self._publish, self.presence, self._questions)
         #: Users whose direct messages are heard.
         self._users: set[str] = set()
         #: Messages that are stored nowhere and wait to be told, by channel.
@@ -61,7 +66,12 @@ class Cluster:
         self._beating = self._has_ended = False
         #: When it beat last.
         self._beat_at = 0.0
-        self._kinds = {**self._gossip.kinds, "m": self._take_messages, "e": self._take_unstored}
+        self._kinds = {
+            **self._gossip.kinds,
+            **self._questions.kinds,
+            "m": self._take_messages,
+            "e": self._take_unstored,
+        }
 
     def begin(self) -> None:
         """Join the others."""
@@ -189,6 +199,10 @@ class Cluster:
         """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""
         return self._gossip.ask_roster(room) if self._broker.is_up else []
 
+    def answers(self, what: str, answer: Callable[..., Any]) -> None:
+        """Have `answer(*parts)` answer what other processes ask; in the loop, from JSON to JSON."""
+        self._questions.answers[what] = answer
+
     # ---- what happens here (chat.others.Others) --------------------------------------------------------------------
 
     def stored(self, messages: Iterable[Message]) -> None:
@@ -246,6 +260,10 @@ class Cluster:
 
     def named(self, username: str) -> Identity | None:
         return self.presence.named(username)
+
+    def ask(self, origin: int, what: str, *parts: Any) -> Any:
+        answers = self._questions.ask(origin, what, *parts, seconds=PATIENCE) if self._broker.is_up else []
+        return answers[0] if answers else None
 
     def served_lately(self, origin: int) -> bool:
         return self._gossip.served_lately(origin)

@@ -14,36 +14,27 @@ from . import hints
 from .envelope import Identity
 from .hub import Hub
 from .presence import Moves, Presence, There
+from .questions import Questions, Take
 from .room import Room
 
 #: Seconds for which joins, leaves and counts are gathered.
 GATHER = 0.1
 #: Rooms that are told anew at one beat, and that one question names.
 MAX_ROOMS, MAX_ASKED = 500, 200
-#: Seconds for which the other processes' answers are waited for.
-ANSWER_SECONDS = 0.5
 #: Processes that are remembered after their end.
 MAX_GONE = 1_000
 
-Take = Callable[[int, str, list[Any]], None]
-
-
-class Question:
-    """Who is in a room, asked of all processes."""
-
-    def __init__(self, done: Any) -> None:
-        self.done = done
-        #: Processes that have yet to answer.
-        self.open = 0
-        self.users: dict[str, Identity] = {}
+#: What is asked where a room is not open here.
+WHO = "who"
 
 
 class Gossip:
     """This process's part in it; `publish(channel, kind, *parts)` sends a hint."""
 
-    def __init__(self, hub: Hub, publish: Callable[..., None]) -> None:
-        self._hub, self._publish = hub, publish
-        self.presence = Presence()
+    def __init__(
+        self, hub: Hub, publish: Callable[..., None], presence: Presence, questions: Questions
+    ) -> None:
+        self._hub, self._publish, self.presence = hub, publish, presence
         self._numbers = itertools.count(1)
         #: What waits to be told: {room: {user's id: identity, or None for one who left}}, and counts.
         self._moves: dict[str, dict[str, Identity | None]] = {}
@@ -59,7 +50,8 @@ class Gossip:
         #: What is still to be told again, and compared, before it begins from the front.
         self._announced: list[str] = []
         self._compared: list[int] = []
-        self._questions: dict[int, Question] = {}
+        self._questions = questions
+        questions.answers[WHO] = self._who_is_in
         #: What takes each kind of hint: take(sender, channel, parts).
         self.kinds: dict[str, Take] = {
             "d": self._take_moves,
@@ -72,8 +64,6 @@ class Gossip:
             "n=": self._take_all_counts,
             "hb": self._take_beat,
             "bye": self._take_leave,
-            "who": self._answer_who,
-            "here": self._take_answer,
         }
 
     # ---- the heartbeat ---------------------------------------------------------------------------------------------
@@ -212,38 +202,14 @@ class Gossip:
         rows = [(user.id, user.username, count) for user, count in users]
         self._publish(back, "n=", self._count_version, rows, addresses)
 
+    def _who_is_in(self, name: str) -> list[tuple[str, str]]:
+        room = self._hub.room(name)
+        return _rows(room.roster.here()) if room is not None else []
+
     def ask_roster(self, room: str) -> list[Identity]:
         """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""
-        question = Question(self._hub.reactor.driver.answer())
-        number = next(self._numbers)
-        if self._hub.reactor.ask(self._put_question, number, question, room):
-            question.done.wait(ANSWER_SECONDS)
-        self._hub.reactor.ask(self._questions.pop, number, None)
-        return list(question.users.values())
-
-    def _put_question(self, number: int, question: Question, room: str) -> bool:
-        question.open = len(self.presence)
-        if not question.open:
-            return False
-        self._questions[number] = question
-        self._publish(hints.ALL, "who", number, room)
-        return True
-
-    def _answer_who(self, origin: int, channel: str, parts: list[Any]) -> None:
-        number, name = parts
-        room = self._hub.room(name)
-        here = _rows(room.roster.here()) if room is not None else []
-        self._publish(hints.process_channel(origin), "here", number, here)
-
-    def _take_answer(self, origin: int, channel: str, parts: list[Any]) -> None:
-        number, users = parts
-        question = self._questions.get(number)
-        if question is None:
-            return
-        question.users.update((user.id, user) for user in _identities(users))
-        question.open -= 1
-        if not question.open:
-            question.done.set()
+        rows = itertools.chain.from_iterable(self._questions.ask(None, WHO, room))
+        return list({user.id: user for user in _identities(rows)}.values())
 
     # ---- counts ----------------------------------------------------------------------------------------------------
 
@@ -320,7 +286,7 @@ def _rows(users: Iterable[Identity]) -> list[tuple[str, str]]:
     return [(user.id, user.username) for user in users]
 
 
-def _identities(rows: list[list[str]]) -> list[Identity]:
+def _identities(rows: Iterable[list[str]]) -> list[Identity]:
     return [Identity(*row) for row in rows]
 
 

@@ -32,6 +32,7 @@ from .socketio.packets import Prepared
 from .socketio.registry import Registry
 from .socketio.returning import IoStore
 from .socketio.server import Server
+from .socketio.witness import HEARD, Witness
 from .store.control import Control, Row
 from .store.history import Draft, History, Stored, StoreUnavailable
 from .sweeper import Sweeper
@@ -141,6 +142,8 @@ class Live:
         self._look = self.driver.event()
         if not self.broker.alone:
             self.cluster = Cluster(self.hub, self.writer, self.broker, self._look.set, self._told)
+            witness = Witness(self.hub, self.io.recovery, settings.io_chat_namespace)
+            self.cluster.answers(HEARD, witness.heard)
         self.writer.begin()
         self._arrivals.begin()
         if self.cluster is not None:

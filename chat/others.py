@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .envelope import Envelope, Identity
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Others(Protocol):
-    """The other processes. All in the loop, and nothing blocks."""
+    """The other processes. In the loop, where nothing blocks, but for `ask`."""
 
     @property
     def alone(self) -> bool:
@@ -62,6 +62,9 @@ class Others(Protocol):
     def served_lately(self, origin: int) -> bool:
         """Tell whether a process is alive, or was less than CHAT_IO_RECOVERY_SECONDS ago."""
 
+    def ask(self, origin: int, what: str, *parts: Any) -> Any:
+        """Return what a process answers, None where it does not in time; not from a tick, for it waits."""
+
 
 class Nobody:
     """There are no others."""
@@ -106,6 +109,9 @@ class Nobody:
 
     def served_lately(self, origin: int) -> bool:
         return False
+
+    def ask(self, origin: int, what: str, *parts: Any) -> Any:
+        return None
 
 
 NOBODY = Nobody()

@@ -1,7 +1,7 @@
 """Connection state recovery: what was said lately, and the state of who went without a good-bye.
 
 As Socket.IO servers do from 4.6 on: CONNECT gives the client a `pid`, every event that may be missed ends with an
-offset, and a client that comes back sends both. This memory is of one process; returns.py goes to the store where it
+offset, and a client that comes back sends both. This memory is of one process; returning.py goes to the store where it
 does not reach.
 """
 
@@ -154,6 +154,15 @@ class Recovery:
             and entry.stored not in known
         ]
 
+    def firsts_after(self, number: int) -> dict[str, int]:
+        """Return {room or conversation: seq of the first message} of what was said after that packet."""
+        firsts: dict[str, int] = {}
+        for _, entry in zip(range(number, self.position), reversed(self._entries), strict=False):
+            if entry.stored is not None:
+                room, seq = entry.stored
+                firsts[room] = seq
+        return firsts
+
     # ---- states --------------------------------------------------------------------------------------------------
 
     def save(self, pid: str, saved: Saved) -> None:
@@ -169,6 +178,11 @@ class Recovery:
         if saved is None or (saved.namespace, saved.user_id) != (namespace, user_id):
             return None
         return self._saved.pop(pid)
+
+    def saved(self, pid: str) -> Saved | None:
+        """Return the state of the connection of that pid that is away, and leave it here."""
+        self.expire()
+        return self._saved.get(pid)
 
     def stands(self, saved: Saved, offset: Offset | None) -> int | None:
         """Return the number of the last packet that the client has heard; None where that is not known here."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 from .. import access
@@ -17,7 +18,7 @@ from ..auth import Guard, Pass
 from ..errors import ChatError
 from ..hub import Hub
 from ..store.history import PRIVATE, History, Message, RoomRow, StoreUnavailable
-from ..store.io_missed import IoMissed, Missed, Standing
+from ..store.io_missed import Doubt, IoMissed, Missed, Standing
 from ..store.io_sessions import IoSessions
 from ..writer import envelope_of
 from . import offsets, pids
@@ -27,6 +28,7 @@ from .offsets import At, Offset, Place
 from .pids import Pid, Pids
 from .recovery import Recovery, Saved, Seat, Stored
 from .seats import Seats
+from .witness import HEARD
 
 log = logging.getLogger("chat")
 
@@ -307,14 +309,26 @@ class Returning:
             return False
         rows = self._sort(comeback, seat)
         self._hold(comeback, rows)
-        missed = self._find_missed(comeback, {row.name: seat.rooms[row.name] for row in rows}, offset.place)
+        missed = self._find_missed(
+            comeback, {row.name: seat.rooms[row.name] for row in rows}, offset, offset.place
+        )
         return missed is not None and self._retell(comeback, missed, offset) and self._is_said(comeback)
 
-    def _find_missed(self, comeback: Comeback, floors: dict[str, int], place: Place) -> Missed | None:
+    def _find_missed(
+        self, comeback: Comeback, floors: dict[str, int], offset: Offset, place: Place
+    ) -> Missed | None:
         user_id = comeback.saved.user_id
         assert user_id is not None
         standing = Standing(place.origin, place.pk, place.mark, place.at, place.heard, place.retold)
-        return self._missed.find(user_id, floors, standing, self._hub.settings.replay_max)
+        find = partial(self._missed.find, user_id, floors, standing, self._hub.settings.replay_max)
+        found = find()
+        if isinstance(found, Doubt):
+            # The process that has told it so remembers what it told, as long as the client may come back there.
+            heard = self._hub.others.ask(
+                offset.origin, HEARD, user_id, comeback.pid, offset.number, found.rooms
+            )
+            found = find(heard or {})
+        return found if isinstance(found, Missed) else None
 
     def _hold(self, comeback: Comeback, rows: list[RoomRow]) -> None:
         """Have all that is said from now on kept for the client, in rooms that are open."""

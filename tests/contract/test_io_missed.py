@@ -10,7 +10,7 @@ from chat.envelope import direct_room
 from chat.socketio import offsets
 from chat.socketio.offsets import At, Cursor
 from chat.store.history import PUBLIC
-from chat.store.io_missed import IoMissed, Standing
+from chat.store.io_missed import NOTHING, Doubt, IoMissed, Standing
 from chat.store.sql import SqlHistory
 from tests.contract.speech import ADA, BOB, CY, direct, draft
 from tests.contract.threads import run
@@ -183,24 +183,33 @@ def test_all_is_found_or_nothing_wherever_it_went(history, missed, steps, known,
 
 
 def check(process, missed, event):
-    part, _, floors, _, since_mark = event
+    part, told, floors, _, since_mark = event
     stands = standing(part)
     if stands is None:
         return
-    expected = process.missed(event)
+    expected, heard = process.missed(event), {}
     found = missed.find(ADA.id, floors, stands, LIMIT)
+    if isinstance(found, Doubt):
+        doubtful = {message.room for message in since_mark if message.pk <= stands.heard}
+        assert doubtful.issuperset(found.rooms)
+        heard = {room: last_heard(told, room, floors) for room in found.rooms}
+        found = missed.find(ADA.id, floors, stands, LIMIT, heard)
     if found is None:
-        doubtful = {message for message in since_mark if message.pk <= stands.heard}
-        assert doubtful or len(expected) > LIMIT
+        assert len(expected) > LIMIT
         return
     assert {*found.late, *found.messages} == set(expected)
     assert found.late == sorted(found.late, key=lambda message: message.seq)
     assert found.messages == sorted(found.messages, key=lambda message: message.pk)
     assert len(found.late) + len(found.messages) == len(expected)
-    check_again(process, missed, floors, stands, found)
+    check_again(missed, floors, stands, heard, found)
 
 
-def check_again(process, missed, floors, stands, found):
+def last_heard(told, room, floors):
+    """What the process remembers: up to which seq she had heard a room."""
+    return max([seq for name, seq in told if name == room], default=floors.get(room, 1) - 1)
+
+
+def check_again(missed, floors, stands, heard, found):
     """From each message of what is told again the rest can be found."""
     told = [*found.late, *found.messages]
     for number, message in enumerate(told):
@@ -208,7 +217,7 @@ def check_again(process, missed, floors, stands, found):
             stands = again = stands._replace(at=At(message.room_id, message.seq))
         else:
             again = stands._replace(retold=(message.pk, found.mark))
-        rest = missed.find(ADA.id, floors, again, LIMIT)
+        rest = missed.find(ADA.id, floors, again, LIMIT, heard)
         assert rest is not None
         assert [*rest.late, *rest.messages] == told[number + 1 :]
 
@@ -226,9 +235,9 @@ def process(history):
     return process
 
 
-def find(missed, process, limit=LIMIT, **changes):
+def find(missed, process, limit=LIMIT, heard=NOTHING, **changes):
     part, _, floors, *_ = process.events[-1]
-    return missed.find(ADA.id, floors, standing(part)._replace(**changes), limit)
+    return missed.find(ADA.id, floors, standing(part)._replace(**changes), limit, heard)
 
 
 def test_nothing_missed(missed, process):
@@ -287,11 +296,36 @@ def test_of_the_room_that_was_heard_last_everything_is_known(missed, process):
     assert len(find(missed, process).messages) == 2
 
 
-def test_what_was_heard_nobody_knows_is_nothing(missed, process):
+def test_where_nobody_knows_what_was_heard_it_says_so(missed, process):
     process.say_elsewhere(["two"])
     process.hint("two")
     process.say(["one"])
-    assert find(missed, process) is None
+    assert find(missed, process) == Doubt([process.names["two"]])
     process.look()
     process.say(["one"])
     assert find(missed, process)[:2] == ([], [])
+
+
+def test_what_the_process_remembers_is_no_doubt(missed, process):
+    two = process.names["two"]
+    process.say_elsewhere(["two"])
+    process.hint("two")
+    process.say_elsewhere(["two", "three"])
+    process.say(["one"])
+    assert find(missed, process) == Doubt([two])
+    found = find(missed, process, heard={two: 1})
+    assert sorted((message.room, message.seq) for message in found.messages) == [
+        (process.names["three"], 1),
+        (two, 2),
+    ]
+    assert [message.seq for message in find(missed, process, heard={two: 2}).messages] == [1]
+
+
+def test_what_is_kept_no_more_is_missed_where_the_process_remembers_too(missed, process, history):
+    two = process.names["two"]
+    process.say_elsewhere(["two"] * 3)
+    process.hint("two")
+    process.say(["one"])
+    later = history.after(process.rows["two"].id, 1, 1)[0].ts + 1
+    history.prune(process.rows["two"].id, later)
+    assert find(missed, process, heard={two: 0}) is None

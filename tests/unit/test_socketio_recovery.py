@@ -207,3 +207,23 @@ def test_nothing_is_told_where_it_is_off(clock):
     assert unframe(frames) == [(1, b'42["x"]')]
     assert memory.offset(b"") is None
     assert memory.position == 0
+
+
+def test_the_first_message_of_each_room_after_a_packet_is_known(memory):
+    say(memory, "old", stored=("a", 6))
+    number = offsets.read(say(memory, "heard", stored=("b", 1))).number
+    for room, seq in (("a", 7), ("b", 2), ("a", 8)):
+        say(memory, "later", stored=(room, seq))
+    say(memory, "stored nowhere")
+    assert memory.firsts_after(number) == {"a": 7, "b": 2}
+    assert memory.firsts_after(memory.position) == {}
+    assert memory.firsts_after(0) == {"a": 6, "b": 1}
+
+
+def test_who_is_away_can_be_looked_at_while_it_may_come_back(memory, clock):
+    saved(memory, user_id="ann")
+    assert memory.saved("pid").user_id == "ann"
+    assert memory.saved("pid") is not None
+    assert memory.saved("other") is None
+    clock.now += 121
+    assert memory.saved("pid") is None

@@ -1,0 +1,80 @@
+"""What a process asks of the others: it has their answers, or goes without after a moment."""
+
+import pytest
+
+from chat.broker.memory import Bus
+from tests.house import House, quick_settings
+
+
+class Lossy(Bus):
+    losing = False
+
+    def loses(self):
+        return self.losing
+
+
+@pytest.fixture
+def house():
+    house = House(3, quick_settings(), [], Lossy())
+    house.settle()
+    yield house
+    house.end()
+
+
+@pytest.fixture
+def ask(house):
+    """ask(1, "sum", 2, 3): what the first process is answered by process 1; a list of all answers for None."""
+
+    def ask(place, *question):
+        found = []
+        asker = house.processes[0].cluster
+        origin = None if place is None else house.processes[place].writer.origin
+        if place is None:
+            house.begin(lambda: found.append(asker._questions.ask(None, *question)))
+        else:
+            house.begin(lambda: found.append(asker.ask(origin, *question)))
+        house.settle()
+        (answer,) = found
+        return answer
+
+    for number, process in enumerate(house.processes):
+        process.cluster.answers("add", lambda a, b, number=number: [number, a + b])
+        process.cluster.answers("fail", lambda: 1 / 0)
+    return ask
+
+
+def test_one_answers(ask):
+    assert ask(1, "add", 2, 3) == [1, 5]
+    assert ask(2, "add", 2, 3) == [2, 5]
+
+
+def test_all_answer(ask):
+    assert sorted(ask(None, "add", 2, 3)) == [[1, 5], [2, 5]]
+
+
+def test_without_an_answer_one_goes_on(house, ask):
+    house.bus.losing = True
+    assert ask(1, "add", 2, 3) is None
+    house.bus.losing = False
+    assert ask(1, "add", 2, 3) == [1, 5]
+
+
+def test_a_question_that_another_version_asks_is_not_answered(ask):
+    assert ask(1, "what nobody knows") is None
+    assert ask(1, "add", 2, 3) == [1, 5]
+
+
+def test_an_answer_that_fails_disturbs_nobody(ask):
+    assert ask(1, "fail") is None
+    assert ask(1, "add", 2, 3) == [1, 5]
+
+
+def test_who_is_not_there_is_not_waited_for(house, ask):
+    now = house.turns.clock.now
+    found = []
+    house.begin(lambda: found.append(house.processes[0].cluster.ask(12345, "add", 2, 3)))
+    house.step(0)
+    while not found:
+        house.step(0)
+    assert found == [None]
+    assert house.turns.clock.now == now
