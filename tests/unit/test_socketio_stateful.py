@@ -292,10 +292,10 @@ class Comings(RuleBasedStateMachine):
 
     @rule()
     def settle(self):
-        for _ in range(4):
+        for _ in range(10):  # in less than a process waits for another's answer
             for process in self.processes:
                 with process.in_turns():
-                    process.turns.run(1.25)
+                    process.turns.run(0.5)
             self.listen()
         for one in self.visitors:
             if one.line is not None:
@@ -325,6 +325,21 @@ class OnABus(Comings):
 
     def make_bus(self):
         return Bus()
+
+
+class Wandering(OnABus):
+    """Two that live on, while clients go from one to the other."""
+
+    @rule(number=numbers, listen=st.booleans(), steps=steps)
+    def kill(self, number, listen, steps):
+        here = [one for one in self.visitors if one.line is not None]
+        if here:
+            one = here[number % len(here)]
+            self.end(one, listen)
+            self.turn(steps)
+            other = 1 - one.process
+            one.come(other, self.processes[other])
+            self.turn(steps)
 
 
 @pytest.fixture
@@ -370,6 +385,10 @@ def test_with_two_processes_everybody_hears_all_once(folder):
 
 def test_with_two_processes_on_a_bus_everybody_hears_all_once(folder):
     play(OnABus, folder, SEARCH or 30)
+
+
+def test_with_two_processes_that_live_on_everybody_hears_all_once(folder):
+    play(Wandering, folder, SEARCH or 30)
 
 
 def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(folder):
