@@ -198,7 +198,7 @@ class Link:
             connection.send_command("PING", check_health=False)
             answers = [connection.read_response(disable_decoding=True)]
         self._heard_at = time.monotonic()
-        while len(answers) < MAX_BATCH and connection.can_read(0):
+        while len(answers) < MAX_BATCH and _has_more(connection):
             answers.append(connection.read_response(disable_decoding=True))
         return answers
 
@@ -254,3 +254,12 @@ class Link:
             connection.read_response()
         self.sent += len(hints)
         return True
+
+
+def _has_more(connection: Any) -> bool:
+    """Tell whether some of another answer has been read already.
+
+    `can_read` asks the socket too: under gevent a turn of its loop for each hint, a twelfth of a worker that gets them.
+    """
+    more: bool = connection._parser._reader.has_data()
+    return more
