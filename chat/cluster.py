@@ -215,11 +215,14 @@ class Cluster:
                 self._publish(channel, "m", *rows[start : start + MAX_MESSAGES])
 
     def said(self, envelope: Envelope) -> None:
-        if not self._said:
-            self._hub.reactor.call_soon(self._tell_said)
         row = hints.envelope_row(envelope)
         for channel in _channels(envelope.type, envelope.room or ""):
             self._said.setdefault(channel, []).append(row)
+
+    def flush(self) -> None:
+        if self._said:
+            self._tell_said()
+        self._broker.flush()
 
     def _tell_said(self) -> None:
         said, self._said = self._said, {}

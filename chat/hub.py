@@ -490,7 +490,8 @@ class Hub:
     # ---- what the reactor calls --------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """End a tick: write what the rooms said, then what single clients still wait for."""
+        """End a tick: write what the others are to be told, what the rooms said, what single clients still wait for."""
+        self.others.flush()
         self.flush_rooms()
         while self._dirty or self._slow:
             slow, self._slow = self._slow, []

@@ -27,6 +27,9 @@ class Others(Protocol):
     def said(self, envelope: Envelope) -> None:
         """Tell them of a message that is stored nowhere."""
 
+    def flush(self) -> None:
+        """Have it leave now: what is said here to many takes a while, and the others need not wait for it."""
+
     def opened(self, room: Room) -> None:
         """Hear what is said in a room, and who is in it, from now on."""
 
@@ -75,6 +78,9 @@ class Nobody:
         pass
 
     def said(self, envelope: Envelope) -> None:
+        pass
+
+    def flush(self) -> None:
         pass
 
     def opened(self, room: Room) -> None:

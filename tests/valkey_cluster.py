@@ -4,15 +4,22 @@ from contextlib import ExitStack, contextmanager
 
 import redis
 
-from tests.valkeys import Valkey
+from tests.valkeys import Valkey, kept_port
 from tests.waiting import until
 
 SLOTS = 16_384
 
 
 class Node(Valkey):
+    """One of its nodes. Its bus has a port of its own: 10,000 above, where it would be, any connection may be."""
+
+    def __init__(self):
+        super().__init__()
+        self.bus_port = kept_port()
+
     def _arguments(self):
-        return [*super()._arguments(), "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+        bus = ["--cluster-port", str(self.bus_port)]
+        return [*super()._arguments(), "--cluster-enabled", "yes", *bus, "--cluster-node-timeout", "2000"]
 
     def ask(self, *words):
         """What a command answers."""
@@ -34,7 +41,7 @@ class Cluster:
         bounds = [SLOTS * number // len(self.nodes) for number in range(len(self.nodes) + 1)]
         for node, first, end in zip(self.nodes, bounds, bounds[1:], strict=False):
             node.ask("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
-            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus_port)
         self.wait_ok()
 
     def wait_ok(self):

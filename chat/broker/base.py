@@ -45,6 +45,9 @@ class Broker(Protocol):
     def publish(self, channel: str, payload: bytes) -> None:
         """Send a hint to whoever subscribes to the channel; from any thread. It never blocks and never raises."""
 
+    def flush(self) -> None:
+        """Have what was published leave now if that takes no waiting, as it does soon in any case; in the loop."""
+
     def subscribe(self, *channels: str) -> None:
         """Ask for what is published there; from any thread, never blocks. It holds over a loss of the connection."""
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import redis
 
 from ..drivers import Driver, allocate_lock
+from .outgoing import Outgoing
 
 log = logging.getLogger("chat")
 
@@ -23,8 +24,6 @@ log = logging.getLogger("chat")
 PATIENCE = 4.0
 #: Seconds until a lost connection is tried anew: doubled each time, and somewhere between half of it and all.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-#: Bytes that wait to be published; beyond it hints are dropped.
-MAX_WAITING = 8_388_608
 #: Hints that are taken at once, and channels that one command names.
 MAX_BATCH, MAX_CHANNELS = 1_000, 500
 
@@ -73,20 +72,28 @@ class Link:
         self._wake = driver.event()
         self.channels: set[bytes] = set()
         self._orders: deque[tuple[bool, bytes]] = deque()
-        self._waiting: deque[tuple[bytes, bytes]] = deque()
-        self._waiting_bytes = 0
+        self._outgoing = Outgoing(words.publish)
         self._listening: Any = None
-        self._publishing = False
         self._was_up = self._warned = False
         self._heard_at = 0.0
         self._begun = self._closed = False
-        #: Hints that went out, and that could not go out; times that a connection was made.
-        self.sent = self.dropped = self.connected = 0
+        #: Times that a connection was made.
+        self.connected = 0
 
     @property
     def is_up(self) -> bool:
         """Whether both connections stand."""
-        return self._listening is not None and self._publishing
+        return self._listening is not None and self._outgoing.is_open
+
+    @property
+    def sent(self) -> int:
+        """Hints that went out."""
+        return self._outgoing.sent
+
+    @property
+    def dropped(self) -> int:
+        """Hints that could not go out."""
+        return self._outgoing.dropped
 
     def silent_for(self) -> float:
         """Return the seconds since anything was heard."""
@@ -103,13 +110,13 @@ class Link:
 
     def publish(self, channel: bytes, value: bytes) -> None:
         """Send, or drop it where that cannot be; from any thread."""
-        with self._lock:
-            if not self._publishing or self._waiting_bytes + len(value) > MAX_WAITING:
-                self.dropped += 1
-                return
-            self._waiting.append((channel, value))
-            self._waiting_bytes += len(value)
-        self._wake.set()
+        if self._outgoing.put((channel, value)):
+            self._wake.set()
+
+    def flush(self) -> None:
+        """Send what was published, where that can be done at once."""
+        if self._outgoing.flush():
+            self._wake.set()
 
     def order(self, wanted: bool, channels: Iterable[bytes]) -> None:
         """Ask for channels, or no more for them; from any thread."""
@@ -215,21 +222,24 @@ class Link:
     # ---- publishing ------------------------------------------------------------------------------------------------
 
     def _send(self, connection: Any) -> None:
-        self._publishing = True
+        outgoing = self._outgoing
+        # What TLS sends, it alone can write.
+        plain = None if isinstance(connection, redis.SSLConnection) else connection
+        outgoing.open()
         self._tell()
         try:
             while not self._closed:
                 self._send_orders()
-                if not self._send_hints(connection) and not self._wake.wait(PATIENCE):
+                if not outgoing.send(connection) and not outgoing.wait(plain, self._wait):
                     connection.send_command("PING", check_health=False)
                     connection.read_response()
                 self._wake.clear()
         finally:
-            with self._lock:
-                self._publishing = False
-                self.dropped += len(self._waiting)
-                self._waiting.clear()
-                self._waiting_bytes = 0
+            outgoing.close()
+
+    def _wait(self) -> bool:
+        woken: bool = self._wake.wait(PATIENCE)
+        return woken
 
     def _send_orders(self) -> None:
         listening = self._listening
@@ -240,20 +250,6 @@ class Link:
             self._orders.clear()
         for wanted, word in ((False, self._words.unsubscribe), (True, self._words.subscribe)):
             self._command(listening, word, [channel for channel, is_in in orders.items() if is_in == wanted])
-
-    def _send_hints(self, connection: Any) -> bool:
-        with self._lock:
-            hints = list(self._waiting)
-            self._waiting.clear()
-            self._waiting_bytes = 0
-        if not hints:
-            return False
-        commands = [(self._words.publish, channel, value) for channel, value in hints]
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        for _ in hints:
-            connection.read_response()
-        self.sent += len(hints)
-        return True
 
 
 def _has_more(connection: Any) -> bool:

@@ -60,6 +60,9 @@ class MemoryBroker:
             if broker is not self and broker not in bus.cut and not bus.loses():
                 broker.take(channel, self._sender, payload)
 
+    def flush(self) -> None:
+        pass
+
     def take(self, channel: str, sender: int, payload: bytes) -> None:
         """Keep a hint for the listener, if it is for this process."""
         with self._lock:

@@ -102,6 +102,10 @@ class RedisBroker:
         if link is not None:
             link.publish(name, self._sender + payload)
 
+    def flush(self) -> None:
+        for link in self._links.values():
+            link.flush()
+
     def subscribe(self, *channels: str) -> None:
         self._order(True, list(map(self._name, channels)))
 

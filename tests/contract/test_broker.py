@@ -112,6 +112,19 @@ def test_a_senders_hints_come_in_order_in_each_channel(join):
         assert list(map(int, ear.payloads(channel))) == list(range(first, 2_000, 2))
 
 
+def test_what_is_flushed_comes_in_order_and_whole(join):
+    """Hints leave by the loop, and by the run behind it, as it happens: some are more than a socket takes at once."""
+    (one, _), (_, ear) = join(1), join(2, "a")
+    payloads = [b"%d " % number + bytes(200_000 * (number % 50 == 7)) for number in range(1_000)]
+    for number, payload in enumerate(payloads):
+        one.publish("a", payload)
+        if number % 3 == 0 or number % 50 == 7:
+            one.flush()
+        if number % 100 == 99:  # so that its run comes to wait
+            ear.until(lambda number=number: len(ear.hints) == number + 1)
+    assert ear.payloads("a") == payloads
+
+
 def test_nobody_hears_what_he_did_not_ask_for(join):
     (one, _), (broker, ear) = join(1), join(2, "a", "last")
     one.publish("b", b"not for you")
@@ -211,7 +224,8 @@ def test_it_notices_a_server_that_is_silent_and_never_waits_for_it(own_valkey):
     own_valkey.pause()
     try:
         for number in range(1_000):
-            broker.publish("a", b"%d" % number)
+            broker.publish("a", b"%d" % number + bytes(10_000))
+            broker.flush()
         ear.until(lambda: ear.states[-1:] == [False])
         assert not broker.is_up
     finally:

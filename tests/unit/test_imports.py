@@ -20,6 +20,7 @@ GROUPS = [
         "broker",
         "hints",
         "presence",
+        "questions",
         "gossip",
         "cluster",
         "writer",
