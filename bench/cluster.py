@@ -142,7 +142,6 @@ def figures(results, marks, traffic_):
     }
     if len(results) > 1:
         seen["there_p50_ms"], seen["there_p99_ms"] = results[1]["p50_ms"], results[1]["p99_ms"]
-        seen["there_missing"] = results[0]["sent"] * results[1]["ready"] - results[1]["deliveries"]
     return seen
 
 
@@ -158,7 +157,7 @@ def traffic(valkey):
 
 def table(name, rows):
     keys = ["cpu_us_per_delivery", "deliveries_per_s", "p50_ms", "there_p50_ms", "p99_ms", "there_p99_ms"]
-    keys += ["messages_per_said", "bytes_per_said", "missing", "there_missing", "load_cpu"]
+    keys += ["messages_per_said", "bytes_per_said", "missing", "load_cpu"]
     print(f"\n{name}: {TALKS[name]}")
     for shape, row in rows.items():
         cells = "  ".join(f"{key} {row[key]:.3f}" for key in keys if key in row)

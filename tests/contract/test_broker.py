@@ -2,6 +2,7 @@
 
 import threading
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from redis.crc import key_slot
@@ -11,6 +12,7 @@ from chat.broker.memory import Bus, MemoryBroker
 from chat.broker.redis import RedisBroker
 from chat.config import ConfigError
 from chat.drivers import ThreadDriver
+from tests.tls_relay import tls_relay
 from tests.valkey_cluster import running_cluster
 from tests.waiting import until
 
@@ -70,7 +72,13 @@ def valkey_cluster():
         yield cluster
 
 
-@pytest.fixture(params=["memory", "valkey_server", "valkey_cluster"])
+@pytest.fixture(scope="module")
+def valkey_over_tls(valkey_server, tmp_path_factory):
+    with tls_relay(valkey_server.port, tmp_path_factory.mktemp("tls")) as (port, trusted):
+        yield SimpleNamespace(url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={trusted}")
+
+
+@pytest.fixture(params=["memory", "valkey_server", "valkey_over_tls", "valkey_cluster"])
 def site(request):
     """What joins the processes of one site: `site.broker(sender)`."""
     return Memory() if request.param == "memory" else Redis(request.getfixturevalue(request.param))
