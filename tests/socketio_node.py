@@ -118,6 +118,8 @@ class Node:
         self._numbers = count(1)
         self._answers = {}
         self._sockets = {}
+        #: How often Node has told of something that it was not asked for.
+        self._told = 0
 
     @property
     def pid(self):
@@ -168,8 +170,13 @@ class Node:
     def wait(self, condition, timeout=TIMEOUT):
         """Read what Node tells until `condition` holds; TimeoutError at the deadline."""
         deadline = time.monotonic() + timeout
-        while not condition():
-            self._read(deadline)
+        while True:
+            told = self._told
+            if condition():
+                return
+            # What was told while the condition asked for something else may be what it waits for.
+            if told == self._told:
+                self._read(deadline)
 
     def _write(self, data):
         # Node stops reading while nobody reads what it tells: so both at once.
@@ -206,6 +213,7 @@ class Node:
         if "answer" in line:
             self._answers[line["answer"]] = line
         else:
+            self._told += 1
             self._sockets[line["socket"]].log.append((line["event"], line["args"]))
 
 

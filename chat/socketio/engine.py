@@ -205,7 +205,8 @@ class Engine:
         if isinstance(session.member, Poller) and _hears_why(session.member, session.reason):
             self._part(session.sid, session.member)
         # A client in the middle of the upgrade polls no more: it hears over the WebSocket why it is sent away.
-        if session.probe is not None and session.sid not in self._parting:
+        hears_there = session.sid in self._parting and session.reason != TRANSPORT_CLOSE
+        if session.probe is not None and not hears_there:
             session.probe.close(CloseCode.NORMAL)
         self.layer.closed(session, session.reason)
 

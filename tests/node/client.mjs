@@ -55,6 +55,15 @@ function refusal({ message, data }) {
   return { message, data: data ?? null };
 }
 
+// Close it, but not in the moment of its upgrade: it would pass on what the last poll brought only after it has told the
+// server where it stood before, and so be told the same again. No network ends a connection there.
+function closeEngine(engine) {
+  const later = () => setImmediate(closeEngine, engine);
+  if (engine.upgrading) engine.once("upgrade", later);
+  else if (engine.writeBuffer.length) engine.once("drain", later);
+  else engine.close();
+}
+
 const commands = {
   open(_, { socket, url, options }) {
     keep(socket, io(url, { forceNew: true, ...options }));
@@ -114,7 +123,7 @@ const commands = {
 
   // End the connection below Socket.IO, as a network does; one that is being made would be waited for in vain.
   cut(socket) {
-    if (socket.connected) socket.io.engine.close();
+    if (socket.connected) closeEngine(socket.io.engine);
   },
 
   // Send an Engine.IO message that no Socket.IO encoder has seen.
