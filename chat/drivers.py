@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP = 1, 4, 8, 16
 #: Seconds for which the end waits for what runs in threads.
-END_SECONDS = 1.0
+END_SECONDS = 5.0
 
 
 class Driver(Protocol):

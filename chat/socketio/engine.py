@@ -198,6 +198,7 @@ class Engine:
 
     def ended(self, session: Session) -> None:
         """Forget a session whose transport goes."""
+        is_told = session.reason != TRANSPORT_CLOSE  # or it has said so itself
         session.reason = session.reason or TRANSPORT_CLOSE
         if self.sessions.pop(session.sid, None) is None:
             return
@@ -205,8 +206,7 @@ class Engine:
         if isinstance(session.member, Poller) and _hears_why(session.member, session.reason):
             self._part(session.sid, session.member)
         # A client in the middle of the upgrade polls no more: it hears over the WebSocket why it is sent away.
-        hears_there = session.sid in self._parting and session.reason != TRANSPORT_CLOSE
-        if session.probe is not None and not hears_there:
+        if session.probe is not None and not (is_told and session.sid in self._parting):
             session.probe.close(CloseCode.NORMAL)
         self.layer.closed(session, session.reason)
 

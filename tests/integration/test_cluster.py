@@ -206,8 +206,9 @@ def who_is_there(client, room="lobby"):
 
 def test_a_newcomer_is_shown_who_is_on_both_servers(come):
     here, there, new = name(), name(), name()
-    ann, _ = come(0, here), come(1, there)
+    ann, bob = come(0, here), come(1, there)
     told_of(ann, there)
+    told_of(bob, here)
     for place in (0, 1):
         assert {here, there} <= who_is_there(come(place, new))
 
