@@ -81,6 +81,11 @@ class Presence:
         there.heard = now
         return there
 
+    def heard(self, origin: int) -> float | None:
+        """Return when a process was last heard, or None where it is not known."""
+        there = self._there.get(origin)
+        return there.heard if there is not None else None
+
     def silent_since(self, then: float) -> list[int]:
         """Return the processes that nobody has heard since then."""
         return [origin for origin, there in self._there.items() if there.heard < then]

@@ -35,6 +35,8 @@ class Questions:
         self._reactor, self._publish, self._presence = reactor, publish, presence
         self._numbers = itertools.count(1)
         self._open: dict[int, Question] = {}
+        #: When processes last let a question of their own go unanswered, of those that have not been heard since.
+        self._silent: dict[int, float] = {}
         #: {what: what answers it}, in the loop; parts and answers are JSON.
         self.answers: dict[str, Callable[..., Any]] = {}
         #: What takes each kind of hint: take(sender, channel, parts).
@@ -46,20 +48,33 @@ class Questions:
         number = next(self._numbers)
         if self._reactor.ask(self._put, number, question, origin, what, parts):
             question.done.wait(seconds)
-        self._reactor.ask(self._open.pop, number, None)
+        self._reactor.ask(self._end, number, question, origin)
         return question.answers
 
     def _put(
         self, number: int, question: Question, origin: int | None, what: str, parts: tuple[Any, ...]
     ) -> bool:
         """Put it; False where there is nobody to answer."""
-        question.missing = len(self._presence) if origin is None else int(origin in self._presence)
+        question.missing = len(self._presence) if origin is None else int(self._is_heard(origin))
         if not question.missing:
             return False
         self._open[number] = question
         channel = hints.ALL if origin is None else hints.process_channel(origin)
         self._publish(channel, "ask", number, what, *parts)
         return True
+
+    def _is_heard(self, origin: int) -> bool:
+        """Tell whether a process may answer: one that was killed would keep each who asks waiting."""
+        heard = self._presence.heard(origin)
+        if heard is not None and heard <= self._silent.get(origin, -1.0):
+            return False
+        self._silent.pop(origin, None)
+        return heard is not None
+
+    def _end(self, number: int, question: Question, origin: int | None) -> None:
+        self._open.pop(number, None)
+        if question.missing and origin is not None:
+            self._silent[origin] = self._reactor.now
 
     def _answer(self, origin: int, channel: str, parts: list[Any]) -> None:
         number, what, *rest = parts

@@ -56,16 +56,19 @@ def test_without_an_answer_one_goes_on(house, ask):
     house.bus.losing = True
     assert ask(1, "add", 2, 3) is None
     house.bus.losing = False
+    house.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_a_question_that_another_version_asks_is_not_answered(ask):
+def test_a_question_that_another_version_asks_is_not_answered(house, ask):
     assert ask(1, "what nobody knows") is None
+    house.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_an_answer_that_fails_disturbs_nobody(ask):
+def test_an_answer_that_fails_disturbs_nobody(house, ask):
     assert ask(1, "fail") is None
+    house.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
@@ -78,3 +81,19 @@ def test_who_is_not_there_is_not_waited_for(house, ask):
         house.step(0)
     assert found == [None]
     assert house.turns.clock.now == now
+
+
+def test_who_did_not_answer_is_asked_again_only_once_it_has_been_heard(house, ask):
+    """Of a process that was killed, every one of its clients would wait for it."""
+    house.bus.losing = True
+    assert ask(1, "add", 2, 3) is None
+    now, found = house.turns.clock.now, []
+    origin = house.processes[1].writer.origin
+    house.begin(lambda: found.append(house.processes[0].cluster.ask(origin, "add", 2, 3)))
+    while not found:
+        house.step(0)
+    assert found == [None]
+    assert house.turns.clock.now == now
+    house.bus.losing = False
+    house.settle()
+    assert ask(1, "add", 2, 3) == [1, 5]
