@@ -152,6 +152,8 @@ class Comings(RuleBasedStateMachine):
 
     processes_count = 2
     replay_max = 15
+    #: How often, and for how many seconds each time, all processes go on until they have settled.
+    rounds, stretch = 4, 1.25
 
     def __init__(self, urls):
         super().__init__()
@@ -292,10 +294,10 @@ class Comings(RuleBasedStateMachine):
 
     @rule()
     def settle(self):
-        for _ in range(10):  # in less than a process waits for another's answer
+        for _ in range(self.rounds):
             for process in self.processes:
                 with process.in_turns():
-                    process.turns.run(0.5)
+                    process.turns.run(self.stretch)
             self.listen()
         for one in self.visitors:
             if one.line is not None:
@@ -329,6 +331,9 @@ class OnABus(Comings):
 
 class Wandering(OnABus):
     """Two that live on, while clients go from one to the other."""
+
+    #: Both go on in less than one of them waits for the other's answer.
+    rounds, stretch = 10, 0.5
 
     @rule(number=numbers, listen=st.booleans(), steps=steps)
     def kill(self, number, listen, steps):
@@ -388,7 +393,7 @@ def test_with_two_processes_on_a_bus_everybody_hears_all_once(folder):
 
 
 def test_with_two_processes_that_live_on_everybody_hears_all_once(folder):
-    play(Wandering, folder, SEARCH or 30)
+    play(Wandering, folder, SEARCH or 20)
 
 
 def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(folder):
