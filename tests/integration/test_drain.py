@@ -14,7 +14,7 @@ from tests.resumer import ACK, GROUP, JOIN, SYNCED
 from tests.servers import Server
 from tests.tokens import token
 
-CROWD, TALKERS = 1_000, 20
+CROWD, TALKERS = 600, 20
 WORKERS = ("gunicorn-gevent", "gunicorn-gthread")
 #: Room for a crowd that comes from one address and talks without a pause.
 ROOMY = {"CHAT_MAX_CONNECTIONS_PER_IP": "5000", "CHAT_RATE_LIMIT": "0"}

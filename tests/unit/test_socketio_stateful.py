@@ -26,7 +26,7 @@ NAMES = ["ann", "bob"]
 ROOMS = ["lobby", "den", "attic"]
 OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
 
-#: CHAT_TEST_SEARCH=2000 plays so many stories, and others each time, instead of the same 30.
+#: CHAT_TEST_SEARCH=2000 plays so many stories, and others each time, instead of the same 20.
 SEARCH = int(os.environ.get("CHAT_TEST_SEARCH", "0"))
 
 numbers = st.integers(0, 23)
@@ -381,15 +381,15 @@ def play(machine, folder, examples):
 
 
 def test_with_one_process_everybody_hears_all_once(folder):
-    play(OneProcess, folder, SEARCH or 30)
+    play(OneProcess, folder, SEARCH or 20)
 
 
 def test_with_two_processes_everybody_hears_all_once(folder):
-    play(Comings, folder, SEARCH or 30)
+    play(Comings, folder, SEARCH or 20)
 
 
 def test_with_two_processes_on_a_bus_everybody_hears_all_once(folder):
-    play(OnABus, folder, SEARCH or 30)
+    play(OnABus, folder, SEARCH or 20)
 
 
 def test_with_two_processes_that_live_on_everybody_hears_all_once(folder):
