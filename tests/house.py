@@ -7,7 +7,7 @@ import pytest
 
 from chat import drain, reactor, writer
 from chat.auth import Guard, Pass
-from chat.broker.memory import MemoryBroker
+from chat.broker.memory import Bus, MemoryBroker
 from chat.client import Taken
 from chat.config import Settings
 from chat.envelope import Envelope, Identity
@@ -57,6 +57,16 @@ class Store(MemoryHistory):
         if self.forgetful:
             raise StoreUnavailable("the answer was lost")
         return results
+
+
+class LossyBus(Bus):
+    """Loses every nth hint while `every` is not 0."""
+
+    every, count = 0, 0
+
+    def loses(self):
+        self.count += 1
+        return bool(self.every) and self.count % self.every == 0
 
 
 class House:

@@ -230,16 +230,14 @@ class Link:
         try:
             while not self._closed:
                 self._send_orders()
-                if not outgoing.send(connection) and not outgoing.wait(plain, self._wait):
+                if not outgoing.send(connection) and not outgoing.wait(
+                    plain, lambda: self._wake.wait(PATIENCE)
+                ):
                     connection.send_command("PING", check_health=False)
                     connection.read_response()
                 self._wake.clear()
         finally:
             outgoing.close()
-
-    def _wait(self) -> bool:
-        woken: bool = self._wake.wait(PATIENCE)
-        return woken
 
     def _send_orders(self) -> None:
         listening = self._listening

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from . import offsets, packets
@@ -33,6 +34,11 @@ class Seat(NamedTuple):
     direct: Mapping[str, int]
     #: Whether the store has the rooms.
     kept: bool = False
+
+    @property
+    def floors(self) -> dict[str, int]:
+        """Return both."""
+        return {**self.direct, **self.rooms}
 
 
 class Saved(NamedTuple):
@@ -157,7 +163,7 @@ class Recovery:
     def firsts_after(self, number: int) -> dict[str, int]:
         """Return {room or conversation: seq of the first message} of what was said after that packet."""
         firsts: dict[str, int] = {}
-        for _, entry in zip(range(number, self.position), reversed(self._entries), strict=False):
+        for entry in islice(reversed(self._entries), self.position - number):
             if entry.stored is not None:
                 room, seq = entry.stored
                 firsts[room] = seq

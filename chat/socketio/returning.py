@@ -24,7 +24,7 @@ from ..writer import envelope_of
 from . import offsets, pids
 from .codec import SocketIOCodec
 from .connection import Connection
-from .offsets import At, Offset, Place
+from .offsets import At, Offset
 from .pids import Pid, Pids
 from .recovery import Recovery, Saved, Seat, Stored
 from .seats import Seats
@@ -275,7 +275,7 @@ class Returning:
 
     def _go_on(self, comeback: Comeback, seat: Seat, offset: Offset, at: At) -> bool:
         """Find the rest of what a Join was telling the client when it went."""
-        floors = {**seat.direct, **seat.rooms}
+        floors = seat.floors
         rows = self._history.rooms_named(floors).values()
         row = next((row for row in rows if row.id == at.room_id), None)
         upto = floors[row.name] - 1 if row is not None else 0
@@ -309,16 +309,12 @@ class Returning:
             return False
         rows = self._sort(comeback, seat)
         self._hold(comeback, rows)
-        missed = self._find_missed(
-            comeback, {row.name: seat.rooms[row.name] for row in rows}, offset, offset.place
-        )
+        missed = self._find_missed(comeback, {row.name: seat.rooms[row.name] for row in rows}, offset)
         return missed is not None and self._retell(comeback, missed, offset) and self._is_said(comeback)
 
-    def _find_missed(
-        self, comeback: Comeback, floors: dict[str, int], offset: Offset, place: Place
-    ) -> Missed | None:
-        user_id = comeback.saved.user_id
-        assert user_id is not None
+    def _find_missed(self, comeback: Comeback, floors: dict[str, int], offset: Offset) -> Missed | None:
+        user_id, place = comeback.saved.user_id, offset.place
+        assert user_id is not None and place is not None
         standing = Standing(place.origin, place.pk, place.mark, place.at, place.heard, place.retold)
         find = partial(self._missed.find, user_id, floors, standing, self._hub.settings.replay_max)
         found = find()
@@ -327,7 +323,7 @@ class Returning:
             heard = self._hub.others.ask(
                 offset.origin, HEARD, user_id, comeback.pid, offset.number, found.rooms
             )
-            found = find(heard or {})
+            found = find(heard) if heard else None
         return found if isinstance(found, Missed) else None
 
     def _hold(self, comeback: Comeback, rows: list[RoomRow]) -> None:

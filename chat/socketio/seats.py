@@ -18,7 +18,7 @@ from ..store.history import StoreUnavailable
 from ..store.io_sessions import IoSession, IoSessions
 from .connection import Connection
 from .recovery import Recovery, Seat
-from .sessions import Session
+from .sessions import Session, connection_of
 
 log = logging.getLogger("chat")
 
@@ -62,8 +62,7 @@ class Seats:
     def _come(self, comings: list[tuple[Member, str, int]]) -> list[Connection]:
         changed: dict[Connection, None] = {}
         for member, room, floor in comings:
-            session: Any = member.wire
-            connection = session.connections.get(self._namespace)
+            connection = connection_of(member, self._namespace)
             if connection is not None and connection.accepted:
                 connection.seats[room] = floor
                 changed[connection] = None

@@ -29,7 +29,7 @@ from .registry import ConnectRefused, Registry
 from .returning import IoStore, OpenRooms, Returning
 from .rooms import Rooms
 from .seats import Seats, seat_of
-from .sessions import Session
+from .sessions import Session, connection_of
 
 log = logging.getLogger("chat")
 
@@ -324,12 +324,11 @@ class Server:
 
     def left(self, member: Member, room: str) -> None:
         """Take note that the server has put a member out of a room; in the loop."""
-        session = member.wire
-        if self.chat is None or self.seats is None or not isinstance(session, Session):
+        if self.chat is None or self.seats is None:
             return
-        connection = session.connections.get(self.chat.namespace)
+        connection = connection_of(member, self.chat.namespace)
         if connection is not None and connection.seats.pop(room, None) is not None:
-            self.jobs.put_last((session, "seats"), self.seats.keep, connection)
+            self.jobs.put_last((member.wire, "seats"), self.seats.keep, connection)
 
     # ---- events and acks -------------------------------------------------------------------------------------
 

@@ -79,6 +79,11 @@ class Owner(Protocol):
         """The session's transport goes."""
 
 
+def connection_of(member: Member, namespace: str) -> Any:
+    """Return a member's connection to a namespace; None where it has none, or does not speak Socket.IO."""
+    return member.wire.connections.get(namespace) if isinstance(member.wire, Session) else None
+
+
 class Session:
     """One client, whichever transport it is on; the wire of its members."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ..hub import Hub
-from .recovery import Recovery
-from .sessions import Session
+from .recovery import Recovery, Seat
+from .seats import seat_of
+from .sessions import connection_of
 
 #: What a process is asked about a client: user's id, pid, number of its offset, rooms and conversations by name.
 HEARD = "io heard"
@@ -23,11 +22,11 @@ class Witness:
 
         None for a client that is not here and not expected back: only for those is kept all that is said.
         """
-        floors = self._floors_of(user_id, pid, number)
-        if floors is None or not self._recovery.reaches(number):
+        seat = self._seat_of(user_id, pid, number)
+        if seat is None or not self._recovery.reaches(number):
             return None
         self._hub.flush_rooms()
-        firsts = self._recovery.firsts_after(number)
+        firsts, floors = self._recovery.firsts_after(number), seat.floors
         heard = {room: firsts[room] - 1 if room in firsts else self._last_in(room) for room in rooms}
         # What it was told again when it came may be yet to be said here.
         return {room: max(seq, floors.get(room, 0) - 1) for room, seq in heard.items() if seq is not None}
@@ -36,15 +35,15 @@ class Witness:
         gate = self._hub.gate(room)
         return gate.last if gate is not None else None
 
-    def _floors_of(self, user_id: str, pid: str, number: int) -> Mapping[str, int] | None:
-        """Return from which seq on a connection that had come by then hears rooms and conversations, where it says."""
+    def _seat_of(self, user_id: str, pid: str, number: int) -> Seat | None:
+        """Return where a connection is, or was when it went; None for one that came only after its packet `number`."""
         user = self._hub.user(user_id)
         for member in user.clients if user is not None else ():
-            wire = member.wire
-            connection = wire.connections.get(self._namespace) if isinstance(wire, Session) else None
+            connection = connection_of(member, self._namespace)
             if connection is not None and connection.accepted and connection.pid == pid:
-                return member.floors or {} if connection.position <= number else None
+                here = connection.position <= number
+                return seat_of(connection, member, self._hub.lobby.name) if here else None
         saved = self._recovery.saved(pid)
-        if saved is None or saved.user_id != user_id or saved.seat is None or saved.position > number:
+        if saved is None or saved.user_id != user_id or saved.position > number:
             return None
-        return {**saved.seat.direct, **saved.seat.rooms}
+        return saved.seat

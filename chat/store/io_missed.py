@@ -115,14 +115,11 @@ class _Room:
         self._connection = connection
         self._row = row
         self._standing = standing
-        self._is_apart = standing.at is not None and standing.at[0] == row.id
-        self._is_known = heard is not None and not self._is_apart
+        apart = standing.at[1] if standing.at is not None and standing.at[0] == row.id else None
+        self._is_apart = apart is not None
+        self._is_known = heard is not None and apart is None
         #: Seq after which there may be something that was missed.
-        self._since = max(floor, 1) - 1
-        if self._is_apart and standing.at is not None:
-            self._since = standing.at[1]
-        elif heard is not None:
-            self._since = max(self._since, heard)
+        self._since = apart if apart is not None else max(floor - 1, heard or 0, 0)
         # More than `limit` would be too much, so that nothing further back needs to be looked at.
         newest = max(self._since, row.last_seq - limit - 1)
         self._is_later = true() if self._is_known else self._has_come_later()

@@ -2,22 +2,14 @@
 
 import pytest
 
-from chat.broker.memory import Bus
-from tests.house import House, identity, quick_settings
+from tests.house import House, LossyBus, identity, quick_settings
 
 LEASE = 12.0
 
 
-class Lossy(Bus):
-    losing = False
-
-    def loses(self):
-        return self.losing
-
-
 @pytest.fixture
 def house():
-    house = House(2, quick_settings(worker_lease=LEASE), ["ann", "bob"], Lossy())
+    house = House(2, quick_settings(worker_lease=LEASE), ["ann", "bob"], LossyBus())
     house.store.ensure_room("lobby")
     house.store.create_room("den", "public", None)
     yield house
@@ -43,11 +35,11 @@ def pass_lease(house):
 def test_who_came_and_went_while_nothing_went_through_is_known_later(house):
     ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
     assert roster(house, 0) == roster(house, 1) == {"ann", "bob"}
-    house.bus.losing = True
+    house.bus.every = 1
     bob.cut()
     cat = join(house, 1, "ann")
     house.settle()
-    house.bus.losing = False
+    house.bus.every = 0
     pass_lease(house)
     assert roster(house, 0) == {"ann"}
     for line in (ann, cat):
@@ -57,11 +49,11 @@ def test_who_came_and_went_while_nothing_went_through_is_known_later(house):
 def test_a_room_that_was_closed_unheard_is_empty_later(house):
     """The process that closed it has nothing to tell of it any more."""
     ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.losing = True
+    house.bus.every = 1
     bob.cut()
     house.settle()
     assert house.processes[1].hub.room("den") is None
-    house.bus.losing = False
+    house.bus.every = 0
     assert roster(house, 0) == {"ann", "bob"}
     pass_lease(house)
     assert roster(house, 0) == {"ann"}
@@ -70,14 +62,14 @@ def test_a_room_that_was_closed_unheard_is_empty_later(house):
 
 def test_a_process_that_is_silent_is_empty_within_the_lease(house):
     ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.losing = True
+    house.bus.every = 1
     begun = house.turns.clock.now
     while "bob" in roster(house, 0):
         assert house.turns.clock.now - begun <= LEASE
         with house._in_turns():
             house.turns.run(0.25)
     assert house.turns.clock.now - begun > LEASE / 3
-    house.bus.losing = False
+    house.bus.every = 0
     house.settle()
     assert roster(house, 0) == {"ann", "bob"}, "it was never dead"
     for line in (ann, bob):

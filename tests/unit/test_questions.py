@@ -2,20 +2,12 @@
 
 import pytest
 
-from chat.broker.memory import Bus
-from tests.house import House, quick_settings
-
-
-class Lossy(Bus):
-    losing = False
-
-    def loses(self):
-        return self.losing
+from tests.house import House, LossyBus, quick_settings
 
 
 @pytest.fixture
 def house():
-    house = House(3, quick_settings(), [], Lossy())
+    house = House(3, quick_settings(), [], LossyBus())
     house.settle()
     yield house
     house.end()
@@ -23,7 +15,7 @@ def house():
 
 @pytest.fixture
 def ask(house):
-    """ask(1, "sum", 2, 3): what the first process is answered by process 1; a list of all answers for None."""
+    """ask(1, "add", 2, 3): what the first process is answered by process 1; a list of all answers for None."""
 
     def ask(place, *question):
         found = []
@@ -53,9 +45,9 @@ def test_all_answer(ask):
 
 
 def test_without_an_answer_one_goes_on(house, ask):
-    house.bus.losing = True
+    house.bus.every = 1
     assert ask(1, "add", 2, 3) is None
-    house.bus.losing = False
+    house.bus.every = 0
     house.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
@@ -85,7 +77,7 @@ def test_who_is_not_there_is_not_waited_for(house, ask):
 
 def test_who_did_not_answer_is_asked_again_only_once_it_has_been_heard(house, ask):
     """Of a process that was killed, every one of its clients would wait for it."""
-    house.bus.losing = True
+    house.bus.every = 1
     assert ask(1, "add", 2, 3) is None
     now, found = house.turns.clock.now, []
     origin = house.processes[1].writer.origin
@@ -94,6 +86,6 @@ def test_who_did_not_answer_is_asked_again_only_once_it_has_been_heard(house, as
         house.step(0)
     assert found == [None]
     assert house.turns.clock.now == now
-    house.bus.losing = False
+    house.bus.every = 0
     house.settle()
     assert ask(1, "add", 2, 3) == [1, 5]

@@ -11,10 +11,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from chat.broker.memory import Bus
 from chat.envelope import direct_room
 from chat.store.history import PRIVATE
-from tests.house import House, identity, quick_settings
+from tests.house import House, LossyBus, identity, quick_settings
 from tests.visitor import IN, JOINING, LEAVING, OUT, REPLAY_MAX, ROOMS, STORED, Visitor
 
 NAMES = ["ann", "bob", "cat"]
@@ -232,16 +231,6 @@ class Rooms(RuleBasedStateMachine):
             opened = process.hub.rooms()
             assert {room.name for room in opened} == wanted | {"lobby"}
             assert not any(room.newcomers for room in opened)
-
-
-class LossyBus(Bus):
-    """Loses every nth hint while `every` is not 0."""
-
-    every, count = 0, 0
-
-    def loses(self):
-        self.count += 1
-        return bool(self.every) and self.count % self.every == 0
 
 
 class RoomsOnABus(Rooms):

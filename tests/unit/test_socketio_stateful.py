@@ -337,6 +337,7 @@ class Wandering(OnABus):
 
     @rule(number=numbers, listen=st.booleans(), steps=steps)
     def kill(self, number, listen, steps):
+        """Nobody is: in the place of that rule, a client goes over."""
         here = [one for one in self.visitors if one.line is not None]
         if here:
             one = here[number % len(here)]
