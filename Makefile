@@ -16,10 +16,11 @@ run: .venv/.site ## serve the site on http://127.0.0.1:8000 (HOST, PORT); Ctrl-C
 test: .venv/.dev ## run every test (ARGS="-k name" picks some)
 	$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests.side_by_side)
 
-lint: .venv/.dev ## check style and types
+lint: .venv/.dev ## check style, types and what imports what
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: .venv/.dev ## put imports and layout in order
 	$(BIN)/ruff check --fix --select I

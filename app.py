@@ -34,7 +34,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 def trust_proxies(app: Flask, chat: Chat) -> None:
     """Believe so many proxies about the client's address, scheme and host; none unless CHAT_TRUSTED_PROXIES says so."""
     with app.app_context():
-        count = chat.state.settings.trusted_proxies
+        count = chat.service.settings.trusted_proxies
     if count:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_port=count)  # type: ignore[method-assign]
 

@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Callable
 
 from chat import Chat, User
-from chat.names import clean, name_key
-from chat.passwords import Passwords
+from chat.identity.names import clean, name_key
+from chat.identity.passwords import Passwords
 
 from .throttle import Throttle
 

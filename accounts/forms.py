@@ -7,9 +7,9 @@ from flask_wtf import FlaskForm
 from wtforms import Field, Form, PasswordField, StringField, ValidationError
 from wtforms.validators import InputRequired
 
-from chat import passwords
-from chat.names import MAX_CHARS, BadName, clean
-from chat.passwords import BadPassword
+from chat.identity import passwords
+from chat.identity.names import MAX_CHARS, BadName, clean
+from chat.identity.passwords import BadPassword
 
 SENTENCES = {
     "name_empty": _l("A name needs at least one letter or digit."),

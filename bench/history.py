@@ -21,11 +21,11 @@ from pathlib import Path
 
 from bench.commits import fsync_ms
 from bench.sentences import Rooms, Sentences
-from chat.envelope import Identity
 from chat.store import migrate
 from chat.store.engine import make_engine
 from chat.store.history import PUBLIC, Draft
 from chat.store.sql import SqlHistory
+from chat.wire.envelope import Identity
 
 BATCHES = {1: 300, 16: 300, 256: 60}
 FILL = 256

@@ -2,15 +2,15 @@
 
 from . import signals
 from .config import ConfigError
-from .envelope import Envelope, Identity, MessageType
-from .errors import ChatError
 from .extension import Chat
-from .names import BadName, NameTaken
-from .passwords import BadPassword, Passwords
+from .identity.names import BadName, NameTaken
+from .identity.passwords import BadPassword, Passwords
+from .service import ChatService, UnknownRoom, UnknownUser
 from .socketio.registry import ConnectRefused
-from .state import ChatState, UnknownRoom, UnknownUser
 from .store.history import RoomTaken, StoreUnavailable
 from .store.users import User
+from .wire.envelope import Envelope, Identity, MessageType
+from .wire.errors import ChatError
 
 __version__ = "0.1.0"
 
@@ -19,7 +19,7 @@ __all__ = [
     "BadPassword",
     "Chat",
     "ChatError",
-    "ChatState",
+    "ChatService",
     "ConfigError",
     "ConnectRefused",
     "Envelope",

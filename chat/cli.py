@@ -11,16 +11,16 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from . import passwords
-from .auth import now_ms
-from .codec import chat_json
-from .names import BadName, NameTaken
-from .passwords import BadPassword, Passwords
-from .state import ANSWER_SECONDS, ChatState, UnknownRoom, UnknownUser
+from .identity import passwords
+from .identity.guard import now_ms
+from .identity.names import BadName, NameTaken
+from .identity.passwords import BadPassword, Passwords
+from .rooms.group_commit import envelope_of
+from .service import ANSWER_SECONDS, ChatService, UnknownRoom, UnknownUser
 from .store.history import RoomTaken, StoreUnavailable
 from .store.migrate import upgrade
 from .store.users import User
-from .writer import envelope_of
+from .wire.codec import chat_json
 
 P = ParamSpec("P")
 
@@ -33,7 +33,7 @@ _REFUSALS = (BadName, NameTaken, BadPassword, RoomTaken, ValueError)
 DAY_MS = 86_400_000
 
 
-def state() -> ChatState:
+def service() -> ChatService:
     """Return the chat of the current app."""
     return current_app.extensions["chat"]
 
@@ -70,7 +70,7 @@ def create_user(name: str, password_stdin: bool) -> None:
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     passwords.check(password)
-    chat = state()
+    chat = service()
     user = chat.users.create(name, Passwords(chat.run_blocking).hash(password))
     click.echo(f"Created {user.username} with the id {user.id}.")
 
@@ -84,7 +84,7 @@ def create_user(name: str, password_stdin: bool) -> None:
 @speaking
 def token(names: Sequence[str], ttl: float | None, create: bool) -> None:
     """Print one socket token a line for each NAME, in their order; `-` reads names from standard input, one a line."""
-    chat = state()
+    chat = service()
     wanted = list(_expand(names))
     users = chat.users.create_many(wanted) if create else _known(chat, wanted)
     for user in users:
@@ -99,7 +99,7 @@ def _expand(names: Sequence[str]) -> Iterator[str]:
             yield name
 
 
-def _known(chat: ChatState, names: Sequence[str]) -> list[User]:
+def _known(chat: ChatService, names: Sequence[str]) -> list[User]:
     users = []
     for name, user in zip(names, chat.users.by_names(names), strict=True):
         if user is None:
@@ -114,7 +114,7 @@ def _known(chat: ChatState, names: Sequence[str]) -> list[User]:
 @speaking
 def send(room: str, text: str) -> None:
     """Say TEXT in ROOM as the house; running servers tell it within a second."""
-    state().send(room, text)
+    service().send(room, text)
     click.echo(f"Said in {room}.")
 
 
@@ -127,7 +127,7 @@ def send(room: str, text: str) -> None:
 @speaking
 def create_room(title: str, private: bool, owner: str | None, topic: str, ephemeral: bool) -> None:
     """Make a room with that TITLE, and print the name by which messages and addresses call it."""
-    chat = state()
+    chat = service()
     creator = _known(chat, [owner])[0].identity if owner else None
     click.echo(
         chat.create_room(title, private=private, creator=creator, topic=topic, ephemeral=ephemeral).name
@@ -145,7 +145,7 @@ def create_room(title: str, private: bool, owner: str | None, topic: str, epheme
 @speaking
 def export(room: str, output: IO[str]) -> None:
     """Write all messages of ROOM as JSON Lines, the oldest first, in the form that they have on the wire."""
-    history = state().history
+    history = service().history
     row = history.room(room)
     if row is None:
         raise UnknownRoom(room)
@@ -161,7 +161,7 @@ def export(room: str, output: IO[str]) -> None:
 @speaking
 def prune(days: float, room: str | None) -> None:
     """Delete messages that are older than so many DAYS, for good."""
-    history, before = state().history, now_ms() - int(days * DAY_MS)
+    history, before = service().history, now_ms() - int(days * DAY_MS)
     row = history.room(room) if room else None
     if room and row is None:
         raise UnknownRoom(room)
@@ -173,7 +173,7 @@ def prune(days: float, room: str | None) -> None:
 @click.argument("room", default="lobby")
 def who(room: str) -> None:
     """Print who is in ROOM (lobby), one name a line."""
-    people = state().ask_roster(room)
+    people = service().ask_roster(room)
     if people is None:
         raise click.ClickException(
             f"No running server answered within {ANSWER_SECONDS:g} s. A server listens from its first visitor on."
@@ -189,7 +189,7 @@ def who(room: str) -> None:
 @speaking
 def kick(name: str) -> None:
     """Close the sockets of NAME, and let no token count that was issued before."""
-    state().kick(name)
+    service().kick(name)
     click.echo(f"Kicked {name}.")
 
 
@@ -198,7 +198,7 @@ def kick(name: str) -> None:
 @speaking
 def ban(name: str) -> None:
     """Close the sockets of NAME and let NAME in no more."""
-    state().ban(name)
+    service().ban(name)
     click.echo(f"Banned {name}.")
 
 
@@ -207,12 +207,12 @@ def ban(name: str) -> None:
 @speaking
 def unban(name: str) -> None:
     """Let NAME in again."""
-    state().unban(name)
+    service().unban(name)
     click.echo(f"{name} may come in again.")
 
 
 @database_cli.command("upgrade")
 def upgrade_database() -> None:
     """Bring the chat's tables to the newest revision; servers do that at their start unless told not to."""
-    upgrade(state().database_url)
+    upgrade(service().database_url)
     click.echo("The chat's tables are up to date.")

@@ -10,14 +10,15 @@ from typing import Any
 import click
 from flask import Flask, current_app
 
-from . import config, redaction, views
+from . import config
 from .cli import chat_cli
-from .envelope import Identity
+from .service import ChatService
 from .socketio.io import IO
-from .state import ChatState
 from .store.history import History, RoomRow
 from .store.migrate import upgrade
 from .store.users import Users
+from .web import pages, redaction
+from .wire.envelope import Identity
 
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
@@ -40,7 +41,7 @@ class Chat:
         self._url_prefix = url_prefix
         self._identity_loader = identity_loader
         self._claims_loader = claims_loader
-        self._states: weakref.WeakSet[ChatState] = weakref.WeakSet()
+        self._services: weakref.WeakSet[ChatService] = weakref.WeakSet()
         self._events: list[tuple[str, str, Any]] = []
         #: The site's own events over Socket.IO; handlers may be added before `init_app`.
         self.io = IO(lambda: [self], self._io_emit)
@@ -51,113 +52,113 @@ class Chat:
         """Add the chat to `app`; raise RuntimeError if it has one, ConfigError for a setting of no use."""
         if "chat" in app.extensions:
             raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
-        state = app.extensions["chat"] = _make_state(app)
-        settings = state.settings
+        service = app.extensions["chat"] = _make_service(app)
+        settings = service.settings
         if settings.upgrade_at_start:
-            upgrade(state.database_url)
-        self._give_loaders(state)
-        self._states.add(state)
+            upgrade(service.database_url)
+        self._give_loaders(service)
+        self._services.add(service)
         for registration in self._events:
-            state.events.add(*registration)
-        views.register(app, self._url_prefix if url_prefix is None else url_prefix)
+            service.events.add(*registration)
+        pages.register(app, self._url_prefix if url_prefix is None else url_prefix)
         app.cli.add_command(chat_cli)
         redaction.install()
-        atexit.register(_drain_at_exit, weakref.ref(state))
+        atexit.register(_drain_at_exit, weakref.ref(service))
 
-    def _give_loaders(self, state: ChatState) -> None:
+    def _give_loaders(self, service: ChatService) -> None:
         if self._identity_loader is not None:
-            state.load_identity = self._identity_loader
+            service.load_identity = self._identity_loader
         if self._claims_loader is not None:
-            state.load_claims = self._claims_loader
+            service.load_claims = self._claims_loader
 
     def identity_loader(self, loader: IdentityLoader) -> IdentityLoader:
         """Decorate the function that says who is logged in on the current request: an Identity, or None."""
         self._identity_loader = loader
-        for state in self._states:
-            self._give_loaders(state)
+        for service in self._services:
+            self._give_loaders(service)
         return loader
 
     def claims_loader(self, loader: ClaimsLoader) -> ClaimsLoader:
         """Decorate the function that makes an Identity of a good token's claims; it may raise for a bad one."""
         self._claims_loader = loader
-        for state in self._states:
-            self._give_loaders(state)
+        for service in self._services:
+            self._give_loaders(service)
         return loader
 
     def add(self, namespace: str, event: str, handler: Any) -> None:
         """Keep a Socket.IO handler for this chat's apps, those of now and those to come."""
-        for state in self._states:
-            state.events.add(namespace, event, handler)
+        for service in self._services:
+            service.events.add(namespace, event, handler)
         self._events.append((namespace, event, handler))
 
     def _io_emit(self, *args: Any) -> None:
-        states = list(self._states)
-        state = states[0] if len(states) == 1 else self.state
-        state._io_emit(*args)
+        services = list(self._services)
+        service = services[0] if len(services) == 1 else self.service
+        service._io_emit(*args)
 
     @property
-    def state(self) -> ChatState:
+    def service(self) -> ChatService:
         """The chat of the current app."""
         return current_app.extensions["chat"]
 
     @property
     def users(self) -> Users:
         """The users' table of the current app."""
-        return self.state.users
+        return self.service.users
 
     @property
     def history(self) -> History:
         """Rooms, members and messages of the current app; its methods may block."""
-        return self.state.history
+        return self.service.history
 
     def create_room(self, title: str, **options: Any) -> RoomRow:
         """Make a room and return it; `options` are those of ChatState.create_room."""
-        return self.state.create_room(title, **options)
+        return self.service.create_room(title, **options)
 
     def send(self, room: str, text: str) -> None:
         """Say `text` in `room` as the house; return once it is stored. Raises UnknownRoom, StoreUnavailable."""
-        self.state.send(room, text)
+        self.service.send(room, text)
 
     def direct(self, to: str, text: str) -> None:
         """Say `text` to the user named `to`, as the house. Raises UnknownUser, StoreUnavailable."""
-        self.state.direct(to, text)
+        self.service.direct(to, text)
 
     def roster(self, room: str = "lobby") -> list[Identity]:
         """Return the users in `room`."""
-        return self.state.roster(room)
+        return self.service.roster(room)
 
     def token_for(self, identity: Identity, ttl: float | None = None) -> str:
         """Return a JWT that lets `identity` into the chat for `ttl` seconds."""
-        return self.state.token_for(identity, ttl)
+        return self.service.token_for(identity, ttl)
 
     def revoke(self, user_id: str) -> None:
         """End all sockets of this user, and let no earlier token count: for log-out and a changed password."""
-        self.state.revoke(user_id)
+        self.service.revoke(user_id)
 
     def kick(self, username: str) -> None:
         """Close this user's sockets; a new token lets the user in again."""
-        self.state.kick(username)
+        self.service.kick(username)
 
     def ban(self, username: str) -> None:
         """Close this user's sockets and let the user in no more."""
-        self.state.ban(username)
+        self.service.ban(username)
 
     def unban(self, username: str) -> None:
         """Let a banned user in again."""
-        self.state.unban(username)
+        self.service.unban(username)
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return `function(*args)`, run where it holds up no loop: argon2, slow queries."""
-        return self.state.run_blocking(function, *args)
+        return self.service.run_blocking(function, *args)
 
     def drain(self, seconds: float = 2.0) -> bool:
         """Close everyone with 1012 and wait until they have gone, for servers without a hook of ours."""
-        return self.state.drain(seconds)
+        return self.service.drain(seconds)
 
 
-def _make_state(app: Flask) -> ChatState:
+def _make_service(app: Flask) -> ChatService:
     try:
-        return ChatState(app, config.load(app.config))
+        return ChatService(app, config.load(app.config))
     except config.ConfigError as error:
         if click.get_current_context(silent=True) is not None:
             # `flask run` and `flask chat`: the sentence alone, without a traceback.
@@ -165,7 +166,7 @@ def _make_state(app: Flask) -> ChatState:
         raise
 
 
-def _drain_at_exit(reference: weakref.ref[ChatState]) -> None:
-    state = reference()
-    if state is not None:
-        state.drain_at_exit()
+def _drain_at_exit(reference: weakref.ref[ChatService]) -> None:
+    service = reference()
+    if service is not None:
+        service.drain_at_exit()

@@ -17,7 +17,7 @@ from pathlib import Path
 from flask import Flask
 
 from chat import Chat
-from chat.io_views import add_engine_echo
+from chat.web.socketio_routes import add_engine_echo
 
 SETTINGS = {
     "CHAT_IO_CHAT_NAMESPACE": "",

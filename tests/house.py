@@ -5,17 +5,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from chat import drain, reactor, writer
-from chat.auth import Guard, Pass
-from chat.broker.memory import Bus, MemoryBroker
-from chat.client import Taken
+from chat.cluster.broker.memory import Bus, MemoryBroker
 from chat.config import Settings
-from chat.envelope import Envelope, Identity
-from chat.handlers import HANDLERS
-from chat.live import Live, Site
+from chat.identity.guard import Grant, Guard
+from chat.loop import reactor
+from chat.rooms import drain, group_commit
+from chat.rooms.client import Taken
+from chat.rooms.handlers import HANDLERS
+from chat.runtime import Runtime, Site
 from chat.socketio.registry import Registry
 from chat.store.history import StoreUnavailable
 from chat.store.memory import MemoryHistory
+from chat.wire.envelope import Envelope, Identity
 from tests.owner import Peer
 from tests.resumer import Said
 from tests.turns import Slow, Turns, TurnsDriver
@@ -23,7 +24,7 @@ from tests.unframed import messages
 from tests.wsclient import text_frame
 
 #: Modules that look at the clock while a chat is served.
-TIMED = (drain, reactor, writer)
+TIMED = (drain, reactor, group_commit)
 
 
 class NoControl:
@@ -104,7 +105,7 @@ class House:
             io_store=None,
             make_broker=lambda driver, origin: MemoryBroker(driver, origin, self.bus),
         )
-        return Live(settings, site, HANDLERS, 0)
+        return Runtime(settings, site, HANDLERS, 0)
 
     def step(self, choice):
         with self._in_turns():
@@ -128,7 +129,7 @@ class House:
         """A connection of the user to one of the processes, not yet in the lobby."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        granted = Pass(identity(name), float("inf"), 0)
+        granted = Grant(identity(name), float("inf"), 0)
         with self._in_turns():
             self.processes[process].enter(
                 Taken(ours.detach(), b"", b""), granted, "/", lobby=False, extended=True

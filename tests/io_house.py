@@ -8,27 +8,28 @@ from dataclasses import replace
 
 import pytest
 
-from chat import drain, reactor, writer
-from chat.auth import Guard
-from chat.broker.memory import MemoryBroker
-from chat.client import Taken
-from chat.envelope import Identity
-from chat.handlers import HANDLERS
-from chat.live import Live, Site
+from chat.cluster.broker.memory import MemoryBroker
+from chat.identity.guard import Guard
+from chat.loop import reactor
+from chat.rooms import drain, group_commit
+from chat.rooms.client import Taken
+from chat.rooms.handlers import HANDLERS
+from chat.runtime import Runtime, Site
 from chat.socketio.registry import Registry
-from chat.socketio.returning import IoStore
+from chat.socketio.resume import IoStore
 from chat.socketio.sessions import Visitor
 from chat.store.engine import make_engine
 from chat.store.io_missed import IoMissed
 from chat.store.io_sessions import IoSessions
 from chat.store.sql import SqlHistory
+from chat.wire.envelope import Identity
 from tests.house import NoControl, ignore, quick_settings
 from tests.owner import Peer
 from tests.turns import Clock, Slow, Turns, TurnsDriver
 from tests.unframed import frames
 from tests.wsclient import text_frame
 
-TIMED = (drain, reactor, writer)
+TIMED = (drain, reactor, group_commit)
 
 
 class Driver(TurnsDriver):
@@ -62,7 +63,7 @@ class Process:
         self._engine = make_engine(url)
         self._history = SqlHistory(self._engine, run)
         with self.in_turns():
-            self.live = Live(settings, self._site(), HANDLERS, 0)
+            self.runtime = Runtime(settings, self._site(), HANDLERS, 0)
 
     @contextmanager
     def in_turns(self):
@@ -102,19 +103,19 @@ class Process:
         theirs.setblocking(False)
         visitor = Visitor("", "en", name, False)
         with self.in_turns():
-            self.live.hub.reactor.call(
-                self.live.io_engine.open_websocket, Taken(ours.detach(), b"", b""), visitor
+            self.runtime.hub.reactor.call(
+                self.runtime.io_engine.open_websocket, Taken(ours.detach(), b"", b""), visitor
             )
         return Line(theirs)
 
     def kill(self):
         """End it here and now, whatever it was doing."""
         with self.in_turns():
-            self.live.broker.close()
+            self.runtime.broker.close()
             self.turns.end()
-            for parked in self.live.hub.reactor.parked():
+            for parked in self.runtime.hub.reactor.parked():
                 parked.drop()
-            self.live.hub.reactor.close()
+            self.runtime.hub.reactor.close()
         self._history.close()
         self._engine.dispose()
 

@@ -2,16 +2,16 @@
 
 import socket
 
-from chat.client import READ_BYTES, Client
-from chat.codec import NATIVE
 from chat.config import Settings
-from chat.errors import CloseCode
-from chat.stats import Stats
-from chat.sweeper import Heartbeat
+from chat.loop.stats import Stats
+from chat.rooms.client import READ_BYTES, Client
+from chat.rooms.sweeper import Heartbeat
+from chat.wire.codec import NATIVE
+from chat.wire.errors import CloseCode
 
 
 class Owner:
-    """What chat.client.Owner and chat.member.Wire ask for, without rooms; `flush` ends a tick as the hub's does."""
+    """What the Owner and Wire protocols of chat.rooms ask for, without rooms; `flush` ends a tick as the hub's does."""
 
     codec = NATIVE
 

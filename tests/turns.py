@@ -129,7 +129,7 @@ class Event:
 
 
 class TurnsDriver:
-    """A chat.drivers.Driver."""
+    """A chat.loop.drivers.Driver."""
 
     def __init__(self, turns):
         self._turns = turns

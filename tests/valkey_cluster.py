@@ -30,7 +30,7 @@ class Node(Valkey):
             client.close()
 
 
-class Cluster:
+class ClusterPeers:
     """`url` is the first node's, which knows the others."""
 
     def __init__(self, nodes):
@@ -69,6 +69,6 @@ def running_cluster():
             node = Node()
             stack.callback(node.close)
             nodes.append(node.start())
-        cluster = Cluster(nodes)
+        cluster = ClusterPeers(nodes)
         cluster.join()
         yield cluster

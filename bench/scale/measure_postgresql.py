@@ -12,11 +12,11 @@ import time
 import warnings
 
 from bench.processes import TICKS, cpu_seconds, stat
-from chat.envelope import Identity
 from chat.store import migrate
 from chat.store.engine import make_engine
 from chat.store.history import PUBLIC, Draft
 from chat.store.sql import SqlHistory
+from chat.wire.envelope import Identity
 
 BATCHES = {1: 1_000, 16: 300, 256: 60}
 #: Writers side by side, and the seconds for which they are watched.

@@ -13,15 +13,15 @@ import orjson
 from bench.processes import read, tree
 from bench.run import PROJECT
 from bench.servers import Stand, free_port, servers, serving
-from chat.codec import NATIVE
-from chat.envelope import Envelope, Identity
-from chat.gate import Gate
-from chat.presence import Presence
-from chat.roster import Roster
+from chat.cluster.presence import Presence
+from chat.rooms.roster import Roster
+from chat.rooms.seq_gate import SeqGate
+from chat.wire.codec import NATIVE
+from chat.wire.envelope import Envelope, Identity
 
 MESSAGES = 200_000
 USERS = 100_000
-#: Users of one diff: those who come to a worker within chat.gossip.GATHER.
+#: Users of one diff: those who come to a worker within chat.cluster.presence_sync.GATHER.
 GATHERED = 50
 
 
@@ -52,7 +52,7 @@ def hinted():
     """(bytes of the frame, µs): JSON to envelope, gate, frame."""
     text = "the quick brown fox jumps over a lazy dog while rain falls again"
     hint = {"user": ["u12345678901", "user00123"], "data": text, "id": "mb1234567890", "ts": 1764000000000}
-    raw, gate = orjson.dumps(hint), Gate(100_000)
+    raw, gate = orjson.dumps(hint), SeqGate(100_000)
     begun = time.thread_time()
     for seq in range(100_001, 100_001 + MESSAGES):
         found = orjson.loads(raw)

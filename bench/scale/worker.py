@@ -4,7 +4,7 @@ from bench.scale.parts import Meter
 
 #: What can wait in a worker's inbox.
 READ, COMMIT, STORED, HINT, LOOK, SWEEP = range(6)
-#: Messages of one transaction at the most: chat.writer.MAX_BATCH.
+#: Messages of one transaction at the most: chat.rooms.group_commit.MAX_BATCH.
 MAX_BATCH = 1_000
 MICRO = 1e-6
 

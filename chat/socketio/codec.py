@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from .. import codec as native
-from ..codec import RosterList
-from ..envelope import Envelope, Identity, MessageType
-from ..errors import ChatError
+from ..wire import codec as native
+from ..wire.codec import RosterList
+from ..wire.envelope import Envelope, Identity, MessageType
+from ..wire.errors import ChatError
 from . import packets
 from .packets import ACK, EVENT, Prepared
 from .recovery import Recovery

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..envelope import Identity
+from ..wire.envelope import Identity
 from . import packets
 from .packets import ACK, EVENT, Prepared
-from .recovery import Saved, Seat
+from .recovery import Saved, Subscriptions
 from .sessions import Session
 
 if TYPE_CHECKING:
-    from .returning import Comeback
+    from .resume import Comeback
     from .server import Server
 
 #: Answers that one connection may owe at once; the oldest is forgotten first.
@@ -177,7 +177,7 @@ class Connection:
         self._data, self._joined = saved.data, dict(saved.rooms)
         self.kept, self.seats = comeback.kept, dict(saved.seat.rooms) if saved.seat is not None else {}
 
-    def state(self, scopes: dict[Any, int], sids: frozenset[str], seat: Seat | None) -> Saved:
+    def state(self, scopes: dict[Any, int], sids: frozenset[str], seat: Subscriptions | None) -> Saved:
         """Return what it is to be when it comes back; in the loop."""
         joined = self._joined or {}
         of_rooms = {("room", room, self.namespace): number for room, number in joined.items()}

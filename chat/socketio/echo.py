@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..codec import NATIVE
-from ..frames import BINARY, frame, text_frame
+from ..wire.codec import NATIVE
+from ..wire.frames import BINARY, frame, text_frame
 from . import packets
 from .sessions import Session
 

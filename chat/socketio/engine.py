@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..client import CLOSE_TIMEOUT, Taken
-from ..codec import Codec
 from ..config import Settings
-from ..errors import CloseCode
-from ..frames import text_frame
-from ..hub import Hub
-from ..member import Member
-from ..sweeper import sweep_round
+from ..rooms.client import CLOSE_TIMEOUT, Taken
+from ..rooms.hub import Hub
+from ..rooms.member import Member
+from ..rooms.sweeper import sweep_round
+from ..wire.codec import Codec
+from ..wire.errors import CloseCode
+from ..wire.frames import text_frame
 from . import packets
 from .packets import PacketError
 from .polling import NOOP, Poller, Waiter
@@ -23,7 +23,7 @@ from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Layer, Session, Visitor
 from .sids import Sids
 
 if TYPE_CHECKING:
-    from .neighbours import Neighbours
+    from .forwarding.client import ForwardingClient
 
 POLLING, WEBSOCKET = "polling", "websocket"
 #: Seconds between two lines in the log about sessions that nobody knows: anybody may ask for one.
@@ -65,7 +65,7 @@ class Engine:
         #: `worker` is the random number of this process.
         self.sids = Sids(settings.node, worker)
         #: The other workers of this machine, where their requests may come here and ours there.
-        self.neighbours: Neighbours | None = None
+        self.neighbours: ForwardingClient | None = None
         self.sessions: dict[str, Session] = {}
         #: Ids of those whose POST is being read: each may have one at a time.
         self.posting: set[str] = set()

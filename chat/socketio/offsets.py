@@ -103,7 +103,7 @@ def retold(place: Place, at: At | None, pk: int, mark: int) -> bytes:
 
 
 class Progress(Protocol):
-    """What a process has delivered of the store: chat.writer.Writer."""
+    """What a process has delivered of the store: chat.rooms.group_commit.Writer."""
 
     origin: int
     mark: int | None

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..frames import BINARY, frame, text_frame
+from ..wire.frames import BINARY, frame, text_frame
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = (b"%d" % kind for kind in range(7))
 #: Between the packets of one long-polling payload.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ..client import Owner
-from ..errors import CloseCode
-from ..frames import text_frame
-from ..member import GONE, Member, Wire
+from ..rooms.client import Owner
+from ..rooms.member import GONE, Member, Wire
+from ..wire.errors import CloseCode
+from ..wire.frames import text_frame
 from . import packets
 
 

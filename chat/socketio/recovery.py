@@ -25,7 +25,7 @@ KEPT_SESSIONS = 10_000
 Stored = tuple[str, int]
 
 
-class Seat(NamedTuple):
+class Subscriptions(NamedTuple):
     """Where a connection is in the chat."""
 
     #: {room: seq from which on it hears it}
@@ -56,7 +56,7 @@ class Saved(NamedTuple):
     sids: frozenset[str]
     #: Number of the newest packet when it came, for a client that was told nothing since.
     position: int
-    seat: Seat | None = None
+    seat: Subscriptions | None = None
     until: float = 0.0
 
 

@@ -10,26 +10,26 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..auth import Guard, Pass
-from ..drivers import Driver
-from ..errors import ChatError
-from ..handlers import Dispatcher
-from ..hub import Hub
-from ..jobs import Jobs
-from ..member import Member
+from ..identity.guard import Grant, Guard
+from ..loop.drivers import Driver
+from ..loop.jobs import Jobs
+from ..rooms.handlers import Dispatcher
+from ..rooms.hub import Hub
+from ..rooms.member import Member
 from ..store.history import History
+from ..wire.errors import ChatError
 from . import packets, registry
-from .chat import Chat
+from .chat_namespace import Chat
 from .codec import SocketIOCodec
 from .connection import NOTHING, Connection
 from .packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Assembly, Packet, PacketError, Prepared
 from .polling import FAREWELL
 from .recovery import Recovery, Saved
 from .registry import ConnectRefused, Registry
-from .returning import IoStore, OpenRooms, Returning
+from .resume import IoStore, OpenRooms, Returning
 from .rooms import Rooms
-from .seats import Seats, seat_of
 from .sessions import Session, connection_of
+from .subscriptions import SubscriptionStore, seat_of
 
 log = logging.getLogger("chat")
 
@@ -62,7 +62,7 @@ class Server:
         self.recovery = Recovery(hub.settings.io_recovery_seconds, lambda: hub.now, self._dropped)
         self.codec = SocketIOCodec(hub.settings.io_chat_namespace or "/", self.recovery)
         self.returning = Returning(hub, guard, self.recovery, self.codec)
-        self.seats: Seats | None = None
+        self.seats: SubscriptionStore | None = None
         self._call_site = call_site
         self._remember = remember
         self.rooms = Rooms(self.recovery)
@@ -73,7 +73,7 @@ class Server:
         """Serve the chat too, in its namespace. Without a store its clients come back to this process alone."""
         namespace = self.hub.settings.io_chat_namespace
         if store is not None:
-            self.seats = Seats(self.hub, self.recovery, store.sessions, namespace)
+            self.seats = SubscriptionStore(self.hub, self.recovery, store.sessions, namespace)
             self.returning.serve(namespace, self.seats, store, history, open_rooms)
         self.chat = Chat(dispatcher, namespace, self.codec, self.jobs, self.seats)
 
@@ -178,7 +178,7 @@ class Server:
                 self.driver.sleep(PAUSE)
             self.run(connection.begin)
 
-    def _check_token(self, connection: Connection) -> Pass | None:
+    def _check_token(self, connection: Connection) -> Grant | None:
         token = connection.auth.get("token") or connection.engine_session.visitor.token
         is_chat = self._is_chat(connection.namespace)
         try:
@@ -191,7 +191,7 @@ class Server:
         connection.identity, connection.issued = granted.identity, granted.issued
         return granted
 
-    def _recall(self, connection: Connection, granted: Pass | None) -> None:
+    def _recall(self, connection: Connection, granted: Grant | None) -> None:
         comeback = self.returning.find(connection, granted)
         if comeback is not None:
             connection.restore(comeback, connection.auth["pid"])
@@ -214,7 +214,7 @@ class Server:
         why = {"message": refusal.message} | ({} if refusal.data is None else {"data": refusal.data})
         session.send(_packet(CONNECT_ERROR, connection.namespace, why))
 
-    def _accept(self, connection: Connection, granted: Pass | None) -> None:
+    def _accept(self, connection: Connection, granted: Grant | None) -> None:
         session, namespace = connection.engine_session, connection.namespace
         if session.reason:
             self._put_back(connection)

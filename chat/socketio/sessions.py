@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ..client import Client
-from ..codec import Codec
 from ..config import Settings
-from ..errors import CloseCode
-from ..frames import text_frame
-from ..hub import Hub
-from ..member import Member
+from ..rooms.client import Client
+from ..rooms.hub import Hub
+from ..rooms.member import Member
+from ..wire.codec import Codec
+from ..wire.errors import CloseCode
+from ..wire.frames import text_frame
 from . import packets
 from .packets import PacketError
 from .polling import NOOP, Poller

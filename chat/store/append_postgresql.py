@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine
 
-from ..envelope import Identity
-from ..names import name_key
+from ..identity.names import name_key
+from ..wire.envelope import Identity
 from . import terms
 from .batch import Batch, Key, Place
 from .history import DIRECT, MEMBER, Draft, Message, Stored, StoreUnavailable

@@ -17,8 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from ..envelope import Identity
-from ..names import name_key
+from ..identity.names import name_key
+from ..wire.envelope import Identity
 from .batch import Batch, Key, Place, search_document
 from .history import DIRECT, MEMBER, Draft, Message, Stored, StoreUnavailable
 from .models import now_ms

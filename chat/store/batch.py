@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..envelope import Identity, direct_room
-from ..names import name_key
+from ..identity.names import name_key
+from ..wire.envelope import Identity, direct_room
 from . import terms
 from .history import Draft, Message, Stored
 from .mentions import Find, mentioned_in

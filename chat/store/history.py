@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from ..envelope import Identity
+from ..wire.envelope import Identity
 
 PUBLIC, PRIVATE, DIRECT = "public", "private", "direct"
 OWNER, ADMIN, MEMBER = "owner", "admin", "member"

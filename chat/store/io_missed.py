@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, not_, or_, select, true
 
-from ..envelope import other_end
+from ..wire.envelope import other_end
 from .engine import Run
 from .history import DIRECT, Message, RoomRow
 from .messages import current_mark

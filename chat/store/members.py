@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, case, delete, func, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ..envelope import Identity, direct_room
-from ..names import name_key
+from ..identity.names import name_key
+from ..wire.envelope import Identity, direct_room
 from .history import DIRECT, MEMBER, Membership, RoomOf, RoomRow
 from .models import memberships as table
 from .models import mentions, messages, now_ms, rooms

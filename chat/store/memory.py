@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from ..envelope import Identity, direct_room
-from ..names import name_key
+from ..identity.names import name_key
+from ..wire.envelope import Identity, direct_room
 from . import terms
 from .batch import storable_draft
 from .history import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from ..names import MAX_CHARS, name_key
+from ..identity.names import MAX_CHARS, name_key
 
 #: Places of an `@` that are looked at in one message, and so users that it can name.
 MAX_MENTIONS = 20

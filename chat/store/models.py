@@ -43,9 +43,9 @@ users = Table(
     metadata,
     Column("id", String(), primary_key=True),
     Column("username", Text, nullable=False),
-    #: Two users cannot share it: chat.names.name_key. Starts with a space where a site gives one name to two users.
+    #: names.name_key of the name. Starts with a space where a site gives one name to two users.
     Column("name_key", Text, nullable=False, unique=True),
-    #: chat.names.skeleton; null for another site's users, whose names are that site's affair.
+    #: chat.identity.names.skeleton; null for another site's users, whose names are that site's affair.
     Column("skeleton", Text, unique=True),
     #: Null: logs in elsewhere, or not at all.
     Column("password_hash", Text),
@@ -74,7 +74,7 @@ rooms = Table(
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
     Column("name", _KEY, nullable=False, unique=True),
-    #: A public room's chat.names.name_key: two cannot share it. Null for other rooms.
+    #: A public room's chat.identity.names.name_key: two cannot share it. Null for other rooms.
     Column("name_key", _KEY, unique=True),
     Column("title", Text, nullable=False),
     Column("topic", Text, nullable=False),

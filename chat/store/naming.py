@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from ..names import name_key
+from ..identity.names import name_key
 from .history import DIRECT_PREFIX, PRIVATE, PUBLIC, BadRoomName, RoomTaken
 
 #: Characters of a room's name, as the wire allows them.

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..envelope import Identity
-from ..names import name_key
+from ..identity.names import name_key
+from ..wire.envelope import Identity
 from .history import OWNER, PUBLIC, RoomRow, RoomTaken
 from .members import insert_member
 from .models import now_ms

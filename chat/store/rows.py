@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, literal_column, select
 
-from ..envelope import Identity
+from ..wire.envelope import Identity
 from .history import Message, RoomRow
 from .models import messages, rooms
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from ..envelope import Identity
-from ..names import NameTaken, clean, name_key, skeleton
+from ..identity.names import NameTaken, clean, name_key, skeleton
+from ..wire.envelope import Identity
 from .engine import Run, lock
 from .members import rename
 from .models import now_ms

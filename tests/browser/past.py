@@ -2,11 +2,11 @@
 
 from itertools import count
 
-from chat.envelope import Identity
 from chat.store.engine import make_engine
 from chat.store.history import Draft
 from chat.store.sql import SqlHistory
 from chat.store.users import Users
+from chat.wire.envelope import Identity
 from tests.contract.threads import run
 
 _numbers = count(1)

@@ -2,8 +2,8 @@
 
 from itertools import count
 
-from chat.envelope import Identity
 from chat.store.history import Draft
+from chat.wire.envelope import Identity
 
 ADA, BOB, CY = Identity("1", "Ada"), Identity("2", "Bob"), Identity("3", "Cy")
 ORIGIN = 77

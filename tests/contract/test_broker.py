@@ -1,4 +1,4 @@
-"""What every broker promises (chat/broker/base.py): the one in memory, and that on a real Valkey, one or a cluster."""
+"""What every broker promises (chat/cluster/broker/base.py): the one in memory, and on a Valkey, one or a cluster."""
 
 import threading
 from itertools import count
@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from redis.crc import key_slot
 
-from chat.broker import link
-from chat.broker.memory import Bus, MemoryBroker
-from chat.broker.redis import RedisBroker
+from chat.cluster.broker import link
+from chat.cluster.broker.memory import Bus, MemoryBroker
+from chat.cluster.broker.redis import RedisBroker
 from chat.config import ConfigError
-from chat.drivers import ThreadDriver
+from chat.loop.drivers import ThreadDriver
 from tests.tls_relay import tls_relay
 from tests.valkey_cluster import running_cluster
 from tests.waiting import until

@@ -2,14 +2,9 @@
 
 import pytest
 
-from chat.envelope import Identity, direct_room
-from chat.store.history import (
-    DIRECT,
-    MEMBER,
-    PUBLIC,
-    Stored,
-)
+from chat.store.history import DIRECT, MEMBER, PUBLIC, Stored
 from chat.store.models import now_ms
+from chat.wire.envelope import Identity, direct_room
 from tests.contract.speech import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
 from tests.contract.threads import at_once
 

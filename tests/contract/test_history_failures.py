@@ -17,11 +17,11 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from chat.envelope import Identity
 from chat.store.engine import make_engine
 from chat.store.history import PUBLIC, Draft, StoreUnavailable
 from chat.store.sql import SqlHistory
 from chat.store.users import Users
+from chat.wire.envelope import Identity
 from tests.contract.threads import run
 
 pytestmark = pytest.mark.contract
@@ -385,7 +385,7 @@ def test_a_url_may_set_its_own_patience(postgresql_url):
 GEVENT = """
     from gevent import monkey; monkey.patch_all()
     import sys, gevent, psycopg
-    from chat.envelope import Identity
+    from chat.wire.envelope import Identity
     from chat.store.engine import make_engine
     from chat.store.history import Draft
     from chat.store.sql import SqlHistory

@@ -6,9 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chat.store.history import (
-    PUBLIC,
-)
+from chat.store.history import PUBLIC
 from chat.store.models import now_ms
 from tests.contract.speech import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
 from tests.contract.threads import at_once

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from chat.envelope import Identity
-from chat.names import name_key
+from chat.identity.names import name_key
 from chat.store.history import (
     ADMIN,
     DIRECT,
@@ -19,6 +18,7 @@ from chat.store.history import (
 )
 from chat.store.models import now_ms
 from chat.store.users import Users
+from chat.wire.envelope import Identity
 from tests.contract.speech import ADA, BOB, CY, HISTORIES, ORIGIN, direct, draft, say
 from tests.contract.threads import at_once, run
 

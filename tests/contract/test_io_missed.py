@@ -1,4 +1,4 @@
-"""What a client has missed, found by where it stood: against processes that deliver as chat.writer does."""
+"""What a client has missed, found by where it stood: against processes that deliver as chat.rooms.group_commit does."""
 
 from itertools import count
 
@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.envelope import direct_room
 from chat.socketio import offsets
 from chat.socketio.offsets import At, Cursor
 from chat.store.history import PUBLIC
 from chat.store.io_missed import NOTHING, Doubt, IoMissed, Standing
 from chat.store.sql import SqlHistory
+from chat.wire.envelope import direct_room
 from tests.contract.speech import ADA, BOB, CY, direct, draft
 from tests.contract.threads import run
 

@@ -10,14 +10,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from chat.envelope import Identity
-from chat.names import BadName, NameTaken
+from chat.identity.names import BadName, NameTaken
 from chat.store import migrate
 from chat.store.control import Control
 from chat.store.engine import BadDatabaseUrl, Transactions, make_engine, parse_url
 from chat.store.models import metadata, now_ms
 from chat.store.sql import SqlHistory
 from chat.store.users import Users
+from chat.wire.envelope import Identity
 from tests.contract.threads import at_once, run
 
 pytestmark = pytest.mark.contract

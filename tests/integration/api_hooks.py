@@ -5,7 +5,7 @@ import os
 import schemathesis
 from hypothesis import strategies as st
 
-from chat.api.fields import MAX_QUERY, MAX_TITLE, MAX_TOPIC
+from chat.web.api.fields import MAX_QUERY, MAX_TITLE, MAX_TOPIC
 
 # What the formats of the document mean, which no JSON Schema can say.
 PRINTABLE = st.characters(codec="utf-8", exclude_categories=("C", "Z"))

@@ -7,7 +7,7 @@ import orjson
 from flask import Flask, current_app, jsonify, request
 
 from chat import Chat, MessageType, UnknownUser, signals
-from chat.frames import text_frame
+from chat.wire.frames import text_frame
 
 #: Type of the club's own message: somebody throws a die.
 DIE = 100

@@ -8,12 +8,13 @@ import traceback
 
 from flask import Flask
 
-from chat import config, frames
-from chat.client import Client
-from chat.codec import NATIVE
-from chat.hub import Hub
-from chat.sockets import ParkingSock
-from chat.sweeper import Heartbeat, Sweeper
+from chat import config
+from chat.rooms.client import Client
+from chat.rooms.hub import Hub
+from chat.rooms.sweeper import Heartbeat, Sweeper
+from chat.web.sockets import ParkingSock
+from chat.wire import frames
+from chat.wire.codec import NATIVE
 
 #: The longest message of the cases is 16 MiB, and it has to fit into the outbox too.
 SETTINGS = {"CHAT_MAX_MESSAGE_BYTES": 1 << 25, "CHAT_OUTBOX_BYTES": 1 << 26}

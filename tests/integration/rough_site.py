@@ -5,17 +5,17 @@ from contextlib import ExitStack
 
 from flask import Flask, jsonify, request
 
-import chat.reactor
+import chat.loop.reactor
 from app import create_app as create_reference_app
 from chat import signals
-from chat.drivers import allocate_lock
+from chat.loop.drivers import allocate_lock
 
 #: Types of messages whose handlers raise, and close everybody else.
 RAISE, CLOSE_OTHERS = 90, 91
 #: Seconds for which a receiver sleeps that was told to.
 SLEEP = 2.0
 
-chat.reactor.STALL = 1.5
+chat.loop.reactor.STALL = 1.5
 
 
 def create_app() -> Flask:

@@ -256,8 +256,8 @@ def add_rooms(app, chat):
         wanted = request.get_json()
         room, user_id = chat.history.room(wanted["room"]), f"id-{wanted['name']}"
         chat.history.leave(room.id, user_id)
-        chat.state.removed(user_id, room.name)
-        chat.state.rooms_changed(user_id, room.name, "left")
+        chat.service.removed(user_id, room.name)
+        chat.service.rooms_changed(user_id, room.name, "left")
         return jsonify("gone")
 
     @app.get("/rooms/stored")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.api import members
+from chat.web.api import members
 from tests.integration.api_people import FORBIDDEN, Person, code, make_site, new, part
 
 

@@ -10,9 +10,9 @@ from flask import Flask
 
 import chat
 from chat import Chat
-from chat.api.answers import BAD_REQUEST, STATUS
-from chat.api.routes import ROUTES
-from chat.errors import FAILURES
+from chat.web.api.answers import BAD_REQUEST, STATUS
+from chat.web.api.routes import ROUTES
+from chat.wire.errors import FAILURES
 from tests.servers import BIN, ROOT, SECRET
 
 DOCUMENT = json.loads((Path(chat.__file__).parent / "api" / "openapi.json").read_text())

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from app import create_app
-from chat.envelope import Identity
-from chat.errors import FAILURES
+from chat.wire.envelope import Identity
+from chat.wire.errors import FAILURES
 from tests.integration.people import entering, settle
 from tests.servers import SECRET, Server
 from tests.tokens import token

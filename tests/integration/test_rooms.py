@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from app import create_app
-from chat.envelope import Identity
+from chat.wire.envelope import Identity
 from tests.integration.people import entering, names_in
 from tests.servers import SECRET, Server
 from tests.tokens import token

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from chat.errors import EXPIRED, FAILURES
+from chat.wire.errors import EXPIRED, FAILURES
 from tests.integration.people import entering
 from tests.integration.socketio_server import SocketIOServer
 from tests.integration.socketio_wire import Endpoint, PollingSession, probe

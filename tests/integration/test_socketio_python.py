@@ -8,7 +8,7 @@ import warnings
 import pytest
 import socketio
 
-from chat.errors import EXPIRED, FAILURES
+from chat.wire.errors import EXPIRED, FAILURES
 from tests.integration.people import entering
 from tests.integration.socketio_server import SocketIOServer
 from tests.tokens import token

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from chat.errors import FAILURES
+from chat.wire.errors import FAILURES
 from tests.integration.people import entering
 from tests.integration.socketio_raw import raw_clients
 from tests.integration.socketio_server import SocketIOServer

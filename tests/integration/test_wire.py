@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from chat.errors import FAILURES
+from chat.wire.errors import FAILURES
 from tests import wsclient
 from tests.integration.people import come, entering, hear_of, heard_before, names_in, settle
 from tests.servers import Server

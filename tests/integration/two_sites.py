@@ -7,7 +7,7 @@ from flask import Flask, jsonify, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from chat import Chat, Identity, signals
-from chat.frames import text_frame
+from chat.wire.frames import text_frame
 
 #: A message type that only north knows.
 COMPASS = 100

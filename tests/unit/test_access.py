@@ -4,13 +4,13 @@ from itertools import product
 
 import pytest
 
-from chat import access
-from chat.access import Right, check, rights
 from chat.config import Settings
-from chat.envelope import Identity
-from chat.errors import ChatError
-from chat.hub import LOBBY
+from chat.rooms import access
+from chat.rooms.access import Right, check, rights
+from chat.rooms.hub import LOBBY
 from chat.store.history import Membership, RoomRow
+from chat.wire.envelope import Identity
+from chat.wire.errors import ChatError
 
 ANN, BOB, EVE = "id-ann", "id-bob", "id-eve"
 KINDS = ("public", "private", "direct")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from chat import frames
-from chat.client import CLOSE_TIMEOUT, READ_BYTES, READ_MESSAGES
-from chat.room import broadcast
-from chat.stats import Stats
+from chat.loop.stats import Stats
+from chat.rooms.client import CLOSE_TIMEOUT, READ_BYTES, READ_MESSAGES
+from chat.rooms.room import broadcast
+from chat.wire import frames
 from tests import owner as owners
 from tests.unframed import frames as unframed
 from tests.wsclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame, text_frame

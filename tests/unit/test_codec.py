@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chat import codec
-from chat.codec import MAX_ID, MAX_NAME, MAX_ROOM
-from chat.envelope import Envelope, Identity
-from chat.errors import FAILURES, ChatError
+from chat.wire import codec
+from chat.wire.codec import MAX_ID, MAX_NAME, MAX_ROOM
+from chat.wire.envelope import Envelope, Identity
+from chat.wire.errors import FAILURES, ChatError
 from tests.unframed import frames, message
 
 MAX_CHARS = 100

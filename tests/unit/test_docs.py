@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chat.config import Settings
-from chat.errors import FAILURES, CloseCode
+from chat.wire.errors import FAILURES, CloseCode
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chat.drain import LOOK, SMALL, STEP, STORE_SECONDS, Drain
+from chat.rooms.drain import LOOK, SMALL, STEP, STORE_SECONDS, Drain
 from tests import owner as owners
 from tests.house import House, quick_settings
 from tests.resumer import ACK, GROUP, JOIN
@@ -249,7 +249,7 @@ class Sleeper:
 def slept(hub, monkeypatch):
     """How long somebody has slept so far, asked as a function."""
     hub.driver = Sleeper(hub)
-    monkeypatch.setattr("chat.drain.time.monotonic", lambda: hub.now)
+    monkeypatch.setattr("chat.rooms.drain.time.monotonic", lambda: hub.now)
     monkeypatch.setattr(
         Hub, "__len__", lambda self: sum(client.fd >= 0 for client in self.crowd), raising=False
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import chat
-from chat.errors import EXPIRED, FAILURES, RECONNECT, ChatError, CloseCode, Failure
+from chat.wire.errors import EXPIRED, FAILURES, RECONNECT, ChatError, CloseCode, Failure
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 SOURCES = [path for path in Path(chat.__file__).parent.rglob("*.py") if path.name != "errors.py"]

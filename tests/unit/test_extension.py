@@ -12,7 +12,7 @@ from flask_login import LoginManager, UserMixin, login_user
 from flask_wtf.csrf import CSRFProtect
 
 from chat import Chat, ConfigError, Identity
-from chat.errors import ChatError
+from chat.wire.errors import ChatError
 
 LONG = "a secret that is long enough for HS256, as it should be"
 ANNA = Identity("1", "Anna")
@@ -68,7 +68,7 @@ def test_chat_acts_on_the_current_app(new_app):
     chat.init_app(one)
     chat.init_app(other)
     with one.app_context():
-        assert chat.state is state(one)
+        assert chat.service is state(one)
         assert chat.users is state(one).users
     with pytest.raises(RuntimeError, match="application context"):
         chat.send("lobby", "to whom?")

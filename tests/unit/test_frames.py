@@ -1,11 +1,11 @@
-"""Each rule of RFC 6455 that chat/frames.py keeps, one case each, fed whole, byte by byte and in pairs."""
+"""Each rule of RFC 6455 that chat/wire/frames.py keeps, one case each, fed whole, byte by byte and in pairs."""
 
 import time
 
 import pytest
 
-from chat import frames
-from chat.frames import (
+from chat.wire import frames
+from chat.wire.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,

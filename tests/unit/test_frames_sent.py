@@ -4,7 +4,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from chat.frames import BINARY, PING, PONG, TEXT, close_frame, frame, text_frame
+from chat.wire.frames import BINARY, PING, PONG, TEXT, close_frame, frame, text_frame
 
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 200000]
 

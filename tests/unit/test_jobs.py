@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from chat.drivers import make_driver
-from chat.jobs import Jobs
-from chat.reactor import Reactor
+from chat.loop.drivers import make_driver
+from chat.loop.jobs import Jobs
+from chat.loop.reactor import Reactor
 from tests.again_under_gevent import again_under_gevent, is_patched
 
 TIMEOUT = 10.0

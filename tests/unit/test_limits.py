@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.limits import TokenBucket
+from chat.rooms.limits import TokenBucket
 
 
 def test_a_burst_goes_through_and_then_one_each_interval():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.names import _LOOKALIKES, MAX_CHARS, BadName, clean, name_key, skeleton
+from chat.identity.names import _LOOKALIKES, MAX_CHARS, BadName, clean, name_key, skeleton
 
 
 @pytest.mark.parametrize(

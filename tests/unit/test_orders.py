@@ -6,8 +6,8 @@ Each test is a scene that is played again and again, its steps in other orders: 
 import random
 from contextlib import contextmanager
 
+from chat.rooms.group_commit import TURN
 from chat.store.history import PRIVATE
-from chat.writer import TURN
 from tests.house import House, identity, quick_settings
 from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
 

@@ -10,7 +10,7 @@ from flask_jwt_extended import JWTManager, create_access_token, create_refresh_t
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.tokens import HEADER, OwnTokens
+from chat.identity.tokens import HEADER, OwnTokens
 
 KEY = "k" * 40
 NOW = time.time()

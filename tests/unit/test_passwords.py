@@ -5,8 +5,8 @@ import time
 import argon2
 import pytest
 
-from chat import passwords
-from chat.passwords import BadPassword, Passwords, check
+from chat.identity import passwords
+from chat.identity.passwords import BadPassword, Passwords, check
 
 
 class Runner:

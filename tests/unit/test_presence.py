@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.envelope import Identity
-from chat.presence import Presence
+from chat.cluster.presence import Presence
+from chat.wire.envelope import Identity
 
 ANN, BOB, CAT = Identity("1", "ann"), Identity("2", "bob"), Identity("3", "Cat")
 ANNIE = Identity("1", "annie")

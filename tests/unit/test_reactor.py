@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from chat.drivers import GeventDriver, ThreadDriver
-from chat.reactor import BEAT, Reactor
+from chat.loop.drivers import GeventDriver, ThreadDriver
+from chat.loop.reactor import BEAT, Reactor
 from tests.again_under_gevent import again_under_gevent, is_patched
 
 TIMEOUT = 10.0
@@ -432,7 +432,7 @@ def test_a_timer_that_raises_takes_no_other_along(reactor, journal):
 
 
 def test_it_beats_while_idle_and_is_stalled_when_it_stopped(reactor, monkeypatch):
-    import chat.reactor
+    import chat.loop.reactor
 
     reactor.call(reactor.call_later, 60, print)
     pass_a_tick(reactor)
@@ -441,7 +441,7 @@ def test_it_beats_while_idle_and_is_stalled_when_it_stopped(reactor, monkeypatch
     assert reactor._ticked - first < 2 * BEAT
     assert not reactor.stalled()
     reactor.driver.stop()
-    monkeypatch.setattr(chat.reactor, "STALL", 1.5)
+    monkeypatch.setattr(chat.loop.reactor, "STALL", 1.5)
     until(reactor.stalled)
 
 

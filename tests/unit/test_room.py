@@ -4,14 +4,14 @@ import time
 
 import pytest
 
-from chat.codec import NATIVE
-from chat.envelope import Envelope, Identity
-from chat.errors import ChatError
-from chat.gate import Gate
-from chat.order import REMEMBERED, Known
-from chat.room import Newcomer, Room
-from chat.roster import Roster
-from chat.stats import Stats
+from chat.loop.stats import Stats
+from chat.rooms.dedupe import REMEMBERED, Dedupe
+from chat.rooms.room import Newcomer, Room
+from chat.rooms.roster import Roster
+from chat.rooms.seq_gate import SeqGate
+from chat.wire.codec import NATIVE
+from chat.wire.envelope import Envelope, Identity
+from chat.wire.errors import ChatError
 from tests import owner as owners
 from tests.unframed import messages
 
@@ -24,7 +24,7 @@ def said(id=None, data="hi", user=ANN, type=2, to=None):
 
 @pytest.fixture
 def known():
-    return Known()
+    return Dedupe()
 
 
 # -- an ephemeral room's ids
@@ -97,7 +97,7 @@ def talking():
 
 @pytest.fixture
 def room(talking):
-    return Room("lobby", Roster("lobby", 0, 1_000_000), Gate(0), talking.append, keep=3)
+    return Room("lobby", Roster("lobby", 0, 1_000_000), SeqGate(0), talking.append, keep=3)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from chat.envelope import direct_room
 from chat.store.history import PRIVATE
+from chat.wire.envelope import direct_room
 from tests.house import House, LossyBus, identity, quick_settings
 from tests.visitor import IN, JOINING, LEAVING, OUT, REPLAY_MAX, ROOMS, STORED, Visitor
 

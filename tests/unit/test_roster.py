@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.envelope import Identity
-from chat.roster import MIN_INTERVAL, Roster
+from chat.rooms.roster import MIN_INTERVAL, Roster
+from chat.wire.envelope import Identity
 from tests.unframed import message
 
 ANN, BOB, CAT = Identity("1", "ann"), Identity("2", "bob"), Identity("3", "cat")

@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from chat.codec import NATIVE
-from chat.envelope import Identity
-from chat.room import Room
-from chat.roster import Roster
-from chat.roster_push import RosterPush
-from chat.stats import Stats
+from chat.loop.stats import Stats
+from chat.rooms.room import Room
+from chat.rooms.roster import Roster
+from chat.rooms.roster_push import RosterPush
+from chat.wire.codec import NATIVE
+from chat.wire.envelope import Identity
 
 BUDGET = 100_000
 

@@ -11,21 +11,22 @@ from bench.scale import costs, site, storm, worker
 from bench.scale.costs import MEASURED
 from bench.scale.loads import CROWD, PACED, over_socketio
 from bench.scale.outcome import play
-from chat import cluster, gossip, sweeper, writer
-from chat.codec import NATIVE
+from chat.cluster import peers, presence_sync
 from chat.config import Settings
-from chat.envelope import Envelope, Identity
+from chat.rooms import group_commit, sweeper
+from chat.wire.codec import NATIVE
+from chat.wire.envelope import Envelope, Identity
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_constants_are_those_of_the_code():
     settings = {field.name: field.default for field in fields(Settings)}
-    assert worker.MAX_BATCH == writer.MAX_BATCH
+    assert worker.MAX_BATCH == group_commit.MAX_BATCH
     assert sweeper.SLICE == site.SLICE
     assert settings["ping_interval"] == site.PING
-    assert gossip.MAX_ROOMS == site.TOLD
-    assert settings["worker_lease"] / cluster.BEATS == site.HEARTBEAT
+    assert presence_sync.MAX_ROOMS == site.TOLD
+    assert settings["worker_lease"] / peers.BEATS == site.HEARTBEAT
     assert re.search(r"^backlog = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[1] == str(
         storm.BACKLOG
     )

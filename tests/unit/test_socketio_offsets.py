@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.envelope import Identity
 from chat.socketio import offsets
 from chat.socketio.offsets import At, Cursor, Offset, Place
 from chat.store.history import Message
+from chat.wire.envelope import Identity
 
 ORIGIN = 0xABC
 small, large = st.integers(0, 2**31 - 1), st.integers(0, 2**45)
 
 
-class Writer:
-    """A process that delivers: what chat.writer.Writer tells a cursor."""
+class GroupCommit:
+    """A process that delivers: what chat.rooms.group_commit.Writer tells a cursor."""
 
     def __init__(self):
         self.origin = ORIGIN
@@ -31,7 +31,7 @@ def message(pk, room_id=1, seq=None):
 
 @pytest.fixture
 def writer():
-    return Writer()
+    return GroupCommit()
 
 
 @pytest.fixture

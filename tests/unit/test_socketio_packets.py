@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.frames import BINARY, frame, text_frame
 from chat.socketio import packets
 from chat.socketio.packets import (
     ACK,
@@ -20,6 +19,7 @@ from chat.socketio.packets import (
     Packet,
     PacketError,
 )
+from chat.wire.frames import BINARY, frame, text_frame
 from tests.unframed import frames as unframe
 
 # -- Engine.IO payloads

@@ -4,7 +4,7 @@ import pytest
 
 from chat.socketio import offsets, packets, recovery
 from chat.socketio.packets import EVENT
-from chat.socketio.recovery import Recovery, Saved, Seat
+from chat.socketio.recovery import Recovery, Saved, Subscriptions
 from tests.unframed import frames as unframe
 
 ROOM, OTHER = ("room", "a"), ("room", "b")
@@ -106,7 +106,7 @@ def test_what_was_said_in_a_room_before_it_joined_is_not_for_it(memory):
 
 
 def test_what_it_is_told_otherwise_is_not_told_again(memory):
-    saved(memory, seat=Seat({"a": 3}, {"dm:x:y": 2}), scopes={ROOM: 0, OTHER: 0}, position=0)
+    saved(memory, seat=Subscriptions({"a": 3}, {"dm:x:y": 2}), scopes={ROOM: 0, OTHER: 0}, position=0)
     for seq in range(1, 6):
         say(memory, f"room {seq}", stored=("a", seq))
         say(memory, f"direct {seq}", (OTHER,), stored=("dm:x:y", seq))

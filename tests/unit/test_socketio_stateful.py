@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from chat.broker.memory import Bus
+from chat.cluster.broker.memory import Bus
 from chat.store import migrate
 from chat.store.engine import make_engine
 from chat.store.sql import SqlHistory

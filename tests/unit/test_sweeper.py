@@ -5,10 +5,10 @@ import time
 import pytest
 
 from chat import config
-from chat.client import CLOSE_TIMEOUT
-from chat.codec import frame
-from chat.errors import ChatError
-from chat.sweeper import ROUND, SLICE, Sweeper
+from chat.rooms.client import CLOSE_TIMEOUT
+from chat.rooms.sweeper import ROUND, SLICE, Sweeper
+from chat.wire.codec import frame
+from chat.wire.errors import ChatError
 from tests import owner as owners
 from tests.unframed import frames
 from tests.wsclient import CLOSE, PING, PONG, TEXT

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from chat.client import Taken
+from chat.rooms.client import Taken
 from chat.socketio.sessions import Visitor
 from chat.store import migrate
 from tests.io_house import Line, Process, io_settings, new_clock
@@ -21,7 +21,7 @@ class Climber:
     """ann, who has connected to the chat by long-polling."""
 
     def __init__(self, process):
-        self.process, self.engine = process, process.live.io_engine
+        self.process, self.engine = process, process.runtime.io_engine
         self.line = None
         greeting = self._ask(self.engine.open_polling, Visitor("", "en", "ann", False))
         self.sid = json.loads(greeting[1:])["sid"]
@@ -42,7 +42,7 @@ class Climber:
 
     def poll(self):
         """The packets that it hears if it polls once more."""
-        poller = self._ask(self.engine.poll, self.sid, self.process.live.driver.event())
+        poller = self._ask(self.engine.poll, self.sid, self.process.runtime.driver.event())
         return [payload.decode() for _, payload in frames(poller.take())]
 
     def settle(self):
@@ -51,7 +51,7 @@ class Climber:
 
     def _ask(self, function, *args):
         with self.process.in_turns():
-            return self.process.live.hub.reactor.ask(function, *args)
+            return self.process.runtime.hub.reactor.ask(function, *args)
 
 
 @pytest.fixture
@@ -115,4 +115,4 @@ def test_who_joins_a_room_on_both_sides_of_it_is_in_it_once(climbers):
         line.send('422["leave",{"room":"typing"}]')
         ann.settle()
         assert answers(line).keys() == {2}
-        assert ann.process.live.hub.room("typing") is None
+        assert ann.process.runtime.hub.room("typing") is None

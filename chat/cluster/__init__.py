@@ -1,0 +1,1 @@
+"""This process among its peers: presence, bus messages, requests."""

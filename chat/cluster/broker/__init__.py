@@ -1,0 +1,21 @@
+"""What joins the processes of one site: base.py is the contract, memory.py and redis.py keep it."""
+
+from __future__ import annotations
+
+from ...config import ConfigError, Settings
+from ...loop.drivers import Driver
+from .base import Broker
+from .memory import MemoryBroker
+
+
+def make_broker(settings: Settings, driver: Driver, sender: int) -> Broker:
+    """Return the broker that the settings name, for the process of that number; ConfigError where it cannot be."""
+    if not settings.redis_url:
+        return MemoryBroker(driver, sender)
+    try:
+        from .redis import RedisBroker
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "CHAT_REDIS_URL is set, but its client is not installed: pip install redis"
+        ) from error
+    return RedisBroker(driver, sender, settings.redis_url, settings.redis_prefix)

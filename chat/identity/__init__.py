@@ -1,0 +1,1 @@
+"""Who a user is: names, passwords, tokens, and which tokens still count."""

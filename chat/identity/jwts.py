@@ -1,0 +1,135 @@
+"""JWTs as flask-jwt-extended makes and judges them, with a key of proper length (RFC 7519)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask, current_app, has_app_context
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_jwt_extended.default_callbacks import default_decode_key_callback
+from jwt.exceptions import ExpiredSignatureError
+
+from ..wire.envelope import Identity
+from ..wire.errors import ChatError
+from .guard import now_ms
+from .tokens import OwnTokens
+
+#: Bytes that a key for HS256 must have at the least (RFC 7518 section 3.2).
+KEY_BYTES = 32
+
+#: flask-jwt-extended's settings under which our own tokens can be recognised without it.
+_PLAIN = {
+    "JWT_ALGORITHM": "HS256",
+    "JWT_DECODE_ALGORITHMS": None,
+    "JWT_DECODE_AUDIENCE": None,
+    "JWT_DECODE_ISSUER": None,
+    "JWT_DECODE_LEEWAY": 0,
+    "JWT_IDENTITY_CLAIM": "sub",
+}
+
+
+class Tokens:
+    """Issues and decodes the tokens of one app; a JWTManager that the site made itself stays as it is."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._own: tuple[Any, OwnTokens | None] | None = None
+        if not app.config.get("SECRET_KEY"):
+            app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY")
+        self._derives_key = "flask-jwt-extended" not in app.extensions and not app.config.get(
+            "JWT_PRIVATE_KEY"
+        )
+        if "flask-jwt-extended" not in app.extensions:
+            JWTManager(app)
+        self._derive_key()
+
+    def issue(self, identity: Identity, ttl: float) -> str:
+        """Return an access token for `identity`, good for `ttl` seconds."""
+        self._derive_key()
+        claims = {
+            self._app.config["JWT_IDENTITY_CLAIM"]: identity.id,
+            "username": identity.username,
+            "iat_ms": now_ms(),
+        }
+        with self._app.app_context():
+            # A site's own user_identity_loader gets something with an id, as from its users; our claim holds.
+            return create_access_token(
+                identity, additional_claims=claims, expires_delta=timedelta(seconds=ttl)
+            )
+
+    def decode(self, token: str) -> Mapping[str, Any]:
+        """Return the claims of a good access token; raise ChatError: token_expired or token_invalid."""
+        own = self._own_tokens()
+        claims = own.claims(token, time.time()) if own is not None else None
+        return claims if claims is not None else self._decode_any(token)
+
+    def identity_of(self, claims: Mapping[str, Any]) -> Identity:
+        """Return who a token of the chat's own making names; raise KeyError or TypeError if it names nobody."""
+        username = claims["username"]
+        if not isinstance(username, str):
+            raise TypeError("username is no text")
+        return Identity(str(claims[self._app.config["JWT_IDENTITY_CLAIM"]]), username)
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key of this app's secret for something else than tokens; a random one where it has none."""
+        self._derive_key()
+        config = self._app.config
+        secret = config.get("JWT_SECRET_KEY") or config.get("SECRET_KEY") or config.get("JWT_PRIVATE_KEY")
+        if not secret:
+            return os.urandom(KEY_BYTES)
+        raw = secret.encode() if isinstance(secret, str) else secret
+        return hmac.digest(raw, purpose.encode(), "sha256")
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """Enter the app's context, unless the caller is in it already."""
+        if has_app_context() and current_app == self._app:
+            return contextlib.nullcontext()
+        return self._app.app_context()
+
+    def _decode_any(self, token: str) -> Mapping[str, Any]:
+        with self.context():
+            try:
+                claims = decode_token(token)
+            except ExpiredSignatureError:
+                raise ChatError("token_expired") from None
+            except Exception:  # whatever PyJWT or flask-jwt-extended raise, it is not a token of ours
+                raise ChatError("token_invalid") from None
+        if claims.get("type") != "access":
+            raise ChatError("token_invalid")
+        return claims
+
+    def _own_tokens(self) -> OwnTokens | None:
+        """Return what recognises our own tokens; None where the site configured JWTs in a way that it cannot know."""
+        self._derive_key()
+        config = self._app.config
+        key = config.get("JWT_SECRET_KEY")
+        if self._own is None or self._own[0] != key:
+            manager = self._app.extensions["flask-jwt-extended"]
+            plain = all(config.get(name) == value for name, value in _PLAIN.items())
+            default_key = manager._decode_key_callback is default_decode_key_callback
+            self._own = (key, OwnTokens(key) if key and plain and default_key else None)
+        return self._own[1]
+
+    def _derive_key(self) -> None:
+        """Make a proper key for tokens of the secret, once there is one: a site may set it after Chat(app)."""
+        if not self._derives_key:
+            return
+        config = self._app.config
+        secret = config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or config.get("SECRET_KEY")
+        if secret:
+            config["JWT_SECRET_KEY"] = _proper_key(secret)
+            self._derives_key = False
+
+
+def _proper_key(secret: str | bytes) -> str | bytes:
+    raw = secret.encode() if isinstance(secret, str) else secret
+    if len(raw) >= KEY_BYTES:
+        return secret
+    return hmac.new(raw, b"flask-chat JWT key", hashlib.sha256).hexdigest()

@@ -1,0 +1,1 @@
+"""The event loop: one epoll, its drivers (gevent or threads), job queues and counters."""

@@ -1,0 +1,91 @@
+"""The one timer for all clients: heartbeats, tokens that end, messages never finished, outboxes never emptied."""
+
+from __future__ import annotations
+
+import time
+
+from ..config import Settings
+from ..wire.errors import ChatError, CloseCode
+from ..wire.frames import PING, frame
+from .client import CLOSE_TIMEOUT, Client
+from .hub import Hub
+from .member import Member
+
+#: Clients looked at in one go, so that a crowd does not hold up a tick.
+SLICE = 1_000
+#: Seconds in which every client is looked at once, at the most.
+ROUND = 1.0
+
+
+class Sweeper:
+    """Walks over all clients of a hub, a slice at a time, each once a round."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._round = sweep_round(hub.settings)
+        self._queue: list[Member] = []
+        self._started = hub.now
+        hub.reactor.call_later(self._round, self.turn)
+
+    def turn(self) -> None:
+        """Look at the next slice."""
+        hub = self._hub
+        if not self._queue:
+            self._queue = hub.clients()
+            self._started = hub.now
+        batch, self._queue = self._queue[:SLICE], self._queue[SLICE:]
+        wall = time.time()
+        for client in batch:
+            try:
+                self._look(client, hub.now, wall)
+            except Exception as error:
+                hub.reactor.fail(client, error)
+        hub.reactor.call_later(self._delay(), self.turn)
+
+    def _delay(self) -> float:
+        left = max(0.0, self._started + self._round - self._hub.now)
+        return left / (len(self._queue) // SLICE + 2) if self._queue else left
+
+    def _look(self, client: Member, now: float, wall: float) -> None:
+        settings = self._hub.settings
+        if client.gone:
+            return
+        if client.closing:
+            if now - client.closing >= CLOSE_TIMEOUT:
+                client.drop()
+        elif client.expires <= wall:
+            self._expire(client)
+        elif client.began and now - client.began >= settings.message_timeout:
+            client.close(CloseCode.TOO_SLOW, "message never finished")
+        elif now - client.behind_since >= settings.outbox_seconds:
+            client.close(CloseCode.TOO_SLOW)
+        else:
+            client.wire.beat(client, now)
+
+    def _expire(self, client: Member) -> None:
+        self._hub.refuse(client, ChatError("token_expired"))
+
+
+class Heartbeat:
+    """Pings WebSockets that have been silent, and drops those that do not answer (RFC 6455 section 5.5.2)."""
+
+    def __init__(self, settings: Settings) -> None:
+        slack = sweep_round(settings)
+        # Early by up to a round instead of late: a vanished client is out within interval + timeout.
+        self._ping_after = max(settings.ping_interval - slack, slack)
+        self._drop_after = max(settings.ping_timeout - slack, slack)
+
+    def beat(self, client: Client, now: float) -> None:
+        """Do what is due at monotonic seconds `now`."""
+        if client.pinged:
+            if now - client.pinged >= self._drop_after:
+                client.drop()
+        elif now - client.seen >= self._ping_after:
+            client.pinged = now
+            client.enqueue(frame(PING, b""))
+
+
+def sweep_round(settings: Settings) -> float:
+    """Return the seconds in which every client is looked at once: a tenth of the shortest heartbeat, at the most."""
+    beats = settings.ping_interval, settings.ping_timeout, settings.io_ping_interval, settings.io_ping_timeout
+    return min(ROUND, min(beats) / 10)

@@ -1,0 +1,1 @@
+"""HTTP: pages, the JSON API, the socket routes, metrics and redaction of logs."""

@@ -1,0 +1,109 @@
+"""The members of a room: who they are, taking them in, their roles, putting them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...rooms.access import Right, check, check_last_owner, check_leave, check_own_role, check_role, heir
+from ...store.history import DIRECT, MEMBER, OWNER, History, Membership, RoomRow
+from ...wire.envelope import Identity
+from ...wire.errors import ChatError
+from . import fields, shapes
+from .call import NO_ID, Call, Place
+
+Answer = tuple[Any, int]
+
+#: Members read at once where all are wanted.
+CHUNK = 500
+
+
+def listing(call: Call, room: str) -> Answer:
+    """The members of a room, a page by name."""
+    row = call.room(room).row
+    limit, after = fields.limit(call.args), fields.after(call.args)
+    found = call.history.members(row.id, after, limit + 1)
+    here = call.chat.here(row.name)
+    users = [(one.user, one.role) for one in found[:limit]]
+    if row.id == NO_ID and after is None:
+        users = [(user, MEMBER) for user in _two(call, row)]
+    members = [shapes.member(user, role, user.id in here) for user, role in users]
+    return {"members": members, "next": users[-1][0].username if len(found) > limit else None}, 200
+
+
+def _two(call: Call, row: RoomRow) -> list[Identity]:
+    both = {user.id: user for user in (call.user, call.peer(row.name)) if user is not None}
+    return sorted(both.values(), key=lambda user: user.username)
+
+
+def add(call: Call, room: str) -> Answer:
+    """Make somebody a member; who is one already keeps the role."""
+    row, mine = call.room(room, Right.ADMINISTER)
+    body = call.body()
+    name, role = fields.username(body.get("username")), fields.role(body.get("role", MEMBER))
+    user = call.named(name)
+    check_role(mine, None, role)
+    fresh = call.history.join(row.id, user, role)
+    if fresh:
+        call.chat.rooms_changed(user.id, row.name, "joined")
+    else:
+        role = call.history.role(row.id, user.id) or role
+    return shapes.member(user, role, user.id in call.chat.here(row.name)), 201 if fresh else 200
+
+
+def give_role(call: Call, room: str, user_id: str) -> Answer:
+    """Change somebody's role, or lower the own one."""
+    place = call.room(room)
+    theirs = _role_of_other(call, place, user_id)
+    wanted = fields.role(call.body().get("role"))
+    if user_id == call.user.id:
+        check_own_role(theirs, wanted)
+    else:
+        check_role(place.role, theirs, wanted)
+    if theirs == OWNER != wanted:
+        check_last_owner(theirs, sum(one.role == OWNER for one in everyone(call.history, place.row.id)))
+    if wanted != theirs and call.history.set_role(place.row.id, user_id, wanted):
+        call.chat.rooms_changed(user_id, place.row.name, "updated")
+    return {"id": user_id, "role": wanted}, 200
+
+
+def remove(call: Call, room: str, user_id: str) -> Answer:
+    """Put somebody out, or leave."""
+    place = call.room(room)
+    theirs = _role_of_other(call, place, user_id)
+    if user_id == call.user.id:
+        check_leave(place.row)
+    else:
+        check_role(place.role, theirs, None)
+    take_out(call, place.row, user_id, theirs)
+    return None, 204
+
+
+def _role_of_other(call: Call, place: Place, user_id: str) -> str:
+    """Return the role of the member that a request is about; only administrators may ask about others."""
+    row, mine = place
+    if user_id != call.user.id or row.kind == DIRECT:
+        check(row, call.user.id, mine, Right.ADMINISTER)
+        mine = call.history.role(row.id, user_id) if fields.can_be_name(user_id) else None
+    if mine is None:
+        raise ChatError("unknown_user")
+    return mine
+
+
+def take_out(call: Call, row: RoomRow, user_id: str, role: str) -> None:
+    """End the membership of one who has that role; a room whose last owner goes gets another."""
+    if not call.history.leave(row.id, user_id):
+        return
+    if role == OWNER and (next_owner := heir(list(everyone(call.history, row.id)))) is not None:
+        call.history.set_role(row.id, next_owner.user.id, OWNER)
+        call.chat.rooms_changed(next_owner.user.id, row.name, "updated")
+    call.chat.rooms_changed(user_id, row.name, "left")
+    call.chat.removed(user_id, row.name)
+
+
+def everyone(history: History, room_id: int) -> Iterator[Membership]:
+    """Yield all members of a room by name."""
+    after = None
+    while page := history.members(room_id, after, CHUNK):
+        yield from page
+        after = page[-1].user.username

@@ -1,0 +1,101 @@
+"""Rooms: the user's own, the public ones, making them, changing them, coming and going."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...rooms.access import LOBBY, Right, check_create, check_leave
+from ...store.history import DIRECT, MEMBER, PRIVATE, PUBLIC, BadRoomName, RoomOf, RoomRow, RoomTaken
+from ...wire.errors import ChatError
+from . import fields, shapes
+from .call import Call
+from .members import take_out
+
+Answer = tuple[Any, int]
+
+
+def mine(call: Call) -> Answer:
+    """The rooms that the user is in, the one spoken in last first."""
+    return {"rooms": [_show(call, one) for one in call.rooms()]}, 200
+
+
+def directory(call: Call) -> Answer:
+    """The public rooms, a page by name."""
+    limit = fields.limit(call.args)
+    found = call.history.directory(fields.query(call.args), fields.after(call.args), limit + 1)
+    page = found[:limit]
+    joined = call.history.roles([(row.id, call.user.id) for row in page])
+    rooms = [
+        shapes.listed(call.seen(row), row.name == LOBBY or (row.id, call.user.id) in joined) for row in page
+    ]
+    return {"rooms": rooms, "next": page[-1].name if len(found) > limit else None}, 200
+
+
+def create(call: Call) -> Answer:
+    """Make a room, its maker the owner."""
+    check_create(call.chat.settings, call.history.count_created(call.user.id))
+    body = call.body()
+    kind = fields.kind(body.get("kind"))
+    title = fields.title(body.get("title"), kind)
+    topic = fields.topic(body.get("topic", ""))
+    ephemeral = fields.flag(body.get("ephemeral", False))
+    try:
+        row = call.history.create_room(title, kind, call.user, topic, ephemeral)
+    except RoomTaken:
+        raise ChatError("room_taken") from None
+    except BadRoomName:
+        raise ChatError("bad_title") from None
+    call.chat.rooms_changed(call.user.id, row.name, "joined")
+    return _view(call, row), 201
+
+
+def read(call: Call, room: str) -> Answer:
+    """One room."""
+    return _view(call, call.room(room).row), 200
+
+
+def change(call: Call, room: str) -> Answer:
+    """Change a room's title or topic."""
+    row = call.room(room, Right.ADMINISTER).row
+    body = call.body()
+    title = fields.title(body["title"], row.kind) if "title" in body else None
+    topic = fields.topic(body["topic"]) if "topic" in body else None
+    if row.kind == PUBLIC and title not in (None, row.title):
+        raise ChatError("fixed_title")
+    changed = call.history.update_room(row.id, title=title if row.kind == PRIVATE else None, topic=topic)
+    for user_id in {call.user.id} | call.chat.here(row.name):
+        call.chat.rooms_changed(user_id, row.name, "updated")
+    return _view(call, changed or row), 200
+
+
+def join(call: Call, room: str) -> Answer:
+    """Become a member of a public room."""
+    row = call.room(room, Right.ENTER).row
+    if row.kind != DIRECT and call.history.join(row.id, call.user):
+        call.chat.rooms_changed(call.user.id, row.name, "joined")
+    return _view(call, row), 200
+
+
+def leave(call: Call, room: str) -> Answer:
+    """Be no member any more."""
+    place = call.room(room)
+    check_leave(place.row)
+    if place.role is not None:
+        take_out(call, place.row, call.user.id, place.role)
+    return None, 204
+
+
+def _view(call: Call, row: RoomRow) -> shapes.Shape:
+    """Show a room as it stands now, to one who may read it."""
+    for one in call.history.rooms_of(call.user.id):
+        if one.room.id == row.id:
+            return _show(call, one)
+    peer = call.peer(row.name)
+    last = call.history.before(row.id, None, 1)
+    role = MEMBER if row.kind == DIRECT else None
+    return shapes.room(call.seen(row), role, peer=peer, last=last[0] if last else None)
+
+
+def _show(call: Call, one: RoomOf) -> shapes.Shape:
+    row = call.seen(one.room)
+    return shapes.room(row, one.role, one.read_seq, one.unread, one.mentions, one.peer, one.last)

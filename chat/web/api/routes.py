@@ -1,0 +1,116 @@
+"""The addresses of the API: one table, and how a request is served from it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from flask import Blueprint, Flask, Response, current_app, request
+
+from ...service import ChatService
+from ...store.history import StoreUnavailable
+from ...wire.errors import ChatError
+from . import members, messages, people, rooms
+from .answers import answer, refuse
+from .call import Call
+
+log = logging.getLogger("chat")
+
+PREFIX = "/chat/api"
+#: Every method is routed here, so that a wrong one is answered as all else: in JSON.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+Action = Callable[..., tuple[Any, int]]
+
+#: (address, its endpoint, what each method does)
+ROUTES: tuple[tuple[str, str, Mapping[str, Action]], ...] = (
+    ("/rooms", "rooms", {"GET": rooms.mine, "POST": rooms.create}),
+    ("/rooms/<room>", "room", {"GET": rooms.read, "PATCH": rooms.change}),
+    ("/rooms/<room>/join", "join", {"POST": rooms.join}),
+    ("/rooms/<room>/leave", "leave", {"POST": rooms.leave}),
+    ("/rooms/<room>/members", "members", {"GET": members.listing, "POST": members.add}),
+    (
+        "/rooms/<room>/members/<user_id>",
+        "member",
+        {"PATCH": members.give_role, "DELETE": members.remove},
+    ),
+    ("/rooms/<room>/messages", "messages", {"GET": messages.history}),
+    ("/rooms/<room>/read", "read", {"POST": messages.mark_read}),
+    ("/directory", "directory", {"GET": rooms.directory}),
+    ("/search", "search", {"GET": messages.search}),
+    ("/unread", "unread", {"GET": messages.unread}),
+    ("/users/<username>", "user", {"GET": people.read}),
+)
+
+
+def add_routes(blueprint: Blueprint | Flask) -> None:
+    """Serve the API on `blueprint`, below /chat/api."""
+    for rule, name, actions in ROUTES:
+        _add(blueprint, rule, name, _view(actions))
+    _add(blueprint, "/openapi.json", "openapi", openapi)
+    _add(blueprint, "/", "root", nothing)
+    _add(blueprint, "/<path:rest>", "nothing", nothing)
+
+
+def _add(blueprint: Blueprint | Flask, rule: str, name: str, view: Callable[..., Response]) -> None:
+    blueprint.add_url_rule(
+        PREFIX + rule, f"api_{name}", view, methods=METHODS, provide_automatic_options=False
+    )
+
+
+def _view(actions: Mapping[str, Action]) -> Callable[..., Response]:
+    """Return the view of one address."""
+
+    def view(**parts: str) -> Response:
+        action = actions.get("GET" if request.method == "HEAD" else request.method)
+        if action is None:
+            return _wrong_method(actions)
+        try:
+            return answer(*action(_call(), **parts))
+        except ChatError as error:
+            return refuse(error)
+        except StoreUnavailable as error:
+            log.warning("the store does not answer: %s", error)
+            return refuse(ChatError("store_unavailable"))
+
+    return view
+
+
+def _call() -> Call:
+    """Return the request's Call; raise ChatError for one without a token that counts."""
+    chat: ChatService = current_app.extensions["chat"]
+    chat.start()  # who is banned, and which tokens count no more, is known to the running part
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    identity = chat.guard.check(token.strip() if scheme.lower() == "bearer" else "").identity
+    if chat.load_claims is not None:
+        chat.remember(identity)
+    return Call(chat, identity, request)
+
+
+def _wrong_method(actions: Mapping[str, Any]) -> Response:
+    allow = {"Allow": ", ".join([*actions, "OPTIONS"])}
+    if request.method == "OPTIONS":
+        return answer(None, headers=allow)
+    return refuse(ChatError("method_not_allowed"), allow)
+
+
+def nothing(rest: str = "") -> Response:
+    """Answer for an address that is none."""
+    return refuse(ChatError("not_found"))
+
+
+def openapi() -> Response:
+    """The description of all this, for programs."""
+    if request.method not in ("GET", "HEAD"):
+        return _wrong_method({"GET": openapi})
+    server = (request.script_root + request.path).removesuffix("/openapi.json")
+    return answer(_document() | {"servers": [{"url": server}]})
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return orjson.loads(Path(__file__).with_name("openapi.json").read_bytes())

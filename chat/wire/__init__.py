@@ -1,0 +1,1 @@
+"""The protocol without I/O: WebSocket frames, JSON codec, envelopes, errors."""

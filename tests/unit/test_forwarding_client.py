@@ -1,0 +1,386 @@
+"""Workers that pass each other requests: two engines in one process, with loops of their own, and real sockets.
+
+Every test here runs again in a process that gevent has patched.
+"""
+
+import socket
+import stat
+import tempfile
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chat.config import Settings
+from chat.rooms.hub import Hub
+from chat.socketio.echo import Echo
+from chat.socketio.engine import UNKNOWN_SID, BadRequest, Engine
+from chat.socketio.forwarding import client
+from chat.socketio.forwarding.client import ForwardingClient
+from chat.socketio.forwarding.directory import WorkerDirectory
+from chat.socketio.forwarding.sessions import LocalSession
+from chat.socketio.sessions import Visitor
+from tests.again_under_gevent import again_under_gevent, is_patched
+
+KEY = b"a site's secret"
+VISITOR = Visitor("", "en", "", False)
+
+
+@pytest.fixture
+def home(monkeypatch):
+    """A folder for temporary files; the path of a Unix socket may not be long."""
+    with tempfile.TemporaryDirectory(prefix="near-") as path:
+        monkeypatch.setattr(tempfile, "tempdir", path)
+        yield Path(path)
+
+
+@pytest.fixture
+def folder(home):
+    return WorkerDirectory(KEY)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.path.iterdir())
+
+
+# -- the folder
+
+
+def listen(folder, name):
+    """As folder.listen, for a with block."""
+    return closing(folder.listen(name))
+
+
+def test_workers_of_a_site_meet_where_nobody_else_can_look(folder):
+    with listen(folder, "1"), closing(WorkerDirectory(KEY).connect("1")):
+        assert stat.S_IMODE(folder.path.lstat().st_mode) == 0o700
+
+
+def test_sites_do_not_meet(home):
+    assert WorkerDirectory(KEY).path != WorkerDirectory(b"another").path
+
+
+def test_nobody_is_found_where_nobody_is(folder):
+    assert folder.connect("1") is None
+    with listen(folder, "2"):
+        assert folder.connect("1") is None
+
+
+def test_the_last_one_takes_the_folder_away(folder):
+    with listen(folder, "1"), listen(folder, "2"):
+        folder.leave("1")
+        assert files(folder) == ["2"]
+        folder.leave("2")
+        assert not folder.path.exists()
+        folder.leave("2")
+
+
+def test_what_a_dead_worker_left_is_taken_away_by_whoever_asks(folder):
+    folder.listen("1").close()
+    assert files(folder) == ["1"]
+    assert folder.connect("1") is None
+    assert files(folder) == []
+
+
+def test_what_dead_workers_left_is_taken_away_by_whoever_comes(folder):
+    folder.listen("1").close()
+    with listen(folder, "2"), listen(folder, "3"):
+        assert files(folder) == ["2", "3"]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+def test_a_folder_into_which_others_can_look_is_not_used(folder, mode):
+    folder.path.mkdir()
+    folder.path.chmod(mode)
+    with pytest.raises(PermissionError):
+        folder.listen("1")
+    assert folder.connect("1") is None
+
+
+def test_a_link_in_its_place_is_not_followed(folder, home):
+    (home / "elsewhere").mkdir(mode=0o700)
+    folder.path.symlink_to(home / "elsewhere")
+    with pytest.raises(PermissionError):
+        folder.listen("1")
+
+
+def test_a_folder_that_goes_away_at_the_last_moment_is_made_again(folder, monkeypatch):
+    made = folder._make
+    goes = [True, True, False]
+
+    def make():
+        made()
+        if goes.pop(0):
+            folder.path.rmdir()
+
+    monkeypatch.setattr(folder, "_make", make)
+    with listen(folder, "1"):
+        assert files(folder) == ["1"]
+
+
+# -- two workers
+
+
+class Worker:
+    """One engine that says everything back, and its way to the others."""
+
+    def __init__(self, number, folder, **settings):
+        self.told = []
+        hub = Hub(Settings(**settings), lambda message, error: self.told.append(error), 1000)
+        self.reactor = hub.reactor
+        self.engine = Engine(hub, hub.settings, Echo(), self.told.append, number)
+        self.engine.client = self.client = ForwardingClient(self.engine, lambda: folder)
+
+    def open(self):
+        """Begin a session of polling and return its id."""
+        self.client.begin()
+        self.reactor.ask(self.engine.open_polling, VISITOR)
+        return next(reversed(self.engine.sessions))
+
+    def holder(self, sid):
+        return self.client.holder(sid)
+
+    def wait_polled(self, sid):
+        """Until a poll waits for that session."""
+        until(lambda: self.reactor.ask(lambda: self.engine.sessions[sid].member.polled))
+
+    def end(self):
+        for parked in self.reactor.parked():
+            self.reactor.ask(parked.drop)
+        self.reactor.close()
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.001)
+
+
+class Beside:
+    """A call that runs beside the test, and what it returned or raised."""
+
+    def __init__(self, function, *args):
+        self._outcome = []
+        self._thread = threading.Thread(target=self._run, args=(function, *args), daemon=True)
+        self._thread.start()
+
+    def _run(self, function, *args):
+        try:
+            self._outcome.append((function(*args), None))
+        except BadRequest as bad:
+            self._outcome.append((None, bad))
+
+    def result(self):
+        self._thread.join(10)
+        ((value, error),) = self._outcome
+        if error is not None:
+            raise error
+        return value
+
+
+@pytest.fixture
+def make_worker(folder):
+    made = []
+
+    def make(number, **settings):
+        made.append(Worker(number, folder, **settings))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.end()
+
+
+@pytest.fixture
+def owner(make_worker):
+    return make_worker(1)
+
+
+@pytest.fixture
+def other(make_worker):
+    return make_worker(2)
+
+
+@pytest.fixture
+def session(owner, other):
+    """A session of the owner's as the other worker sees it."""
+    return other.holder(owner.open())
+
+
+def refused(function, *args):
+    with pytest.raises(BadRequest) as bad:
+        function(*args)
+    return bad.value.code
+
+
+def test_a_post_and_a_poll_are_passed_on(session):
+    session.find()
+    session.post("4hello\x1e4大家好".encode())
+    assert session.poll().decode() == "4hello\x1e4大家好"
+
+
+def test_a_poll_waits(owner, session):
+    poll = Beside(session.poll)
+    owner.wait_polled(session._sid)
+    session.post(b"4late")
+    assert poll.result() == b"4late"
+
+
+def test_one_link_is_enough_for_all(owner, other):
+    sessions = [other.holder(owner.open()) for _ in range(50)]
+    polls = [Beside(session.poll) for session in sessions]
+    for number, session in enumerate(sessions):
+        session.post(b"4%d" % number)
+    assert [poll.result() for poll in polls] == [b"4%d" % number for number in range(50)]
+    assert (len(owner.reactor.parked()), len(other.reactor.parked())) == (2, 1)
+    assert len(owner.reactor) == len(other.reactor) == 0  # a drain does not wait for them
+
+
+def test_refusals_are_passed_on(owner, other, session):
+    assert refused(session.post, b"no packet") == 3
+    assert refused(session.poll) == refused(session.find) == refused(session.refuse) == 1
+    session = other.holder(owner.open())
+    session.refuse()
+    assert refused(session.find) == 1
+
+
+def test_two_polls_at_once_end_the_session(owner, session):
+    first = Beside(session.poll)
+    owner.wait_polled(session._sid)
+    assert refused(session.poll) == 3
+    assert first.result() == b"1"
+
+
+def test_a_post_beside_one_that_is_being_read_ends_the_session(owner, session):
+    owner.engine.posting.add(session._sid)
+    assert refused(session.post, b"4x") == 3
+    assert refused(session.find) == 1
+
+
+def test_a_session_that_fails_is_the_only_one_to_suffer(owner, other, session):
+    second = other.holder(owner.open())
+    poll = Beside(second.poll)
+    owner.wait_polled(second._sid)
+    owner.engine.layer.text = lambda session, payload: 1 / 0
+    assert refused(session.post, b"4x") == 3
+    assert [type(error) for error in owner.told] == [ZeroDivisionError]
+    del owner.engine.layer.text
+    second.post(b"4y")
+    assert poll.result() == b"4y"
+
+
+def test_a_socket_is_handed_over_with_what_it_said_early(owner, session):
+    ours, theirs = socket.socketpair()
+    ours.settimeout(10)
+    early = b"\x81\x86\0\0\0\x002probe"
+    session.probe(client.Taken(theirs.detach(), b"the handshake's answer", early))
+    wanted = b"the handshake's answer\x81\x063probe"
+    assert read(ours, len(wanted)) == wanted
+    ours.sendall(b"\x81\x81\0\0\0\x005" + b"\x81\x83\0\0\0\x004up")
+    assert read(ours, 5) == b"\x81\x034up"
+    ours.close()
+
+
+def read(sock, size):
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        assert piece, data
+        data += piece
+    return data
+
+
+def test_a_socket_for_a_worker_that_is_gone_is_closed(other):
+    ours, theirs = socket.socketpair()
+    ours.settimeout(10)
+    other.holder("00000009.abcdefghij-ABCDEF_12").probe(client.Taken(theirs.detach(), b"", b""))
+    assert ours.recv(1) == b""
+    ours.close()
+
+
+def test_a_session_of_a_worker_that_is_gone_is_unknown_and_the_log_says_why(other):
+    gone = other.holder("00000009.abcdefghij-ABCDEF_12")
+    assert refused(gone.find) == refused(gone.poll) == UNKNOWN_SID[0]
+    assert "sticky sessions" in other.told[0]
+
+
+def test_polls_end_with_their_worker(owner, other, session):
+    poll = Beside(session.poll)
+    owner.wait_polled(session._sid)
+    owner.reactor.ask(lambda: [parked.drop() for parked in owner.reactor.parked()])
+    with pytest.raises(BadRequest):
+        poll.result()
+    assert refused(session.post, b"4x") == 1
+
+
+def test_a_session_outlives_the_worker_that_polled_for_it(owner, other, session, make_worker):
+    Beside(session.poll)
+    owner.wait_polled(session._sid)
+    other.reactor.ask(lambda: [parked.drop() for parked in other.reactor.parked()])
+    third = make_worker(3).holder(session._sid)
+    third.post(b"4kept")
+    until(lambda: not owner.reactor.ask(lambda: owner.engine.sessions[session._sid].member.polled))
+    assert third.poll() == b"4kept"
+
+
+def test_polls_that_are_given_back_cost_nothing(owner, other, session):
+    poll = Beside(session.poll)
+    owner.wait_polled(session._sid)
+    other.reactor.call(other.client.give_back)
+    assert poll.result() == b"6"
+    session.post(b"4kept")
+    assert session.poll() == b"4kept"
+
+
+def test_a_worker_that_drains_waits_for_no_poll(other, session):
+    other.engine.hub.draining = True
+    assert session.poll() == b"6"
+    session.post(b"4kept")
+    assert session.poll() == b"4kept"
+
+
+def test_a_worker_that_hangs_is_not_waited_for_for_ever(owner, other, session, monkeypatch):
+    monkeypatch.setattr(client, "PROMPT", 0.1)
+    session.find()
+    _, desk = owner.reactor.parked()
+    owner.reactor.ask(owner.reactor.remove, desk)  # it reads no more
+    assert refused(session.post, b"4x") == 1
+    owner.reactor.ask(owner.reactor.add, desk)
+    assert session.poll() == b"4x"  # the answer to the post comes late, and does no harm
+
+
+def test_a_poll_that_is_given_up_leaves_the_session_as_it_was(make_worker):
+    owner, other = (make_worker(n, io_ping_interval=0.05, io_ping_timeout=0.05) for n in (1, 2))
+    session = other.holder(owner.open())
+    assert refused(session.poll) == 1
+    session.post(b"4kept")
+    assert session.poll() == b"4kept"
+
+
+def test_it_may_be_called_by_its_own_name(owner):
+    assert isinstance(owner.holder(owner.open()), LocalSession)
+
+
+def test_a_worker_that_cannot_be_found_says_so_once(owner, folder, caplog):
+    folder.path.mkdir(mode=0o755)
+    folder.path.chmod(0o755)
+    assert owner.open() and owner.open()
+    assert len(caplog.messages) == 1
+    assert "not this user's alone" in caplog.text
+
+
+def test_whoever_goes_leaves_no_file(owner, other, folder):
+    owner.open()
+    other.open()
+    owner.client.end()
+    assert files(folder) == ["00000002"]
+    other.client.end()
+    assert not folder.path.exists()
+
+
+@pytest.mark.skipif(is_patched(), reason="this is that process")
+def test_all_of_this_holds_under_gevent_too():
+    again_under_gevent(__file__)

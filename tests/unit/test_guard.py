@@ -1,0 +1,158 @@
+"""Whose token counts, and which pages may connect."""
+
+import time
+
+import pytest
+
+from chat.identity.guard import Guard, now_ms, origin_allowed
+from chat.wire.envelope import Identity
+from chat.wire.errors import ChatError
+
+ANN = Identity("1", "ann")
+
+
+@pytest.fixture
+def guard():
+    """A guard for tokens that are their own claims."""
+    return Guard(lambda token: token, lambda claims: Identity(claims["sub"], claims["username"]))
+
+
+def token(**claims):
+    return {"sub": "1", "username": "ann", "iat_ms": 5_000, "exp": 9_000} | claims
+
+
+def refusal(guard, claims):
+    with pytest.raises(ChatError) as refused:
+        guard.check(claims)
+    return refused.value.code
+
+
+# -- tokens
+
+
+def test_a_good_token_says_who_and_from_when_till_when(guard):
+    assert guard.check(token()) == (ANN, 9_000.0, 5_000)
+
+
+def test_a_token_without_an_end_never_ends(guard):
+    assert guard.check(token(exp=None)).expires == float("inf")
+
+
+def test_a_token_without_our_own_claim_counts_from_its_second(guard):
+    assert guard.check(token(iat_ms=None, iat=5)).issued == 5_000
+    assert guard.check(token(iat_ms="soon", iat=5.5)).issued == 5_500
+    assert guard.check(token(iat_ms=None)).issued == 0
+
+
+def test_what_decoding_refuses_is_refused():
+    def decode(_):
+        raise ChatError("token_expired")
+
+    assert refusal(Guard(decode, None), token()) == "token_expired"
+
+
+def test_no_token_from_before_a_revocation_counts(guard):
+    guard.revoke("1", 5_001)
+    assert refusal(guard, token()) == "token_invalid"
+    assert (
+        refusal(guard, token(iat_ms=5_001)) == "token_invalid"
+    )  # of the very millisecond: it may be the old one
+    assert guard.check(token(iat_ms=5_002)).identity == ANN
+    assert guard.check(token(sub="2")).identity.id == "2"
+
+
+def test_an_earlier_revocation_takes_nothing_back(guard):
+    guard.revoke("1", 6_000)
+    guard.revoke("1", 5_000)
+    assert refusal(guard, token()) == "token_invalid"
+
+
+def test_the_banned_stay_out_with_any_token_until_they_are_let_in(guard):
+    guard.ban("1")
+    assert guard.is_banned("1")
+    assert refusal(guard, token(iat_ms=10**15)) == "banned"
+    guard.unban("1")
+    assert guard.check(token()).identity == ANN
+
+
+def test_the_store_tells_what_happened_before_the_start(guard):
+    guard.load({"1": (6_000, False), "2": (0, True), "3": (0, False)})
+    assert refusal(guard, token()) == "token_invalid"
+    assert refusal(guard, token(sub="2")) == "banned"
+    assert guard.check(token(sub="3")).identity.id == "3"
+
+
+def test_a_pass_can_be_confirmed_later(guard):
+    granted = guard.check(token())
+    guard.confirm(granted)
+    guard.revoke("1", 5_001)
+    with pytest.raises(ChatError, match="token_invalid"):
+        guard.confirm(granted)
+
+
+@pytest.mark.parametrize("user", [{"sub": ""}, {"username": ""}, {"username": "\ud800"}, {"sub": "\ud800"}])
+def test_a_user_who_cannot_be_told_of_is_nobody(guard, user):
+    assert refusal(guard, token(**user)) == "token_invalid"
+
+
+def test_now_is_in_milliseconds():
+    assert abs(now_ms() - time.time() * 1000) < 1_000
+
+
+# -- origins: (origin, host of the request, allowed, whether it may)
+
+OWN = [
+    (None, "chat.example", True),
+    ("https://chat.example", "chat.example", True),
+    ("http://chat.example", "chat.example", True),
+    ("https://CHAT.example", "chat.EXAMPLE", True),
+    ("http://chat.example:8000", "chat.example:8000", True),
+    ("http://chat.example", "chat.example:80", True),
+    ("https://chat.example", "chat.example:443", True),
+    ("http://[::1]:8000", "[::1]:8000", True),
+    ("https://chat.example:8443", "chat.example", False),
+    ("http://chat.example", "chat.example:8000", False),
+    ("http://chat.example", "chat.example:443", False),
+    ("https://evil.example", "chat.example", False),
+    ("https://chat.example.evil.example", "chat.example", False),
+    ("https://evilchat.example", "chat.example", False),
+    ("https://chat.example@evil.example", "chat.example", False),
+    ("https://evil.example/chat.example", "chat.example", False),
+    ("null", "chat.example", False),
+    ("", "chat.example", False),
+    ("file://", "chat.example", False),
+    ("https://[bad", "chat.example", False),
+    ("https://chat.example:port", "chat.example", False),
+    ("https://chat.example:99999", "chat.example", False),
+]
+
+
+@pytest.mark.parametrize(("origin", "host", "may"), OWN)
+def test_a_page_must_be_of_the_requests_own_host_and_port(origin, host, may):
+    assert origin_allowed(origin, host, ()) is may
+
+
+ALLOWED = ("https://other.example", "http://app.example:8080/")
+
+
+@pytest.mark.parametrize(
+    ("origin", "may"),
+    [
+        ("https://other.example", True),
+        ("https://OTHER.example", True),
+        ("https://other.example:443", True),
+        ("http://app.example:8080", True),
+        ("http://other.example", False),
+        ("https://other.example:8443", False),
+        ("https://sub.other.example", False),
+        ("http://app.example", False),
+        ("null", False),
+    ],
+)
+def test_or_one_of_those_that_the_site_allows(origin, may):
+    assert origin_allowed(origin, "chat.example", ALLOWED) is may
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "file://"])
+def test_or_any_where_the_site_allows_all(origin):
+    assert origin_allowed(origin, "chat.example", ("*",))
