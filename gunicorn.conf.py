@@ -41,7 +41,7 @@ def _complain(cfg):
     try:
         from chat import config
         from chat.store.engine import parse_url
-        from chat.web.pages import MULTIPROCESS
+        from chat.web.sockets import MULTIPROCESS
     except ImportError:
         # This file is read for whatever is started in this folder; what is missing, the app will say.
         return 0

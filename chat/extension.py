@@ -17,7 +17,7 @@ from .socketio.io import IO
 from .store.history import History, RoomRow
 from .store.migrate import upgrade
 from .store.users import Users
-from .web import pages, redaction
+from .web import blueprint, redaction
 from .wire.envelope import Identity
 
 IdentityLoader = Callable[[], Identity | None]
@@ -60,7 +60,7 @@ class Chat:
         self._services.add(service)
         for registration in self._events:
             service.events.add(*registration)
-        pages.register(app, self._url_prefix if url_prefix is None else url_prefix)
+        blueprint.register(app, self._url_prefix if url_prefix is None else url_prefix)
         app.cli.add_command(chat_cli)
         redaction.install()
         atexit.register(_drain_at_exit, weakref.ref(service))

@@ -1,0 +1,67 @@
+"""The blueprint `chat`: its routes, and what registering it changes on the site's app."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask
+
+from .. import i18n
+from ..service import ChatService
+from . import api, socketio_routes
+from .headers import add_security_headers
+from .health import healthz, metrics
+from .metrics import make_registry
+from .metrics import serve as serve_metrics
+from .pages import chat_widget, page
+from .socket_route import check_socket, not_a_socket, open_socket
+from .sockets import ParkingSock
+from .tokens import token
+
+
+def make_blueprint(url_prefix: str) -> Blueprint:
+    """Return the blueprint `chat`, made anew for each app."""
+    blueprint = Blueprint(
+        "chat",
+        __name__.partition(".")[0],  # the package, in whose folder templates and static files lie
+        url_prefix=url_prefix or None,
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/chat/static",
+    )
+    blueprint.add_url_rule("/chat", "page", page)
+    blueprint.add_url_rule("/chat/token", "token", token, methods=["POST"])
+    api.add_routes(blueprint)
+    blueprint.add_url_rule("/healthz", "healthz", healthz)
+    blueprint.add_url_rule("/metrics", "metrics", metrics)
+    blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
+    ParkingSock().route("/ws/chat", blueprint, check_socket, endpoint="socket")(open_socket)
+    blueprint.after_request(add_security_headers)
+    return blueprint
+
+
+def register(app: Flask, url_prefix: str) -> None:
+    """Put the chat's routes, templates and words on `app`."""
+    blueprint = make_blueprint(url_prefix)
+    chat: ChatService = app.extensions["chat"]
+    settings = chat.settings
+    if settings.io:
+        socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_engine, "io")
+    if settings.metrics_port:
+        chat.before_start.append(lambda: serve_metrics(make_registry(chat), settings.metrics_port))
+    app.register_blueprint(blueprint)
+    _exempt_from_csrf(app)
+    i18n.init(app)
+    app.jinja_env.globals["chat_widget"] = chat_widget
+
+
+def _exempt_from_csrf(app: Flask) -> None:
+    """Keep Flask-WTF's CSRFProtect from the token view, which asks for the page's own origin and has no form."""
+
+    def exempt() -> None:
+        csrf = app.extensions.get("csrf")
+        if csrf is not None:
+            csrf.exempt(app.blueprints["chat"])
+
+    exempt()
+    if "csrf" not in app.extensions:
+        # The site may set it up after us; its check then comes after this one in every request.
+        app.before_request(exempt)

@@ -1,0 +1,72 @@
+"""/ws/chat: which requests become sockets, and what the runtime is told of a new one."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Request, Response, request
+
+from ..identity.guard import Grant, origin_allowed
+from ..rooms.client import Taken
+from ..wire.errors import FAILURES, ChatError
+from .context import language, service
+from .redaction import redact_pywsgi
+from .sockets import MULTIPROCESS, RefusedUpgrade, is_apart
+
+log = logging.getLogger("chat")
+
+#: Query parameters that only extended clients send.
+EXTENDED_PARAMETERS = frozenset(("roster", "lang", "lobby"))
+#: Sockets accepted above the connection limit, only to be closed with the error `server_full`.
+EXCESS_SOCKETS = 100
+
+
+def check_socket(request: Request) -> None:
+    """Raise RefusedUpgrade for a request that must not become a chat socket."""
+    chat = service()
+    if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
+        redact_pywsgi()
+    if is_apart(request.environ, chat.settings.redis_url):
+        log.error(MULTIPROCESS)
+        raise RefusedUpgrade(503, MULTIPROCESS)
+    if not origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins):
+        raise RefusedUpgrade(
+            403, "Pages of that origin may not connect; CHAT_ALLOWED_ORIGINS says which may."
+        )
+    hub = chat.start().hub
+    if hub.draining:
+        raise RefusedUpgrade(503, "The server is restarting.", {"Retry-After": "1"})
+    if len(hub.reactor) >= hub.limit + EXCESS_SOCKETS:
+        raise RefusedUpgrade(503, FAILURES["server_full"].en, {"Retry-After": "30"})
+
+
+def open_socket(taken: Taken) -> None:
+    """Hand a parked socket to the runtime, with the user of its token or the error that refuses it."""
+    chat = service()
+    verdict: Grant | ChatError
+    try:
+        verdict = chat.guard.check(request.args.get("token", ""))
+        if chat.load_claims is not None:
+            chat.remember(verdict.identity)
+    except ChatError as error:
+        verdict = error
+    chat.start().enter(
+        taken,
+        verdict,
+        request.path,
+        address=request.remote_addr or "",
+        language=language(),
+        lobby=request.args.get("lobby") != "0",
+        diff=request.args.get("roster") == "diff",
+        extended=not EXTENDED_PARAMETERS.isdisjoint(request.args),
+    )
+
+
+def not_a_socket() -> Response:
+    """Answer a request without an upgrade at the socket's address with 426."""
+    return Response(
+        "This address speaks WebSocket.\n",
+        426,
+        {"Upgrade": "websocket", "Connection": "Upgrade"},
+        mimetype="text/plain",
+    )

@@ -1,0 +1,32 @@
+"""POST /chat/token: socket tokens for the pages of logged-in users."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify, request
+
+from ..identity.guard import now_ms, origin_allowed
+from ..wire.errors import FAILURES
+from .context import language, service
+
+
+def token() -> tuple[Response, int]:
+    """Give the page of a logged-in user a token for its socket; for the site's own pages only."""
+    if not _same_origin():
+        return jsonify(error="This address serves the site's own pages only.", code="foreign_origin"), 403
+    chat = service()
+    identity = chat.current_identity()
+    if identity is None:
+        return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
+    if chat.guard.is_banned(identity.id):
+        return jsonify(error=FAILURES["banned"].sentence(language()), code="banned"), 403
+    chat.remember(identity)
+    ttl = chat.settings.token_ttl
+    body = jsonify(token=chat.token_for(identity), expires_in=ttl, expires_at=now_ms() + ttl * 1000)
+    body.headers["Cache-Control"] = "no-store"
+    return body, 200
+
+
+def _same_origin() -> bool:
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    return origin_allowed(request.headers.get("Origin"), request.host, ())
