@@ -173,7 +173,7 @@ def prune(days: float, room: str | None) -> None:
 @click.argument("room", default="lobby")
 def who(room: str) -> None:
     """Print who is in ROOM (lobby), one name a line."""
-    people = service().ask_roster(room)
+    people = service().request_roster(room)
     if people is None:
         raise click.ClickException(
             f"No running server answered within {ANSWER_SECONDS:g} s. A server listens from its first visitor on."

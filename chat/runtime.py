@@ -126,7 +126,7 @@ class Runtime:
         self.jobs = Jobs(self.driver, settings.queue_size, _log_failed_job)
         self.io = Server(self.hub, self.jobs, site.guard, site.events, site.call, site.note)
         self._sweeper = Sweeper(self.hub)
-        self.group_commit = GroupCommit(self.hub, self.driver, site.history, site.commit, self.said)
+        self.group_commit = GroupCommit(self.hub, self.driver, site.history, site.commit, self.delivered)
         self.io_engine = Engine(
             self.hub,
             settings,
@@ -158,7 +158,7 @@ class Runtime:
 
     # ---- coming in ---------------------------------------------------------------------------------------------
 
-    def enter(
+    def admit(
         self, taken: Taken, verdict: Grant | ChatError, path: str, lobby: bool = True, **traits: Any
     ) -> None:
         """Park a socket and let its client in, or tell it why not; from any thread outside a tick.
@@ -166,11 +166,11 @@ class Runtime:
         `lobby` says whether it is in the lobby from the start. `traits` are attributes of the Client: address,
         language, diff, extended.
         """
-        self.hub.reactor.call(self._enter, taken, verdict, lobby, traits)
+        self.hub.reactor.call(self._admit, taken, verdict, lobby, traits)
         # In one job's run with the others of a rush: the first thing logged in a greenlet is dear.
         self.jobs.put("log", _log_entry, traits.get("address"), path, verdict)
 
-    def _enter(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
+    def _admit(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
         hub = self.hub
         client = hub.park(taken, self._wire)
         for name, value in traits.items():
@@ -232,11 +232,13 @@ class Runtime:
     def leave(self, client: Member, envelope: Envelope) -> None:
         """Let a client hear a room no more, and tell it so."""
         assert envelope.room is not None
-        self.depart(client, envelope.room)
+        self.unsubscribe(client, envelope.room)
         reply = envelope.reply if isinstance(envelope.reply, int) else None
-        client.enqueue(client.wire.codec.tell(MessageType.LEAVE, {"room": envelope.room}, envelope.id, reply))
+        client.enqueue(
+            client.wire.codec.notice(MessageType.LEAVE, {"room": envelope.room}, envelope.id, reply)
+        )
 
-    def depart(self, client: Member, room: str) -> None:
+    def unsubscribe(self, client: Member, room: str) -> None:
         """Let a client hear a room no more."""
         self._arrivals.stop(client, room)
         found = self.hub.room(room)
@@ -263,7 +265,7 @@ class Runtime:
         member = client.current
         reply = envelope.reply
         if not member.closing and isinstance(reply, int):
-            member.enqueue(member.wire.codec.tell(MessageType.READ, read, envelope.id, reply))
+            member.enqueue(member.wire.codec.notice(MessageType.READ, read, envelope.id, reply))
 
     def _refuse(self, client: Member, code: str, envelope: Envelope) -> None:
         error = ChatError(code, envelope.id)
@@ -271,7 +273,7 @@ class Runtime:
         if not client.current.closing:
             self.hub.refuse(client.current, error)
 
-    def said(self, client: Member | None, envelope: Envelope) -> None:
+    def delivered(self, client: Member | None, envelope: Envelope) -> None:
         """Tell the site of a message, if it listens; what the house says itself it knows."""
         if client is not None and self._site.receivers["message"]:
             self._announce(
@@ -311,13 +313,13 @@ class Runtime:
 
     # ---- what the site says ------------------------------------------------------------------------------------
 
-    def say(self, envelope: Envelope, is_news: bool = True) -> str | None:
+    def send(self, envelope: Envelope, is_news: bool = True) -> str | None:
         """Say something as the house; return once it is stored and said, with the code of an error or None.
 
         `is_news` tells whether other processes have to be told, where it is not stored. From any thread, but not from
         a tick.
         """
-        done = self.driver.answer()
+        done = self.driver.one_shot_event()
         results: list[str | None] = []
 
         def answer(result: Stored | str) -> None:
@@ -378,7 +380,7 @@ class Runtime:
         """up, down, or none where this process is the only one."""
         return "none" if self.broker.alone else "up" if self.broker.is_up else "down"
 
-    def tell_to_look(self) -> None:
+    def wake_control_pollers(self) -> None:
         """Tell the other processes that there is something in the control table; from any thread."""
         if self.cluster is not None:
             self.cluster.tell_to_look()
@@ -405,11 +407,11 @@ class Runtime:
                 client.close(error.failure.close or CloseCode.TOKEN)
         self.io.expel(user_id, at_ms)
 
-    def removed(self, user_id: str, room_name: str) -> None:
+    def unsubscribe_user(self, user_id: str, room_name: str) -> None:
         """Let a user's sockets hear a room no more; from any thread."""
-        self.hub.reactor.call(self._removed, user_id, room_name)
+        self.hub.reactor.call(self._unsubscribe_user, user_id, room_name)
 
-    def _removed(self, user_id: str, room_name: str) -> None:
+    def _unsubscribe_user(self, user_id: str, room_name: str) -> None:
         user, room = self.hub.user(user_id), self.hub.room(room_name)
         if user is None or room is self.hub.lobby:
             return
@@ -417,10 +419,10 @@ class Runtime:
             # A Join under way may have asked for the right while there still was one.
             stopped = self._arrivals.stop(client, room_name)
             if (room is not None and self.hub.leave_room(client, room)) or stopped:
-                client.enqueue(client.wire.codec.tell(MessageType.LEAVE, {"room": room_name}))
+                client.enqueue(client.wire.codec.notice(MessageType.LEAVE, {"room": room_name}))
                 self.io.left(client, room_name)
 
-    def tell_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
+    def push_to_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
         """Send a message about a room to a user's extended sockets; from any thread."""
         self.hub.reactor.call(self.hub.tell_user, user_id, kind, fields)
 
@@ -470,13 +472,13 @@ class Runtime:
         elif row.kind == "unban":
             self._site.guard.unban(payload["user_id"])
         elif row.kind == "send":
-            self.say(Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"]), is_news=False)
+            self.send(Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"]), is_news=False)
         elif row.kind == "direct":
-            self.say(Envelope(MessageType.SINGLE_CHAT, payload["text"], None, payload["to"]), is_news=False)
+            self.send(Envelope(MessageType.SINGLE_CHAT, payload["text"], None, payload["to"]), is_news=False)
         elif row.kind == "removed" and payload["origin"] != self.group_commit.origin:
-            self.removed(payload["user_id"], payload["room"])
+            self.unsubscribe_user(payload["user_id"], payload["room"])
         elif row.kind == "tell" and payload["origin"] != self.group_commit.origin:
-            self.tell_user(payload["user_id"], payload["type"], payload["fields"])
+            self.push_to_user(payload["user_id"], payload["type"], payload["fields"])
         elif row.kind == "io_emit":
             said = Prepared(payload["said"].encode(), [])
             self.io.run(self.io.emit, payload["namespace"], payload["room"], said, None)

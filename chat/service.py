@@ -102,7 +102,7 @@ class ChatService:
             self._announce,
             receivers,
             self._call,
-            self.remember,
+            self.ensure_users,
             self._note,
             self.mark_read,
             self.events,
@@ -169,7 +169,7 @@ class ChatService:
         identity = self.load_identity()
         return None if identity is None else Identity(str(identity.id), str(identity.username))
 
-    def remember(self, *identities: Identity) -> None:
+    def ensure_users(self, *identities: Identity) -> None:
         """See to it that users have rows, so that they can be written to while they are away, kicked, and banned."""
         fresh = [identity for identity in identities if identity not in self._known]
         if not fresh:
@@ -205,7 +205,7 @@ class ChatService:
 
     def _say(self, envelope: Envelope) -> None:
         self._check_text(envelope.data)
-        code = self.runtime.say(envelope) if self.runtime is not None else self._say_elsewhere(envelope)
+        code = self.runtime.send(envelope) if self.runtime is not None else self._say_elsewhere(envelope)
         if code == "unknown_room":
             raise UnknownRoom(envelope.room)
         if code == "unknown_user":
@@ -248,9 +248,9 @@ class ChatService:
             return self.runtime.roster(room)
         if has_request_context():
             return []
-        return self.ask_roster(room) or []
+        return self.request_roster(room) or []
 
-    def ask_roster(self, room: str) -> list[Identity] | None:
+    def request_roster(self, room: str) -> list[Identity] | None:
         """Ask the running servers who is in `room`, through the control table; None if none answered in 2 s."""
         nonce = os.urandom(8).hex()
         last = self.control.post("who", {"room": room, "nonce": nonce})
@@ -280,7 +280,7 @@ class ChatService:
         """
         return self.history.create_room(title, PRIVATE if private else PUBLIC, creator, topic, ephemeral)
 
-    def here(self, room: str) -> set[str]:
+    def connected_ids(self, room: str) -> set[str]:
         """Return the ids of the users who are in `room` now, on this process's sockets."""
         return {user.id for user in self.runtime.roster(room)} if self.runtime is not None else set()
 
@@ -296,7 +296,7 @@ class ChatService:
             read = self.history.mark_read(row.id, user.id, seq)
         if read is None:
             raise ChatError("not_joined")
-        self.read_moved(user.id, room, *read)
+        self.push_read_mark(user.id, room, *read)
         return dict(zip(("room", "seq", "unread", "mentions"), (room, *read), strict=True))
 
     def _readable(self, room: str, user_id: str) -> RoomRow:
@@ -304,25 +304,25 @@ class ChatService:
         role = self.history.role(row.id, user_id) if row is not None else None
         return access.check(row, user_id, role, Right.READ)
 
-    def read_moved(self, user_id: str, room: str, seq: int, unread: int, mentions: int) -> None:
+    def push_read_mark(self, user_id: str, room: str, seq: int, unread: int, mentions: int) -> None:
         """Tell a user's sockets, on every server, how far the user has read."""
         self._tell(
             user_id, MessageType.READ, {"room": room, "seq": seq, "unread": unread, "mentions": mentions}
         )
 
-    def rooms_changed(self, user_id: str, room: str, change: str) -> None:
+    def push_room_change(self, user_id: str, room: str, change: str) -> None:
         """Tell a user's sockets, on every server, that the list of rooms is another: joined, left or updated."""
         self._tell(user_id, MessageType.ROOMS, {"room": room, "change": change})
 
-    def removed(self, user_id: str, room: str) -> None:
+    def unsubscribe_user(self, user_id: str, room: str) -> None:
         """Let a user's sockets, on every server, hear `room` no more."""
         if self.runtime is not None:
-            self.runtime.removed(user_id, room)
+            self.runtime.unsubscribe_user(user_id, room)
         self._post("removed", {"user_id": user_id, "room": room, "origin": self._origin})
 
     def _tell(self, user_id: str, kind: MessageType, fields: dict[str, Any]) -> None:
         if self.runtime is not None:
-            self.runtime.tell_user(user_id, kind, fields)
+            self.runtime.push_to_user(user_id, kind, fields)
         row = {"user_id": user_id, "type": int(kind), "fields": fields, "origin": self._origin}
         self._post("tell", row)
 
@@ -330,7 +330,7 @@ class ChatService:
         """Ask something of all other processes: they find it in the table, and are told to look."""
         self.control.post(kind, payload)
         if self.runtime is not None:
-            self.runtime.tell_to_look()
+            self.runtime.wake_control_pollers()
 
     @property
     def _origin(self) -> int:
@@ -402,7 +402,7 @@ class ChatService:
 
     def _note(self, identity: Identity) -> None:
         if self.load_claims is not None:
-            self.remember(identity)
+            self.ensure_users(identity)
 
     def _io_emit(self, namespace: str, room: str | None, said: Prepared, skip: Any) -> None:
         if self.runtime is not None:

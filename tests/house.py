@@ -131,7 +131,7 @@ class House:
         theirs.setblocking(False)
         granted = Grant(identity(name), float("inf"), 0)
         with self._in_turns():
-            self.processes[process].enter(
+            self.processes[process].admit(
                 Taken(ours.detach(), b"", b""), granted, "/", lobby=False, extended=True
             )
         return Line(theirs)
@@ -147,7 +147,7 @@ class House:
 
     def say(self, process, room, text):
         """Let the house say something; it is done when it is done."""
-        self.begin(self.processes[process].say, Envelope(2, text, room))
+        self.begin(self.processes[process].send, Envelope(2, text, room))
 
     def end(self):
         with self._in_turns():

@@ -167,7 +167,7 @@ class TurnsDriver:
     def event(self):
         return Event(self._turns)
 
-    def answer(self):
+    def one_shot_event(self):
         self._turns.pause()  # a loop in another thread may turn before it is asked
         return self.event()
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ..store.history import Message
-from ..wire.envelope import Envelope, Identity, other_end
+from ..wire.envelope import Envelope, Identity, other_participant
 
 #: The channel of all processes; those of a room, a user and a process begin with a letter.
 ALL = "all"
@@ -73,5 +73,5 @@ def envelope_of(row: list[Any]) -> Envelope:
     sender = user and Identity(*user)
     envelope = Envelope(type, data, room, to, id, sender, None, ts)
     if to is not None:
-        envelope.to_id = other_end(room, sender.id if sender else "")
+        envelope.to_id = other_participant(room, sender.id if sender else "")
     return envelope

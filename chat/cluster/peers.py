@@ -14,7 +14,7 @@ from ..rooms.group_commit import GroupCommit
 from ..rooms.hub import Hub
 from ..rooms.room import Room
 from ..store.history import Message
-from ..wire.envelope import Envelope, Identity, MessageType, ends
+from ..wire.envelope import Envelope, Identity, MessageType, participants
 from ..wire.errors import ChatError
 from . import bus_messages
 from .broker.base import Broker
@@ -276,4 +276,6 @@ def _channels(kind: int, room: str) -> list[str]:
     """Return the channels of those whom a message concerns."""
     if kind != MessageType.SINGLE_CHAT:
         return [bus_messages.room_channel(room)]
-    return [bus_messages.user_channel(user_id) for user_id in dict.fromkeys(ends(room) or ()) if user_id]
+    return [
+        bus_messages.user_channel(user_id) for user_id in dict.fromkeys(participants(room) or ()) if user_id
+    ]

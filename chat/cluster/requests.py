@@ -44,7 +44,7 @@ class Requests:
 
     def ask(self, origin: int | None, what: str, *parts: Any, seconds: float = ANSWER_SECONDS) -> list[Any]:
         """Return what one process, or (None) each, answers in time; not from a tick, for it waits for them."""
-        question = Question(self._reactor.driver.answer())
+        question = Question(self._reactor.driver.one_shot_event())
         number = next(self._numbers)
         if self._reactor.ask(self._put, number, question, origin, what, parts):
             question.done.wait(seconds)

@@ -52,7 +52,7 @@ class Driver(Protocol):
     def event(self) -> Any:
         """Return what may be waited for outside the tick, `wait(timeout)`, and set from anywhere, `set()`."""
 
-    def answer(self) -> Any:
+    def one_shot_event(self) -> Any:
         """Return what the caller, in whatever thread, may wait for once, `wait(timeout)`, and the loop `set()`."""
 
     def sleep(self, seconds: float) -> None:
@@ -98,7 +98,7 @@ def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, 
         return None, error
 
 
-class Once:
+class OneShotEvent:
     """An event that one thread waits for once, with nothing but an original lock."""
 
     def __init__(self) -> None:
@@ -190,9 +190,9 @@ class GeventDriver:
 
         return Event()
 
-    def answer(self) -> Any:
+    def one_shot_event(self) -> Any:
         # A thread of the pool has no loop of its own to wait in.
-        return self.event() if self.is_loop_thread() else Once()
+        return self.event() if self.is_loop_thread() else OneShotEvent()
 
     def sleep(self, seconds: float) -> None:
         self._gevent.sleep(seconds)
@@ -279,7 +279,7 @@ class ThreadDriver:
     def event(self) -> Any:
         return self._threading.Event()
 
-    def answer(self) -> Any:
+    def one_shot_event(self) -> Any:
         return self.event()
 
     def sleep(self, seconds: float) -> None:

@@ -169,7 +169,7 @@ class Reactor:
 
     def ask(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what `function(*args)` returns, or raise what it raises, run in the loop; not from a tick."""
-        done = self.driver.answer()
+        done = self.driver.one_shot_event()
         answers: list[tuple[Any, BaseException | None]] = []
 
         def run() -> None:

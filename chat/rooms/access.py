@@ -11,7 +11,7 @@ from enum import Flag, auto
 
 from ..config import Settings
 from ..store.history import ADMIN, DIRECT, MEMBER, OWNER, PUBLIC, Membership, RoomRow
-from ..wire.envelope import other_end
+from ..wire.envelope import other_participant
 from ..wire.errors import ChatError
 
 #: The room that everybody is in.
@@ -40,7 +40,7 @@ _TAKE_PART = Right.ENTER | Right.READ | Right.WRITE
 def rights(room: RoomRow, user_id: str, role: str | None) -> Right:
     """Return what the user of that id may do in `room`; `role` is the one there, None for no member."""
     if room.kind == DIRECT:
-        return NOTHING if other_end(room.name, user_id) is None else _TAKE_PART
+        return NOTHING if other_participant(room.name, user_id) is None else _TAKE_PART
     if role in (OWNER, ADMIN):
         return _TAKE_PART | Right.ADMINISTER
     return _TAKE_PART if room.kind == PUBLIC or role == MEMBER else NOTHING

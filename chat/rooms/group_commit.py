@@ -14,7 +14,7 @@ from typing import Any
 
 from ..loop.drivers import Driver, allocate_lock
 from ..store.history import DIRECT, Draft, History, Message, RoomRow, Stored, StoreUnavailable
-from ..wire.envelope import Envelope, MessageType, other_end
+from ..wire.envelope import Envelope, MessageType, other_participant
 from ..wire.errors import ChatError
 from .hub import Hub
 from .seq_gate import SeqGate
@@ -204,8 +204,8 @@ class GroupCommit:
                     answer(result)
             except Exception as error:
                 # It is stored; one bad connection must not keep it from the others' next messages.
-                if envelope.by is not None:
-                    self._hub.reactor.fail(envelope.by.current, error)
+                if envelope.sender is not None:
+                    self._hub.reactor.fail(envelope.sender.current, error)
         self._hub.peers.stored(news)
 
     def _refuse(self, envelope: Envelope, chosen: bool, code: str) -> None:
@@ -213,7 +213,7 @@ class GroupCommit:
             return
         error = ChatError(code, envelope.id if chosen else None)
         error.reply = envelope.reply if isinstance(envelope.reply, int) else None
-        self._hub.refuse(envelope.by.current, error)
+        self._hub.refuse(envelope.sender.current, error)
 
     def _accept(self, envelope: Envelope, stored: Stored) -> None:
         message = stored.message
@@ -224,13 +224,13 @@ class GroupCommit:
             message.to,
         )
         envelope.to_id, envelope.stored = stored.to_id, message
-        if envelope.by is not None:
-            by = envelope.by = envelope.by.current
+        if envelope.sender is not None:
+            sender = envelope.sender = envelope.sender.current
             if envelope.reply is not None and _is_here(envelope):
-                by.enqueue(by.wire.codec.ack(envelope))
+                sender.enqueue(sender.wire.codec.ack(envelope))
         if not stored.fresh:
             return
-        self._said(envelope.by, envelope)
+        self._said(envelope.sender, envelope)
         if message.type == MessageType.SINGLE_CHAT and (self._is_silent(message) or self._later):
             self._later.append(envelope)
             self.held.add(message.pk)
@@ -407,8 +407,8 @@ class GroupCommit:
 
 def _is_here(envelope: Envelope) -> bool:
     """Tell whether the connection that said it is still open, and still the same user's same visit."""
-    by = envelope.by and envelope.by.current
-    return by is not None and not by.closing and by.user is envelope.user
+    sender = envelope.sender and envelope.sender.current
+    return sender is not None and not sender.closing and sender.user is envelope.user
 
 
 def _place(waiting: Waiting) -> tuple[bool, str]:
@@ -446,5 +446,5 @@ def envelope_of(message: Message) -> Envelope:
     )
     envelope.stored = message
     if message.type == MessageType.SINGLE_CHAT:
-        envelope.to_id = other_end(message.room, message.user.id if message.user is not None else "")
+        envelope.to_id = other_participant(message.room, message.user.id if message.user is not None else "")
     return envelope

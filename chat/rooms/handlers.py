@@ -24,7 +24,7 @@ class Services(Protocol):
     def renew(self, client: Member, envelope: Envelope) -> None:
         """Check the fresh token of an Auth message, and answer it."""
 
-    def said(self, client: Member, envelope: Envelope) -> None:
+    def delivered(self, client: Member, envelope: Envelope) -> None:
         """Tell the site of a message that was delivered."""
 
     def store(self, envelope: Envelope, chosen: bool) -> None:
@@ -36,7 +36,7 @@ class Services(Protocol):
     def leave(self, client: Member, envelope: Envelope) -> None:
         """Let a client hear a room no more, and tell it so."""
 
-    def depart(self, client: Member, room: str) -> None:
+    def unsubscribe(self, client: Member, room: str) -> None:
         """Let a client hear a room no more."""
 
     def read(self, client: Member, envelope: Envelope) -> None:
@@ -141,7 +141,7 @@ def group_list(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
 def group_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 2: say it to everyone in the room, the sender too; acknowledge it where it has an id."""
     room = joined(chat, client, envelope)
-    envelope.room, envelope.user, envelope.by = room.name, client.user, client
+    envelope.room, envelope.user, envelope.sender = room.name, client.user, client
     if room.known is None:
         _store(chat, envelope)
         return
@@ -150,7 +150,7 @@ def group_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     if fresh:
         room.say(envelope)
         chat.hub.peers.said(envelope)
-        chat.outside.said(client, envelope)
+        chat.outside.delivered(client, envelope)
 
 
 def joined(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
@@ -165,7 +165,7 @@ def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 3: say it to one user, on all sockets; a missing or empty `to` never comes this far."""
     assert client.user is not None and envelope.to is not None
     receiver = chat.hub.identity_named(envelope.to)
-    envelope.user, envelope.by = client.user, client
+    envelope.user, envelope.sender = client.user, client
     if receiver is not None:
         envelope.to_id, envelope.to = receiver
         envelope.room = direct_room(client.user.id, envelope.to_id)
@@ -179,7 +179,7 @@ def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     if fresh:
         chat.hub.direct(envelope)
         chat.hub.peers.said(envelope)
-        chat.outside.said(client, envelope)
+        chat.outside.delivered(client, envelope)
 
 
 def _store(chat: Dispatcher, envelope: Envelope) -> None:

@@ -14,7 +14,7 @@ from ..loop.drivers import allocate_lock
 from ..loop.reactor import Reactor
 from ..loop.stats import Stats
 from ..wire.codec import Codec, chat
-from ..wire.envelope import Envelope, Identity, ends
+from ..wire.envelope import Envelope, Identity, participants
 from ..wire.errors import ChatError, CloseCode
 from .client import READ_BYTES, Client, Taken
 from .dedupe import REMEMBERED_DIRECT, Dedupe
@@ -254,7 +254,7 @@ class Hub:
     def concerns(self, name: str) -> bool:
         """Tell whether one of the two users of a direct conversation is connected here, or expected back."""
         users, absent = self._users, self._absent
-        return any(user in users or user in absent for user in ends(name) or ())
+        return any(user in users or user in absent for user in participants(name) or ())
 
     def hold(self, user_id: str, rooms: Iterable[str], codec: Codec) -> None:
         """Have what is said in these open rooms, and to the user, said in `codec` as if its client were here."""
@@ -450,19 +450,19 @@ class Hub:
 
     def direct(self, envelope: Envelope) -> None:
         """Deliver a direct message to all sockets of the receiver, and to the sender's other extended ones."""
-        sender = envelope.by
+        sender = envelope.sender
         frame = chat(envelope)
         others: dict[Codec, bytes] = {}
         if self.codecs:
             to_oneself = envelope.user is not None and envelope.to_id == envelope.user.id
             skip = None if to_oneself else sender
-            others = {codec: codec.chat(envelope, skip) for codec in self.codecs if codec.keeps}
+            others = {codec: codec.chat(envelope, skip) for codec in self.codecs if codec.recoverable}
         receiver = self._users.get(envelope.to_id) if envelope.to_id is not None else None
         for client in receiver.clients if receiver is not None else ():
             if _hears(client, envelope):
                 client.enqueue(others.get(client.wire.codec, frame) if others else frame)
         if sender is not None and sender.user is envelope.user and not sender.closing:
-            told = sender.wire.codec.sent(envelope)
+            told = sender.wire.codec.sender_copy(envelope)
             if told:
                 sender.enqueue(told)
         own = self._users.get(envelope.user.id) if envelope.user is not None else None
@@ -477,7 +477,7 @@ class Hub:
         user = self._users.get(user_id)
         for client in user.clients if user is not None else ():
             if client.extended and client is not skip:
-                client.enqueue(client.wire.codec.tell(kind, fields))
+                client.enqueue(client.wire.codec.notice(kind, fields))
 
     def refuse(self, client: Member, error: ChatError) -> None:
         """Send `client` an Error, and close it where the table says so."""

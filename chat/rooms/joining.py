@@ -14,7 +14,7 @@ from ..config import Settings
 from ..loop.drivers import Driver, allocate_lock
 from ..store.history import PRIVATE, History, RoomRow, StoreUnavailable
 from ..wire.codec import Codec
-from ..wire.envelope import DIRECT, Envelope, MessageType, ends
+from ..wire.envelope import DIRECT, Envelope, MessageType, participants
 from ..wire.errors import ChatError
 from . import access
 from .access import Right
@@ -149,7 +149,7 @@ class Joining:
 
     def open(self, rows: Iterable[RoomRow], opened: Callable[[], None]) -> None:
         """Open the rooms that are not; `opened` runs in the loop in the same moment. It blocks: not from a tick."""
-        opening = Opening(rows, opened, self._driver.answer())
+        opening = Opening(rows, opened, self._driver.one_shot_event())
         with self._lock:
             self._openings.append(opening)
         self._wake.set()
@@ -232,7 +232,7 @@ class Joining:
             return True
         if arrival.row is None:
             # A conversation in which nothing has been said yet has no row.
-            return _user_id(arrival) in (ends(arrival.name) or ())
+            return _user_id(arrival) in (participants(arrival.name) or ())
         return Right.ENTER in access.rights(arrival.row, _user_id(arrival), role)
 
     def _is_ephemeral(self, name: str) -> bool:
@@ -433,7 +433,7 @@ class Joining:
         fields["epoch"] = row.epoch if row is not None else ""
         fields["recovered"] = arrival.recovered
         codec = arrival.member.wire.codec
-        return codec.tell(MessageType.SYNCED, fields, envelope.id, _reply(envelope))
+        return codec.notice(MessageType.SYNCED, fields, envelope.id, _reply(envelope))
 
 
 class Replays:

@@ -149,7 +149,7 @@ class Room:
             self.pending = True
             self._talks(self)
         for codec, audience in self.audiences.items():
-            if audience.members or codec.keeps:
+            if audience.members or codec.recoverable:
                 audience.pending.append(codec.draft(envelope))
         for newcomer in self.newcomers.values():
             if len(newcomer.heard) < self._keep:

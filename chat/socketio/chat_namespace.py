@@ -72,10 +72,10 @@ class Chat:
             hub.join(member, room, max(0, floor - 1))
             hub.show_roster(member, room)
         for name in comeback.lost:
-            member.enqueue(self._codec.tell(MessageType.LEAVE, {"room": name}))
+            member.enqueue(self._codec.notice(MessageType.LEAVE, {"room": name}))
         for name in comeback.silent:
             told = {"room": name, "epoch": "", "recovered": False}
-            member.enqueue(self._codec.tell(MessageType.SYNCED, told))
+            member.enqueue(self._codec.notice(MessageType.SYNCED, told))
 
     def serves(self, event: Any) -> bool:
         """Tell whether the chat itself serves the event."""
@@ -120,7 +120,7 @@ class Chat:
         assert envelope.room is not None
         if not self._jobs.put((connection.engine_session, "seats"), self._keep, connection, envelope):
             raise ChatError("rate_limited", envelope.id)
-        self._dispatcher.outside.depart(connection.engine_session.member, envelope.room)
+        self._dispatcher.outside.unsubscribe(connection.engine_session.member, envelope.room)
         connection.seats.pop(envelope.room, None)
 
     def _keep(self, connection: Connection, envelope: Envelope) -> None:
@@ -134,7 +134,7 @@ class Chat:
 
     def _tell_left(self, connection: Connection, envelope: Envelope) -> None:
         told = {"room": envelope.room}
-        connection.send(self._codec.tell(MessageType.LEAVE, told, envelope.id, envelope.reply))
+        connection.send(self._codec.notice(MessageType.LEAVE, told, envelope.id, envelope.reply))
 
     def _refuse(self, connection: Connection, envelope: Envelope) -> None:
         error = ChatError("store_unavailable", envelope.id)

@@ -42,7 +42,7 @@ class SocketIOCodec:
         self._recovery = recovery
 
     @property
-    def keeps(self) -> bool:
+    def recoverable(self) -> bool:
         """Whether somebody who is away for a moment is to get later what is said now."""
         return self._recovery.keeps
 
@@ -64,7 +64,7 @@ class SocketIOCodec:
         # Only now that it is sent: the offset of an event tells of all that its hearers were sent before it.
         return b"".join(map(self.chat, drafts))
 
-    def sent(self, envelope: Envelope) -> bytes:
+    def sender_copy(self, envelope: Envelope) -> bytes:
         offset = self._recovery.offset(self._recovery.cursor.here())
         if offset is None or envelope.stored is None:
             return b""
@@ -94,7 +94,7 @@ class SocketIOCodec:
             return self._event(MessageType.AUTH, {"type": 9, "data": expires_ms})
         return self.answer(reply, {"data": expires_ms})
 
-    def tell(
+    def notice(
         self, kind: int, fields: dict[str, Any], ref: str | None = None, reply: str | int | None = None
     ) -> bytes:
         if reply is not None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, not_, or_, select, true
 
-from ..wire.envelope import other_end
+from ..wire.envelope import other_participant
 from .engine import Run
 from .history import DIRECT, Message, RoomRow
 from .messages import current_mark
@@ -192,4 +192,4 @@ def _rooms(
         is_news = or_(is_news, rooms.c.id == standing.at[0])
     wanted = wanted.where(is_news)
     found = fetch_rooms(connection, wanted.order_by(rooms.c.id))
-    return [row for row in found if row.kind != DIRECT or other_end(row.name, user_id) is not None]
+    return [row for row in found if row.kind != DIRECT or other_participant(row.name, user_id) is not None]

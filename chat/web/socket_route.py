@@ -11,7 +11,7 @@ from ..rooms.client import Taken
 from ..wire.errors import FAILURES, ChatError
 from .context import language, service
 from .redaction import redact_pywsgi
-from .sockets import MULTIPROCESS, RefusedUpgrade, is_apart
+from .sockets import MULTIPROCESS, RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("chat")
 
@@ -26,7 +26,7 @@ def check_socket(request: Request) -> None:
     chat = service()
     if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
         redact_pywsgi()
-    if is_apart(request.environ, chat.settings.redis_url):
+    if is_isolated_worker(request.environ, chat.settings.redis_url):
         log.error(MULTIPROCESS)
         raise RefusedUpgrade(503, MULTIPROCESS)
     if not origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins):
@@ -47,10 +47,10 @@ def open_socket(taken: Taken) -> None:
     try:
         verdict = chat.guard.check(request.args.get("token", ""))
         if chat.load_claims is not None:
-            chat.remember(verdict.identity)
+            chat.ensure_users(verdict.identity)
     except ChatError as error:
         verdict = error
-    chat.start().enter(
+    chat.start().admit(
         taken,
         verdict,
         request.path,

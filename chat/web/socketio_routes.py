@@ -19,7 +19,7 @@ from ..socketio.engine import POLLING, WEBSOCKET, BadRequest, Engine
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
 from ..socketio.sessions import Visitor
 from .redaction import redact_pywsgi
-from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade, is_apart
+from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("chat")
 
@@ -201,7 +201,7 @@ def _check_query(request: Request, chat: ChatService) -> None:
 
 def _check_workers(request: Request, chat: ChatService) -> None:
     """Let nobody into a chat of which each worker has its own; a site's own events may do with that."""
-    if is_apart(request.environ, chat.settings.redis_url) and chat.settings.io_chat_namespace:
+    if is_isolated_worker(request.environ, chat.settings.redis_url) and chat.settings.io_chat_namespace:
         log.error(MULTIPROCESS)
         raise BadRequest(*engines.BAD_REQUEST)
 

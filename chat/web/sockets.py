@@ -45,7 +45,7 @@ MULTIPROCESS = (
 )
 
 
-def is_apart(environ: Mapping[str, Any], redis_url: str) -> bool:
+def is_isolated_worker(environ: Mapping[str, Any], redis_url: str) -> bool:
     """Tell whether this worker is one of several that nothing joins."""
     return bool(environ.get("wsgi.multiprocess")) and not redis_url
 

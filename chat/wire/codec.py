@@ -278,7 +278,7 @@ class Codec(Protocol):
     """How one kind of client is spoken to: everything that the chat says, as frames."""
 
     @property
-    def keeps(self) -> bool:
+    def recoverable(self) -> bool:
         """Whether somebody who is away for a moment is to get later what is said now."""
 
     def welcome(self) -> bytes:
@@ -293,7 +293,7 @@ class Codec(Protocol):
     def seal(self, drafts: list[Any]) -> bytes:
         """Return the frames of what was drafted and is sent now, in this order."""
 
-    def sent(self, envelope: Envelope) -> bytes:
+    def sender_copy(self, envelope: Envelope) -> bytes:
         """Return what the sender of a stored direct message is told besides its Ack; nothing in most codecs."""
 
     def ack(self, envelope: Envelope) -> bytes:
@@ -308,7 +308,7 @@ class Codec(Protocol):
     def renewed(self, expires_ms: int | None, reply: str | int | None = None) -> bytes:
         """Encode the answer to a fresh token."""
 
-    def tell(
+    def notice(
         self, kind: int, fields: dict[str, Any], ref: str | None = None, reply: str | int | None = None
     ) -> bytes:
         """Encode a message of `kind` that is about a room; `ref` and `reply` name the request that it answers."""
@@ -323,7 +323,7 @@ class Codec(Protocol):
 class Native:
     """The codec of raw WebSocket clients."""
 
-    keeps = False
+    recoverable = False
 
     def welcome(self) -> bytes:
         return welcome()
@@ -337,7 +337,7 @@ class Native:
     def seal(self, drafts: list[bytes]) -> bytes:
         return drafts[0] if len(drafts) == 1 else b"".join(drafts)
 
-    def sent(self, envelope: Envelope) -> bytes:
+    def sender_copy(self, envelope: Envelope) -> bytes:
         return b""
 
     def ack(self, envelope: Envelope) -> bytes:
@@ -352,7 +352,7 @@ class Native:
     def renewed(self, expires_ms: int | None, reply: str | int | None = None) -> bytes:
         return renewed(expires_ms)
 
-    def tell(
+    def notice(
         self, kind: int, fields: dict[str, Any], ref: str | None = None, reply: str | int | None = None
     ) -> bytes:
         message = {"type": int(kind), **fields}

@@ -38,10 +38,23 @@ class Envelope:
     one; `ts` is in milliseconds; `id` is None only on the way in, where a client need not send one. `reply` is what the
     sender's Ack is to refer to, None where it wants none: on the native wire that is the `id`. In a Join `seq` is its
     `since` and `data` its `epoch`; in a Read `seq` is what was read. Inside only: `to_id`
-    is the id of the receiver, `by` the connection that said it, `stored` the message as the store has it.
+    is the id of the receiver, `sender` the connection that sent it, `stored` the message as the store has it.
     """
 
-    __slots__ = ("type", "data", "room", "to", "id", "user", "seq", "ts", "reply", "to_id", "by", "stored")
+    __slots__ = (
+        "type",
+        "data",
+        "room",
+        "to",
+        "id",
+        "user",
+        "seq",
+        "ts",
+        "reply",
+        "to_id",
+        "sender",
+        "stored",
+    )
 
     def __init__(
         self,
@@ -64,7 +77,7 @@ class Envelope:
         self.ts = ts
         self.reply: str | int | None = id
         self.to_id: str | None = None
-        self.by: Any = None
+        self.sender: Any = None
         self.stored: Any = None
 
     def __repr__(self) -> str:
@@ -82,7 +95,7 @@ def direct_room(one: str, other: str) -> str:
     return f"{DIRECT}{pair[0]}:{pair[1]}"
 
 
-def ends(room: str) -> tuple[str, str] | None:
+def participants(room: str) -> tuple[str, str] | None:
     """Return the ids of the two whose direct conversation `room` is; None for any other room."""
     one, colon, other = room[len(DIRECT) :].partition(":")
     if not room.startswith(DIRECT) or not colon or ":" in other:
@@ -91,9 +104,9 @@ def ends(room: str) -> tuple[str, str] | None:
     return pair if direct_room(*pair) == room else None
 
 
-def other_end(room: str, user_id: str) -> str | None:
+def other_participant(room: str, user_id: str) -> str | None:
     """Return the id of whom `user_id` talks to in the direct conversation `room`; None where it is not theirs."""
-    pair = ends(room)
+    pair = participants(room)
     if pair is None or user_id not in pair:
         return None
     return pair[1] if user_id == pair[0] else pair[0]

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from chat.rooms.seq_gate import Conversations, SeqGate
-from chat.wire.envelope import Envelope, direct_room, ends, other_end
+from chat.wire.envelope import Envelope, direct_room, other_participant, participants
 
 
 def message(seq):
@@ -100,10 +100,10 @@ def test_a_conversation_that_holds_something_back_is_not_forgotten():
 )
 def test_each_end_of_a_conversation_knows_the_other(pair):
     room = direct_room(*pair)
-    assert (other_end(room, pair[0]), other_end(room, pair[1])) == (pair[1], pair[0])
-    assert sorted(ends(room)) == sorted(pair)
+    assert (other_participant(room, pair[0]), other_participant(room, pair[1])) == (pair[1], pair[0])
+    assert sorted(participants(room)) == sorted(pair)
     assert "/" not in room and room.count(":") == 2
-    assert other_end(room, "stranger") is None
+    assert other_participant(room, "stranger") is None
 
 
 def test_no_two_pairs_share_a_conversation():
@@ -115,5 +115,5 @@ def test_no_two_pairs_share_a_conversation():
     "room", ["lobby", "", "dm", "dm:", "dm:a", "dm:b:a", "dm:a:b:c", "xdm:a:b", "dm:a%3b:c"]
 )
 def test_other_rooms_have_no_ends(room):
-    assert ends(room) is None
-    assert other_end(room, "a") is None
+    assert participants(room) is None
+    assert other_participant(room, "a") is None

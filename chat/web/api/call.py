@@ -10,7 +10,7 @@ from flask import Request
 from ...rooms.access import LOBBY, Right, check
 from ...service import ChatService
 from ...store.history import DIRECT, MEMBER, History, RoomOf, RoomRow
-from ...wire.envelope import Identity, direct_room, other_end
+from ...wire.envelope import Identity, direct_room, other_participant
 from ...wire.errors import ChatError
 from . import fields
 
@@ -81,7 +81,7 @@ class Call:
 
     def peer(self, name: str) -> Identity | None:
         """Return whom the user talks to in the conversation `name`; None for nobody known."""
-        other = other_end(name, self.user.id)
+        other = other_participant(name, self.user.id)
         known = self.chat.users.get(other) if other and fields.can_be_name(other) else None
         return known.identity if known else None
 
