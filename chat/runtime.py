@@ -121,12 +121,12 @@ class Runtime:
         self.hub = Hub(settings, self._log_from_tick, raise_descriptor_limit() - SPARE_DESCRIPTORS)
         dispatcher.hub = self.hub
         self._wire = NativeWire(dispatcher)
-        self.hub.connected, self.hub.disconnected = self._connected, self._disconnected
+        self.hub.on_connected, self.hub.on_disconnected = self._connected, self._disconnected
         self.driver = self.hub.reactor.driver
         self.jobs = Jobs(self.driver, settings.queue_size, _log_failed_job)
         self.io = Server(self.hub, self.jobs, site.guard, site.events, site.call, site.note)
         self._sweeper = Sweeper(self.hub)
-        self.group_commit = GroupCommit(self.hub, self.driver, site.history, site.commit, self.delivered)
+        self.group_commit = GroupCommit(self.hub, self.driver, site.history, site.commit, self.message_sent)
         self.io_engine = Engine(
             self.hub,
             settings,
@@ -136,11 +136,11 @@ class Runtime:
         )
         near = ForwardingClient(self.io_engine, lambda: WorkerDirectory(site.folder_key()))
         self._neighbours = self.io_engine.neighbours = near
-        self._drain = Drain(self.hub, self.group_commit.so_far)
+        self._drain = Drain(self.hub, self.group_commit.progress)
         self._arrivals = Joining(self.hub, self.driver, site.history, self.io.note)
         if settings.io_chat_namespace:
             self.io.recovery.follow(self.group_commit)
-            self.io.serve_chat(dispatcher, site.io_store, site.history, self._arrivals.open)
+            self.io.serve_chat(dispatcher, site.io_store, site.history, self._arrivals.open_rooms)
         self.broker = site.make_broker(self.driver, self.group_commit.origin)
         self.cluster: ClusterPeers | None = None
         self._look = self.driver.event()
@@ -148,8 +148,8 @@ class Runtime:
             self.cluster = ClusterPeers(self.hub, self.group_commit, self.broker, self._look.set, self._told)
             witness = OffsetQueries(self.hub, self.io.recovery, settings.io_chat_namespace)
             self.cluster.answers(HEARD, witness.heard)
-        self.group_commit.begin()
-        self._arrivals.begin()
+        self.group_commit.start()
+        self._arrivals.start()
         if self.cluster is not None:
             self.cluster.begin()
         self.driver.background(self._watch_control)
@@ -240,7 +240,7 @@ class Runtime:
 
     def unsubscribe(self, client: Member, room: str) -> None:
         """Let a client hear a room no more."""
-        self._arrivals.stop(client, room)
+        self._arrivals.cancel(client, room)
         found = self.hub.room(room)
         if found is not None:
             self.hub.leave_room(client, found)
@@ -273,7 +273,7 @@ class Runtime:
         if not client.current.closing:
             self.hub.refuse(client.current, error)
 
-    def delivered(self, client: Member | None, envelope: Envelope) -> None:
+    def message_sent(self, client: Member | None, envelope: Envelope) -> None:
         """Tell the site of a message, if it listens; what the house says itself it knows."""
         if client is not None and self._site.receivers["message"]:
             self._announce(
@@ -343,25 +343,25 @@ class Runtime:
     def _say_ephemeral(self, envelope: Envelope, is_news: bool) -> bool:
         hub, settings = self.hub, self._settings
         if envelope.type == MessageType.SINGLE_CHAT:
-            receiver = hub.identity_named(envelope.to or "")
+            receiver = hub.find_identity(envelope.to or "")
             if receiver is not None:
                 envelope.to_id, envelope.to = receiver
                 envelope.room = direct_room("", envelope.to_id)
             if not self._dispatcher.is_ephemeral_direct(envelope.room):
                 return False
-            hub.known_direct.place(envelope)
-            hub.direct(envelope)
+            hub.direct_dedupe.register(envelope)
+            hub.send_direct(envelope)
             if is_news:
-                hub.peers.said(envelope)
+                hub.peers.publish_ephemeral(envelope)
             return True
         room = hub.room(envelope.room)
-        if room is not None and room.known is not None:
-            room.known.place(envelope)
-            room.say(envelope)
+        if room is not None and room.dedupe is not None:
+            room.dedupe.register(envelope)
+            room.broadcast(envelope)
         is_ephemeral = room.ephemeral if room is not None else settings.is_ephemeral(envelope.room or "")
         if is_news and is_ephemeral:
             envelope.ts = envelope.ts or now_ms()
-            hub.peers.said(envelope)
+            hub.peers.publish_ephemeral(envelope)
         return is_ephemeral
 
     def emit(self, namespace: str, room: str | None, said: Prepared, skip: Any) -> None:
@@ -417,14 +417,14 @@ class Runtime:
             return
         for client in list(user.clients):
             # A Join under way may have asked for the right while there still was one.
-            stopped = self._arrivals.stop(client, room_name)
+            stopped = self._arrivals.cancel(client, room_name)
             if (room is not None and self.hub.leave_room(client, room)) or stopped:
                 client.enqueue(client.wire.codec.notice(MessageType.LEAVE, {"room": room_name}))
                 self.io.left(client, room_name)
 
     def push_to_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
         """Send a message about a room to a user's extended sockets; from any thread."""
-        self.hub.reactor.call(self.hub.tell_user, user_id, kind, fields)
+        self.hub.reactor.call(self.hub.send_to_user, user_id, kind, fields)
 
     def _watch_control(self) -> None:
         looks = 0

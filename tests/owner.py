@@ -16,7 +16,7 @@ class Owner:
     codec = NATIVE
 
     def __init__(self, outbox_bytes=1 << 20, settings=None):
-        self.beat = Heartbeat(settings or Settings()).beat
+        self.check_heartbeat = Heartbeat(settings or Settings()).check
         self.now = 1_000.0
         self.outbox_bytes = outbox_bytes
         self.stats = Stats()
@@ -25,31 +25,31 @@ class Owner:
         self.watched = {}
         self._dirty = []
 
-    def text(self, client, payload):
+    def on_text(self, client, payload):
         self.heard.append(payload.decode())
 
-    def binary(self, client, payload):
+    def on_binary(self, client, payload):
         self.heard.append(payload)
 
     def leave(self, client):
         self.leavers.append(client)
 
-    def left(self, client):
+    def on_close(self, client):
         pass
 
     def dirty(self, client):
         self._dirty.append(client)
 
-    def wants_writable(self, client, wanted):
+    def watch_writable(self, client, wanted):
         self.watched[client] = wanted
 
-    def gone(self, client):
+    def detach(self, client):
         self.forgotten.append(client)
 
-    def too_slow(self, client):
+    def note_slow(self, client):
         self.slow.append(client)
 
-    def failed(self, client):
+    def report_failure(self, client):
         client.close(CloseCode.INTERNAL)
 
     def flush(self):

@@ -93,6 +93,6 @@ def hear(roster, presence, there, told):
         identities = [Identity(*row) for row in orjson.loads(joined)]
         moves = presence.move(there, "lobby", number, number + 1, identities, [])
         for user in moves.joined:
-            roster.join_elsewhere(user)
+            roster.join_on_peer(user)
         rows = [(Identity(id, name), count) for id, name, count in orjson.loads(counts)]
         assert presence.count(there, number, number + 1, rows, {})

@@ -82,7 +82,7 @@ class ClusterPeers:
 
     def _open_all(self) -> None:
         for room in self._hub.rooms():
-            self.opened(room)
+            self.room_opened(room)
 
     def end(self) -> None:
         """Tell the others that nobody is here any more; nothing is told after that. From any thread."""
@@ -172,7 +172,7 @@ class ClusterPeers:
                 self._hub.reactor.report("a hint could not be taken", error)
 
     def _take_messages(self, origin: int, channel: str, rows: list[Any]) -> None:
-        self._group_commit.heard([bus_messages.message_of(row, origin) for row in rows])
+        self._group_commit.receive([bus_messages.message_of(row, origin) for row in rows])
 
     def _take_unstored(self, origin: int, channel: str, rows: list[Any]) -> None:
         for row in rows:
@@ -182,18 +182,18 @@ class ClusterPeers:
         hub, ts = self._hub, envelope.ts
         is_direct = envelope.type == MessageType.SINGLE_CHAT
         room = None if is_direct else hub.room(envelope.room)
-        known = hub.known_direct if is_direct else room.known if room is not None else None
+        known = hub.direct_dedupe if is_direct else room.dedupe if room is not None else None
         if known is None:
             return
         try:
-            fresh = known.place(envelope)
+            fresh = known.register(envelope)
         except ChatError:
             return
         envelope.ts = ts
         if fresh and room is not None:
-            room.say(envelope)
+            room.broadcast(envelope)
         elif fresh:
-            hub.direct(envelope)
+            hub.send_direct(envelope)
 
     def ask_roster(self, room: str) -> list[Identity]:
         """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""
@@ -205,7 +205,7 @@ class ClusterPeers:
 
     # ---- what happens here (the Peers protocol) ----------------------------------------------------------------------
 
-    def stored(self, messages: Iterable[Message]) -> None:
+    def publish_stored(self, messages: Iterable[Message]) -> None:
         by_channel: dict[str, list[list[Any]]] = {}
         for message in messages:
             for channel in _channels(message.type, message.room):
@@ -214,7 +214,7 @@ class ClusterPeers:
             for start in range(0, len(rows), MAX_MESSAGES):
                 self._publish(channel, "m", *rows[start : start + MAX_MESSAGES])
 
-    def said(self, envelope: Envelope) -> None:
+    def publish_ephemeral(self, envelope: Envelope) -> None:
         row = bus_messages.envelope_row(envelope)
         for channel in _channels(envelope.type, envelope.room or ""):
             self._said.setdefault(channel, []).append(row)
@@ -229,30 +229,30 @@ class ClusterPeers:
         for channel, rows in said.items():
             self._publish(channel, "e", *rows)
 
-    def opened(self, room: Room) -> None:
+    def room_opened(self, room: Room) -> None:
         self._broker.subscribe(bus_messages.room_channel(room.name))
 
-    def closed(self, room: Room) -> None:
+    def room_closed(self, room: Room) -> None:
         self._broker.unsubscribe(bus_messages.room_channel(room.name))
         self._gossip.closed(room)
 
-    def joined(self, room: Room, user: Identity) -> None:
+    def user_joined(self, room: Room, user: Identity) -> None:
         self._gossip.joined(room, user)
 
-    def left(self, room: Room, user: Identity) -> None:
+    def user_left(self, room: Room, user: Identity) -> None:
         self._gossip.left(room, user)
 
-    def expects(self, user_id: str) -> None:
+    def watch_user(self, user_id: str) -> None:
         if user_id not in self._users:
             self._users.add(user_id)
             self._broker.subscribe(bus_messages.user_channel(user_id))
 
-    def expects_no_more(self, user_id: str) -> None:
+    def unwatch_user(self, user_id: str) -> None:
         if user_id in self._users:
             self._users.discard(user_id)
             self._broker.unsubscribe(bus_messages.user_channel(user_id))
 
-    def counted(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
+    def publish_counts(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
         self._gossip.counted(user, sockets, address, from_there)
 
     def sockets_of(self, user_id: str) -> int:
@@ -261,14 +261,14 @@ class ClusterPeers:
     def sockets_from(self, address: str) -> int:
         return self.presence.sockets_from(address)
 
-    def named(self, username: str) -> Identity | None:
+    def find_user(self, username: str) -> Identity | None:
         return self.presence.named(username)
 
     def ask(self, origin: int, what: str, *parts: Any) -> Any:
         answers = self._questions.ask(origin, what, *parts, seconds=PATIENCE) if self._broker.is_up else []
         return answers[0] if answers else None
 
-    def served_lately(self, origin: int) -> bool:
+    def served_recently(self, origin: int) -> bool:
         return self._gossip.served_lately(origin)
 
 

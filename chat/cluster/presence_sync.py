@@ -147,11 +147,11 @@ class PresenceSync:
 
         def change(roster: Any) -> None:
             for user in moves.joined:
-                roster.join_elsewhere(user)
+                roster.join_on_peer(user)
             for user in moves.renamed:
-                roster.rename_elsewhere(user)
+                roster.rename_on_peer(user)
             for user_id in moves.left:
-                roster.leave_elsewhere(user_id, now, at_once)
+                roster.leave_on_peer(user_id, now, at_once)
 
         self._hub.change_roster(room, change)
 
@@ -193,7 +193,7 @@ class PresenceSync:
             if name is None:
                 self._answer_counts(back)
             elif room is not None and (channel != bus_messages.ALL or name in self._versions):
-                self._publish(back, "s", name, self._versions.get(name, 0), _rows(room.roster.here()))
+                self._publish(back, "s", name, self._versions.get(name, 0), _rows(room.roster.local_users()))
             elif channel != bus_messages.ALL:
                 self._publish(back, "s", name, 0, [])
 
@@ -204,7 +204,7 @@ class PresenceSync:
 
     def _who_is_in(self, name: str) -> list[tuple[str, str]]:
         room = self._hub.room(name)
-        return _rows(room.roster.here()) if room is not None else []
+        return _rows(room.roster.local_users()) if room is not None else []
 
     def ask_roster(self, room: str) -> list[Identity]:
         """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""

@@ -77,7 +77,7 @@ def check_leave(room: RoomRow) -> None:
         raise ChatError("forbidden")
 
 
-def heir(left: Sequence[Membership]) -> Membership | None:
+def successor(left: Sequence[Membership]) -> Membership | None:
     """Return who of the members that are left becomes the owner: the first admin, else the first member; None where an
     owner is left, or nobody.
     """

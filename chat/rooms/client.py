@@ -47,16 +47,16 @@ class Owner(Protocol):
     def dirty(self, client: Member) -> None:
         """The client has frames of its own to flush at the end of the tick."""
 
-    def wants_writable(self, client: Client, wanted: bool) -> None:
+    def watch_writable(self, client: Client, wanted: bool) -> None:
         """The client has an outbox, or has none any more."""
 
-    def gone(self, client: Member) -> None:
+    def detach(self, client: Member) -> None:
         """The client's descriptor is about to be closed."""
 
-    def too_slow(self, client: Member) -> None:
+    def note_slow(self, client: Member) -> None:
         """The client's outbox grew over its bound."""
 
-    def failed(self, client: Client) -> None:
+    def report_failure(self, client: Client) -> None:
         """Serving the client raised: it is to be told so, and closed."""
 
 
@@ -118,7 +118,7 @@ class Client(Member):
             if self.closing and opcode != frames.CLOSE:
                 continue
             if opcode == frames.TEXT:
-                self.wire.text(self, payload)
+                self.wire.on_text(self, payload)
             else:
                 self._take_other(opcode, payload)
         if parser.more:
@@ -135,7 +135,7 @@ class Client(Member):
 
     def _take_other(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.BINARY:
-            self.wire.binary(self, payload)
+            self.wire.on_binary(self, payload)
         elif opcode == frames.PING:
             self.enqueue(frames.frame(frames.PONG, payload))
         elif opcode == frames.CLOSE:
@@ -209,7 +209,7 @@ class Client(Member):
         except BlockingIOError:
             sent = 0
         if sent != size:
-            self.keep(data, sent)
+            self.keep_unsent(data, sent)
 
     def _send_apart(self, pieces: list[bytes], size: int) -> None:
         try:
@@ -217,14 +217,14 @@ class Client(Member):
         except BlockingIOError:
             sent = 0
         if sent != size:
-            self.keep(b"".join(pieces), sent)
+            self.keep_unsent(b"".join(pieces), sent)
 
-    def keep(self, data: bytes, sent: int) -> None:
+    def keep_unsent(self, data: bytes, sent: int) -> None:
         """Keep what the kernel did not take of `data` (all after `sent`) for when it can."""
         self._outbox = Outbox(self._owner.now)
         self._outbox.append(memoryview(data)[sent:] if sent else data)
         self.out = self
-        self._owner.wants_writable(self, True)
+        self._owner.watch_writable(self, True)
         self._check_outbox()
 
     def _queue(self, data: bytes) -> int:
@@ -236,7 +236,7 @@ class Client(Member):
     def _check_outbox(self) -> None:
         assert self._outbox is not None
         if self._outbox.size > self._owner.outbox_bytes and not self.closing:
-            self._owner.too_slow(self)
+            self._owner.note_slow(self)
 
     def writable(self) -> None:
         """Send from the outbox; with its last byte the client is an ordinary one again."""
@@ -254,7 +254,7 @@ class Client(Member):
         if not outbox.size:
             self._outbox = None
             self.out = self._socket
-            self._owner.wants_writable(self, False)
+            self._owner.watch_writable(self, False)
             self.flush()
 
     @property
@@ -285,7 +285,7 @@ class Client(Member):
         if self.fd < 0:
             return
         try:
-            self._owner.failed(self)
+            self._owner.report_failure(self)
         except Exception:
             self.drop()
             raise
@@ -309,7 +309,7 @@ class Client(Member):
             self.closing = self._owner.now
             self.close_code = self.close_code or 1006
             self._owner.leave(self)
-        self._owner.gone(self)
+        self._owner.detach(self)
         self.fd = -1
         self._own = self._outbox = None
         self.out = GONE

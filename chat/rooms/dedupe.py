@@ -26,7 +26,7 @@ class Dedupe:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def place(self, envelope: Envelope) -> bool:
+    def register(self, envelope: Envelope) -> bool:
         """Give `envelope` its ts and return True; False for a repeat, which gets the first one's.
 
         Raises ChatError `id_conflict` where the id was used for another body.

@@ -13,13 +13,13 @@ from .hub import Hub
 from .member import Member
 
 #: Seconds between two batches.
-STEP = 0.1
+BATCH_INTERVAL = 0.1
 #: Clients of whom no server feels that they come back at once: so many go in one batch.
-SMALL = 100
+SMALL_CROWD = 100
 #: Seconds that a batch waits for the store, which may be away, and between two looks.
-STORE_SECONDS, LOOK = 1.0, 0.005
+STORE_TIMEOUT, STORE_POLL = 1.0, 0.005
 #: Seconds that the last ones have to answer their close, while somebody waits for the end.
-GOODBYE = 1.0
+CLOSE_WAIT = 1.0
 
 
 class Drain:
@@ -28,9 +28,9 @@ class Drain:
     `so_far()` returns what tells whether all that was said until then has been stored, and acknowledged.
     """
 
-    def __init__(self, hub: Hub, so_far: Callable[[], Callable[[], bool]]) -> None:
+    def __init__(self, hub: Hub, progress: Callable[[], Callable[[], bool]]) -> None:
         self._hub = hub
-        self._so_far = so_far
+        self._progress = progress
         self._started = self._limit = self._end = self._over = math.inf
         self._staying: list[Member] = []
 
@@ -41,9 +41,9 @@ class Drain:
         """
         now = time.monotonic()
         self._started = min(self._started, now)
-        self._limit = min(self._limit, now + seconds + STORE_SECONDS + GOODBYE)
+        self._limit = min(self._limit, now + seconds + STORE_TIMEOUT + CLOSE_WAIT)
         self._hub.draining = True
-        self._hub.reactor.call_soon(self.begin, seconds)
+        self._hub.reactor.call_soon(self.schedule, seconds)
 
     def wait(self, seconds: float) -> bool:
         """Return once all have been sent away and have gone, or have had their time to; True when all have gone.
@@ -57,11 +57,11 @@ class Drain:
 
     def _is_over(self) -> bool:
         sent_away = time.monotonic() - self._over
-        return sent_away >= (GOODBYE if len(self._hub.reactor) else 0)
+        return sent_away >= (CLOSE_WAIT if len(self._hub.reactor) else 0)
 
     # ---- in the loop ---------------------------------------------------------------------------------------------
 
-    def begin(self, seconds: float) -> None:
+    def schedule(self, seconds: float) -> None:
         """Make the timetable, or shorten the one that there is."""
         hub = self._hub
         is_first = self._end == math.inf
@@ -69,7 +69,7 @@ class Drain:
         if is_first:
             self._staying = hub.clients()
             random.shuffle(self._staying)
-            if len(self._staying) <= SMALL:
+            if len(self._staying) <= SMALL_CROWD:
                 self._end = hub.now
             # Each of their polls is a request of its own, which a server that accepts no more will not get.
             self._send_away(hub.pollers)
@@ -78,11 +78,11 @@ class Drain:
 
     def _go_on(self) -> None:
         hub, staying = self._hub, self._staying
-        batches_left = math.ceil((self._end - hub.now) / STEP)
+        batches_left = math.ceil((self._end - hub.now) / BATCH_INTERVAL)
         if batches_left <= 1:
             self._send_away(hub.clients(), is_last=True)  # also who has changed transports meanwhile
             return
-        hub.reactor.call_later(STEP, self._go_on)
+        hub.reactor.call_later(BATCH_INTERVAL, self._go_on)
         size = math.ceil(len(staying) / batches_left)
         self._staying = staying[size:]
         self._send_away(staying[:size])
@@ -94,14 +94,14 @@ class Drain:
             if isinstance(client, Client):
                 # What it says from now on would be said to nobody: it finds no Ack, and says it again elsewhere.
                 self._hub.reactor.pause(client)
-        self._close_when_stored(batch, self._so_far(), self._hub.now + STORE_SECONDS, is_last)
+        self._close_when_stored(batch, self._progress(), self._hub.now + STORE_TIMEOUT, is_last)
 
     def _close_when_stored(
         self, batch: list[Member], stored: Callable[[], bool], end: float, is_last: bool
     ) -> None:
         hub = self._hub
         if not stored() and hub.now < end:
-            hub.reactor.call_later(LOOK, self._close_when_stored, batch, stored, end, is_last)
+            hub.reactor.call_later(STORE_POLL, self._close_when_stored, batch, stored, end, is_last)
             return
         for client in batch:
             self._close(client)

@@ -30,7 +30,7 @@ CHUNK = 1_000
 #: Seconds for which a gap waits for another process's hint before it is read from the store.
 GAP_PATIENCE = 0.02
 #: Seconds between two turns of the conversations' gates; no transaction of the store lasts as long.
-TURN = 60.0
+ROTATION_INTERVAL = 60.0
 
 #: Told what became of a message: as it was stored, or the code of an error.
 Answer = Callable[[Stored | str], None]
@@ -70,7 +70,7 @@ class GroupCommit:
         #: pk of the newest of its own messages that was delivered here. It delivers them in the order of pk, but for
         #: those in `held`: they wait until a conversation begins here, or until others' messages before them have come.
         self.last_pk = 0
-        self.held: set[int] = set()
+        self.undelivered: set[int] = set()
         #: The first message of a conversation that begins here, and the direct messages behind it: what is heard out
         #: of the order of pk tells nobody where its hearer stands.
         self._later: list[Envelope] = []
@@ -80,7 +80,7 @@ class GroupCommit:
         self._failing = False
         self._turned = time.monotonic()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Open the lobby where the store's ends, and serve from now on; it may block."""
         lobby = self._hub.lobby
         self.mark, _ = self._history.changed(None)
@@ -110,7 +110,7 @@ class GroupCommit:
         if idle:
             self._wake.set()
 
-    def so_far(self) -> Callable[[], bool]:
+    def progress(self) -> Callable[[], bool]:
         """Return what tells whether all that was queued until now has been stored or refused."""
         put = self._put
         return lambda: self._done >= put
@@ -206,7 +206,7 @@ class GroupCommit:
                 # It is stored; one bad connection must not keep it from the others' next messages.
                 if envelope.sender is not None:
                     self._hub.reactor.fail(envelope.sender.current, error)
-        self._hub.peers.stored(news)
+        self._hub.peers.publish_stored(news)
 
     def _refuse(self, envelope: Envelope, chosen: bool, code: str) -> None:
         if not _is_here(envelope):
@@ -233,13 +233,13 @@ class GroupCommit:
         self._said(envelope.sender, envelope)
         if message.type == MessageType.SINGLE_CHAT and (self._is_silent(message) or self._later):
             self._later.append(envelope)
-            self.held.add(message.pk)
+            self.undelivered.add(message.pk)
             return
         gate = self._hand_on(envelope)
         self._begins(message, gate)
         if gate is not None and (gate.last is None or gate.last < message.seq):
             # Until it is said, nobody has heard all up to a later pk.
-            self.held.add(message.pk)
+            self.undelivered.add(message.pk)
 
     def _is_silent(self, message: Message) -> bool:
         """Tell whether a conversation has yet to begin here, and see to it that it does."""
@@ -254,9 +254,9 @@ class GroupCommit:
         later, self._later = self._later, []
         for envelope in later:
             if not self._begins(envelope.stored, self._hand_on(envelope)):
-                self.held.discard(envelope.stored.pk)
+                self.undelivered.discard(envelope.stored.pk)
 
-    def heard(self, messages: Iterable[Message]) -> None:
+    def receive(self, messages: Iterable[Message]) -> None:
         """Take messages that another process has stored and tells of; in the loop."""
         for message in messages:
             self._begins(message, self._say(envelope_of(message)))
@@ -295,7 +295,7 @@ class GroupCommit:
         assert name is not None and seq is not None
         if envelope.type == MessageType.SINGLE_CHAT:
             # Others may have stored something in it that is yet to come: where it begins here, `changed` must tell.
-            gate = hub.conversations.make(name, 0 if seq == 1 else None)
+            gate = hub.conversations.get_or_create(name, 0 if seq == 1 else None)
             hub.deliver_direct(envelope, gate)
             return gate
         room = hub.room(name)
@@ -332,9 +332,9 @@ class GroupCommit:
         gate, room = self._hub.gate(name), self._hub.room(name)
         for envelope in gate.open(last) if gate is not None else ():
             if room is not None:
-                room.say(envelope)
+                room.broadcast(envelope)
             else:
-                self._hub.direct(envelope)
+                self._hub.send_direct(envelope)
 
     def _compare(self) -> None:
         mark, rows = self._history.changed(self.mark)
@@ -345,10 +345,10 @@ class GroupCommit:
             self._catch_up(row, seq)
         self._hub.reactor.ask(self._say_later)
         self.mark = mark
-        self.held.clear()
-        if time.monotonic() - self._turned > TURN:
+        self.undelivered.clear()
+        if time.monotonic() - self._turned > ROTATION_INTERVAL:
             self._turned = time.monotonic()
-            self._hub.reactor.ask(self._hub.conversations.turn)
+            self._hub.reactor.ask(self._hub.conversations.rotate)
         self._failing = False
 
     def _behind(self, rows: list[RoomRow]) -> tuple[list[int], list[tuple[RoomRow, int]]]:
@@ -359,7 +359,7 @@ class GroupCommit:
         for row in rows:
             if row.kind == DIRECT:
                 gate = hub.conversations.get(row.name)
-                if not hub.concerns(row.name):
+                if not hub.is_relevant(row.name):
                     continue
                 last = gate.last if gate is not None else None
             else:
@@ -386,14 +386,14 @@ class GroupCommit:
         later = {envelope.stored.pk for envelope in self._later}
         for message in messages:
             if message.type == MessageType.SINGLE_CHAT:
-                gate = hub.conversations.make(message.room, None)
+                gate = hub.conversations.get_or_create(message.room, None)
                 if gate.last is None:
                     for envelope in gate.open(message.seq - 1):
-                        hub.direct(envelope)
+                        hub.send_direct(envelope)
             if message.pk not in later:
                 self._hand_on(envelope_of(message))
         self._say_later()
-        self.held.difference_update(message.pk for message in messages)
+        self.undelivered.difference_update(message.pk for message in messages)
 
     def _catch_up(self, row: RoomRow, seq: int) -> None:
         while seq < row.last_seq:

@@ -24,7 +24,7 @@ class Services(Protocol):
     def renew(self, client: Member, envelope: Envelope) -> None:
         """Check the fresh token of an Auth message, and answer it."""
 
-    def delivered(self, client: Member, envelope: Envelope) -> None:
+    def message_sent(self, client: Member, envelope: Envelope) -> None:
         """Tell the site of a message that was delivered."""
 
     def store(self, envelope: Envelope, chosen: bool) -> None:
@@ -46,10 +46,10 @@ class Services(Protocol):
 class Dispatcher:
     """Takes what clients ask for through limits and table, whatever wire brought it."""
 
-    def __init__(self, settings: Settings, outside: Services, table: dict[int, Handler]) -> None:
+    def __init__(self, settings: Settings, services: Services, table: dict[int, Handler]) -> None:
         self.hub: Hub
         self.settings = settings
-        self.outside = outside
+        self.services = services
         self.table = table
         self.max_chars = settings.max_message_chars
         self._limited = settings.rate_limit > 0
@@ -85,7 +85,7 @@ class Dispatcher:
             return
         if user.bucket.refused >= self.settings.flood_limit:
             wait = self.settings.rate_burst / self.settings.rate_limit
-            self.hub.shut_out(client.user.id, wait)
+            self.hub.block(client.user.id, wait)
             raise ChatError("flooding", retry_after=wait)
         raise ChatError("rate_limited", retry_after=wait)
 
@@ -99,7 +99,7 @@ class NativeWire:
         self._dispatcher = dispatcher
         self._heartbeat = Heartbeat(dispatcher.settings)
 
-    def text(self, member: Any, payload: bytes) -> None:
+    def on_text(self, member: Any, payload: bytes) -> None:
         """Serve one message."""
         dispatcher = self._dispatcher
         try:
@@ -116,7 +116,7 @@ class NativeWire:
         except ChatError as error:
             return error.ref
 
-    def binary(self, member: Any, payload: bytes) -> None:
+    def on_binary(self, member: Any, payload: bytes) -> None:
         """Refuse a binary message, which nothing understands yet."""
         try:
             self._dispatcher.count(member)
@@ -124,36 +124,36 @@ class NativeWire:
         except ChatError as error:
             self._dispatcher.hub.refuse(member, error)
 
-    def beat(self, member: Any, now: float) -> None:
+    def check_heartbeat(self, member: Any, now: float) -> None:
         """Look whether it is still there."""
-        self._heartbeat.beat(member, now)
+        self._heartbeat.check(member, now)
 
-    def left(self, member: Any) -> None:
+    def on_close(self, member: Any) -> None:
         """Nothing is kept of a raw client."""
 
 
 def group_list(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 1: answer with the room's roster."""
-    room = joined(chat, client, envelope)
+    room = joined_room(chat, client, envelope)
     client.enqueue(room.roster.list_for(client.wire.codec).frame())
 
 
 def group_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 2: say it to everyone in the room, the sender too; acknowledge it where it has an id."""
-    room = joined(chat, client, envelope)
+    room = joined_room(chat, client, envelope)
     envelope.room, envelope.user, envelope.sender = room.name, client.user, client
-    if room.known is None:
+    if room.dedupe is None:
         _store(chat, envelope)
         return
-    fresh = room.known.place(envelope)
+    fresh = room.dedupe.register(envelope)
     _acknowledge(chat, client, envelope)
     if fresh:
-        room.say(envelope)
-        chat.hub.peers.said(envelope)
-        chat.outside.delivered(client, envelope)
+        room.broadcast(envelope)
+        chat.hub.peers.publish_ephemeral(envelope)
+        chat.services.message_sent(client, envelope)
 
 
-def joined(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
+def joined_room(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
     """Return the room that a message is about; raise ChatError where its sender is not in it."""
     room = chat.hub.room(envelope.room)
     if room is None or client not in room:
@@ -164,7 +164,7 @@ def joined(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
 def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 3: say it to one user, on all sockets; a missing or empty `to` never comes this far."""
     assert client.user is not None and envelope.to is not None
-    receiver = chat.hub.identity_named(envelope.to)
+    receiver = chat.hub.find_identity(envelope.to)
     envelope.user, envelope.sender = client.user, client
     if receiver is not None:
         envelope.to_id, envelope.to = receiver
@@ -174,18 +174,18 @@ def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
         return
     if receiver is None:
         raise ChatError("unknown_user", envelope.id)
-    fresh = chat.hub.known_direct.place(envelope)
+    fresh = chat.hub.direct_dedupe.register(envelope)
     _acknowledge(chat, client, envelope)
     if fresh:
-        chat.hub.direct(envelope)
-        chat.hub.peers.said(envelope)
-        chat.outside.delivered(client, envelope)
+        chat.hub.send_direct(envelope)
+        chat.hub.peers.publish_ephemeral(envelope)
+        chat.services.message_sent(client, envelope)
 
 
 def _store(chat: Dispatcher, envelope: Envelope) -> None:
     chosen = envelope.id is not None
     envelope.id = envelope.id or chat.hub.new_id()
-    chat.outside.store(envelope, chosen)
+    chat.services.store(envelope, chosen)
 
 
 def _acknowledge(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
@@ -196,22 +196,22 @@ def _acknowledge(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
 
 def join(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 6: let the client into a room, having told it what it missed."""
-    chat.outside.join(client, envelope)
+    chat.services.join(client, envelope)
 
 
 def leave(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 7: let the client hear a room no more."""
-    chat.outside.leave(client, envelope)
+    chat.services.leave(client, envelope)
 
 
 def read(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 10: note how far the user has read."""
-    chat.outside.read(client, envelope)
+    chat.services.read(client, envelope)
 
 
 def auth(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 9: take a fresh token for this connection."""
-    chat.outside.renew(client, envelope)
+    chat.services.renew(client, envelope)
 
 
 HANDLERS: dict[int, Handler] = {

@@ -21,7 +21,7 @@ from .dedupe import REMEMBERED_DIRECT, Dedupe
 from .limits import TokenBucket
 from .member import Member, Wire
 from .peers import NO_PEERS, Peers
-from .room import Audience, Newcomer, Room
+from .room import Audience, JoinBuffer, Room
 from .roster import Roster
 from .roster_push import RosterPush
 from .seq_gate import Conversations, SeqGate
@@ -61,8 +61,8 @@ class Hub:
     ) -> None:
         self.settings = settings
         self.outbox_bytes = settings.outbox_bytes
-        self.connected: Listener = _ignore
-        self.disconnected: Listener = _ignore
+        self.on_connected: Listener = _ignore
+        self.on_disconnected: Listener = _ignore
         self.limit = limit
         self._lock = allocate_lock()
         self._users: dict[str, User] = {}
@@ -80,7 +80,7 @@ class Hub:
         self._talking: list[Room] = []
         #: Direct conversations: the gates of those that are stored, the ids of those that are not.
         self.conversations = Conversations()
-        self.known_direct = Dedupe(REMEMBERED_DIRECT)
+        self.direct_dedupe = Dedupe(REMEMBERED_DIRECT)
         #: The other processes of the site.
         self.peers: Peers = NO_PEERS
         #: Members that are not parked in the reactor: they take their bytes by polling.
@@ -118,7 +118,7 @@ class Hub:
 
         Raises ChatError where there is no place for it.
         """
-        self.find_place(user, client.address)
+        self.check_limits(user, client.address)
         client.user = user
         with self._lock:
             known = self._users.get(user.id) or self._add_user(user)
@@ -132,10 +132,10 @@ class Hub:
             client.enqueue(client.wire.codec.welcome())
         if lobby:
             self.join(client, self.lobby)
-            self.show_roster(client, self.lobby)
-        self.connected(client)
+            self.send_roster(client, self.lobby)
+        self.on_connected(client)
 
-    def find_place(self, user: Identity, address: str) -> None:
+    def check_limits(self, user: Identity, address: str) -> None:
         """Raise ChatError where the limits leave no place for one more socket of `user` from `address`."""
         settings = self.settings
         if self._flooded and (wait := self._flooded.get(user.id, 0) - self.now) > 0:
@@ -155,12 +155,12 @@ class Hub:
         return self._addresses[address] + self.peers.sockets_from(address)
 
     def _tell_count(self, user: User, address: str) -> None:
-        self.peers.counted(user.identity, len(user.clients), address, self._addresses[address])
+        self.peers.publish_counts(user.identity, len(user.clients), address, self._addresses[address])
 
     def _add_user(self, identity: Identity) -> User:
         user = self._users[identity.id] = User(identity, self._bucket(identity.id))
         self._index(user)
-        self.peers.expects(identity.id)
+        self.peers.watch_user(identity.id)
         return user
 
     def _bucket(self, user_id: str) -> TokenBucket | None:
@@ -188,10 +188,10 @@ class Hub:
 
     def leave(self, client: Member) -> None:
         """Take `client` out of the client set; it gets nothing more but its close."""
-        client.wire.left(client)
-        self.take_out(client)
+        client.wire.on_close(client)
+        self.remove(client)
 
-    def take_out(self, client: Member) -> None:
+    def remove(self, client: Member) -> None:
         """Take `client` out of the client set, be it closing or not."""
         if client.user is None:
             return
@@ -209,9 +209,9 @@ class Hub:
             self._exit(client, user.identity, self._rooms[name])
         client.rooms = ()
         for room in self._waiting_for(client):
-            del room.newcomers[client]
+            del room.joining[client]
             self.close_if_empty(room)
-        self.disconnected(client)
+        self.on_disconnected(client)
 
     def _waiting_for(self, client: Member) -> list[Room]:
         return [self._rooms[name] for name in self._coming.pop(client, ())]
@@ -231,7 +231,7 @@ class Hub:
         self._pushes[name] = RosterPush(
             room, self.reactor, self._lock, settings.roster_bytes_per_s, self.stats, self.close_if_empty
         )
-        self.peers.opened(room)
+        self.peers.room_opened(room)
         return room
 
     def close_if_empty(self, room: Room) -> None:
@@ -240,7 +240,7 @@ class Hub:
             with self._lock:
                 del self._rooms[room.name]
             del self._pushes[room.name]
-            self.peers.closed(room)
+            self.peers.room_closed(room)
 
     def room(self, name: str | None) -> Room | None:
         """Return the open room that a message names, the lobby where it names none."""
@@ -251,20 +251,20 @@ class Hub:
         room = self._rooms.get(name)
         return room.gate if room is not None else self.conversations.get(name)
 
-    def concerns(self, name: str) -> bool:
+    def is_relevant(self, name: str) -> bool:
         """Tell whether one of the two users of a direct conversation is connected here, or expected back."""
         users, absent = self._users, self._absent
         return any(user in users or user in absent for user in participants(name) or ())
 
-    def hold(self, user_id: str, rooms: Iterable[str], codec: Codec) -> None:
+    def add_absent(self, user_id: str, rooms: Iterable[str], codec: Codec) -> None:
         """Have what is said in these open rooms, and to the user, said in `codec` as if its client were here."""
         self._absent[user_id] += 1
-        self.peers.expects(user_id)
+        self.peers.watch_user(user_id)
         for room in map(self._rooms.__getitem__, rooms):
             room.absent += 1
             room.audiences.setdefault(codec, Audience())
 
-    def release(self, user_id: str, rooms: Iterable[str]) -> None:
+    def remove_absent(self, user_id: str, rooms: Iterable[str]) -> None:
         """Take one `hold` back."""
         self._absent[user_id] -= 1
         if not self._absent[user_id]:
@@ -282,15 +282,15 @@ class Hub:
         """Return the open rooms."""
         return list(self._rooms.values())
 
-    def expect(self, client: Member, room: Room) -> Newcomer:
+    def start_joining(self, client: Member, room: Room) -> JoinBuffer:
         """Have what is said in `room` from now on kept for `client`, until it has been told what it missed."""
-        newcomer = room.newcomers[client] = Newcomer()
+        newcomer = room.joining[client] = JoinBuffer()
         self._coming[client] = (*self._coming.get(client, ()), room.name)
         return newcomer
 
-    def expect_no_more(self, client: Member, room: Room) -> None:
+    def stop_joining(self, client: Member, room: Room) -> None:
         """Keep nothing more of `room` for `client`."""
-        if room.newcomers.pop(client, None) is not None:
+        if room.joining.pop(client, None) is not None:
             rest = tuple(name for name in self._coming.pop(client) if name != room.name)
             if rest:
                 self._coming[client] = rest
@@ -307,7 +307,7 @@ class Hub:
             room.add(client)
             is_news = room.roster.join(user)
         if is_news:
-            self.peers.joined(room, user)
+            self.peers.user_joined(room, user)
         upto = room.last_seq if upto is None else upto
         if room is self.lobby:
             client.entered = upto
@@ -318,10 +318,10 @@ class Hub:
             client.rooms = (*client.rooms, room.name)
         self._pushes[room.name].schedule()
 
-    def show_roster(self, client: Member, room: Room) -> None:
+    def send_roster(self, client: Member, room: Room) -> None:
         """Send `client`, who is in `room`, the list of who else is."""
         client.enqueue(room.roster.list_for(client.wire.codec).frame())
-        room.note_listed(client)
+        room.note_roster_sent(client)
 
     def leave_room(self, client: Member, room: Room) -> bool:
         """Let `client` hear `room` no more; False where it did not."""
@@ -339,7 +339,7 @@ class Hub:
             room.remove(client)
             is_last = room.roster.leave(user, self.now)
         if is_last:
-            self.peers.left(room, user)
+            self.peers.user_left(room, user)
         self._pushes[room.name].schedule()
         if room.empty:  # there is nobody to be told, so that no push will come by
             self.reactor.call_soon(self.close_if_empty, room)
@@ -377,7 +377,7 @@ class Hub:
                 self._pushes[name].replace(old, new)
         new.rooms, new.entered, new.floors = old.rooms, old.entered, old.floors
         for room in self._waiting_for(old):
-            room.newcomers[new] = room.newcomers.pop(old)
+            room.joining[new] = room.joining.pop(old)
             self._coming[new] = (*self._coming.get(new, ()), room.name)
 
     def _forget(self, user: User) -> None:
@@ -389,7 +389,7 @@ class Hub:
 
     def _expect_no_more(self, user_id: str) -> None:
         if user_id not in self._users and user_id not in self._absent:
-            self.peers.expects_no_more(user_id)
+            self.peers.unwatch_user(user_id)
 
     def _keep_bucket(self, user_id: str, bucket: TokenBucket) -> None:
         # Or to come again would be to have said nothing yet. One that has filled up again can go.
@@ -415,10 +415,10 @@ class Hub:
             user = self._folded.get(key) or self._names.get(key)
         return user
 
-    def identity_named(self, username: str) -> Identity | None:
+    def find_identity(self, username: str) -> Identity | None:
         """Return who of that name is connected, here or to another process."""
         user = self.named(username)
-        return user.identity if user is not None else self.peers.named(username)
+        return user.identity if user is not None else self.peers.find_user(username)
 
     def change_roster(self, room: Room, change: Callable[[Roster], None]) -> None:
         """Change who of other processes is in an open room, and have its members told."""
@@ -432,7 +432,7 @@ class Hub:
             found = self._rooms.get(room)
             return list(found.roster) if found is not None else []
 
-    def shut_out(self, user_id: str, seconds: float) -> None:
+    def block(self, user_id: str, seconds: float) -> None:
         """Let a flooding user not come back before `seconds` have passed."""
         self._flooded = {id: until for id, until in self._flooded.items() if until > self.now}
         self._flooded[user_id] = self.now + seconds
@@ -446,9 +446,9 @@ class Hub:
     def deliver_direct(self, envelope: Envelope, gate: SeqGate) -> None:
         """Take a stored direct message, whoever brought it: it is said when its turn comes."""
         for ready in gate.take(envelope):
-            self.direct(ready)
+            self.send_direct(ready)
 
-    def direct(self, envelope: Envelope) -> None:
+    def send_direct(self, envelope: Envelope) -> None:
         """Deliver a direct message to all sockets of the receiver, and to the sender's other extended ones."""
         sender = envelope.sender
         frame = chat(envelope)
@@ -472,7 +472,9 @@ class Hub:
             if client is not sender and client.extended and _hears(client, envelope):
                 client.enqueue(others.get(client.wire.codec, frame) if others else frame)
 
-    def tell_user(self, user_id: str, kind: int, fields: dict[str, Any], skip: Member | None = None) -> None:
+    def send_to_user(
+        self, user_id: str, kind: int, fields: dict[str, Any], skip: Member | None = None
+    ) -> None:
         """Send a message about a room to the extended sockets of a user."""
         user = self._users.get(user_id)
         for client in user.clients if user is not None else ():
@@ -518,19 +520,19 @@ class Hub:
         if room.pending:
             room.flush(self.stats)
 
-    def wants_writable(self, client: Any, wanted: bool) -> None:
+    def watch_writable(self, client: Any, wanted: bool) -> None:
         """Have the reactor watch whether `client` can be written to."""
         self.reactor.watch_writable(client, wanted)
 
-    def too_slow(self, client: Member) -> None:
+    def note_slow(self, client: Member) -> None:
         """Note a client whose outbox is over its bound; it may be in the middle of a room's flush."""
         self._slow.append(client)
 
-    def failed(self, client: Member) -> None:
+    def report_failure(self, client: Member) -> None:
         """Tell a client that serving it raised, and close it."""
         self.refuse(client, ChatError("internal"))
 
-    def gone(self, client: Any) -> None:
+    def detach(self, client: Any) -> None:
         """Forget a client's place in the reactor."""
         self.stats.closes[client.close_code] += 1
         if client in self.pollers:

@@ -21,7 +21,7 @@ from .access import Right
 from .group_commit import envelope_of
 from .hub import Hub
 from .member import Member
-from .room import Newcomer, Room
+from .room import JoinBuffer, Room
 from .seq_gate import SeqGate
 
 log = logging.getLogger("chat")
@@ -51,7 +51,7 @@ class Arrival:
         self.envelope = envelope
         self.room: Room | None = None
         self.row: RoomRow | None = None
-        self.newcomer: Newcomer | None = None
+        self.newcomer: JoinBuffer | None = None
         #: What it missed ends with this seq; what comes after it hears as the others do.
         self.upto = 0
         self.missed: list[Envelope] = []
@@ -117,7 +117,7 @@ class Joining:
         self._serving: list[Arrival] = []
         self._wake = driver.event()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Serve from now on."""
         self._driver.background(self._run)
 
@@ -135,7 +135,7 @@ class Joining:
     def _is_full(self, member: Member) -> bool:
         return len(member.rooms) >= self._settings.max_rooms_per_client
 
-    def stop(self, member: Member, name: str) -> bool:
+    def cancel(self, member: Member, name: str) -> bool:
         """Let no Join that is under way bring `member` into the room `name`; False where there is none. In the loop."""
         with self._lock:
             under_way = [
@@ -147,7 +147,7 @@ class Joining:
             arrival.left = arrival.answered = True
         return bool(under_way)
 
-    def open(self, rows: Iterable[RoomRow], opened: Callable[[], None]) -> None:
+    def open_rooms(self, rows: Iterable[RoomRow], opened: Callable[[], None]) -> None:
         """Open the rooms that are not; `opened` runs in the loop in the same moment. It blocks: not from a tick."""
         opening = Opening(rows, opened, self._driver.one_shot_event())
         with self._lock:
@@ -265,7 +265,7 @@ class Joining:
                 fresh.append(room := self._open(row))
             arrival.room = room = room or self._hub.open(arrival.name, None)
             if arrival.member not in room:
-                arrival.newcomer = self._hub.expect(arrival.member, room)
+                arrival.newcomer = self._hub.start_joining(arrival.member, room)
         return fresh
 
     def _open(self, row: RoomRow) -> Room:
@@ -298,7 +298,7 @@ class Joining:
 
     def _open_gate(self, room: Room, last: int) -> None:
         assert room.gate is not None
-        room.say_all(room.gate.open(last))
+        room.broadcast_all(room.gate.open(last))
 
     def _ahead(self, batch: list[Arrival]) -> dict[Room, tuple[RoomRow, int]]:
         """Return the rooms of which somebody has heard more elsewhere than was heard here, and up to where."""
@@ -338,7 +338,7 @@ class Joining:
             arrival.recovered = arrival.since is None
             return False
         if arrival.newcomer is not None:
-            arrival.newcomer.begin_anew()
+            arrival.newcomer.reset()
             arrival.upto = room.last_seq
         else:
             arrival.upto = self._heard_since(arrival.member, room)
@@ -400,14 +400,14 @@ class Joining:
 
     def _forget(self, arrival: Arrival) -> None:
         if arrival.room is not None:
-            self._hub.expect_no_more(arrival.member, arrival.room)
+            self._hub.stop_joining(arrival.member, arrival.room)
             self._hub.close_if_empty(arrival.room)
 
     def _let_in(self, arrival: Arrival, replays: Replays) -> None:
         member, room, newcomer = arrival.member, arrival.room, arrival.newcomer
-        if newcomer is not None and newcomer.lost and room is not None:
+        if newcomer is not None and newcomer.overflowed and room is not None:
             arrival.recovered, arrival.upto = arrival.since is None, room.last_seq
-            newcomer.begin_anew()
+            newcomer.reset()
         missed = replays.frames(member.wire.codec, arrival.missed)
         # What is too much for an outbox is too much for a client.
         if sum(map(len, missed)) > self._settings.outbox_bytes // 2:
@@ -417,11 +417,11 @@ class Joining:
         member.enqueue(self._synced(arrival))
         if newcomer is None or room is None:
             return
-        self._hub.expect_no_more(member, room)
-        for frame in replays.frames(member.wire.codec, newcomer.heard):
+        self._hub.stop_joining(member, room)
+        for frame in replays.frames(member.wire.codec, newcomer.messages):
             member.enqueue(frame)
         self._hub.join(member, room, arrival.upto)
-        self._hub.show_roster(member, room)
+        self._hub.send_roster(member, room)
 
     def _synced(self, arrival: Arrival) -> bytes:
         room, row, envelope = arrival.room, arrival.row, arrival.envelope

@@ -32,16 +32,16 @@ class Wire(Protocol):
     def codec(self) -> Codec:
         """How its clients are spoken to."""
 
-    def text(self, member: Any, payload: bytes) -> None:
+    def on_text(self, member: Any, payload: bytes) -> None:
         """Serve one whole text message; its UTF-8 is checked."""
 
-    def binary(self, member: Any, payload: bytes) -> None:
+    def on_binary(self, member: Any, payload: bytes) -> None:
         """Serve one whole binary message."""
 
-    def beat(self, member: Any, now: float) -> None:
+    def check_heartbeat(self, member: Any, now: float) -> None:
         """Look after the heartbeat; called about once a second, at monotonic seconds `now`."""
 
-    def left(self, member: Any) -> None:
+    def on_close(self, member: Any) -> None:
         """Take note that the member is closing; what is enqueued now still goes out before the close."""
 
 
@@ -128,7 +128,7 @@ class Member(_Out):
         """Send the frames of its own, and end what has been closed."""
         raise NotImplementedError
 
-    def keep(self, data: bytes, sent: int) -> None:
+    def keep_unsent(self, data: bytes, sent: int) -> None:
         """Keep what was not taken of `data` (all after `sent`) for when it can be."""
         raise NotImplementedError
 

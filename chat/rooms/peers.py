@@ -21,34 +21,34 @@ class Peers(Protocol):
 
     # What happens here
 
-    def stored(self, messages: Iterable[Message]) -> None:
+    def publish_stored(self, messages: Iterable[Message]) -> None:
         """Tell them of messages that were stored and said here."""
 
-    def said(self, envelope: Envelope) -> None:
+    def publish_ephemeral(self, envelope: Envelope) -> None:
         """Tell them of a message that is stored nowhere."""
 
     def flush(self) -> None:
         """Have it leave now: what is said here to many takes a while, and the others need not wait for it."""
 
-    def opened(self, room: Room) -> None:
+    def room_opened(self, room: Room) -> None:
         """Hear what is said in a room, and who is in it, from now on."""
 
-    def closed(self, room: Room) -> None:
+    def room_closed(self, room: Room) -> None:
         """Hear it no more."""
 
-    def joined(self, room: Room, user: Identity) -> None:
+    def user_joined(self, room: Room, user: Identity) -> None:
         """Tell them that a user's first socket here is in a room."""
 
-    def left(self, room: Room, user: Identity) -> None:
+    def user_left(self, room: Room, user: Identity) -> None:
         """Tell them that the last one has left it."""
 
-    def expects(self, user_id: str) -> None:
+    def watch_user(self, user_id: str) -> None:
         """Hear what is said to a user from now on, who is here or may come back here."""
 
-    def expects_no_more(self, user_id: str) -> None:
+    def unwatch_user(self, user_id: str) -> None:
         """Hear it no more."""
 
-    def counted(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
+    def publish_counts(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
         """Tell them how many sockets a user has here, and how many come from an address."""
 
     # What happens there
@@ -59,10 +59,10 @@ class Peers(Protocol):
     def sockets_from(self, address: str) -> int:
         """Return how many come from an address there."""
 
-    def named(self, username: str) -> Identity | None:
+    def find_user(self, username: str) -> Identity | None:
         """Return who of that name, in any case, is connected there."""
 
-    def served_lately(self, origin: int) -> bool:
+    def served_recently(self, origin: int) -> bool:
         """Tell whether a process is alive, or was less than CHAT_IO_RECOVERY_SECONDS ago."""
 
     def ask(self, origin: int, what: str, *parts: Any) -> Any:
@@ -74,34 +74,34 @@ class NoPeers:
 
     alone = True
 
-    def stored(self, messages: Iterable[Message]) -> None:
+    def publish_stored(self, messages: Iterable[Message]) -> None:
         pass
 
-    def said(self, envelope: Envelope) -> None:
+    def publish_ephemeral(self, envelope: Envelope) -> None:
         pass
 
     def flush(self) -> None:
         pass
 
-    def opened(self, room: Room) -> None:
+    def room_opened(self, room: Room) -> None:
         pass
 
-    def closed(self, room: Room) -> None:
+    def room_closed(self, room: Room) -> None:
         pass
 
-    def joined(self, room: Room, user: Identity) -> None:
+    def user_joined(self, room: Room, user: Identity) -> None:
         pass
 
-    def left(self, room: Room, user: Identity) -> None:
+    def user_left(self, room: Room, user: Identity) -> None:
         pass
 
-    def expects(self, user_id: str) -> None:
+    def watch_user(self, user_id: str) -> None:
         pass
 
-    def expects_no_more(self, user_id: str) -> None:
+    def unwatch_user(self, user_id: str) -> None:
         pass
 
-    def counted(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
+    def publish_counts(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
         pass
 
     def sockets_of(self, user_id: str) -> int:
@@ -110,10 +110,10 @@ class NoPeers:
     def sockets_from(self, address: str) -> int:
         return 0
 
-    def named(self, username: str) -> Identity | None:
+    def find_user(self, username: str) -> Identity | None:
         return None
 
-    def served_lately(self, origin: int) -> bool:
+    def served_recently(self, origin: int) -> bool:
         return False
 
     def ask(self, origin: int, what: str, *parts: Any) -> Any:

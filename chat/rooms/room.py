@@ -26,19 +26,19 @@ class Audience:
         self.pending: list[Any] = []
 
 
-class Newcomer:
+class JoinBuffer:
     """A member that is still being told what it missed; what is said meanwhile waits for it."""
 
-    __slots__ = ("heard", "lost")
+    __slots__ = ("messages", "overflowed")
 
     def __init__(self) -> None:
-        self.begin_anew()
+        self.reset()
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Keep what is said from now on; what was said until now it is told otherwise."""
-        self.heard: list[Envelope] = []
+        self.messages: list[Envelope] = []
         #: More was said than is kept: it has to reload.
-        self.lost = False
+        self.overflowed = False
 
 
 class Room:
@@ -59,12 +59,12 @@ class Room:
         self.name = name
         self.roster = roster
         self.gate = gate
-        self.known = Dedupe() if gate is None else None
+        self.dedupe = Dedupe() if gate is None else None
         #: The store's number for it, and its epoch.
         self.id = 0
         self.epoch = ""
         self.audiences: dict[Codec, Audience] = {NATIVE: Audience()}
-        self.newcomers: dict[Member, Newcomer] = {}
+        self.joining: dict[Member, JoinBuffer] = {}
         #: Members who are away and may come back to what was said meanwhile.
         self.absent = 0
         #: True while something waits for the flush.
@@ -90,7 +90,7 @@ class Room:
     def empty(self) -> bool:
         """Whether it can be forgotten: nobody is in it here, coming, expected back, or still to be told as leaving."""
         return not (
-            self.newcomers
+            self.joining
             or self.absent
             or self.roster.is_used
             or any(audience.members for audience in self.audiences.values())
@@ -118,12 +118,12 @@ class Room:
         members = self.audiences[old.wire.codec].members
         members[new] = members.pop(old)
 
-    def note_listed(self, member: Member) -> None:
+    def note_roster_sent(self, member: Member) -> None:
         """Take note that `member`, who is in the room, has the roster's newest list."""
         codec = member.wire.codec
         self.audiences[codec].members[member] = self.roster.list_for(codec).version
 
-    def is_listed(self, member: Member) -> bool:
+    def has_current_roster(self, member: Member) -> bool:
         """Tell whether `member` has the roster's newest list."""
         codec = member.wire.codec
         return self.audiences[codec].members.get(member) == self.roster.list_for(codec).version
@@ -131,19 +131,19 @@ class Room:
     def deliver(self, envelope: Envelope) -> None:
         """Take a stored message, whoever brought it: it is said when its turn comes."""
         assert self.gate is not None
-        self.say_all(self.gate.take(envelope))
+        self.broadcast_all(self.gate.take(envelope))
 
     def deliver_all(self, envelopes: Iterable[Envelope]) -> None:
         """Take several of them."""
         for envelope in envelopes:
             self.deliver(envelope)
 
-    def say_all(self, envelopes: Iterable[Envelope]) -> None:
+    def broadcast_all(self, envelopes: Iterable[Envelope]) -> None:
         """Say what the gate has let through."""
         for envelope in envelopes:
-            self.say(envelope)
+            self.broadcast(envelope)
 
-    def say(self, envelope: Envelope) -> None:
+    def broadcast(self, envelope: Envelope) -> None:
         """Queue one message for every member, the sender too."""
         if not self.pending:
             self.pending = True
@@ -151,11 +151,11 @@ class Room:
         for codec, audience in self.audiences.items():
             if audience.members or codec.recoverable:
                 audience.pending.append(codec.draft(envelope))
-        for newcomer in self.newcomers.values():
-            if len(newcomer.heard) < self._keep:
-                newcomer.heard.append(envelope)
+        for newcomer in self.joining.values():
+            if len(newcomer.messages) < self._keep:
+                newcomer.messages.append(envelope)
             else:
-                newcomer.lost = True
+                newcomer.overflowed = True
 
     def flush(self, stats: Stats) -> None:
         """Send what was said since the last flush: the same bytes to everyone of a codec, one write each."""
@@ -167,10 +167,10 @@ class Room:
             audience.pending = []
             data = codec.seal(pending)
             stats.flushes.observe(len(data))
-            broadcast(audience.members, data, stats, len(pending))
+            write_all(audience.members, data, stats, len(pending))
 
 
-def broadcast(
+def write_all(
     members: dict[Member, int] | list[Member], data: bytes, stats: Stats, messages: int = 1
 ) -> None:
     """Write `data`, which holds so many messages, once to each of `members`.
@@ -194,6 +194,6 @@ def broadcast(
                 behind.append((client, sent))
     # Only now: both may take a client out of `members`.
     for client, sent in behind:
-        client.keep(data, sent)
+        client.keep_unsent(data, sent)
     for client in dead:
         client.drop()

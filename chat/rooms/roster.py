@@ -63,7 +63,7 @@ class Roster:
         """Whether one of its users is here, or went a moment ago."""
         return bool(self._sockets or self._leaving)
 
-    def here(self) -> list[Identity]:
+    def local_users(self) -> list[Identity]:
         """Return the users who have sockets here."""
         return [self._users[user_id] for user_id in self._sockets]
 
@@ -82,18 +82,18 @@ class Roster:
             self._begin_to_leave(user.id, now)
         return count == 0
 
-    def join_elsewhere(self, user: Identity) -> None:
+    def join_on_peer(self, user: Identity) -> None:
         """Count one more process that `user` is on."""
         self._elsewhere[user.id] = self._elsewhere.get(user.id, 0) + 1
-        self.rename_elsewhere(user)
+        self.rename_on_peer(user)
 
-    def rename_elsewhere(self, user: Identity) -> None:
+    def rename_on_peer(self, user: Identity) -> None:
         """Take note what `user` is called on another process."""
         # What is known of its own sockets is no older.
         if user.id not in self._sockets:
             self._show(user)
 
-    def leave_elsewhere(self, user_id: str, now: float, at_once: bool = False) -> None:
+    def leave_on_peer(self, user_id: str, now: float, at_once: bool = False) -> None:
         """Count one of them less; `at_once` where it has been silent for longer than any grace."""
         count = self._elsewhere.get(user_id, 0) - 1
         if count > 0:
@@ -150,7 +150,7 @@ class Roster:
                 users.reset(self._users.values())
         return change
 
-    def spent(self, size: int, now: float) -> None:
+    def charge(self, size: int, now: float) -> None:
         """Charge a push of `size` bytes, all members together: it says when the next one may be."""
         self.next_push = now + max(MIN_INTERVAL, size / self._bytes_per_s)
 

@@ -9,7 +9,7 @@ from ..loop.reactor import Reactor
 from ..loop.stats import Stats
 from ..wire.codec import Codec
 from .member import Member
-from .room import Room, broadcast
+from .room import Room, write_all
 from .roster import MIN_INTERVAL
 
 
@@ -74,7 +74,7 @@ class RosterPush:
         elif now < roster.next_push:
             return
         spent += self._push_list()
-        roster.spent(spent, now)
+        roster.charge(spent, now)
 
     def _push_diff(self, joined: Any, left: Any) -> int:
         members = self._behind(lambda member: member.diff)
@@ -87,7 +87,7 @@ class RosterPush:
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         members = [member for member in batch if self._is_behind(member) and not member.closing]
         for member in members:
-            self._room.note_listed(member)
+            self._room.note_roster_sent(member)
         return self._tell(members, lambda codec: roster.list_for(codec).frame())
 
     def _tell(self, members: list[Member], encode: Callable[[Codec], bytes]) -> int:
@@ -97,7 +97,7 @@ class RosterPush:
         spent = 0
         for codec, some in by_codec.items():
             frame = encode(codec)
-            broadcast(some, frame, self._stats)
+            write_all(some, frame, self._stats)
             spent += len(frame) * len(some)
         return spent
 
@@ -106,4 +106,4 @@ class RosterPush:
 
     def _is_behind(self, member: Member) -> bool:
         # A newcomer's own list may already show all that there is to tell.
-        return not self._room.is_listed(member)
+        return not self._room.has_current_roster(member)

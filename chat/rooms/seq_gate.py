@@ -79,14 +79,14 @@ class Conversations:
                 self._gates[name] = gate
         return gate
 
-    def make(self, name: str, last: int | None) -> SeqGate:
+    def get_or_create(self, name: str, last: int | None) -> SeqGate:
         """Return the gate of a conversation; a new one begins after `last`, or holds back where that is None."""
         gate = self.get(name)
         if gate is None:
             gate = self._gates[name] = SeqGate(last)
         return gate
 
-    def turn(self) -> None:
+    def rotate(self) -> None:
         """Drop the gates that nobody asked for since the last turn and that hold nothing back."""
         kept = {name: gate for name, gate in self._older.items() if gate.missing}
         self._older = self._gates | kept

@@ -25,9 +25,9 @@ class Sweeper:
         self._round = sweep_round(hub.settings)
         self._queue: list[Member] = []
         self._started = hub.now
-        hub.reactor.call_later(self._round, self.turn)
+        hub.reactor.call_later(self._round, self.sweep)
 
-    def turn(self) -> None:
+    def sweep(self) -> None:
         """Look at the next slice."""
         hub = self._hub
         if not self._queue:
@@ -40,7 +40,7 @@ class Sweeper:
                 self._look(client, hub.now, wall)
             except Exception as error:
                 hub.reactor.fail(client, error)
-        hub.reactor.call_later(self._delay(), self.turn)
+        hub.reactor.call_later(self._delay(), self.sweep)
 
     def _delay(self) -> float:
         left = max(0.0, self._started + self._round - self._hub.now)
@@ -60,7 +60,7 @@ class Sweeper:
         elif now - client.behind_since >= settings.outbox_seconds:
             client.close(CloseCode.TOO_SLOW)
         else:
-            client.wire.beat(client, now)
+            client.wire.check_heartbeat(client, now)
 
     def _expire(self, client: Member) -> None:
         self._hub.refuse(client, ChatError("token_expired"))
@@ -75,7 +75,7 @@ class Heartbeat:
         self._ping_after = max(settings.ping_interval - slack, slack)
         self._drop_after = max(settings.ping_timeout - slack, slack)
 
-    def beat(self, client: Client, now: float) -> None:
+    def check(self, client: Client, now: float) -> None:
         """Do what is due at monotonic seconds `now`."""
         if client.pinged:
             if now - client.pinged >= self._drop_after:

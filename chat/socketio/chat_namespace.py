@@ -8,7 +8,7 @@ import orjson
 
 from ..identity.guard import Grant
 from ..loop.jobs import Jobs
-from ..rooms.handlers import Dispatcher, joined
+from ..rooms.handlers import Dispatcher, joined_room
 from ..rooms.member import Member
 from ..store.history import StoreUnavailable
 from ..wire import codec
@@ -70,7 +70,7 @@ class Chat:
         for name, floor in seat.rooms.items():
             room = hub.room(name) or hub.open(name, None)
             hub.join(member, room, max(0, floor - 1))
-            hub.show_roster(member, room)
+            hub.send_roster(member, room)
         for name in comeback.lost:
             member.enqueue(self._codec.notice(MessageType.LEAVE, {"room": name}))
         for name in comeback.silent:
@@ -110,7 +110,7 @@ class Chat:
         return codec.read(kind, message, id, _WITH_ESCAPES, self._dispatcher.max_chars)
 
     def _answer_list(self, connection: Connection, reply: int, envelope: Envelope) -> None:
-        room = joined(self._dispatcher, connection.engine_session.member, envelope)
+        room = joined_room(self._dispatcher, connection.engine_session.member, envelope)
         users = [codec.user_json(user) for user in room.roster]
         answer = {"type": int(MessageType.GROUP_LIST), "user": None, "room": room.name, "data": users}
         connection.send(self._codec.answer(reply, answer))
@@ -120,7 +120,7 @@ class Chat:
         assert envelope.room is not None
         if not self._jobs.put((connection.engine_session, "seats"), self._keep, connection, envelope):
             raise ChatError("rate_limited", envelope.id)
-        self._dispatcher.outside.unsubscribe(connection.engine_session.member, envelope.room)
+        self._dispatcher.services.unsubscribe(connection.engine_session.member, envelope.room)
         connection.seats.pop(envelope.room, None)
 
     def _keep(self, connection: Connection, envelope: Envelope) -> None:

@@ -179,7 +179,7 @@ class Engine:
         for binary, payload in parts:
             if session.reason:
                 break
-            (session.binary if binary else session.text)(poller, payload)
+            (session.on_binary if binary else session.on_text)(poller, payload)
         if session.reason == "parse error":
             raise BadRequest(*BAD_REQUEST)
 
@@ -235,16 +235,16 @@ class Stranger:
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
 
-    def text(self, member: Any, payload: bytes) -> None:
+    def on_text(self, member: Any, payload: bytes) -> None:
         """Heard by nobody."""
 
-    def binary(self, member: Any, payload: bytes) -> None:
+    def on_binary(self, member: Any, payload: bytes) -> None:
         """Heard by nobody."""
 
-    def beat(self, member: Any, now: float) -> None:
+    def check_heartbeat(self, member: Any, now: float) -> None:
         """It is closing already."""
 
-    def left(self, member: Any) -> None:
+    def on_close(self, member: Any) -> None:
         """Nobody waits for it."""
 
 

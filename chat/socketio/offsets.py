@@ -108,7 +108,7 @@ class Progress(Protocol):
     origin: int
     mark: int | None
     last_pk: int
-    held: set[int]
+    undelivered: set[int]
 
 
 class Cursor:
@@ -145,7 +145,7 @@ class Cursor:
         if message.origin != self.progress.origin:
             self.hear(message.pk)
             return self.beside(message)
-        self.progress.held.discard(message.pk)
+        self.progress.undelivered.discard(message.pk)
         if self._pk < message.pk <= self.progress.last_pk:
             self._pk = message.pk
             return self.beside(message) if self._others() else self.here()
@@ -175,4 +175,4 @@ class Cursor:
         progress = self.progress
         if progress is None or progress.mark is None or self.mixed or self._early > self._pk:
             return True
-        return bool(progress.held) and min(progress.held) <= self._pk
+        return bool(progress.undelivered) and min(progress.undelivered) <= self._pk

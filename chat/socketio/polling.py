@@ -75,7 +75,7 @@ class Poller(Member):
         self._frames.append(data)
         self._size += len(data)
         if self._size > self._owner.outbox_bytes and not self.closing:
-            self._owner.too_slow(self)
+            self._owner.note_slow(self)
         if self._waiter is not None:
             self._owner.dirty(self)
         return len(data)
@@ -87,7 +87,7 @@ class Poller(Member):
         stats.bytes_out += len(data)
         self.send(data)
 
-    def keep(self, data: bytes, sent: int) -> None:
+    def keep_unsent(self, data: bytes, sent: int) -> None:
         """Never needed: `send` takes everything."""
 
     def wait(self, waiter: Waiter) -> None:
@@ -155,6 +155,6 @@ class Poller(Member):
             self.close_code = self.close_code or 1006
             self._owner.leave(self)
         self._ended = True
-        self._owner.gone(self)
+        self._owner.detach(self)
         self.out = GONE
         self.release()

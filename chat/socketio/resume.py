@@ -233,7 +233,7 @@ class Returning:
         user, origin = connection.identity, self._recovery.origin
         if pid is None or user is None or offset is None or origin in (pid.origin, offset.origin):
             return None
-        if pid.id in self._seen or not (self._is_young() or self._hub.peers.served_lately(offset.origin)):
+        if pid.id in self._seen or not (self._is_young() or self._hub.peers.served_recently(offset.origin)):
             return None
         self._seen.add(pid.id)
         return self._as_kept(connection, text, pid)
@@ -351,7 +351,7 @@ class Returning:
         self._recovery.present += 1
         self._hub.codecs[self._codec] = None
         assert comeback.saved.user_id is not None
-        self._hub.hold(comeback.saved.user_id, rooms, self._codec)
+        self._hub.add_absent(comeback.saved.user_id, rooms, self._codec)
         self._begin_here(comeback)
 
     def _begin_here(self, comeback: Comeback) -> None:
@@ -463,13 +463,13 @@ class Returning:
     def _release(self, comeback: Comeback) -> None:
         if comeback.held is not None and comeback.saved.seat is not None:
             assert comeback.saved.user_id is not None
-            self._hub.release(comeback.saved.user_id, comeback.held)
+            self._hub.remove_absent(comeback.saved.user_id, comeback.held)
             comeback.held = None
 
     def forget(self, saved: Saved) -> None:
         """Take note that nobody came back in time."""
         if saved.seat is not None:
             assert saved.user_id is not None
-            self._hub.release(saved.user_id, saved.seat.rooms)
+            self._hub.remove_absent(saved.user_id, saved.seat.rooms)
             if saved.seat.kept:
                 self._seats.went(saved.id)

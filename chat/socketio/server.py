@@ -223,7 +223,7 @@ class Server:
             if granted is not None:
                 self.guard.confirm(granted)  # a kick may have come since the token was checked
             if granted is not None and self._is_chat(namespace):
-                self.hub.find_place(granted.identity, session.member.address)
+                self.hub.check_limits(granted.identity, session.member.address)
         except ChatError as error:
             self._refuse(connection, _refusal(error, connection))
             return
@@ -264,7 +264,7 @@ class Server:
         if identity is not None and self._is_chat(connection.namespace):
             seat = seat_of(connection, session.member, self.hub.lobby.name)
             scopes = {("room", room): 0 for room in seat.rooms} | {("user", identity.id): 0}
-            self.hub.hold(identity.id, seat.rooms, self.codec)
+            self.hub.add_absent(identity.id, seat.rooms, self.codec)
         before = connection.comeback.saved.sids if connection.comeback is not None else frozenset()
         self.recovery.save(connection.pid, connection.state(scopes, before | {session.sid}, seat))
 
@@ -281,7 +281,7 @@ class Server:
         if connection.kept and self.seats is not None and not saved:
             self.seats.went(connection.id)
         if self._is_chat(namespace) and not session.reason:
-            self.hub.take_out(session.member)
+            self.hub.remove(session.member)
             session.member.user = None
         handler = self.handlers.find(namespace, registry.DISCONNECT)
         if handler is not None:

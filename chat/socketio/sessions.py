@@ -135,7 +135,7 @@ class Session:
 
     # ---- member.Wire -----------------------------------------------------------------------------------------
 
-    def text(self, member: Any, payload: bytes) -> None:
+    def on_text(self, member: Any, payload: bytes) -> None:
         """Serve one packet."""
         if member is self.member:
             try:
@@ -145,7 +145,7 @@ class Session:
         elif isinstance(member, Client):
             self._try_out(member, payload)
 
-    def binary(self, member: Any, payload: bytes) -> None:
+    def on_binary(self, member: Any, payload: bytes) -> None:
         """Serve one binary packet."""
         if member is not self.member:
             member.close(CloseCode.NORMAL)
@@ -178,7 +178,7 @@ class Session:
         else:
             self.member.close(CloseCode.NORMAL)
 
-    def beat(self, member: Any, now: float) -> None:
+    def check_heartbeat(self, member: Any, now: float) -> None:
         """Ping in time, close who did not answer, and who never came to anything."""
         engine = self.engine
         if member is not self.member:
@@ -195,7 +195,7 @@ class Session:
             self._awaiting = True
             self.send(PING)
 
-    def left(self, member: Any) -> None:
+    def on_close(self, member: Any) -> None:
         """The transport goes: so does the session, unless another one has taken over."""
         if member is self.probe:
             self.probe = None

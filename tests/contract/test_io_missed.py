@@ -27,7 +27,7 @@ class Process:
     """Stores and delivers as a Writer does, to a client of Ada's; `events` is what she was told."""
 
     def __init__(self, history):
-        self.history, self.origin, self.held = history, HERE, set()
+        self.history, self.origin, self.undelivered = history, HERE, set()
         self.names = {room: f"{room} {next(numbers)}" for room in ROOMS}
         self.rows = {room: history.create_room(name, PUBLIC, None) for room, name in self.names.items()}
         self.mark = history.changed(None)[0]
@@ -64,7 +64,7 @@ class Process:
                 self.deliver(message)
             else:
                 held[message.room] = message
-                self.held.add(message.pk)
+                self.undelivered.add(message.pk)
         for last in held.values():
             self.deliver_upto(last.room_id, last.room, last.seq)
 

@@ -50,15 +50,15 @@ class Echo:
     codec = NATIVE
 
     def __init__(self, settings):
-        self.beat = Heartbeat(settings).beat
+        self.check_heartbeat = Heartbeat(settings).check
 
-    def left(self, client):
+    def on_close(self, client):
         pass
 
-    def text(self, client, payload):
+    def on_text(self, client, payload):
         client.enqueue(frames.text_frame(payload))
 
-    def binary(self, client, payload):
+    def on_binary(self, client, payload):
         client.enqueue(frames.frame(frames.BINARY, payload))
 
 

@@ -69,13 +69,13 @@ def add_views(app, state):
     def break_the_door():
         """Have the next one who comes in meet an error half-way."""
         hub = state.start().hub
-        whole = hub.connected
+        whole = hub.on_connected
 
         def broken(client):
-            hub.connected = whole
+            hub.on_connected = whole
             raise RuntimeError("half-way in")
 
-        hub.connected = broken
+        hub.on_connected = broken
         return "broken"
 
     @app.get("/kick-at-the-door")

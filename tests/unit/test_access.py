@@ -153,7 +153,7 @@ def member(name, role, joined_at):
     ],
 )
 def test_who_inherits_a_room(members, name):
-    chosen = access.heir([member(*one) for one in members])
+    chosen = access.successor([member(*one) for one in members])
     assert (chosen and chosen.user.username) == name
 
 

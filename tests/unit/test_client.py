@@ -4,7 +4,7 @@ import pytest
 
 from chat.loop.stats import Stats
 from chat.rooms.client import CLOSE_TIMEOUT, READ_BYTES, READ_MESSAGES
-from chat.rooms.room import broadcast
+from chat.rooms.room import write_all
 from chat.wire import frames
 from tests import owner as owners
 from tests.unframed import frames as unframed
@@ -35,7 +35,7 @@ def fill(client, size=1 << 16):
     sent = bytearray()
     while not client.waiting:
         data = frames.text_frame(bytes([65 + len(sent) % 26]) * size)
-        broadcast([client], data, Stats())
+        write_all([client], data, Stats())
         sent += data
     return bytes(sent)
 
@@ -169,11 +169,11 @@ def test_own_frames_go_before_the_rooms_in_one_write(owner, pair):
     client, peer = pair
     client.enqueue(OWN)
     client.enqueue(OWN)
-    broadcast([client], ROOM, owner.stats)
+    write_all([client], ROOM, owner.stats)
     assert peer.sock.recv(1 << 16) == OWN + OWN + ROOM
     owner.flush()
     assert peer.read() == b""
-    broadcast([client], ROOM, owner.stats)
+    write_all([client], ROOM, owner.stats)
     assert peer.read() == ROOM
 
 
@@ -195,13 +195,13 @@ def test_what_the_kernel_does_not_take_keeps_its_order_to_the_byte(owner, pair):
         if i % 2:
             client.enqueue(piece)
         else:
-            broadcast([client], piece, owner.stats)
+            write_all([client], piece, owner.stats)
         expected += piece
     owner.flush()
     assert client.waiting > 0
     assert drain(client, peer) == expected
     assert owner.watched[client] is False
-    broadcast([client], ROOM, owner.stats)
+    write_all([client], ROOM, owner.stats)
     client.enqueue(OWN)
     owner.flush()
     assert peer.read() == ROOM + OWN
@@ -212,9 +212,9 @@ def test_own_frames_that_do_not_fit_are_kept_too(owner, pair):
     client, peer = pair
     big = frames.text_frame(b"o" * 100_000)
     client.enqueue(big)
-    broadcast([client], ROOM, owner.stats)
+    write_all([client], ROOM, owner.stats)
     assert client.waiting > 0
-    broadcast([client], ROOM, owner.stats)
+    write_all([client], ROOM, owner.stats)
     assert drain(client, peer) == big + ROOM + ROOM
 
 
@@ -235,7 +235,7 @@ def test_since_when_a_client_is_behind(owner, pair):
     fill(client)
     since = owner.now
     owner.now += 5
-    broadcast([client], ROOM, owner.stats)
+    write_all([client], ROOM, owner.stats)
     assert client.behind_since == since
     drain(client, peer)
     assert client.behind_since == float("inf")
@@ -247,8 +247,8 @@ def test_a_client_over_its_bound_is_closed_once_and_its_stream_is_whole(owner, p
     expected = fill(client)
     while client.waiting <= owner.outbox_bytes:
         assert not owner.slow
-        broadcast([client], frames.text_frame(b"y" * 50_000), owner.stats)
-    broadcast([client], ROOM, owner.stats)
+        write_all([client], frames.text_frame(b"y" * 50_000), owner.stats)
+    write_all([client], ROOM, owner.stats)
     assert set(owner.slow) == {client}
     owner.flush()
     owner.flush()
@@ -266,7 +266,7 @@ def test_others_hear_the_room_though_one_reads_nothing(owner, pair):
     quick, peer = owners.connect(owner)
     fill(slow)
     peer.read()
-    broadcast([slow, quick], ROOM, owner.stats)
+    write_all([slow, quick], ROOM, owner.stats)
     assert peer.read() == ROOM
     quick.drop()
     peer.sock.close()
@@ -277,7 +277,7 @@ def test_a_dead_one_among_the_members_is_dropped_and_the_others_hear(owner, pair
     alive, peer = owners.connect(owner)
     gone.sock.close()
     for _ in range(2):  # the first may still be taken by the kernel
-        broadcast([dead, alive], ROOM, owner.stats)
+        write_all([dead, alive], ROOM, owner.stats)
     assert owner.leavers == [dead]
     assert dead.fd < 0
     assert peer.read() == ROOM * 2
@@ -410,7 +410,7 @@ def test_a_client_that_is_behind_is_told_why_it_ends_without_all_that_waited(own
     client, peer = pair
     expected = fill(client)
     for _ in range(3):
-        broadcast([client], ROOM, owner.stats)
+        write_all([client], ROOM, owner.stats)
     client.close(1012)
     owner.flush()
     data = drain(client, peer)
@@ -429,7 +429,7 @@ def test_a_client_whose_serving_raised_is_closed_with_1011(owner, pair):
 
 def test_a_client_that_cannot_even_be_told_so_is_dropped(owner, pair):
     client, peer = pair
-    owner.failed = lambda _: 1 / 0
+    owner.report_failure = lambda _: 1 / 0
     with pytest.raises(ZeroDivisionError):
         client.fail(RuntimeError("a handler's"))
     assert client.fd < 0

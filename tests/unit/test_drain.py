@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chat.rooms.drain import LOOK, SMALL, STEP, STORE_SECONDS, Drain
+from chat.rooms.drain import BATCH_INTERVAL, SMALL_CROWD, STORE_POLL, STORE_TIMEOUT, Drain
 from tests import owner as owners
 from tests.house import House, quick_settings
 from tests.resumer import ACK, GROUP, JOIN
@@ -67,7 +67,7 @@ class Store:
 
     is_away = False
 
-    def so_far(self):
+    def progress(self):
         return lambda: not self.is_away
 
 
@@ -105,35 +105,35 @@ def store():
 
 @pytest.fixture
 def drain(hub, store):
-    return Drain(hub, store.so_far)
+    return Drain(hub, store.progress)
 
 
 # -- the pace
 
 
-@pytest.mark.parametrize("count", [0, 1, SMALL])
+@pytest.mark.parametrize("count", [0, 1, SMALL_CROWD])
 def test_a_small_crowd_goes_at_once(hub, come, drain, count):
     clients = come(count)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     assert {client.close_code for client in clients} <= {1012}
     assert len(hub.leavers) == count
 
 
 def test_a_crowd_goes_evenly_over_the_time_that_there_is(hub, come, drain):
     come(CROWD)
-    drain.begin(SECONDS)
-    assert 0 < len(hub.leavers) < SMALL
+    drain.schedule(SECONDS)
+    assert 0 < len(hub.leavers) < SMALL_CROWD
     hub.pass_time(SECONDS / 2)
     assert CROWD * 0.4 < len(hub.leavers) < CROWD * 0.6
     hub.pass_time(SECONDS / 2)
     assert len(hub.leavers) == CROWD
-    assert max(hub.left_at.values()) <= 1.5 * CROWD * STEP / SECONDS
+    assert max(hub.left_at.values()) <= 1.5 * CROWD * BATCH_INTERVAL / SECONDS
     assert {client.close_code for client in hub.leavers} == {1012}
 
 
 def test_chance_says_who_goes_first(hub, come, drain):
     clients = come(CROWD)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     hub.pass_time(SECONDS / 4)
     came_early = set(clients[: CROWD // 2])
     early = sum(client in came_early for client in hub.leavers)
@@ -142,13 +142,13 @@ def test_chance_says_who_goes_first(hub, come, drain):
 
 def test_in_no_seconds_all_go_at_once(hub, come, drain):
     come(CROWD)
-    drain.begin(0)
+    drain.schedule(0)
     assert len(hub.leavers) == CROWD
 
 
 def test_a_loop_that_was_late_catches_up(hub, come, drain):
     come(CROWD)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     hub.now += SECONDS * 0.9
     hub.pass_time(SECONDS * 0.1)
     assert len(hub.leavers) == CROWD
@@ -156,18 +156,18 @@ def test_a_loop_that_was_late_catches_up(hub, come, drain):
 
 def test_who_is_in_a_hurry_ends_sooner(hub, come, drain):
     come(CROWD)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     hub.pass_time(1)
-    drain.begin(0)
-    hub.pass_time(STEP)
+    drain.schedule(0)
+    hub.pass_time(BATCH_INTERVAL)
     assert len(hub.leavers) == CROWD
 
 
 def test_who_is_told_again_ends_no_later(hub, come, drain):
     come(CROWD)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     hub.pass_time(SECONDS - 1)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     hub.pass_time(1)
     assert len(hub.leavers) == CROWD
 
@@ -176,23 +176,23 @@ def test_who_polls_goes_at_once_whatever_the_crowd(hub, come, drain):
     poller = come(CROWD)[0]
     hub.crowd.remove(poller)
     hub.pollers.add(poller)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     assert poller.close_code == 1012
 
 
 def test_who_comes_while_the_others_go_goes_with_the_last(hub, come, drain):
     come(CROWD)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     (late,) = come(1)
-    hub.pass_time(SECONDS - 2 * STEP)
+    hub.pass_time(SECONDS - 2 * BATCH_INTERVAL)
     assert not late.closing
-    hub.pass_time(2 * STEP)
+    hub.pass_time(2 * BATCH_INTERVAL)
     assert late.close_code == 1012
 
 
 def test_who_went_meanwhile_stays_what_it_was(hub, come, drain):
     clients = come(CROWD)
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     gone = next(client for client in clients if not client.closing)
     gone.close(4403)
     hub.pass_time(SECONDS)
@@ -200,10 +200,10 @@ def test_who_went_meanwhile_stays_what_it_was(hub, come, drain):
 
 
 def test_one_that_raises_keeps_nobody_here(hub, come, drain):
-    broken, *others = come(SMALL)
+    broken, *others = come(SMALL_CROWD)
     broken.wire = None
-    hub.leave = lambda client: client.wire.left(client)
-    drain.begin(0)
+    hub.leave = lambda client: client.wire.on_close(client)
+    drain.schedule(0)
     assert hub.errors == [broken]
     assert {client.close_code for client in others} == {1012}
 
@@ -214,21 +214,21 @@ def test_one_that_raises_keeps_nobody_here(hub, come, drain):
 def test_a_batch_waits_for_the_store_and_is_not_read_meanwhile(hub, come, drain, store):
     clients = set(come(3))
     store.is_away = True
-    drain.begin(SECONDS)
-    hub.pass_time(STORE_SECONDS / 2)
+    drain.schedule(SECONDS)
+    hub.pass_time(STORE_TIMEOUT / 2)
     assert not hub.leavers and hub.paused == clients
     store.is_away = False
-    hub.pass_time(STEP)
+    hub.pass_time(BATCH_INTERVAL)
     assert set(hub.leavers) == clients and not hub.paused
 
 
 def test_a_store_that_stays_away_keeps_nobody(hub, come, drain, store):
     come(CROWD)
     store.is_away = True
-    drain.begin(SECONDS)
+    drain.schedule(SECONDS)
     hub.pass_time(SECONDS)
     assert 0 < len(hub.leavers) < CROWD
-    hub.pass_time(STORE_SECONDS)
+    hub.pass_time(STORE_TIMEOUT)
     assert len(hub.leavers) == CROWD
 
 
@@ -276,7 +276,7 @@ def test_the_wait_is_as_long_as_the_drain(come, drain, slept):
     come(CROWD)
     drain.start(SECONDS)
     drain.wait(60)
-    assert SECONDS < slept() + STEP < SECONDS + 1.2
+    assert SECONDS < slept() + BATCH_INTERVAL < SECONDS + 1.2
 
 
 def test_the_wait_ends_when_it_must(hub, come, drain, slept):
@@ -325,7 +325,7 @@ def test_what_was_taken_is_acknowledged_before_the_close():
             for turn in range(20):
                 chance.choice(lines).send({"type": GROUP, "data": "late", "id": f"late-{turn}"})
                 take_turns(house, chance, 4)
-                house.turns.clock.now += LOOK
+                house.turns.clock.now += STORE_POLL
             house.settle()
             acked = []
             for data in [line.read() for line in lines]:

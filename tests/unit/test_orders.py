@@ -6,7 +6,7 @@ Each test is a scene that is played again and again, its steps in other orders: 
 import random
 from contextlib import contextmanager
 
-from chat.rooms.group_commit import TURN
+from chat.rooms.group_commit import ROTATION_INTERVAL
 from chat.store.history import PRIVATE
 from tests.house import House, identity, quick_settings
 from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
@@ -112,7 +112,7 @@ def test_a_conversation_that_falls_silent_is_not_told_again_by_an_old_mark():
             scene.house.settle()
             assert [message["data"] for message in bob.hear() if message["type"] == DIRECT] == [text]
             for _ in range(4):
-                scene.house.turns.clock.now += TURN + 1.0
+                scene.house.turns.clock.now += ROTATION_INTERVAL + 1.0
                 scene.house.settle()
                 assert bob.hear() == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from chat.loop.stats import Stats
 from chat.rooms.dedupe import REMEMBERED, Dedupe
-from chat.rooms.room import Newcomer, Room
+from chat.rooms.room import JoinBuffer, Room
 from chat.rooms.roster import Roster
 from chat.rooms.seq_gate import SeqGate
 from chat.wire.codec import NATIVE
@@ -33,58 +33,58 @@ def known():
 def test_ts_is_the_time_in_milliseconds(known):
     envelope = said()
     before = time.time_ns() // 1_000_000
-    known.place(envelope)
+    known.register(envelope)
     assert before <= envelope.ts <= time.time_ns() // 1_000_000
     assert envelope.seq is None
 
 
 def test_a_repeat_gets_the_first_ones_time(known):
     first, again = said("x"), said("x")
-    assert known.place(first) is True
+    assert known.register(first) is True
     time.sleep(0.002)  # so that its own time would be another
-    assert known.place(again) is False
+    assert known.register(again) is False
     assert again.ts == first.ts
 
 
 @pytest.mark.parametrize("other", [{"data": "HI"}, {"data": ""}, {"type": 3, "to": "bob"}])
 def test_the_same_id_for_another_body_is_refused(known, other):
-    known.place(said("x"))
+    known.register(said("x"))
     with pytest.raises(ChatError) as refused:
-        known.place(said("x", **other))
+        known.register(said("x", **other))
     assert (refused.value.code, refused.value.ref) == ("id_conflict", "x")
-    assert known.place(said("x")) is False
+    assert known.register(said("x")) is False
 
 
 def test_a_direct_message_to_somebody_else_is_another_body(known):
-    known.place(said("x", type=3, to="bob"))
+    known.register(said("x", type=3, to="bob"))
     with pytest.raises(ChatError, match="id_conflict"):
-        known.place(said("x", type=3, to="cat"))
+        known.register(said("x", type=3, to="cat"))
 
 
 def test_each_sender_has_ids_of_its_own(known):
-    assert known.place(said("x", user=ANN))
-    assert known.place(said("x", user=BOB, data="other"))
-    assert known.place(said("x", user=BOB, data="other")) is False
+    assert known.register(said("x", user=ANN))
+    assert known.register(said("x", user=BOB, data="other"))
+    assert known.register(said("x", user=BOB, data="other")) is False
 
 
 def test_an_id_of_one_conversation_is_unknown_to_another(known):
-    assert known.place(Envelope(3, "hi", "dm:1:2", "bob", "x", ANN))
-    assert known.place(Envelope(3, "other", "dm:1:3", "cat", "x", ANN))
-    assert not known.place(Envelope(3, "hi", "dm:1:2", "bob", "x", ANN))
+    assert known.register(Envelope(3, "hi", "dm:1:2", "bob", "x", ANN))
+    assert known.register(Envelope(3, "other", "dm:1:3", "cat", "x", ANN))
+    assert not known.register(Envelope(3, "hi", "dm:1:2", "bob", "x", ANN))
 
 
 def test_without_an_id_every_message_is_a_new_one(known):
-    assert [known.place(said()) for _ in range(3)] == [True] * 3
+    assert [known.register(said()) for _ in range(3)] == [True] * 3
     assert len(known) == 0
 
 
 def test_the_last_thousand_ids_are_remembered(known):
     for i in range(REMEMBERED + 1):
-        known.place(said(f"id{i}"))
+        known.register(said(f"id{i}"))
     assert REMEMBERED == 1_000
-    assert known.place(said("id1")) is False
-    assert known.place(said(f"id{REMEMBERED}")) is False
-    assert known.place(said("id0")) is True  # the first was forgotten
+    assert known.register(said("id1")) is False
+    assert known.register(said(f"id{REMEMBERED}")) is False
+    assert known.register(said("id0")) is True  # the first was forgotten
 
 
 # -- what a room says
@@ -167,13 +167,13 @@ def test_whatever_order_messages_come_in_they_are_heard_in_that_of_seq_and_once(
 def test_a_newcomer_is_kept_what_is_said_meanwhile_up_to_a_bound(room):
     owner = owners.Owner()
     client, peer = owners.connect(owner)
-    newcomer = room.newcomers[client] = Newcomer()
+    newcomer = room.joining[client] = JoinBuffer()
     for seq in (1, 2, 3):
         room.deliver(stored(seq))
-    assert [envelope.seq for envelope in newcomer.heard] == [1, 2, 3]
-    assert not newcomer.lost
+    assert [envelope.seq for envelope in newcomer.messages] == [1, 2, 3]
+    assert not newcomer.overflowed
     room.deliver(stored(4))
-    assert newcomer.lost
+    assert newcomer.overflowed
     client.drop()
     peer.sock.close()
 
@@ -184,5 +184,5 @@ def test_a_room_is_empty_when_nobody_is_in_it_or_coming(room, peers):
     for member in members:
         room.remove(member)
     assert room.empty
-    room.newcomers[members[0]] = Newcomer()
+    room.joining[members[0]] = JoinBuffer()
     assert not room.empty

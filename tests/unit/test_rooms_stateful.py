@@ -230,7 +230,7 @@ class Rooms(RuleBasedStateMachine):
             wanted = {room for one in here for room in ROOMS if one.where[room] == IN}
             opened = process.hub.rooms()
             assert {room.name for room in opened} == wanted | {"lobby"}
-            assert not any(room.newcomers for room in opened)
+            assert not any(room.joining for room in opened)
 
 
 class RoomsOnABus(Rooms):

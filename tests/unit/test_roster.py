@@ -154,7 +154,7 @@ def test_nothing_is_due_while_nothing_changes(roster):
 def test_pushes_are_a_tenth_of_a_second_apart_at_least(roster):
     roster.join(ANN)
     roster.take_change(50)
-    roster.spent(1, now=50)
+    roster.charge(1, now=50)
     roster.join(BOB)
     assert roster.due_at() == 50 + MIN_INTERVAL
     assert roster.take_change(50 + MIN_INTERVAL - 0.001) is None
@@ -164,7 +164,7 @@ def test_pushes_are_a_tenth_of_a_second_apart_at_least(roster):
 def test_a_push_that_cost_much_puts_the_next_one_off(roster):
     roster.join(ANN)
     roster.take_change(50)
-    roster.spent(5_000, now=50)  # at 1,000 bytes a second
+    roster.charge(5_000, now=50)  # at 1,000 bytes a second
     roster.join(BOB)
     assert roster.due_at() == 55
     assert roster.take_change(54.9) is None
@@ -174,7 +174,7 @@ def test_a_push_that_cost_much_puts_the_next_one_off(roster):
 def test_what_waits_is_gathered(roster):
     roster.join(ANN)
     roster.take_change(0)
-    roster.spent(10_000, now=0)
+    roster.charge(10_000, now=0)
     for user in (BOB, CAT):
         roster.join(user)
     roster.leave(ANN, now=1)
@@ -249,4 +249,4 @@ def turn(roster, viewers, now):
     if change is not None:
         for viewer in viewers:
             viewer.hear(roster, change)
-        roster.spent(len(roster.list_for().frame()) * len(viewers), now)
+        roster.charge(len(roster.list_for().frame()) * len(viewers), now)

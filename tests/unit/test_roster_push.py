@@ -67,7 +67,7 @@ def push(clock, room):
 def join(room, push, member, name):
     room.add(member)
     room.roster.join(Identity(name, name))
-    room.note_listed(member)
+    room.note_roster_sent(member)
     push.schedule()
 
 
@@ -126,7 +126,7 @@ def test_a_member_that_closes_while_it_waits_for_its_slice_is_left_out(clock, ro
     for number, member in enumerate(members):
         join(room, push, member, f"user{number:03}")
     clock.run_until(clock.now)
-    waiting = [member for member in members if not room.is_listed(member)]
+    waiting = [member for member in members if not room.has_current_roster(member)]
     assert waiting
     waiting[-1].closing = clock.now
     seen = len(waiting[-1].got)

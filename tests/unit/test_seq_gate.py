@@ -58,29 +58,29 @@ def test_in_whatever_order_and_however_often_each_comes_out_once():
 
 def test_a_conversation_begins_before_its_first_message():
     conversations = Conversations()
-    gate = conversations.make("dm:a:b", 6)
+    gate = conversations.get_or_create("dm:a:b", 6)
     assert seqs(gate.take(message(7))) == [7]
-    assert conversations.make("dm:a:b", 99) is gate
+    assert conversations.get_or_create("dm:a:b", 99) is gate
 
 
 def test_a_conversation_is_forgotten_in_the_second_turn_without_a_word():
     conversations = Conversations()
-    gate = conversations.make("dm:a:b", 0)
-    conversations.turn()
+    gate = conversations.get_or_create("dm:a:b", 0)
+    conversations.rotate()
     assert conversations.get("dm:a:b") is gate
-    conversations.turn()
+    conversations.rotate()
     assert conversations.get("dm:a:b") is gate
-    conversations.turn()
-    conversations.turn()
+    conversations.rotate()
+    conversations.rotate()
     assert conversations.get("dm:a:b") is None and not len(conversations)
 
 
 def test_a_conversation_that_holds_something_back_is_not_forgotten():
     conversations = Conversations()
-    gate = conversations.make("dm:a:b", 0)
+    gate = conversations.get_or_create("dm:a:b", 0)
     gate.take(message(2))
     for _ in range(5):
-        conversations.turn()
+        conversations.rotate()
     assert conversations.get("dm:a:b") is gate
 
 

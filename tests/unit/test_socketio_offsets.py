@@ -20,7 +20,7 @@ class GroupCommit:
         self.origin = ORIGIN
         self.mark = 10
         self.last_pk = 0
-        self.held = set()
+        self.undelivered = set()
 
 
 def message(pk, room_id=1, seq=None):
@@ -118,7 +118,7 @@ def test_one_that_is_older_than_others_tells_of_its_room_alone(writer, cursor):
 
 def test_while_one_of_the_own_is_held_back_nothing_is_sure_beyond_it(writer, cursor):
     deliver(writer, cursor, message(3))
-    writer.held.add(6)
+    writer.undelivered.add(6)
     assert deliver(writer, cursor, message(5)) == Place(ORIGIN, 5, 10)
     assert deliver(writer, cursor, message(7)) is None
     assert said(cursor.beside(message(1, 2))) == Offset(ORIGIN, 7, None, At(2, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...rooms.access import Right, check, check_last_owner, check_leave, check_own_role, check_role, heir
+from ...rooms.access import Right, check, check_last_owner, check_leave, check_own_role, check_role, successor
 from ...store.history import DIRECT, MEMBER, OWNER, History, Membership, RoomRow
 from ...wire.envelope import Identity
 from ...wire.errors import ChatError
@@ -94,7 +94,7 @@ def take_out(call: Call, row: RoomRow, user_id: str, role: str) -> None:
     """End the membership of one who has that role; a room whose last owner goes gets another."""
     if not call.history.leave(row.id, user_id):
         return
-    if role == OWNER and (next_owner := heir(list(everyone(call.history, row.id)))) is not None:
+    if role == OWNER and (next_owner := successor(list(everyone(call.history, row.id)))) is not None:
         call.history.set_role(row.id, next_owner.user.id, OWNER)
         call.chat.push_room_change(next_owner.user.id, row.name, "updated")
     call.chat.push_room_change(user_id, row.name, "left")
