@@ -22,8 +22,8 @@ def member(club, make_page, console):
     def join(name, **options):
         page = make_page(base_url=club.url, **options)
         page.goto("/join")
-        page.get_by_label("What we call you").fill(name)
-        page.get_by_label("E-mail").fill(f"{name}@example.org")
+        page.get_by_label("Nickname").fill(name)
+        page.get_by_label("Email").fill(f"{name}@example.org")
         page.get_by_label("Password").fill("boots")
         page.get_by_role("button", name="Join").click()
         expect(page.get_by_test_id("widget-launcher")).to_be_visible()
