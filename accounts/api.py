@@ -21,7 +21,7 @@ def login() -> Response:
     """Answer `{username, password}` with `{token, token_type, expires_in, user}`; no session, so no CSRF either."""
     credentials = _credentials()
     if credentials is None:
-        return failure(400, "bad_request", _("Send a JSON object with username and password, both texts."))
+        return failure(400, "bad_request", _("Send a JSON object with the strings username and password."))
     try:
         user = current_app.extensions["accounts"].enter(*credentials, request.remote_addr or "")
     except TooMany as error:
@@ -31,9 +31,9 @@ def login() -> Response:
         response.headers["Retry-After"] = str(error.retry_after)
         return response
     except WrongCredentials as error:
-        return failure(401, error.code, _("The name or the password is wrong."))
+        return failure(401, error.code, _("Wrong name or password."))
     except Banned as error:
-        return failure(403, error.code, _("This account has been closed by the site."))
+        return failure(403, error.code, _("This account has been disabled."))
     chat = current_app.extensions["chat"]
     response = jsonify(
         token=chat.token_for(user.identity),

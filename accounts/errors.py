@@ -48,15 +48,15 @@ def _page(status: int, title: str, text: str) -> str:
 
 def _words(error: HTTPException) -> tuple[str, str]:
     known = {
-        400: (_("That did not work"), _("The request could not be understood.")),
-        403: (_("Not allowed"), _("You may not do that.")),
-        404: (_("Nothing here"), _("There is no page at this address.")),
-        405: (_("Nothing here"), _("This address cannot be opened like that.")),
-        413: (_("Too much"), _("What was sent is too large.")),
-        429: (_("Slow down"), _("Too many attempts. Try again in a while.")),
-        500: (_("Something broke"), _("It is not your fault. Please try again in a moment.")),
+        400: (_("That didn't work"), _("The server couldn't understand this request.")),
+        403: (_("Not allowed"), _("You don't have permission to do that.")),
+        404: (_("Page not found"), _("There's no page at this address.")),
+        405: (_("Page not found"), _("This address can't be opened this way.")),
+        413: (_("Too large"), _("What you sent is too large.")),
+        429: (_("Slow down"), _("Too many attempts. Try again later.")),
+        500: (_("Something went wrong"), _("It's not your fault. Please try again in a moment.")),
     }
-    title, text = known.get(error.code or 500, (_("That did not work"), _("Please try again.")))
+    title, text = known.get(error.code or 500, (_("That didn't work"), _("Please try again.")))
     # A view that aborted with a sentence of its own has the better one.
     said = error.description if error.description != type(error).description else None
     return title, said or text

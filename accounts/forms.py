@@ -12,12 +12,14 @@ from chat.identity.names import MAX_CHARS, BadName, clean
 from chat.identity.passwords import BadPassword
 
 SENTENCES = {
-    "name_empty": _l("A name needs at least one letter or digit."),
-    "name_too_long": _l("A name has at most %(count)d characters.", count=MAX_CHARS),
-    "name_characters": _l("This name has a character in it that cannot be used."),
-    "name_spaces": _l("Between words there is one single space."),
-    "name_scripts": _l("Letters of different alphabets look alike; use those of one."),
-    "name_taken": _l("This name is taken, or looks like one that is."),
+    "name_empty": _l("Your name needs at least one letter or number."),
+    "name_too_long": _l("Your name can have up to %(count)d characters.", count=MAX_CHARS),
+    "name_characters": _l("This name contains a character that isn't allowed."),
+    "name_spaces": _l("Use a single space between words."),
+    "name_scripts": _l(
+        "Use letters from one alphabet only. Letters from different alphabets can look alike."
+    ),
+    "name_taken": _l("This name is taken or looks too much like one that is."),
     "password_short": _l("Use at least %(count)d characters.", count=passwords.MIN_CHARS),
     "password_long": _l("Use at most %(count)d characters.", count=passwords.MAX_CHARS),
 }
@@ -64,7 +66,7 @@ class RegisterForm(FlaskForm):
         _l("Name"),
         [InputRequired(_l("Choose a name.")), allowed_name],
         description=_l(
-            "This is how others see you. Up to %(count)d characters, in any language.", count=MAX_CHARS
+            "This is how other people see you. Up to %(count)d characters, in any language.", count=MAX_CHARS
         ),
         render_kw={"autocomplete": "username", **_NAME},
     )
@@ -72,7 +74,7 @@ class RegisterForm(FlaskForm):
         _l("Password"),
         [InputRequired(_l("Choose a password.")), allowed_password],
         description=_l(
-            "At least %(count)d characters; a few words are easy to keep in mind.", count=passwords.MIN_CHARS
+            "At least %(count)d characters. A few words are easy to remember.", count=passwords.MIN_CHARS
         ),
         render_kw={"autocomplete": "new-password"},
     )
@@ -89,7 +91,7 @@ class PasswordForm(FlaskForm):
     new_password = PasswordField(
         _l("New password"),
         [InputRequired(_l("Choose a new password.")), allowed_password],
-        description=_l("You stay logged in here, and are logged out everywhere else."),
+        description=_l("You'll stay logged in here and be logged out everywhere else."),
         render_kw={"autocomplete": "new-password"},
     )
 

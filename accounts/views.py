@@ -78,12 +78,12 @@ def login() -> Any:
 def logout() -> Any:
     """Log out here, and end the sockets and tokens of the user."""
     if not LogoutForm().validate_on_submit():
-        abort(400, _("This page was open for too long. Go back, reload it and try again."))
+        abort(400, _("This page has expired. Go back, reload it and try again."))
     if current_user.is_authenticated:
         user_id = current_user.id
         sessions.log_out()
         chat().revoke(user_id)
-        flash(_("You are logged out on all your devices."))
+        flash(_("You've been logged out on all your devices."))
     return redirect(url_for("accounts.login"), 303)
 
 
@@ -141,9 +141,9 @@ def page(template: str, form: FlaskForm) -> tuple[str, int]:
     if form.errors:
         expired = "csrf_token" in form.errors
         problem = (
-            _("This page was open for too long. Send it once more.")
+            _("This page has expired. Please submit the form again.")
             if expired
-            else _("Please look at the marked fields again.")
+            else _("Please check the highlighted fields.")
         )
     return render_template(template, form=form, problem=problem), 400 if form.errors else 200
 
@@ -158,10 +158,8 @@ def refuse(template: str, form: FlaskForm, error: Exception) -> Any:
             {"Retry-After": str(error.retry_after)},
         )
     if isinstance(error, Banned):
-        return render_template(
-            template, form=form, problem=_("This account has been closed by the site.")
-        ), 403
-    wrong = _("The name or the password is wrong.") if "username" in form else _("The password is wrong.")
+        return render_template(template, form=form, problem=_("This account has been disabled.")), 403
+    wrong = _("Wrong name or password.") if "username" in form else _("Wrong password.")
     return render_template(template, form=form, problem=wrong), 400
 
 

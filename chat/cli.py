@@ -1,4 +1,4 @@
-"""`flask chat …`: users, tokens, and what is asked of the running servers through the control table."""
+"""`flask chat …`: users, tokens, rooms, and requests to the running servers through the control table."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .wire.codec import chat_json
 
 P = ParamSpec("P")
 
-chat_cli = AppGroup("chat", help="Users, tokens, and the running servers of the chat.")
-database_cli = AppGroup("db", help="The chat's tables.")
+chat_cli = AppGroup("chat", help="Manage the chat's users, rooms and running servers.")
+database_cli = AppGroup("db", help="Manage the chat's tables.")
 chat_cli.add_command(database_cli)
 
-#: What a command may fail with that is the caller's affair: shown as a sentence, exit code 1.
+#: Errors that the caller can correct: shown as one sentence, exit code 1.
 _REFUSALS = (BadName, NameTaken, BadPassword, RoomTaken, ValueError)
 DAY_MS = 86_400_000
 
@@ -39,7 +39,7 @@ def service() -> ChatService:
 
 
 def speaking(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn refusals into sentences on stderr and exit code 1."""
+    """Report expected errors as one sentence on stderr, with exit code 1."""
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -50,7 +50,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
         except UnknownRoom as error:
             raise click.ClickException(f"There is no room named {error.args[0]!r}.") from error
         except StoreUnavailable as error:
-            raise click.ClickException(f"The database cannot be used now: {error}") from error
+            raise click.ClickException(f"The database is unavailable: {error}") from error
         except _REFUSALS as error:
             raise click.ClickException(str(error)) from error
 
@@ -64,7 +64,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
 )
 @speaking
 def create_user(name: str, password_stdin: bool) -> None:
-    """Create a user NAME who can log in to the site; asks for the password."""
+    """Create the user NAME, who can log in to the site. Prompts for a password."""
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -72,18 +72,18 @@ def create_user(name: str, password_stdin: bool) -> None:
     passwords.check(password)
     chat = service()
     user = chat.users.create(name, Passwords(chat.run_blocking).hash(password))
-    click.echo(f"Created {user.username} with the id {user.id}.")
+    click.echo(f"Created {user.username} (id {user.id}).")
 
 
 @chat_cli.command("token")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(
-    "--ttl", type=click.FloatRange(min=1), help="Seconds that the tokens last, CHAT_TOKEN_TTL if not given."
+    "--ttl", type=click.FloatRange(min=1), help="Lifetime of the tokens in seconds (default: CHAT_TOKEN_TTL)."
 )
-@click.option("--create", is_flag=True, help="Create users who are missing, without a password.")
+@click.option("--create", is_flag=True, help="Create missing users, without a password.")
 @speaking
 def token(names: Sequence[str], ttl: float | None, create: bool) -> None:
-    """Print one socket token a line for each NAME, in their order; `-` reads names from standard input, one a line."""
+    """Print a socket token for each NAME, one per line, in order. `-` reads names from standard input, one per line."""
     chat = service()
     wanted = list(_expand(names))
     users = chat.users.create_many(wanted) if create else _known(chat, wanted)
@@ -113,20 +113,20 @@ def _known(chat: ChatService, names: Sequence[str]) -> list[User]:
 @click.argument("text")
 @speaking
 def send(room: str, text: str) -> None:
-    """Say TEXT in ROOM as the house; running servers tell it within a second."""
+    """Send TEXT to ROOM as a system message. Running servers deliver it within a second."""
     service().send(room, text)
-    click.echo(f"Said in {room}.")
+    click.echo(f"Sent to {room}.")
 
 
 @chat_cli.command("create-room")
 @click.argument("title")
-@click.option("--private", is_flag=True, help="For its members alone; nobody else learns that it exists.")
-@click.option("--owner", metavar="NAME", help="The user who administers it.")
-@click.option("--topic", default="", help="What it is about.")
-@click.option("--ephemeral", is_flag=True, help="Keep nothing of what is said there.")
+@click.option("--private", is_flag=True, help="Only members can see the room.")
+@click.option("--owner", metavar="NAME", help="The user who owns the room.")
+@click.option("--topic", default="", help="The room's topic.")
+@click.option("--ephemeral", is_flag=True, help="Don't store messages.")
 @speaking
 def create_room(title: str, private: bool, owner: str | None, topic: str, ephemeral: bool) -> None:
-    """Make a room with that TITLE, and print the name by which messages and addresses call it."""
+    """Create a room named TITLE, and print its name as used in messages and URLs."""
     chat = service()
     creator = _known(chat, [owner])[0].identity if owner else None
     click.echo(
@@ -140,11 +140,11 @@ def create_room(title: str, private: bool, owner: str | None, topic: str, epheme
     "--output",
     type=click.File("w", encoding="utf-8"),
     default="-",
-    help="A file instead of the standard output.",
+    help="Output file (default: standard output).",
 )
 @speaking
 def export(room: str, output: IO[str]) -> None:
-    """Write all messages of ROOM as JSON Lines, the oldest first, in the form that they have on the wire."""
+    """Export all messages of ROOM as JSON Lines, oldest first, as they appear on the wire."""
     history = service().history
     row = history.room(room)
     if row is None:
@@ -155,40 +155,45 @@ def export(room: str, output: IO[str]) -> None:
 
 @chat_cli.command("prune")
 @click.option(
-    "--older-than", "days", type=click.FloatRange(min=0), required=True, metavar="DAYS", help="Age in days."
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    required=True,
+    metavar="DAYS",
+    help="Minimum age in days.",
 )
-@click.option("--room", help="Of this room alone.")
+@click.option("--room", help="Only this room.")
 @speaking
 def prune(days: float, room: str | None) -> None:
-    """Delete messages that are older than so many DAYS, for good."""
+    """Permanently delete messages older than DAYS."""
     history, before = service().history, now_ms() - int(days * DAY_MS)
     row = history.room(room) if room else None
     if room and row is None:
         raise UnknownRoom(room)
     count = history.prune(row.id, before) if row is not None else history.prune_all(before)
-    click.echo(f"{count} messages deleted.")
+    click.echo(f"Deleted {count} messages.")
 
 
 @chat_cli.command("who")
 @click.argument("room", default="lobby")
 def who(room: str) -> None:
-    """Print who is in ROOM (lobby), one name a line."""
+    """List the users connected to ROOM (default: lobby), one per line."""
     people = service().request_roster(room)
     if people is None:
         raise click.ClickException(
-            f"No running server answered within {ANSWER_SECONDS:g} s. A server listens from its first visitor on."
+            f"No running server answered within {ANSWER_SECONDS:g} s. A server starts answering with its first client."
         )
     for identity in people:
         click.echo(identity.username)
     if not people:
-        click.echo(f"Nobody is in {room}.", err=True)
+        click.echo(f"No one is in {room}.", err=True)
 
 
 @chat_cli.command("kick")
 @click.argument("name")
 @speaking
 def kick(name: str) -> None:
-    """Close the sockets of NAME, and let no token count that was issued before."""
+    """Close NAME's connections and invalidate all tokens issued so far."""
     service().kick(name)
     click.echo(f"Kicked {name}.")
 
@@ -197,7 +202,7 @@ def kick(name: str) -> None:
 @click.argument("name")
 @speaking
 def ban(name: str) -> None:
-    """Close the sockets of NAME and let NAME in no more."""
+    """Close NAME's connections and keep NAME out of the chat until `unban`."""
     service().ban(name)
     click.echo(f"Banned {name}.")
 
@@ -206,13 +211,13 @@ def ban(name: str) -> None:
 @click.argument("name")
 @speaking
 def unban(name: str) -> None:
-    """Let NAME in again."""
+    """Let NAME back into the chat."""
     service().unban(name)
-    click.echo(f"{name} may come in again.")
+    click.echo(f"Unbanned {name}.")
 
 
 @database_cli.command("upgrade")
 def upgrade_database() -> None:
-    """Bring the chat's tables to the newest revision; servers do that at their start unless told not to."""
+    """Upgrade the chat's tables to the newest revision. Servers do so at start unless CHAT_UPGRADE_AT_START is 0."""
     upgrade(service().database_url)
     click.echo("The chat's tables are up to date.")

@@ -1,4 +1,4 @@
-"""Who belongs to the club: join, log in, log out."""
+"""The club's members: join, log in, log out."""
 
 import sqlite3
 
@@ -24,12 +24,12 @@ class Member(UserMixin):
 
 
 class LoginForm(FlaskForm):
-    email = EmailField("E-mail", [InputRequired()])
+    email = EmailField("Email", [InputRequired()])
     password = PasswordField("Password", [InputRequired()])
 
 
 class JoinForm(LoginForm):
-    nickname = StringField("What we call you", [InputRequired(), Length(max=40)])
+    nickname = StringField("Nickname", [InputRequired(), Length(max=40)])
 
 
 def init_app(app):
@@ -52,7 +52,7 @@ def join():
             with get_db() as db:
                 done = db.execute("INSERT INTO member (email, nickname, password) VALUES (?, ?, ?)", values)
         except sqlite3.IntegrityError:
-            flash("Somebody has that e-mail address or nickname already.")
+            flash("That email address or nickname is already taken.")
         else:
             login_user(load_member(done.lastrowid))
             return redirect(url_for("walks.index"))
@@ -66,8 +66,8 @@ def login():
         row = get_db().execute("SELECT * FROM member WHERE email = ?", (form.email.data,)).fetchone()
         if row and check_password_hash(row["password"], form.password.data):
             login_user(Member(row))
-            return redirect(here(request.args.get("next")))
-        flash("That is not the right e-mail address or password.")
+            return redirect(own_path(request.args.get("next")))
+        flash("Wrong email address or password.")
     return render_template("login.html", form=form)
 
 
@@ -78,8 +78,8 @@ def logout():
     return redirect(url_for("walks.index"))
 
 
-def here(target):
-    """A page of this site, and no other."""
+def own_path(target):
+    """Return `target` if it is a path of this site, else the start page."""
     if target and target.startswith("/") and target[1:2] not in ("/", "\\"):
         return target
     return url_for("walks.index")

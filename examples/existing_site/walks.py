@@ -1,4 +1,4 @@
-"""What the club is for."""
+"""The club's walks, and who takes part in them."""
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask_login import current_user, login_required

@@ -5,9 +5,9 @@
 //   node client.mjs --token "$(flask --app app chat token ann)"
 //   node client.mjs --token … --path /talk/socket.io https://site.example
 //
-// What is said is printed, and each line of the input is said: `/to ann psst` to ann alone, `/who` asks who is here.
-// It ends with its input (Ctrl-D) or when it is sent away. A restart of the server it survives: what is typed meanwhile
-// is said afterwards. A piped input leaves no terminal to ask for the password: put it into CHAT_PASSWORD.
+// It prints messages and sends each line of its input: `/to ann psst` goes to ann alone, `/who` lists who is online.
+// It ends with its input (Ctrl-D) or when the server refuses it for good. It survives a restart of the server: lines
+// typed meanwhile are sent afterwards. With piped input, put the password into CHAT_PASSWORD.
 
 import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline/promises";
@@ -16,17 +16,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { io } from "socket.io-client";
 
-/** Refusals that a fresh token may lift, and those that time does. */
+/** Errors that a fresh token may solve, and errors that pass with time. */
 const TOKEN = new Set(["token_expired", "token_invalid"]);
 const LATER = new Set(["server_full", "too_many_for_user", "too_many_for_address", "flooding"]);
-const A_WHILE = 10_000;
-/** The longest wait that a timer can do. */
-const LONGEST = 2 ** 31 - 1;
+const RETRY_AFTER = 10_000;
+/** The longest delay of a timer. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 /** The site knows no such user, or not with this password. */
 class LogInRefused extends Error {}
 
-/** Good tokens: the one that was given, or the reference site's, asked for again when a good part of its life is over. */
+/** Valid tokens: the given one, or the site's, renewed after three quarters of its lifetime. */
 class Tokens {
   #site;
   #given;
@@ -46,12 +46,12 @@ class Tokens {
     return this.#token;
   }
 
-  /** Milliseconds until the next one is needed. */
+  /** Milliseconds until a new token is needed. */
   renewIn() {
     return this.#given ? Infinity : this.#renewAt - Date.now();
   }
 
-  /** The server does not take the token in hand; tell whether another can be had. */
+  /** Drops a token that the server refused; returns whether another one can be requested. */
   forget() {
     this.#renewAt = 0;
     return !this.#given;
@@ -63,10 +63,10 @@ class Tokens {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(this.#credentials),
     });
-    const said = await answer.json();
-    if (!answer.ok) throw new LogInRefused(said.error);
-    this.#token = said.token;
-    this.#renewAt = Date.now() + said.expires_in * 750;
+    const body = await answer.json();
+    if (!answer.ok) throw new LogInRefused(body.error);
+    this.#token = body.token;
+    this.#renewAt = Date.now() + body.expires_in * 750;
   }
 }
 
@@ -75,16 +75,16 @@ const { url, path, tokens } = await readArguments();
 const socket = io(url, {
   path,
   // Called before each connection, the first and all later ones.
-  auth: (introduce) => tokens.get().then((token) => introduce({ token, roster: "diff" }), cannotIntroduce),
-  // Events wait for a connection and are repeated until the server has answered them, one after another.
+  auth: (callback) => tokens.get().then((token) => callback({ token, roster: "diff" }), authFailed),
+  // Events wait for a connection and are sent again until the server has answered them, one after another.
   retries: Infinity,
   ackTimeout: 10_000,
 });
 
-// ---- what is said -----------------------------------------------------------------------------------------------
+// ---- messages ---------------------------------------------------------------------------------------------------
 
 socket.on("group_chat", ({ user, data }) => console.log(user ? `[${user.username}] ${data}` : `* ${data}`));
-socket.on("single_chat", ({ user, data }) => console.log(`[${user?.username ?? "*"} in private] ${data}`));
+socket.on("single_chat", ({ user, data }) => console.log(`[${user?.username ?? "*"} (direct)] ${data}`));
 socket.on("group_list", ({ data }) => showPeople(data));
 socket.on("roster_diff", ({ left, joined }) => {
   for (const name of left) console.log(`- ${name}`);
@@ -92,10 +92,10 @@ socket.on("roster_diff", ({ left, joined }) => {
 });
 
 function showPeople(people) {
-  console.log(`Here: ${people.map(({ username }) => username).join(", ")}`);
+  console.log(`Online: ${people.map(({ username }) => username).join(", ")}`);
 }
 
-async function speak(line) {
+async function send(line) {
   const [, to, text] = line.match(/^\/to (\S+) (.+)$/) ?? [];
   if (line === "/who") {
     const list = await deliver("group_list", {});
@@ -107,7 +107,7 @@ async function speak(line) {
   }
 }
 
-/** Have it heard, and return the server's answer. It may be sent twice: the id tells the server so. */
+/** Sends a message until the server answers, and returns the answer. The id lets the server drop duplicates. */
 async function deliver(event, message) {
   for (;;) {
     const answer = await socket.emitWithAck(event, message);
@@ -120,9 +120,9 @@ async function deliver(event, message) {
   }
 }
 
-// ---- coming, staying, going -------------------------------------------------------------------------------------
+// ---- the connection ---------------------------------------------------------------------------------------------
 
-/** The last Error that came, which says why the server ends the connection. */
+/** The last Error received: it says why the server closes the connection. */
 let last = {};
 /** Whether a fresh token was tried since the last connection. */
 let tried = false;
@@ -130,44 +130,44 @@ let tried = false;
 socket.on("connect", () => {
   last = {};
   tried = false;
-  console.error(socket.recovered ? "Connected again; what was missed follows." : "Connected.");
+  console.error(socket.recovered ? "Reconnected; missed messages follow." : "Connected.");
 });
 socket.on("chat_error", (error) => {
   last = error;
   console.error(error.data);
 });
 socket.on("disconnect", (reason) => {
-  if (socket.active) console.error(`The connection is lost (${reason}).`);
-  else if (reason === "io server disconnect") sentAway(last.code, last.data);
+  if (socket.active) console.error(`Connection lost (${reason}).`);
+  else if (reason === "io server disconnect") refused(last.code, last.data);
 });
 socket.on("connect_error", (error) => {
-  if (socket.active) console.error(`No connection (${error.message}).`); // socket.io-client tries again by itself
-  else sentAway(error.data?.code, error.message);
+  if (socket.active) console.error(`Can't connect (${error.message}).`); // socket.io-client retries by itself
+  else refused(error.data?.code, error.message);
 });
 
-function sentAway(code, sentence) {
+function refused(code, sentence) {
   if (TOKEN.has(code) && !tried && tokens.forget()) {
     tried = true;
     socket.connect();
   } else if (LATER.has(code)) {
     console.error(`${sentence} …`);
-    setTimeout(() => socket.connect(), A_WHILE * (1 + Math.random()));
+    setTimeout(() => socket.connect(), RETRY_AFTER * (1 + Math.random()));
   } else {
-    console.error(`Sent away: ${sentence ?? "no reason given"} (${code ?? "no code"})`);
+    console.error(`Disconnected: ${sentence ?? "no reason given"} (${code ?? "no code"})`);
     leave(1);
   }
 }
 
-function cannotIntroduce(error) {
+function authFailed(error) {
   console.error(error.message);
   if (error instanceof LogInRefused) leave(1);
-  else socket.io.engine.close(); // the site was away: socket.io-client tries again by itself
+  else socket.io.engine.close(); // the site was unreachable: socket.io-client retries by itself
 }
 
-/** Bring a fresh token in time, so that the connection outlives the one that it came with. */
+/** Sends a fresh token in time, so that the connection outlives its first token. */
 async function renew() {
   for (;;) {
-    await sleep(Math.min(LONGEST, Math.max(1000, tokens.renewIn())));
+    await sleep(Math.min(MAX_DELAY, Math.max(1000, tokens.renewIn())));
     if (!socket.connected || tokens.renewIn() > 0) continue;
     try {
       await deliver("auth", { data: await tokens.get() });
@@ -211,5 +211,5 @@ async function askPassword() {
 }
 
 if (tokens.renewIn() < Infinity) renew();
-for await (const line of createInterface({ input: process.stdin })) await speak(line);
+for await (const line of createInterface({ input: process.stdin })) await send(line);
 leave();

@@ -5,9 +5,9 @@
     python client.py --token "$(flask --app app chat token ann)"
     python client.py --token … --path /talk/socket.io https://site.example
 
-What is said is printed, and each line of the input is said: `/to ann psst` to ann alone, `/who` asks who is here.
-It ends with its input (Ctrl-D) or when it is sent away. A restart of the server it survives: what is typed meanwhile
-is said afterwards. CHAT_PASSWORD, where it is set, is the password.
+It prints messages and sends each line of its input: `/to ann psst` goes to ann alone, `/who` lists who is online.
+It ends with its input (Ctrl-D) or when the server refuses it for good. It survives a restart of the server: lines typed
+meanwhile are sent afterwards. The environment variable CHAT_PASSWORD, if set, is the password.
 """
 
 import argparse
@@ -26,13 +26,13 @@ import aiohttp
 import socketio
 from socketio import exceptions
 
-#: Refusals that a fresh token may lift, and those that time does.
+#: Errors that a fresh token may solve, and errors that pass with time.
 TOKEN = {"token_expired", "token_invalid"}
 LATER = {"server_full", "too_many_for_user", "too_many_for_address", "flooding"}
-#: Seconds that a connection may take, and an answer.
-PATIENCE = 10
-#: Seconds that whoever is refused for now waits, and up to as many more.
-A_WHILE = 10
+#: Time limit in seconds for a connection and for an answer.
+TIMEOUT = 10
+#: Seconds to wait after a temporary refusal, plus up to as many more at random.
+RETRY_AFTER = 10
 
 
 class LogInRefused(Exception):
@@ -40,7 +40,7 @@ class LogInRefused(Exception):
 
 
 class Tokens:
-    """Good tokens: the one that was given, or the site's, asked for again when a good part of its life is over."""
+    """Valid tokens: the given one, or the site's, renewed after three quarters of its lifetime."""
 
     def __init__(self, site, given, credentials):
         self._site = site
@@ -57,11 +57,11 @@ class Tokens:
         return self._token
 
     def renew_in(self):
-        """Return the seconds until the next one is needed."""
+        """Return the seconds until a new token is needed."""
         return float("inf") if self._given else self._renew_at - time.monotonic()
 
     def forget(self):
-        """The server does not take the token in hand; tell whether another can be had."""
+        """Drop a token that the server refused; return whether another one can be requested."""
         self._renew_at = 0.0
         return not self._given
 
@@ -70,15 +70,15 @@ class Tokens:
             aiohttp.ClientSession() as session,
             session.post(urljoin(self._site, "/api/login"), json=self._credentials) as answer,
         ):
-            said = await answer.json()
+            body = await answer.json()
         if not answer.ok:
-            raise LogInRefused(said["error"])
-        self._token = said["token"]
-        self._renew_at = time.monotonic() + said["expires_in"] * 0.75
+            raise LogInRefused(body["error"])
+        self._token = body["token"]
+        self._renew_at = time.monotonic() + body["expires_in"] * 0.75
 
 
 class Client:
-    """One person in the chat. python-socketio reconnects by itself; we see to tokens, repeats and refusals."""
+    """One user in the chat. python-socketio reconnects by itself; this class handles tokens, retries and refusals."""
 
     def __init__(self, url, path, tokens):
         self._url = url
@@ -86,7 +86,7 @@ class Client:
         self._tokens = tokens
         self._sio = socketio.AsyncClient(handle_sigint=False)
         self._online = asyncio.Event()
-        #: The last Error that came, which says why the server ends the connection.
+        #: The last Error received: it says why the server closes the connection.
         self._last = {}
         #: Whether a fresh token was tried since the last connection.
         self._tried = False
@@ -98,7 +98,7 @@ class Client:
             ("connect", self._connected),
             ("disconnect", self._disconnected),
             ("connect_error", self._refused),
-            ("chat_error", self._complained),
+            ("chat_error", self._error_received),
             ("group_chat", show_group_chat),
             ("single_chat", show_single_chat),
             ("group_list", show_group_list),
@@ -106,36 +106,36 @@ class Client:
         ):
             self._sio.on(event, handler)
 
-    # ---- coming, staying, going --------------------------------------------------------------------------------
+    # ---- the connection ----------------------------------------------------------------------------------------
 
-    async def stay(self):
-        """Be there until the server sends us away for good; python-socketio itself comes back after a restart."""
-        while await self._come():
+    async def run(self):
+        """Stay connected until the server refuses us for good; python-socketio itself reconnects after a restart."""
+        while await self._connect():
             await self._sio.wait()
-            if not await self._may_come_back():
+            if not await self._may_reconnect():
                 return
 
-    async def _come(self):
+    async def _connect(self):
         try:
             await self._sio.connect(
-                self._url, auth=self._introduction, socketio_path=self._path, wait_timeout=PATIENCE
+                self._url, auth=self._auth, socketio_path=self._path, wait_timeout=TIMEOUT
             )
         except exceptions.ConnectionError:
-            return await self._may_come_back() and await self._come()
+            return await self._may_reconnect() and await self._connect()
         return True
 
-    async def _may_come_back(self):
+    async def _may_reconnect(self):
         code = self._last.get("code")
         if code in TOKEN and not self._tried and self._tokens.forget():
             self._tried = True
             return True
         if code in LATER:
-            await asyncio.sleep(A_WHILE * (1 + random.random()))
+            await asyncio.sleep(RETRY_AFTER * (1 + random.random()))
             return True
         return False
 
-    async def _introduction(self):
-        """What the server is told before each connection, the first and all later ones."""
+    async def _auth(self):
+        """Return the auth data of each connection, first and later."""
         try:
             return {"token": await self._tokens.get(), "roster": "diff"}
         except (LogInRefused, aiohttp.ClientError) as error:
@@ -151,9 +151,9 @@ class Client:
     def _disconnected(self, reason):
         self._online.clear()
         if reason != self._sio.reason.CLIENT_DISCONNECT:
-            note(f"The connection is lost ({reason}).")
+            note(f"Connection lost ({reason}).")
 
-    def _complained(self, error):
+    def _error_received(self, error):
         self._last = error
         note(error["data"])
 
@@ -162,11 +162,11 @@ class Client:
         note(refusal["message"])
         self._last = refusal.get("data") or {}
         if self._last:
-            # A reconnection that the server refuses would be tried again for ever.
+            # python-socketio would retry a refused reconnection forever.
             self._ending = asyncio.create_task(self._sio.shutdown())
 
     async def renew(self):
-        """Bring a fresh token in time, so that the connection outlives the one that it came with."""
+        """Send a fresh token in time, so that the connection outlives its first token."""
         while self._tokens.renew_in() < float("inf"):
             await asyncio.sleep(max(1, self._tokens.renew_in()))
             if not self._online.is_set() or self._tokens.renew_in() > 0:
@@ -176,10 +176,10 @@ class Client:
             except (LogInRefused, aiohttp.ClientError) as error:
                 note(error)
 
-    # ---- saying ------------------------------------------------------------------------------------------------
+    # ---- sending -----------------------------------------------------------------------------------------------
 
-    async def speak(self, lines):
-        """Say every line, in order, until None comes; then leave."""
+    async def send(self, lines):
+        """Send every line, in order, until None; then disconnect."""
         while (line := await lines.get()) is not None:
             if line == "/who":
                 answer = await self._deliver("group_list", {})
@@ -194,11 +194,11 @@ class Client:
         await self._sio.shutdown()
 
     async def _deliver(self, event, message):
-        """Have it heard, and return the server's answer. It may be sent twice: the id tells the server so."""
+        """Send a message until the server answers, and return the answer. The id lets the server drop duplicates."""
         while True:
             await self._online.wait()
             with contextlib.suppress(exceptions.TimeoutError, exceptions.BadNamespaceError):
-                answer = await self._sio.call(event, message, timeout=PATIENCE)
+                answer = await self._sio.call(event, message, timeout=TIMEOUT)
                 if answer.get("error") != "rate_limited":
                     break
                 await asyncio.sleep(answer["retry_after"])
@@ -217,11 +217,11 @@ def show_group_chat(message, offset=None):
 
 def show_single_chat(message, offset=None):
     user = message["user"]
-    print(f"[{user['username'] if user else '*'} in private] {message['data']}", flush=True)
+    print(f"[{user['username'] if user else '*'} (direct)] {message['data']}", flush=True)
 
 
 def show_group_list(message):
-    print("Here:", ", ".join(user["username"] for user in message["data"]), flush=True)
+    print("Online:", ", ".join(user["username"] for user in message["data"]), flush=True)
 
 
 def show_roster_diff(message):
@@ -231,13 +231,13 @@ def show_roster_diff(message):
         print(f"+ {user['username']}", flush=True)
 
 
-def note(what):
-    print(what, file=sys.stderr, flush=True)
+def note(text):
+    print(text, file=sys.stderr, flush=True)
 
 
 def read_lines(loop, lines):
-    """Hand the input's lines over to `loop`, which must not wait for a keyboard."""
-    with contextlib.suppress(RuntimeError):  # the loop may be gone
+    """Pass the input's lines to `loop`, which must not block on the keyboard."""
+    with contextlib.suppress(RuntimeError):  # the loop may be closed
         for line in sys.stdin:
             loop.call_soon_threadsafe(lines.put_nowait, line.rstrip("\n"))
         loop.call_soon_threadsafe(lines.put_nowait, None)
@@ -249,7 +249,7 @@ def arguments():
     parser.add_argument("--path", default="/socket.io")
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--user", help="log in to the reference site")
-    who.add_argument("--token", help="a token from `flask chat token NAME`, or of the site's own")
+    who.add_argument("--token", help="a token from `flask chat token NAME`, or one that the site issued")
     return parser.parse_args()
 
 
@@ -266,14 +266,14 @@ async def main(options, tokens):
     lines = asyncio.Queue()
     loop = asyncio.get_running_loop()
     threading.Thread(target=read_lines, args=(loop, lines), daemon=True).start()
-    speaking, staying = asyncio.create_task(client.speak(lines)), asyncio.create_task(client.stay())
+    sending, connected = asyncio.create_task(client.send(lines)), asyncio.create_task(client.run())
     renewing = asyncio.create_task(client.renew())
-    done, pending = await asyncio.wait((speaking, staying), return_when=asyncio.FIRST_COMPLETED)
+    done, pending = await asyncio.wait((sending, connected), return_when=asyncio.FIRST_COMPLETED)
     for task in (*pending, renewing):
         task.cancel()
     for task in done:
         task.result()
-    return 0 if speaking in done else 1
+    return 0 if sending in done else 1
 
 
 if __name__ == "__main__":

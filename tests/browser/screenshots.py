@@ -261,8 +261,8 @@ class Album:
         """The example site, its widget closed and open."""
         page, name = self._page, next(MEMBERS)
         page.goto(f"{club.url}/join")
-        page.get_by_label("What we call you").fill(name)
-        page.get_by_label("E-mail").fill(f"{name}@example.org")
+        page.get_by_label("Nickname").fill(name)
+        page.get_by_label("Email").fill(f"{name}@example.org")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Join").click()
         page.get_by_text(f"Hello, {name}").wait_for()

@@ -22,7 +22,7 @@ def test_one_registers_and_speaks(front, make_page):
     ann = Person(page, front.url, f"Ann at {front.kind}")
     page.get_by_label("Name").fill(ann.name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Create the account").click()
+    page.get_by_role("button", name="Create account").click()
     ann.wait_here().say(f"through {front.kind}")
     expect(ann.message(f"through {front.kind}")).to_have_count(1)
     assert [url.partition("?")[0] for url in sockets] == [f"wss://127.0.0.1:{front.port}/ws/chat"]

@@ -105,7 +105,7 @@ def test_the_counter_comes_near_the_limit_and_beyond_it_nothing_is_sent(ann):
     expect(counter).to_have_text("0 characters left")
     expect(send).to_be_enabled()
     ann.input.fill("x" * (LIMIT + 2))
-    expect(counter).to_have_text("2 characters too long")
+    expect(counter).to_have_text("2 characters over the limit")
     expect(ann.input).to_have_attribute("aria-invalid", "true")
     expect(send).to_be_disabled()
     ann.input.press("Enter")

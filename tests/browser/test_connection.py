@@ -173,7 +173,7 @@ def test_a_log_out_in_another_tab_ends_this_one(site, meet, console):
     other.log_out()
     ann.page.clock.fast_forward("00:02")
     ann.wait_state("signed_out")
-    expect(ann.connection).to_contain_text("You are signed out.")
+    expect(ann.connection).to_contain_text("You're logged out.")
     expect(ann.input).to_be_disabled()
     no_rest_for(ann)
     assert opened == []
@@ -192,7 +192,7 @@ def test_another_user_in_the_same_browser_does_not_take_over_the_page(site, meet
     zoe.log_in(other)
     ann.page.clock.resume()
     ann.wait_state("other_user")
-    expect(ann.connection).to_contain_text("Somebody else has logged in here.")
+    expect(ann.connection).to_contain_text("Another account is now logged in on this browser.")
     expect(ann.input).to_be_disabled()
     ann.connection.get_by_role("link", name="Reload").click()
     expect(ann.page.get_by_test_id("account-menu")).to_contain_text(zoe.name)
@@ -212,12 +212,12 @@ def test_what_comes_too_fast_is_held_and_then_sent(make_server, join):
 def test_a_message_to_nobody_says_so_and_can_be_discarded(past, ann, ben):
     ann.turn_to(ben.name)
     nobody_any_more(past, ben)
-    expect(ann.page.get_by_text("Not here now")).to_be_visible()
+    expect(ann.page.locator("[data-part=here]")).to_have_text("Offline")
     for text in ("Are you there?", "Never mind"):
         ann.say(text)
         failed = ann.message(text)
         expect(failed).to_have_attribute("data-state", "failed")
-        expect(failed.get_by_role("alert")).to_contain_text("Not sent. There is nobody of that name.")
+        expect(failed.get_by_role("alert")).to_contain_text("Not sent. There's no user with that name.")
     failed.get_by_role("button", name="Discard").click()
     expect(failed).to_have_count(0)
     expect(ann.input).to_be_focused()
@@ -244,7 +244,7 @@ def test_a_message_that_failed_can_be_sent_again(meet, ben):
     ann.enter().say("Is it going through?")
     failed = ann.message("Is it going through?")
     expect(failed.get_by_role("alert")).to_contain_text("Not sent. Not this time.")
-    failed.get_by_role("button", name="Send again").click()
+    failed.get_by_role("button", name="Resend").click()
     ann.sent("Is it going through?")
     for person in (ann, ben):
         person.hears("Is it going through?", times=1)

@@ -120,7 +120,7 @@ def test_a_second_tab_is_the_same_person(ann, ben):
 
 def test_a_note_to_oneself(ann, ben):
     ann.roster_of(ann.name).click()
-    expect(ann.page.get_by_text("A place for yourself")).to_be_visible()
+    expect(ann.page.get_by_text("Notes to yourself")).to_be_visible()
     ann.say("Buy bread")
     ann.sent("Buy bread")
     ann.hears("Buy bread", times=1)

@@ -133,7 +133,7 @@ def test_who_reads_further_up_is_left_there_and_told_what_is_new(ann, crowd):
     ann.log.hover()
     ann.page.mouse.wheel(0, -600)
     expect(ann.jump).to_be_visible()
-    expect(ann.jump).to_have_text("Newest")
+    expect(ann.jump).to_have_text("Jump to latest")
     read, before = what_is_read(ann)
     crowd[0].say("News")
     crowd[1].say("More news")
@@ -173,10 +173,10 @@ def test_reading_on_while_the_window_is_full(ann, crowd):
 
 def test_somebody_is_found_in_a_large_roster(ann, crowd):
     expect(ann.page.locator("[data-part=people-count]")).to_have_text(str(CROWD + 1))
-    search = ann.page.get_by_role("searchbox", name="Find somebody")
+    search = ann.page.get_by_role("searchbox", name="Find people")
     search.fill("SPEAKER 7 OF")
     items = ann.roster.get_by_test_id("roster-item")
     expect(items).to_have_count(1)
     expect(items).to_contain_text("Speaker 7 of")
     search.fill("nobody at all")
-    expect(ann.page.get_by_text("Nobody by that name.")).to_be_visible()
+    expect(ann.page.get_by_text("No people found")).to_be_visible()

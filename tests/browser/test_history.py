@@ -120,7 +120,7 @@ def test_a_reload_shows_what_was_said(past, ann, ben, title):
     ann.wait_here()
     expect(ann.title).to_have_text(title)
     assert ann.texts == [*lines(1, 3), "And I say"]
-    expect(ann.page.get_by_test_id("older")).to_have_text("This is the beginning.")
+    expect(ann.page.get_by_test_id("older")).to_have_text("This is the start of the conversation.")
 
 
 def test_older_messages_come_as_one_scrolls_up_and_nothing_jumps(past, ann, title):
@@ -139,7 +139,7 @@ def test_older_messages_come_as_one_scrolls_up_and_nothing_jumps(past, ann, titl
         first = 231 - ann.messages.count()
     to_top(ann)
     loaded(ann, 1)
-    expect(ann.page.get_by_test_id("older")).to_have_text("This is the beginning.")
+    expect(ann.page.get_by_test_id("older")).to_have_text("This is the start of the conversation.")
     assert ann.texts == lines(1, 230)
 
 
@@ -160,7 +160,7 @@ def test_the_window_stays_small_however_far_one_goes(past, ann, title):
         first = max(1, first - PAGE)
         loaded(ann, first)
     assert ann.texts == lines(1, KEPT)
-    expect(ann.jump).to_have_text("Newest")
+    expect(ann.jump).to_have_text("Jump to latest")
     last = KEPT
     for _ in range(3):
         to_end(ann)
@@ -210,7 +210,7 @@ def test_older_messages_that_do_not_come_are_asked_for_again(past, ann, title, c
     ann.page.route("**/messages?*", lambda route: route.abort())
     to_top(ann)
     edge = ann.page.get_by_test_id("older")
-    expect(edge.get_by_role("alert")).to_have_text("The server could not be reached.")
+    expect(edge.get_by_role("alert")).to_have_text("Couldn't reach the server.")
     ann.page.unroute_all()
     edge.get_by_role("button", name="Try again").click()
     loaded(ann, 101)
@@ -222,7 +222,7 @@ def test_a_room_whose_messages_do_not_come_says_so(past, ann, title, console):
     room = past.room(title, lines(1, 3))
     ann.page.route("**/messages?*", lambda route: route.abort())
     ann.enter(room)
-    expect(ann.log.get_by_role("alert")).to_have_text("The server could not be reached.")
+    expect(ann.log.get_by_role("alert")).to_have_text("Couldn't reach the server.")
     ann.page.unroute_all()
     ann.log.get_by_role("button", name="Try again").click()
     ann.hears("Line 3 of the story")
@@ -235,7 +235,7 @@ def test_a_page_that_began_without_a_server_loads_when_there_is_one(past, ann, t
     wire.is_down = True
     ann.page.route("**/chat/api/**", lambda route: route.abort())
     ann.page.goto(ann.link())
-    expect(ann.log.get_by_role("alert")).to_have_text("The server could not be reached.")
+    expect(ann.log.get_by_role("alert")).to_have_text("Couldn't reach the server.")
     ann.page.unroute_all()
     wire.come_back(ann)
     expect(ann.log.get_by_role("alert")).to_have_count(0)
@@ -445,7 +445,7 @@ def test_who_missed_too_much_is_told_and_goes_on_where_it_was(make_server, meet)
         past.say(room, lines(4, 120))
         bob.recv_json(type=2, data=lines(120, 120)[0])  # by now the server knows of it
         wire.come_back(ann)
-        expect(ann.notice).to_contain_text("A lot was said while you were away.")
+        expect(ann.notice).to_contain_text("You missed a lot of messages.")
         expect(ann.new_line).to_be_in_viewport()
         expect(line(ann, 4)).to_be_in_viewport()
         ann.jump.click()

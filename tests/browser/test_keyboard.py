@@ -58,22 +58,22 @@ def test_tab_goes_through_the_chat_in_its_natural_order(ann):
     backwards = tab_through(ann.page, 14, "Shift+Tab")
     time = ann.messages.last.locator("time").inner_text()
     assert backwards[::-1] == [
-        "Skip to writing a message",
-        "Find rooms",
-        "Make a room",
+        "Skip to message box",
+        "Browse rooms",
+        "Create a room",
         "Lobby",  # of the rooms
-        "Write to somebody",
+        "New direct message",
         f"{ann.name}, Online",  # of the people one writes with
         ann.name,  # the account's menu
         "中文",
         "Search",
         "People",
-        "Notify me of direct messages and mentions",
-        "More about this room",
+        "Notify me about direct messages and mentions",
+        "Room options",
         "the log",
-        f"{time}, Copy the link to this message",
+        f"{time}, Copy link to message",
     ]
-    expect(ann.page.get_by_text("Skip to writing a message")).to_be_in_viewport(ratio=1)
+    expect(ann.page.get_by_text("Skip to message box")).to_be_in_viewport(ratio=1)
     ann.page.keyboard.press("Enter")
     expect(ann.input).to_be_focused()
 
@@ -98,7 +98,7 @@ def test_a_dialog_keeps_the_focus_and_gives_it_back(ann):
     ann.page.keyboard.press("Enter")
     dialog = ann.page.get_by_test_id("create-dialog")
     expect(dialog.get_by_label("Name")).to_be_focused()
-    assert tab_through(ann.page, 4)[-2:] == ["Cancel", "Make the room"]
+    assert tab_through(ann.page, 4)[-2:] == ["Cancel", "Create room"]
     ann.page.keyboard.press("Tab")  # to the browser's own buttons
     assert tab_through(ann.page, 1) == ["Close"]
     ann.page.keyboard.press("Escape")

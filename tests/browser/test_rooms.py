@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.past import Past
 
-NO_SUCH_ROOM = "That room is not there, or it is not open to you."
+NO_SUCH_ROOM = "This room doesn't exist, or you don't have access to it."
 #: A browser writes every answer of 400 and more to its console.
 REFUSED = "the server responded with a status of 4"
 numbers = count(1)
@@ -41,7 +41,7 @@ def make_room(person, title, kind="Public", topic=""):
     form.get_by_label("Name").fill(title)
     form.get_by_label("Topic").fill(topic)
     form.get_by_label(kind).check()
-    form.get_by_role("button", name="Make the room").click()
+    form.get_by_role("button", name="Create room").click()
     return form
 
 
@@ -119,9 +119,9 @@ def test_a_room_is_looked_at_before_it_is_joined(past, ann, title):
     ann.page.goto(ann.link(room))
     ann.hears("Said before")
     expect(ann.input).to_be_hidden()
-    expect(ann.page.get_by_test_id("join-bar")).to_contain_text(f"You are looking at {title}.")
+    expect(ann.page.get_by_test_id("join-bar")).to_contain_text(f"You're viewing {title}.")
     expect(ann.conversation(title)).to_have_count(0)
-    ann.page.get_by_role("button", name="Join the room").click()
+    ann.page.get_by_role("button", name="Join room").click()
     expect(ann.conversation(title)).to_have_count(1)
     ann.say("Here I am")
     ann.sent("Here I am")
@@ -132,8 +132,8 @@ def test_looking_for_rooms_that_are_not_there_and_making_one(ann, title):
     ann.page.get_by_test_id("find-rooms").click()
     directory = dialog(ann, "directory")
     ann.page.keyboard.type(f"{title} nowhere")
-    expect(directory.get_by_role("status")).to_have_text("No room by that name.")
-    directory.get_by_role("button", name="Make a room…").click()
+    expect(directory.get_by_role("status")).to_have_text("No rooms found")
+    directory.get_by_role("button", name="Create a room…").click()
     expect(directory).to_be_hidden()
     expect(dialog(ann, "create").get_by_label("Name")).to_have_value(f"{title} nowhere")
     ann.page.keyboard.press("Escape")
@@ -174,12 +174,12 @@ def test_inviting_somebody_who_does_not_exist(ann, title, console):
 
 def test_leaving_a_private_room_asks_first(ann, title):
     make_room(ann, title, kind="Private")
-    choose(ann, "Leave the room")
+    choose(ann, "Leave room")
     question = dialog(ann, "leave")
     expect(question).to_contain_text(f"Leave {title}?")
     question.get_by_role("button", name="Stay").click()
     expect(ann.title).to_have_text(title)
-    choose(ann, "Leave the room")
+    choose(ann, "Leave room")
     question.get_by_role("button", name="Leave", exact=True).click()
     expect(ann.title).to_have_text("Lobby")
     expect(ann.conversation(title)).to_have_count(0)
@@ -194,16 +194,14 @@ def test_who_is_put_out_is_told_so(ann, ben, title):
     ben.say("Hello")
     expect(ann.roster_of(ben.name)).to_be_visible()
     ann.page.get_by_role("button", name=f"Manage {ben.name}").click()
-    dialog(ann, "member").get_by_role(
-        "button", name="Make an admin, who may invite and remove people"
-    ).click()
+    dialog(ann, "member").get_by_role("button", name="Make admin (can invite and remove people)").click()
     expect(ann.roster_of(ben.name)).to_have_accessible_name(re.compile("admin"))
     ben.page.get_by_test_id("open-people").click()
     ben.page.get_by_test_id("open-people").click()
     expect(ben.page.get_by_test_id("invite")).to_be_visible()
     ann.page.get_by_role("button", name=f"Manage {ben.name}").click()
-    dialog(ann, "member").get_by_role("button", name="Remove from the room").click()
-    expect(ben.notice).to_contain_text(f"You are no longer in {title}.")
+    dialog(ann, "member").get_by_role("button", name="Remove from room").click()
+    expect(ben.notice).to_contain_text(f"You're no longer in {title}.")
     expect(ben.title).to_have_text("Lobby")
     expect(ben.conversation(title)).to_have_count(0)
     expect(ann.roster_of(ben.name)).to_have_count(0)
@@ -214,18 +212,18 @@ def test_leaving_a_public_room_in_one_tab_leaves_it_in_the_other(ann, title):
     other = ann.second_tab()
     for one in (ann, other):
         one.turn_to_room(title)
-    choose(ann, "Leave the room")
+    choose(ann, "Leave room")
     for one in (ann, other):
         expect(one.title).to_have_text("Lobby")
         expect(one.conversation(title)).to_have_count(0)
-    expect(other.notice).to_contain_text(f"You are no longer in {title}.")
+    expect(other.notice).to_contain_text(f"You're no longer in {title}.")
     expect(ann.notice).to_be_hidden()
 
 
 def test_the_lobby_cannot_be_left(ann):
     ann.page.get_by_test_id("room-menu").locator("summary").click()
-    expect(ann.page.get_by_role("button", name="Copy the link")).to_be_visible()
-    expect(ann.page.get_by_role("button", name="Leave the room")).to_be_hidden()
+    expect(ann.page.get_by_role("button", name="Copy link")).to_be_visible()
+    expect(ann.page.get_by_role("button", name="Leave room")).to_be_hidden()
     expect(ann.page.get_by_role("button", name="Name and topic…")).to_be_hidden()
 
 
@@ -310,7 +308,7 @@ def test_rooms_count_what_is_unread_and_who_was_mentioned(ann, ben, title):
     ben.say(f"Two, @{ann.name}!")
     expect(ann.unread_of(title)).to_have_text("2")
     expect(ann.mentions_in(title)).to_have_text("@")
-    expect(ann.conversation(title)).to_have_accessible_name(f"{title}, 2 unread messages, 1 mention of you")
+    expect(ann.conversation(title)).to_have_accessible_name(f"{title}, 2 unread messages, 1 mention")
     expect(ann.page).to_have_title("(2) Chat")
     ann.turn_to_room(title)
     expect(ann.unread_of(title)).to_be_hidden()
@@ -406,7 +404,7 @@ def test_a_list_that_does_not_come_is_asked_for_again(ann, console, title):
     ann.page.reload()
     ann.wait_state("online")
     failure = ann.page.get_by_test_id("list-failure")
-    expect(failure).to_contain_text("The server could not be reached.")
+    expect(failure).to_contain_text("Couldn't reach the server.")
     ann.page.unroute_all()
     failure.get_by_role("button", name="Try again").click()
     expect(ann.conversation(title)).to_be_visible()

@@ -22,8 +22,8 @@ def member(club, make_page, console):
     def join(name, **options):
         page = make_page(base_url=club.url, **options)
         page.goto("/join")
-        page.get_by_label("What we call you").fill(name)
-        page.get_by_label("E-mail").fill(f"{name}@example.org")
+        page.get_by_label("Nickname").fill(name)
+        page.get_by_label("Email").fill(f"{name}@example.org")
         page.get_by_label("Password").fill("boots")
         page.get_by_role("button", name="Join").click()
         expect(page.get_by_test_id("widget-launcher")).to_be_visible()
@@ -41,7 +41,7 @@ def test_the_panel_covers_a_phone_and_nothing_covers_the_panel(member):
     nora.input.fill("From the ridge")
     nora.page.get_by_test_id("send").tap()
     nora.sent("From the ridge")
-    nora.page.get_by_role("button", name="Close the chat").tap()
+    nora.page.get_by_role("button", name="Close chat").tap()
     expect(panel).to_be_hidden()
     expect(launcher).to_be_focused()
 
@@ -60,7 +60,7 @@ def test_rooms_in_the_panel_leave_the_site_alone(member):
     expect(panel).to_be_visible()
     rosa.page.get_by_test_id("make-room").click()
     dialog.get_by_label("Name").fill("Ridge walk")
-    dialog.get_by_role("button", name="Make the room").click()
+    dialog.get_by_role("button", name="Create room").click()
     expect(rosa.title).to_have_text("Ridge walk")
     rosa.say("Nine o'clock")
     rosa.sent("Nine o'clock")
@@ -88,8 +88,8 @@ def test_a_menu_in_the_panel_does_what_is_chosen(member):
     sepp.wait_here()
     menu = sepp.page.get_by_test_id("room-menu")
     menu.locator("summary").click()
-    menu.get_by_role("button", name="Copy the link").click()
-    expect(sepp.page.get_by_test_id("toast")).to_contain_text("The link is copied.")
+    menu.get_by_role("button", name="Copy link").click()
+    expect(sepp.page.get_by_test_id("toast")).to_contain_text("Link copied")
     assert sepp.page.evaluate("navigator.clipboard.readText()") == f"{sepp.url}/talk/chat"
 
 

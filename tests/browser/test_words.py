@@ -122,7 +122,7 @@ def test_a_very_long_message_is_folded(ann, ben):
     message = ben.message("Line 99")
     folded = message.bounding_box()["height"]
     assert folded < ben.log.bounding_box()["height"]
-    message.get_by_role("button", name="Show all").click()
+    message.get_by_role("button", name="Show full message").click()
     assert message.bounding_box()["height"] > 3 * folded
     expect(message.get_by_role("button")).to_have_count(0)
 

@@ -96,7 +96,7 @@ def test_a_ban_of_before_this_process_began_counts_too(app):
 
 def test_errors_speak_the_language_of_who_asks(ann):
     there = "/rooms/nowhere"
-    assert ann.get(there)[1]["error"] == "There is no such room, or it is not open to you."
+    assert ann.get(there)[1]["error"] == "This room doesn't exist, or you don't have access to it."
     chinese = ann.ask("GET", there, headers={"Accept-Language": "zh-CN,zh;q=0.9"}).get_json()
     assert chinese == {"error": "没有这个房间，或者你不能进入。", "code": "unknown_room"}
     assert ann.get(there, lang="zh")[1] == chinese

@@ -240,7 +240,7 @@ def test_a_private_room_and_a_conversation_of_others_are_as_if_they_were_not(
     rooms = ["p-nobodymadeit", private, conversation, "dm:a:b", "dm::", "dm:", "nowhere", "\x00", "x" * 9000]
     answers = [eve.ask(method, f"/rooms/{part(room)}{path}", body) for room in rooms]
     assert {(answer.status_code, answer.data) for answer in answers} == {
-        (404, b'{"error":"There is no such room, or it is not open to you.","code":"unknown_room"}')
+        (404, b'{"error":"This room doesn\'t exist, or you don\'t have access to it.","code":"unknown_room"}')
     }
     assert len({tuple(answer.headers.items()) for answer in answers}) == 1
 

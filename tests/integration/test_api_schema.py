@@ -15,7 +15,7 @@ from chat.web.api.routes import ROUTES
 from chat.wire.errors import FAILURES
 from tests.servers import BIN, ROOT, SECRET
 
-DOCUMENT = json.loads((Path(chat.__file__).parent / "api" / "openapi.json").read_text())
+DOCUMENT = json.loads((Path(chat.__file__).parent / "web/api/openapi.json").read_text())
 METHODS = ("get", "post", "put", "patch", "delete")
 #: Examples that schemathesis makes up for each operation, beside hundreds of those at the limits of its fields.
 EXAMPLES = 8

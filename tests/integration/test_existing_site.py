@@ -102,7 +102,7 @@ def test_the_widget_stands_on_every_page_of_a_member_but_the_chats_own(club, hei
 def test_the_chat_page_has_the_sites_own_header(heidi):
     body = heidi.get(f"{PREFIX}/chat").body
     assert "Quarry Hill Hiking Club" in body
-    assert "Club talk" in body
+    assert "Club chat" in body
     assert "/static/club.css" in body
 
 
@@ -167,8 +167,8 @@ def join(club, make_page):
     def join_club(name):
         page = make_page()
         page.goto(f"{club.url}/join")
-        page.get_by_label("What we call you").fill(name)
-        page.get_by_label("E-mail").fill(f"{name}@example.org")
+        page.get_by_label("Nickname").fill(name)
+        page.get_by_label("Email").fill(f"{name}@example.org")
         page.get_by_label("Password").fill("boots")
         page.get_by_role("button", name="Join").click()
         page.get_by_text(f"Hello, {name}").wait_for()
@@ -210,7 +210,7 @@ def test_the_widget_stays_open_from_page_to_page(join):
     for page in (tom, uli):
         page.get_by_test_id("widget-launcher").click()
         wait_online(page)
-    tom.get_by_role("button", name="I am coming").first.click()
+    tom.get_by_role("button", name="I'm coming").first.click()
     tom.get_by_text("Coming: ").first.wait_for()
     wait_online(tom)
     say(uli, "You are quick.")
