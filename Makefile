@@ -1,4 +1,4 @@
-# `make run` and `make test` need nothing but Python 3.11 or newer: they build .venv themselves.
+# `make run` and `make test` need only Python 3.11 or newer; they create .venv themselves.
 
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -10,10 +10,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.site ## serve the site on http://127.0.0.1:8000 (HOST, PORT); Ctrl-C ends it
+run: .venv/.site ## serve the site on http://127.0.0.1:8000 (HOST, PORT); stop with Ctrl-C
 	@exec $(BIN)/gunicorn wsgi:app
 
-test: .venv/.dev ## run every test (ARGS="-k name" picks some)
+test: .venv/.dev ## run all tests (ARGS="-k name" selects some)
 	$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests.side_by_side)
 
 lint: .venv/.dev ## check style, types and what imports what
@@ -22,40 +22,40 @@ lint: .venv/.dev ## check style, types and what imports what
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: .venv/.dev ## put imports and layout in order
+format: .venv/.dev ## sort imports and format the code
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
 
-bench: .venv/.site ## measure it beside its peers, an hour for all of it (ARGS="fanout paced --rounds 1" picks some)
+bench: .venv/.site ## benchmark it against other servers, an hour in total (ARGS="fanout paced --rounds 1" selects some)
 	$(BIN)/python -m bench.run $(ARGS)
 
-soak: .venv/.site ## a long mixed load, and whether anything grows (MINUTES=30)
+soak: .venv/.site ## run a long mixed load and check that nothing grows (MINUTES=30)
 	$(BIN)/python -m bench.soak $(or $(MINUTES),30)
 
-lock: .venv/.dev ## write requirements.lock anew from the two requirements files
+lock: .venv/.dev ## regenerate requirements.lock from the requirements files
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" \
 		--output-file requirements.lock requirements.txt requirements-dev.txt
 
-clean: ## remove what the targets above have built; the site's own data in instance/ stays
+clean: ## remove what the targets above have built; keeps the site's data in instance/
 	rm -rf .venv .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# The first Python that is new enough. A half-made .venv would look finished to the next run, so it goes.
+# Uses the first Python that is new enough. Removes an incomplete .venv, which the next run would take for complete.
 .venv/bin/python:
 	@for name in python3.11 python3.12 python3.13 python3.14 python3; do \
 		if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
 	done; \
-	if [ -z "$$python" ]; then echo "Flask-Chat needs Python 3.11 or newer on the PATH, and found none." >&2; exit 1; fi; \
-	echo "Making .venv with $$($$python --version)"; \
+	if [ -z "$$python" ]; then echo "Flask-Chat needs Python 3.11 or newer on the PATH; none was found." >&2; exit 1; fi; \
+	echo "Creating .venv with $$($$python --version)"; \
 	if ! $$python -m venv .venv; then \
-		rm -rf .venv; echo "This Python cannot make a venv: install its venv package (Debian: apt-get install python3-venv)." >&2; exit 1; \
+		rm -rf .venv; echo "This Python cannot create a venv. Install its venv package (Debian: apt-get install python3-venv)." >&2; exit 1; \
 	fi
 
 .venv/.site: requirements.txt requirements.lock | .venv/bin/python
-	@echo "Installing what the site needs into .venv (once)"
+	@echo "Installing the site's packages into .venv (once)"
 	@$(PIP) --requirement requirements.txt
 	@touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.site
-	@echo "Installing what the tests need into .venv (once)"
+	@echo "Installing the tests' packages into .venv (once)"
 	@$(PIP) --requirement requirements.txt --requirement requirements-dev.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""The reference site: register, log in, chat. `create_app()` is all there is to it."""
+"""The reference site: register, log in, chat. `create_app()` builds it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import accounts
 from chat import Chat
 
-#: Bytes of a request's body; the site takes forms and small JSON.
+#: Maximum bytes of a request's body; the site accepts forms and small JSON.
 MAX_CONTENT_LENGTH = 256 * 1024
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """Make the site; `config` comes before the environment, and that before the defaults."""
+    """Create the site; `config` takes precedence over the environment, and that over the defaults."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_CONTENT_LENGTH
     app.config.update(config or {})
@@ -32,7 +32,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 
 def trust_proxies(app: Flask, chat: Chat) -> None:
-    """Believe so many proxies about the client's address, scheme and host; none unless CHAT_TRUSTED_PROXIES says so."""
+    """Trust CHAT_TRUSTED_PROXIES proxies for the client's address, scheme and host; by default none."""
     with app.app_context():
         count = chat.service.settings.trusted_proxies
     if count:
@@ -40,7 +40,7 @@ def trust_proxies(app: Flask, chat: Chat) -> None:
 
 
 def kept_secret(folder: Path) -> str:
-    """Return the secret kept in `folder`, made at the first start; processes that start at once agree on one."""
+    """Return the secret stored in `folder`, creating it first; processes that start together agree on one."""
     path = folder / "secret_key"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def kept_secret(folder: Path) -> str:
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
         try:
-            os.link(draft, path)  # whole at once, and only if nobody else was first
+            os.link(draft, path)  # atomic, and fails if another process was first
         except FileExistsError:
             pass
         finally:

@@ -1,4 +1,4 @@
-"""How gunicorn serves the reference site. It patches nothing: it is read for every worker class."""
+"""gunicorn's configuration for the reference site. It works with every worker class, so it patches nothing."""
 
 import gc
 import logging
@@ -12,7 +12,7 @@ bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 worker_class = "gevent"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 backlog = 4096
-# Parked sockets count no more once they are parked: this bounds requests under way and handshakes.
+# Parked sockets do not count: this limits requests in progress and handshakes.
 worker_connections = 4096
 graceful_timeout = 30
 control_socket_disable = True
@@ -25,25 +25,25 @@ def _raise_descriptor_limit():
 
 
 def on_starting(server):
-    """Refuse what cannot work, with one sentence instead of a worker's traceback.
+    """Refuse settings that cannot work, with one sentence instead of a worker's traceback.
 
-    A child looks: what the master imports, the worker would find imported before gevent has patched it.
+    A child process checks: a module that the master imports would be imported in the worker before gevent has patched.
     """
     _raise_descriptor_limit()
     child = os.fork()
     if not child:
-        os._exit(_complain(server.cfg))
+        os._exit(_check_settings(server.cfg))
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         sys.exit(1)
 
 
-def _complain(cfg):
+def _check_settings(cfg):
     try:
         from chat import config
         from chat.store.engine import parse_url
         from chat.web.sockets import MULTIPROCESS
     except ImportError:
-        # This file is read for whatever is started in this folder; what is missing, the app will say.
+        # gunicorn reads this file for any app started in this directory. The app will report what is missing.
         return 0
 
     try:
@@ -54,96 +54,97 @@ def _complain(cfg):
         return _refuse(error)
     if cfg.workers > 1 and not settings.redis_url:
         return _refuse(f"gunicorn is set to {cfg.workers} workers. {MULTIPROCESS}")
-    patience, name = _patience(cfg)
+    limit, name = _kill_timeout(cfg)
     drain = settings.drain_seconds
-    if drain >= patience:
-        return _refuse(f"CHAT_DRAIN_SECONDS is {drain:g}. Set it below gunicorn's {name}, {patience}.")
+    if drain >= limit:
+        return _refuse(f"CHAT_DRAIN_SECONDS is {drain:g}. Set it below gunicorn's {name}, {limit}.")
     return 0
 
 
-def _refuse(sentence):
-    print(sentence, file=sys.stderr, flush=True)
+def _refuse(reason):
+    print(reason, file=sys.stderr, flush=True)
     return 1
 
 
-def _patience(cfg):
-    """Return after how many seconds gunicorn kills a worker that was told to stop, and the setting that says so."""
+def _kill_timeout(cfg):
+    """Return the seconds after which gunicorn kills a worker that was told to stop, and the name of that setting."""
     limits = [(cfg.graceful_timeout, "graceful_timeout")]
-    if cfg.timeout:  # 0 is for never
-        limits.append((cfg.timeout, "timeout"))  # a worker in its exit shows no sign of life any more
+    if cfg.timeout:  # 0 means never
+        limits.append((cfg.timeout, "timeout"))  # an exiting worker sends no heartbeat
     return min(limits)
 
 
 def post_worker_init(worker):
-    """Have the worker's parked sockets closed with 1012, batch by batch, as soon as it is told to stop."""
-    _calm_the_collector()
-    _log_the_chat(worker)
+    """Make the worker close its parked sockets with 1012, in batches, as soon as it is told to stop."""
+    _tune_garbage_collector()
+    _share_log_handlers(worker)
     chat = _chat_of(worker)
     if chat is not None:
-        chat.start()  # or the first visitor would wait for it
+        chat.start()  # otherwise the first client waits for it
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            _drain_first(worker, chat, number)
+            _drain_on(worker, chat, number)
 
 
 def worker_exit(server, worker):
-    """Let the worker end when its clients have been sent away, and no sooner.
+    """Wait until the worker's clients have been closed.
 
-    gunicorn's own handler of SIGTERM has run at once, beside the drain: so the worker accepts no more, and who comes
-    back comes to another one, or waits for it. Requests under way are finished; parked sockets are none, or gunicorn
-    would wait for them itself. A worker comes here without a signal too, after max_requests or when its master is gone.
+    gunicorn's own handler of SIGTERM has run at once, during the drain. So the worker accepts no more connections, and
+    clients reconnect to another worker or wait for one. Requests in progress are finished. gunicorn does not wait for
+    parked sockets, because they are not requests. This also runs without a signal: after max_requests, and when the
+    master has died.
     """
     chat = _chat_of(worker)
     if chat is not None:
-        patience = max(0, _patience(worker.cfg)[0] - HEADWAY)
+        seconds = max(0, _kill_timeout(worker.cfg)[0] - MARGIN)
         try:
-            chat.finish_drain(patience)
+            chat.finish_drain(seconds)
         except SystemExit:
-            chat.finish_drain(patience)  # a Ctrl-C came meanwhile, and whoever was left goes at once
+            chat.finish_drain(seconds)  # after a Ctrl-C meanwhile: closes the remaining clients at once
 
 
-#: Seconds by which a worker wants to have ended before gunicorn kills it.
-HEADWAY = 0.5
+#: Seconds that a worker must have ended before gunicorn kills it.
+MARGIN = 0.5
 
 
 def _chat_of(worker):
-    # The master, too, calls worker_exit for a worker that it finds gone; one that failed to boot has no app.
+    # The master also calls worker_exit for a worker that has died. A worker that failed to boot has no app.
     return getattr(getattr(worker, "wsgi", None), "extensions", {}).get("chat")
 
 
-#: A Ctrl-C reaches the worker twice, from the terminal and from the master; the second would be raised in its exit.
-QUICK = (signal.SIGINT, signal.SIGQUIT)
+#: A Ctrl-C reaches the worker twice, from the terminal and from the master. The second would raise during its exit.
+IMMEDIATE = (signal.SIGINT, signal.SIGQUIT)
 
 
-def _drain_first(worker, chat, number):
+def _drain_on(worker, chat, number):
     stop = signal.getsignal(number)
 
     def drain_and_stop(*args):
-        if number in QUICK:
-            for again in QUICK:
-                signal.signal(again, _ignore)  # not SIG_IGN: one that is pending would be reported as a race
+        if number in IMMEDIATE:
+            for again in IMMEDIATE:
+                signal.signal(again, _ignore)  # not SIG_IGN: a pending signal would be reported as a race
         if GEVENT in sys.modules:
             sys.modules["gevent"].spawn(_stop_accepting, worker)
-        chat.begin_drain(0 if number in QUICK else None)
+        chat.begin_drain(0 if number in IMMEDIATE else None)
         stop(*args)
 
     signal.signal(number, drain_and_stop)
 
 
-#: gunicorn's module of this worker, and of those that derive from it.
+#: gunicorn's module of the gevent worker and of classes derived from it.
 GEVENT = "gunicorn.workers.ggevent"
 
 
 def _stop_accepting(worker):
-    """Leave those who come from now on to the other workers.
+    """Stop accepting, so that new connections go to the other workers.
 
-    By itself a gevent worker looks once a second whether it is to stop; until then it would go on accepting, and have
-    to refuse them. Nobody but its run() holds the servers that accept.
+    A gevent worker checks only once a second whether it must stop. Until then it would accept connections that it has
+    to refuse. Only local variables of its run() refer to the accepting servers, so this finds them through gc.
     """
     from gevent.baseserver import BaseServer
 
     descriptors = {listener.fileno() for listener in worker.sockets}
     for one in gc.get_objects():
-        # Not isinstance: there are proxies, which would say what they stand for.
+        # Not isinstance: proxy objects report the class of what they wrap.
         if issubclass(type(one), BaseServer) and one.started and one.socket.fileno() in descriptors:
             one.stop_accepting()
 
@@ -152,15 +153,15 @@ def _ignore(*args):
     pass
 
 
-def _calm_the_collector():
-    # A rush of connections makes many objects that stay: by default the collector would walk over all modules and
-    # all clients again and again. Measured, it takes a tenth off the cost of a connection.
+def _tune_garbage_collector():
+    # Many connections at once create many long-lived objects: by default the collector would traverse all modules and
+    # all clients again and again. Measured, this saves a tenth of the cost of a connection.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
 
 
-def _log_the_chat(worker):
+def _share_log_handlers(worker):
     logger = logging.getLogger("chat")
     logger.handlers = worker.log.error_log.handlers
     logger.setLevel(worker.log.error_log.level)

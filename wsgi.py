@@ -1,6 +1,6 @@
-"""The gevent entry: `gunicorn wsgi:app`, with gunicorn.conf.py beside it. It patches first, then builds the app.
+"""The gevent entry point: `gunicorn wsgi:app`, with gunicorn.conf.py. Monkey-patches first, then creates the app.
 
-`gunicorn -k gthread "app:create_app()"` and `flask --app app run` need no patching and do not come through here.
+`gunicorn -k gthread "app:create_app()"` and `flask --app app run` need no patching and do not import this module.
 """
 
 from gevent import monkey

@@ -1,6 +1,6 @@
-"""The accounts of the reference site: register, log in, log out, change the password, leave.
+"""The accounts of the reference site: register, log in, log out, change the password, delete the account.
 
-It uses the chat as any site would. A site with users of its own needs none of this.
+It uses the chat as any site would. A site with its own users does not need this package.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from flask_wtf.csrf import generate_csrf
 from chat import Chat
 
 from . import api, errors, headers, sessions, views
-from .door import Door, MakeThrottle
+from .service import AccountService, MakeThrottle
 from .throttle import Throttle
 
 __all__ = ["init_app"]
@@ -19,7 +19,7 @@ __all__ = ["init_app"]
 
 def init_app(app: Flask, chat: Chat) -> None:
     """Add the account pages and `POST /api/login` to `app`, whose chat is `chat`."""
-    app.extensions["accounts"] = Door(chat, _throttles(app))
+    app.extensions["accounts"] = AccountService(chat, _throttles(app))
     sessions.init(app)
     app.register_blueprint(views.make_blueprint())
     app.register_blueprint(api.make_blueprint())
@@ -29,7 +29,7 @@ def init_app(app: Flask, chat: Chat) -> None:
 
 
 def _throttles(app: Flask) -> MakeThrottle:
-    """Return what makes throttles: of this process, or of all workers where CHAT_REDIS_URL joins them."""
+    """Return a function that makes throttles: per process, or shared by all workers if CHAT_REDIS_URL is set."""
     settings = app.extensions["chat"].settings
     if not settings.redis_url:
         return lambda name, limit, seconds: Throttle(limit, seconds)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request
 from flask_babel import gettext as _
 
-from .door import Banned, TooMany, WrongCredentials
+from .service import Banned, TooManyAttempts, WrongCredentials
 
 
 def make_blueprint() -> Blueprint:
@@ -18,13 +18,13 @@ def make_blueprint() -> Blueprint:
 
 
 def login() -> Response:
-    """Answer `{username, password}` with `{token, token_type, expires_in, user}`; no session, so no CSRF either."""
+    """Answer `{username, password}` with `{token, token_type, expires_in, user}`; uses no session and no CSRF token."""
     credentials = _credentials()
     if credentials is None:
         return failure(400, "bad_request", _("Send a JSON object with the strings username and password."))
     try:
-        user = current_app.extensions["accounts"].enter(*credentials, request.remote_addr or "")
-    except TooMany as error:
+        user = current_app.extensions["accounts"].authenticate(*credentials, request.remote_addr or "")
+    except TooManyAttempts as error:
         response = failure(
             429, error.code, _("Too many attempts. Try again in %(count)d seconds.", count=error.retry_after)
         )
@@ -46,7 +46,7 @@ def login() -> Response:
 
 
 def failure(status: int, code: str, sentence: str) -> Response:
-    """Return an error as JSON clients get it: a code for the program, a sentence for the person."""
+    """Return an error as JSON: a code for programs, a sentence for people."""
     response = jsonify(error=sentence, code=code)
     response.status_code = status
     return response

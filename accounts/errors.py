@@ -1,4 +1,4 @@
-"""What goes wrong, as a page in the site's look or as JSON, whichever was asked for."""
+"""HTTP errors as a page of the site or as JSON, depending on the client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .api import failure
 
 
 def init(app: Flask) -> None:
-    """Show every HTTP error of `app` in this way."""
+    """Register the error handler of `app`."""
     app.register_error_handler(HTTPException, show)
 
 
@@ -35,13 +35,13 @@ def show(error: HTTPException) -> Any:
 
 
 def wants_page() -> bool:
-    """Tell whether a person is looking: browsers name HTML when they navigate, and programs seldom do."""
+    """Tell whether the client wants HTML: browsers accept it when they navigate, and programs seldom do."""
     return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")
 
 
 def _page(status: int, title: str, text: str) -> str:
     if status >= 500:
-        # The page would look up who is logged in, and the database may be what broke.
+        # The page would look up the logged-in user, and the database may be what failed.
         g._login_user = AnonymousUserMixin()
     return render_template("error.html", status=status, title=title, text=text)
 
@@ -57,6 +57,6 @@ def _words(error: HTTPException) -> tuple[str, str]:
         500: (_("Something went wrong"), _("It's not your fault. Please try again in a moment.")),
     }
     title, text = known.get(error.code or 500, (_("That didn't work"), _("Please try again.")))
-    # A view that aborted with a sentence of its own has the better one.
+    # The text of a view that called abort() with a description is more specific.
     said = error.description if error.description != type(error).description else None
     return title, said or text

@@ -1,4 +1,4 @@
-"""The forms, each with its CSRF token, and the sentences for what is wrong with a field."""
+"""The forms, each with its CSRF token, and the messages for invalid fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SENTENCES = {
 
 
 def allowed_name(_form: Form, field: Field) -> None:
-    """Let names through that a new user may have."""
+    """Accept names that a new user may have."""
     try:
         clean(field.data)
     except BadName as error:
@@ -34,7 +34,7 @@ def allowed_name(_form: Form, field: Field) -> None:
 
 
 def allowed_password(_form: Form, field: Field) -> None:
-    """Let passwords through that may be chosen."""
+    """Accept passwords that meet the rules."""
     try:
         passwords.check(field.data)
     except BadPassword as error:
@@ -45,7 +45,7 @@ _NAME = {"autocapitalize": "none", "autocorrect": "off", "spellcheck": "false", 
 
 
 class LoginForm(FlaskForm):
-    """Name and password of somebody who is known."""
+    """Name and password of an existing user."""
 
     username = StringField(
         _l("Name"),
@@ -60,7 +60,7 @@ class LoginForm(FlaskForm):
 
 
 class RegisterForm(FlaskForm):
-    """Name and password of somebody new."""
+    """Name and password of a new user."""
 
     username = StringField(
         _l("Name"),
@@ -81,7 +81,7 @@ class RegisterForm(FlaskForm):
 
 
 class PasswordForm(FlaskForm):
-    """The password until now, and the one from now on."""
+    """The current password and the new one."""
 
     password = PasswordField(
         _l("Current password"),
@@ -97,7 +97,7 @@ class PasswordForm(FlaskForm):
 
 
 class DeleteForm(FlaskForm):
-    """The password once more, before the account goes."""
+    """The password, asked again before the account is deleted."""
 
     password = PasswordField(
         _l("Password"),
@@ -107,4 +107,4 @@ class DeleteForm(FlaskForm):
 
 
 class LogoutForm(FlaskForm):
-    """Nothing but its CSRF token: nobody is logged out by a link."""
+    """Only its CSRF token, so that a link cannot log a user out."""

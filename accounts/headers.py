@@ -11,7 +11,7 @@ _POLICY = (
 
 
 def secure(response: Response) -> Response:
-    """Add the headers that a view has not set itself: the chat's pages set their own."""
+    """Add the headers that the view has not set; the chat's pages set their own."""
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")

@@ -1,4 +1,4 @@
-"""Where to go next: only ever to a path of this site."""
+"""Redirects to the query's `next`, restricted to paths of this site."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from werkzeug.wrappers import Response
 
 
 def is_own_path(target: str) -> bool:
-    r"""Tell whether `target` is a path on this very host, in the eyes of any browser.
+    r"""Tell whether every browser takes `target` for a path on this host.
 
-    Browsers take `//host` and `/\host` for another host, and leave out tabs and line ends before they look.
+    Browsers treat `//host` and `/\host` as another host, and remove tabs and line ends first.
     """
     if not target.startswith("/") or target.startswith("//") or "\\" in target:
         return False
@@ -25,7 +25,7 @@ def is_own_path(target: str) -> bool:
     return not parts.scheme and not parts.netloc
 
 
-def go_on(endpoint: str = "chat.page") -> Response:
-    """Redirect to the query's `next` if it is a path of ours, else to `endpoint`; with GET whatever came."""
+def redirect_next(endpoint: str = "chat.page") -> Response:
+    """Redirect to the query's `next` if it is a path of this site, else to `endpoint`; always with GET."""
     target = request.args.get("next", "")
     return redirect(target if is_own_path(target) else url_for(endpoint), 303)

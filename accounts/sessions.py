@@ -1,7 +1,8 @@
-"""Who is logged in: Flask-Login's session, renewed at log-in, ended wherever the user's tokens end.
+"""The log-in session: Flask-Login's, renewed at log-in, and ended together with the user's tokens.
 
-A cookie cannot be taken back: a tab that asks for a token while another logs out still sends the old one. So a session
-counts only while it is younger than the user's tokens_valid_after, which log-out, a new password, kick and ban move.
+The server cannot revoke a cookie: a tab that requests a token while another tab logs out still sends the old cookie.
+So a session is valid only if it began after the user's tokens_valid_after, which log-out, a new password, kick and ban
+set.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from chat import User
 
 #: When the session began, in ms since 1970.
 _SINCE = "since"
-#: What of a visitor's session outlives a log-in or a log-out.
+#: The session keys that survive a log-in or log-out.
 _KEPT = ("lang",)
 
 
 class Member(UserMixin):
-    """A logged-in user, as Flask-Login and the chat want one: `get_id()` and `username`."""
+    """A logged-in user with what Flask-Login and the chat need: `get_id()` and `username`."""
 
     def __init__(self, user: User) -> None:
         self.user = user
@@ -30,17 +31,17 @@ class Member(UserMixin):
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Cookie sessions whose cookie is Secure on HTTPS, whether that ends here or at a trusted proxy."""
+    """Cookie sessions whose cookie is Secure on HTTPS, terminated here or at a trusted proxy."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Tell whether the cookie that is about to be set needs HTTPS."""
+        """Tell whether the cookie must be Secure."""
         return request.is_secure or app.config["SESSION_COOKIE_SECURE"]
 
 
 def init(app: Flask) -> None:
-    """Give `app` its sessions."""
+    """Set up the sessions of `app`."""
     app.session_interface = Sessions()
-    # Or an answer under way during a log-out would set the old cookie once more.
+    # Otherwise a response in progress during a log-out would set the old cookie again.
     app.config["SESSION_REFRESH_EACH_REQUEST"] = False
     if app.config["SESSION_COOKIE_SAMESITE"] is None:
         app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
@@ -51,7 +52,7 @@ def init(app: Flask) -> None:
 
 
 def load(user_id: str) -> Member | None:
-    """Return who the session belongs to; None once deleted, banned, or logged out, anywhere, since it began."""
+    """Return the session's user; None if deleted, banned, or logged out on any device since the session began."""
     user = current_app.extensions["chat"].users.get(user_id)
     if user is None or user.banned or session.get(_SINCE, 0) < user.tokens_valid_after:
         return None
@@ -59,7 +60,7 @@ def load(user_id: str) -> Member | None:
 
 
 def log_in(user: User) -> None:
-    """Begin a new session for `user`; nothing of the old one but the language is left in it."""
+    """Begin a new session for `user`; it keeps only the language of the old one."""
     _renew()
     session.permanent = True
     session[_SINCE] = time.time_ns() // 1_000_000

@@ -1,6 +1,6 @@
-"""How often one may try, counted by all workers together: a sliding window for each key in Redis.
+"""A rate limit shared by all workers: a sliding window for each key in Redis.
 
-Where Redis does not answer, each worker counts for itself until it does.
+While Redis does not answer, each worker counts separately.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .throttle import Throttle
 
 log = logging.getLogger("chat")
 
-#: Seconds that a try waits for Redis, and that one which did not answer is not asked again.
-PATIENCE, PAUSE = 0.5, 5.0
+#: Seconds that an attempt waits for Redis, and seconds without a new request after Redis did not answer.
+TIMEOUT, RETRY_SECONDS = 0.5, 5.0
 
-#: One clock for all, the server's. Returns the milliseconds to wait, 0 for a try that counts.
+#: Uses the clock of the Redis server for all workers. Returns the milliseconds to wait, or 0 if counted.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -37,24 +37,24 @@ return 0
 
 
 def connect(url: str) -> redis.Redis:
-    """Return a client that gives up soon, and connects when it is first needed."""
+    """Return a client with short timeouts, which connects on first use."""
     return redis.Redis.from_url(
-        url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
+        url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
     )
 
 
 class SharedThrottle(Throttle):
-    """A Throttle that counts in Redis; `name` begins its keys, which tell nobody whose they are."""
+    """A Throttle that counts in Redis; its keys are `name` and a hash, so they reveal no user."""
 
     def __init__(self, limit: int, seconds: float, client: redis.Redis, name: str) -> None:
         super().__init__(limit, seconds)
         self._client = client
         self._name = name
         self._script: Any = client.register_script(_TAKE)
-        self._away_until = 0.0
+        self._down_until = 0.0
 
     def take(self, key: str) -> int:
-        if self._is_away():
+        if self._is_down():
             return super().take(key)
         try:
             wait = self._script(keys=[self._key(key)], args=[self._limit, int(self._seconds * 1000)])
@@ -65,19 +65,21 @@ class SharedThrottle(Throttle):
 
     def give_back(self, key: str) -> None:
         super().give_back(key)
-        if self._is_away():
+        if self._is_down():
             return
         try:
             self._client.zpopmax(self._key(key))
         except redis.RedisError as error:
             self._note(error)
 
-    def _is_away(self) -> bool:
-        return time.monotonic() < self._away_until
+    def _is_down(self) -> bool:
+        return time.monotonic() < self._down_until
 
     def _note(self, error: redis.RedisError) -> None:
-        log.warning("log-ins are counted by each worker alone for now: %s", type(error).__name__)
-        self._away_until = time.monotonic() + PAUSE
+        log.warning(
+            "Redis failed; each worker counts log-in attempts separately for now: %s", type(error).__name__
+        )
+        self._down_until = time.monotonic() + RETRY_SECONDS
 
     def _key(self, key: str) -> str:
         return f"{self._name}:{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"

@@ -1,6 +1,6 @@
-"""How often one may try: a sliding window for each key, in this process's memory; shared_throttle.py is for several.
+"""A rate limit: a sliding window for each key, in this process's memory. shared_throttle.py covers several workers.
 
-A restart forgets, which is nothing to somebody who guesses passwords.
+A restart resets it, which hardly helps an attacker who guesses passwords.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-#: Keys held at once; beyond it the one that has been quiet for longest is forgotten.
+#: Maximum number of keys; beyond it, the least recently used is dropped.
 MAX_KEYS = 20_000
 
 
 class Throttle:
-    """Let each key through `limit` times in any `seconds`; `clock` returns seconds that never go back."""
+    """Allow each key `limit` attempts in any `seconds`; `clock` returns monotonic seconds."""
 
     def __init__(self, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
@@ -26,7 +26,7 @@ class Throttle:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, key: str) -> int:
-        """Count one try and return 0, or count none and return the whole seconds to wait."""
+        """Count an attempt and return 0, or count none and return the whole seconds to wait."""
         now = self._clock()
         with self._lock:
             times = self._times.setdefault(key, deque())
@@ -41,7 +41,7 @@ class Throttle:
             return 0
 
     def give_back(self, key: str) -> None:
-        """Uncount the last try of this key: it was a good one."""
+        """Remove the last attempt of this key from the count, because it succeeded."""
         with self._lock:
             times = self._times.get(key)
             if times:

@@ -12,9 +12,9 @@ from flask_wtf import FlaskForm
 from chat import BadName, NameTaken, User
 
 from . import sessions
-from .door import Banned, Door, TooMany, WrongCredentials
 from .forms import SENTENCES, DeleteForm, LoginForm, LogoutForm, PasswordForm, RegisterForm
-from .redirects import go_on
+from .redirects import redirect_next
+from .service import AccountService, Banned, TooManyAttempts, WrongCredentials
 
 LANGUAGES = ("en", "zh")
 
@@ -36,47 +36,47 @@ def make_blueprint() -> Blueprint:
 
 
 def home() -> Any:
-    """Send a visitor to the chat, or to the log-in."""
+    """Redirect to the chat, or to the log-in page."""
     return redirect(url_for("chat.page" if current_user.is_authenticated else "accounts.login"))
 
 
 def register() -> Any:
-    """Make an account and log in to it."""
+    """Create an account and log in."""
     if current_user.is_authenticated:
-        return go_on()
+        return redirect_next()
     if not is_open():
         return render_template("accounts/closed.html"), 403
     form = RegisterForm()
     if not form.validate_on_submit():
         return page("accounts/register.html", form)
     try:
-        user = door().register(form.username.data, form.password.data, address())
+        user = service().register(form.username.data, form.password.data, address())
     except (BadName, NameTaken) as error:
         form.username.errors = [SENTENCES[error.code]]
         return page("accounts/register.html", form)
-    except TooMany as error:
+    except TooManyAttempts as error:
         return refuse("accounts/register.html", form, error)
     sessions.log_in(user)
-    return go_on()
+    return redirect_next()
 
 
 def login() -> Any:
     """Log in with name and password."""
     if current_user.is_authenticated:
-        return go_on()
+        return redirect_next()
     form = LoginForm()
     if not form.validate_on_submit():
         return page("accounts/login.html", form)
     try:
-        user = door().enter(form.username.data, form.password.data, address())
-    except (TooMany, WrongCredentials, Banned) as error:
+        user = service().authenticate(form.username.data, form.password.data, address())
+    except (TooManyAttempts, WrongCredentials, Banned) as error:
         return refuse("accounts/login.html", form, error)
     sessions.log_in(user)
-    return go_on()
+    return redirect_next()
 
 
 def logout() -> Any:
-    """Log out here, and end the sockets and tokens of the user."""
+    """Log out, close the user's sockets and invalidate all tokens."""
     if not LogoutForm().validate_on_submit():
         abort(400, _("This page has expired. Go back, reload it and try again."))
     if current_user.is_authenticated:
@@ -89,7 +89,7 @@ def logout() -> Any:
 
 @login_required
 def account() -> Any:
-    """Show what one can do with the own account."""
+    """Show the account page."""
     return render_template("accounts/account.html")
 
 
@@ -101,42 +101,42 @@ def change_password() -> Any:
         return page("accounts/password.html", form)
     try:
         user = confirm(form)
-    except (TooMany, WrongCredentials, Banned) as error:
+    except (TooManyAttempts, WrongCredentials, Banned) as error:
         return refuse("accounts/password.html", form, error)
-    sessions.log_in(door().change_password(user, form.new_password.data))
+    sessions.log_in(service().change_password(user, form.new_password.data))
     flash(_("Your password has been changed."))
     return redirect(url_for("accounts.account"), 303)
 
 
 @login_required
 def delete_account() -> Any:
-    """Delete the own account."""
+    """Delete the current user's account."""
     form = DeleteForm()
     if not form.validate_on_submit():
         return page("accounts/delete.html", form)
     try:
         user = confirm(form)
-    except (TooMany, WrongCredentials, Banned) as error:
+    except (TooManyAttempts, WrongCredentials, Banned) as error:
         return refuse("accounts/delete.html", form, error)
     sessions.log_out()
-    door().delete(user)
+    service().delete(user)
     flash(_("Your account has been deleted."))
     return redirect(url_for("accounts.login"), 303)
 
 
 def set_language(code: str) -> Any:
-    """Show the site in another language from now on."""
+    """Set the language of this browser's session."""
     if code not in LANGUAGES:
         abort(404)
     session["lang"] = code
-    return go_on("accounts.home")
+    return redirect_next("accounts.home")
 
 
-# ---- what the views share -----------------------------------------------------------------------------------------
+# ---- shared by the views ------------------------------------------------------------------------------------------
 
 
 def page(template: str, form: FlaskForm) -> tuple[str, int]:
-    """Show a form as it is first seen, or with what is wrong in its fields."""
+    """Render a form, with its errors if it was submitted with any."""
     problem = None
     if form.errors:
         expired = "csrf_token" in form.errors
@@ -149,8 +149,8 @@ def page(template: str, form: FlaskForm) -> tuple[str, int]:
 
 
 def refuse(template: str, form: FlaskForm, error: Exception) -> Any:
-    """Show a form again with the reason why it was not followed."""
-    if isinstance(error, TooMany):
+    """Render a form again with the reason for the refusal."""
+    if isinstance(error, TooManyAttempts):
         problem = _("Too many attempts. Try again in %(count)d seconds.", count=error.retry_after)
         return (
             render_template(template, form=form, problem=problem),
@@ -164,8 +164,8 @@ def refuse(template: str, form: FlaskForm, error: Exception) -> Any:
 
 
 def confirm(form: FlaskForm) -> User:
-    """Return the current user if the form's password is right; raise what `Door.enter` does."""
-    return door().enter(current_user.username, form.password.data, address())
+    """Return the current user if the form's password is right; raise what `AccountService.authenticate` does."""
+    return service().authenticate(current_user.username, form.password.data, address())
 
 
 def chat() -> Any:
@@ -173,16 +173,16 @@ def chat() -> Any:
     return current_app.extensions["chat"]
 
 
-def door() -> Door:
-    """Return the door of the current app."""
+def service() -> AccountService:
+    """Return the account service of the current app."""
     return current_app.extensions["accounts"]
 
 
 def is_open() -> bool:
-    """Tell whether strangers may register."""
+    """Tell whether new users may register."""
     return chat().settings.registration
 
 
 def address() -> str:
-    """Return the client's address, as far as the proxies may be believed."""
+    """Return the client's address, as reported by the trusted proxies."""
     return request.remote_addr or ""

@@ -14,7 +14,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from flask import session
 
-from accounts import door
+from accounts import service
 from accounts.redirects import is_own_path
 from app import create_app, kept_secret
 from chat import ChatError
@@ -43,9 +43,9 @@ def make_app(tmp_path):
 @pytest.fixture
 def few_tries(monkeypatch):
     """Let only few tries through, so that a test need not hash for long."""
-    monkeypatch.setattr(door, "PER_ACCOUNT", (3, 300))
-    monkeypatch.setattr(door, "PER_ADDRESS", (6, 300))
-    monkeypatch.setattr(door, "REGISTRATIONS", (2, 300))
+    monkeypatch.setattr(service, "PER_ACCOUNT", (3, 300))
+    monkeypatch.setattr(service, "PER_ADDRESS", (6, 300))
+    monkeypatch.setattr(service, "REGISTRATIONS", (2, 300))
 
 
 def register(client, username="ada", password=PASSWORD, **options):

@@ -45,7 +45,7 @@ def test_nobodys_name_or_address_stands_in_redis(workers, valkey_server):
 
 
 def test_without_redis_each_worker_counts_for_itself(own_valkey, monkeypatch):
-    monkeypatch.setattr(shared_throttle, "PAUSE", 0.2)
+    monkeypatch.setattr(shared_throttle, "RETRY_SECONDS", 0.2)
     throttle = SharedThrottle(2, 60, shared_throttle.connect(own_valkey.url), "throttle")
     own_valkey.kill()
     assert [throttle.take("ann") for _ in range(2)] == [0, 0]
@@ -53,7 +53,7 @@ def test_without_redis_each_worker_counts_for_itself(own_valkey, monkeypatch):
     throttle.give_back("ann")
     assert throttle.take("ann") == 0
     own_valkey.start()
-    until(lambda: throttle.take("bob") == 0 and throttle.take("bob") == 0 and not throttle._is_away())
+    until(lambda: throttle.take("bob") == 0 and throttle.take("bob") == 0 and not throttle._is_down())
 
 
 def test_log_ins_are_throttled_over_all_workers(make_server, valkey_server):

@@ -1,4 +1,4 @@
-"""Who may come in by name and password, and how often that may be tried."""
+"""Registration and log-in by name and password, with limits on the number of attempts."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from chat.identity.passwords import Passwords
 
 from .throttle import Throttle
 
-#: Tries in so many seconds: wrong passwords for one account, and from one address; new accounts from one address.
+#: (attempts, seconds): wrong passwords for one account, and from one address; new accounts from one address.
 PER_ACCOUNT = (10, 300)
 PER_ADDRESS = (50, 300)
 REGISTRATIONS = (30, 600)
-#: No name is as long; what goes beyond is not looked at.
-MOST_NAME_CHARS = 200
+#: Longer than any valid name; the rest is cut off.
+MAX_NAME_CHARS = 200
 
 
 #: make_throttle(name, limit, seconds) returns a Throttle.
 MakeThrottle = Callable[[str, int, float], Throttle]
 
 
-class TooMany(Exception):
-    """Tried too often; `retry_after` is the whole seconds to wait."""
+class TooManyAttempts(Exception):
+    """Too many attempts; `retry_after` is the number of whole seconds to wait."""
 
     code = "too_many_attempts"
 
@@ -34,19 +34,19 @@ class TooMany(Exception):
 
 
 class WrongCredentials(Exception):
-    """No such user, or not that password: which of the two, nobody is told."""
+    """Unknown user or wrong password; the error does not tell which."""
 
     code = "wrong_credentials"
 
 
 class Banned(Exception):
-    """The name and password are right, and the user is not let in."""
+    """Name and password are right, but the user is banned."""
 
     code = "banned"
 
 
-class Door:
-    """Check names and passwords, count the failures, create users."""
+class AccountService:
+    """Creates users, checks names and passwords, and counts failed attempts."""
 
     def __init__(self, chat: Chat, make_throttle: MakeThrottle) -> None:
         self._chat = chat
@@ -55,12 +55,12 @@ class Door:
         self._addresses = make_throttle("addresses", *PER_ADDRESS)
         self._registrations = make_throttle("registrations", *REGISTRATIONS)
 
-    def enter(self, username: str, password: str, address: str) -> User:
-        """Return the user of that name and password; raise TooMany, WrongCredentials or Banned.
+    def authenticate(self, username: str, password: str, address: str) -> User:
+        """Return the user with this name and password; raise TooManyAttempts, WrongCredentials or Banned.
 
         An unknown user takes the same steps and the same time as a known one.
         """
-        username = username[:MOST_NAME_CHARS]
+        username = username[:MAX_NAME_CHARS]
         account, network = name_key(username), _network(address)
         self._count(account, network)
         user = self._chat.users.by_name(username)
@@ -73,30 +73,30 @@ class Door:
         return self._renew_hash(user, password)
 
     def register(self, username: str, password: str, address: str) -> User:
-        """Create a user; raise TooMany, BadName or NameTaken. The password has been checked."""
-        clean(username)  # what the rules refuse costs neither a try nor a hash
+        """Create a user; raise TooManyAttempts, BadName or NameTaken. The caller has validated the password."""
+        clean(username)  # an invalid name costs neither an attempt nor a hash
         if wait := self._registrations.take(_network(address)):
-            raise TooMany(wait)
+            raise TooManyAttempts(wait)
         return self._chat.users.create(username, self._passwords.hash(password))
 
     def change_password(self, user: User, password: str) -> User:
-        """Give the user a new password, end all sockets and void all tokens; return the user as it is now."""
+        """Set a new password, close the user's sockets and invalidate all tokens; return the changed user."""
         password_hash = self._passwords.hash(password)
         self._chat.users.set_password(user.id, password_hash)
         self._chat.revoke(user.id)
         return user._replace(password_hash=password_hash)
 
     def delete(self, user: User) -> None:
-        """End the account, its sockets and its tokens; the name stays taken."""
+        """Delete the account, close its sockets and invalidate its tokens; the name stays taken."""
         self._chat.users.delete(user.id)
         self._chat.revoke(user.id)
 
     def _count(self, account: str, network: str) -> None:
-        # Counted before the slow check, or a hundred guesses at once would all be let through.
+        # Counted before the slow check; otherwise a hundred simultaneous guesses would all pass.
         if wait := self._addresses.take(network):
-            raise TooMany(wait)
+            raise TooManyAttempts(wait)
         if wait := self._accounts.take(account):
-            raise TooMany(wait)
+            raise TooManyAttempts(wait)
 
     def _renew_hash(self, user: User, password: str) -> User:
         old = user.password_hash or ""
@@ -108,7 +108,7 @@ class Door:
 
 
 def _network(address: str) -> str:
-    """Return the address, of IPv6 the /64 that one customer has all to himself."""
+    """Return the address; for IPv6 its /64, which one customer has alone."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
