@@ -28,7 +28,7 @@ from .rooms.sweeper import Sweeper
 from .socketio.engine import Engine
 from .socketio.forwarding.client import ForwardingClient
 from .socketio.forwarding.directory import WorkerDirectory
-from .socketio.offset_queries import HEARD, OffsetQueries
+from .socketio.offset_queries import DELIVERED, OffsetQueries
 from .socketio.packets import Prepared
 from .socketio.registry import Registry
 from .socketio.resume import IoStore
@@ -134,10 +134,9 @@ class Runtime:
             lambda said: self._log_from_tick(said, None),
             self.group_commit.origin,
         )
-        near = ForwardingClient(self.io_engine, lambda: WorkerDirectory(site.folder_key()))
-        self._neighbours = self.io_engine.neighbours = near
+        self.io_forwarding = ForwardingClient(self.io_engine, lambda: WorkerDirectory(site.folder_key()))
         self._drain = Drain(self.hub, self.group_commit.progress)
-        self._arrivals = Joining(self.hub, self.driver, site.history, self.io.note)
+        self._arrivals = Joining(self.hub, self.driver, site.history, self.io.save_joins)
         if settings.io_chat_namespace:
             self.io.recovery.follow(self.group_commit)
             self.io.serve_chat(dispatcher, site.io_store, site.history, self._arrivals.open_rooms)
@@ -146,8 +145,8 @@ class Runtime:
         self._look = self.driver.event()
         if not self.broker.alone:
             self.cluster = ClusterPeers(self.hub, self.group_commit, self.broker, self._look.set, self._told)
-            witness = OffsetQueries(self.hub, self.io.recovery, settings.io_chat_namespace)
-            self.cluster.answers(HEARD, witness.heard)
+            queries = OffsetQueries(self.hub, self.io.recovery, settings.io_chat_namespace)
+            self.cluster.answers(DELIVERED, queries.delivered)
         self.group_commit.start()
         self._arrivals.start()
         if self.cluster is not None:
@@ -420,7 +419,7 @@ class Runtime:
             stopped = self._arrivals.cancel(client, room_name)
             if (room is not None and self.hub.leave_room(client, room)) or stopped:
                 client.enqueue(client.wire.codec.notice(MessageType.LEAVE, {"room": room_name}))
-                self.io.left(client, room_name)
+                self.io.removed(client, room_name)
 
     def push_to_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
         """Send a message about a room to a user's extended sockets; from any thread."""
@@ -494,7 +493,7 @@ class Runtime:
         It returns at once, and is safe in a signal handler.
         """
         self._drain.start(self._settings.drain_seconds if seconds is None else seconds)
-        self.hub.reactor.call_soon(self._neighbours.give_back)
+        self.hub.reactor.call_soon(self.io_forwarding.release_polls)
 
     def finish_drain(self, seconds: float) -> bool:
         """Wait until everyone has gone, `seconds` after the drain began at the most; True when all have.
@@ -523,7 +522,7 @@ class Runtime:
 
     def drain_at_exit(self) -> None:
         """Say 1012 to whoever is still there while the interpreter ends: the loop may turn no more."""
-        self._neighbours.end()
+        self.io_forwarding.close()
         if not self.hub.draining and self.driver.is_loop_thread():
             self.hub.drain()
             self.hub.flush()

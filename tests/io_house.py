@@ -17,7 +17,7 @@ from chat.rooms.handlers import HANDLERS
 from chat.runtime import Runtime, Site
 from chat.socketio.registry import Registry
 from chat.socketio.resume import IoStore
-from chat.socketio.sessions import Visitor
+from chat.socketio.sessions import Handshake
 from chat.store.engine import make_engine
 from chat.store.io_missed import IoMissed
 from chat.store.io_sessions import IoSessions
@@ -101,10 +101,10 @@ class Process:
     def connect(self, name):
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        visitor = Visitor("", "en", name, False)
+        handshake = Handshake("", "en", name, False)
         with self.in_turns():
             self.runtime.hub.reactor.call(
-                self.runtime.io_engine.open_websocket, Taken(ours.detach(), b"", b""), visitor
+                self.runtime.io_engine.open_websocket, Taken(ours.detach(), b"", b""), handshake
             )
         return Line(theirs)
 

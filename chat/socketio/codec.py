@@ -1,4 +1,4 @@
-"""What the chat says, as Socket.IO events of one namespace; the fields are those of the raw wire."""
+"""The chat's messages as Socket.IO events of one namespace; the fields are those of the raw wire."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..wire.codec import RosterList
 from ..wire.envelope import Envelope, Identity, MessageType
 from ..wire.errors import ChatError
 from . import packets
+from .engine_packets import MESSAGE
 from .packets import ACK, EVENT, Prepared
 from .recovery import Recovery
 
@@ -28,7 +29,7 @@ EVENTS = {
     MessageType.READ: "read",
     MessageType.ROOMS: "rooms",
 }
-#: What tells a client no more than where it stands.
+#: The event that carries nothing but an offset.
 _OFFSET = Prepared(b'["chat_offset"]', [])
 _HEADS = {int(kind): b'["%b",' % name.encode() for kind, name in EVENTS.items()}
 
@@ -43,7 +44,7 @@ class SocketIOCodec:
 
     @property
     def recoverable(self) -> bool:
-        """Whether somebody who is away for a moment is to get later what is said now."""
+        """Whether messages must be encoded even where no client is connected: one may reconnect and ask for them."""
         return self._recovery.keeps
 
     def welcome(self) -> bytes:
@@ -51,21 +52,21 @@ class SocketIOCodec:
 
     def chat(self, envelope: Envelope, skip: object = None) -> bytes:
         message, cursor = envelope.stored, self._recovery.cursor
-        place = cursor.here() if message is None else cursor.pass_by(message)
-        stored = None if message is None else (message.room, message.seq)
-        return self._recovery.note(
-            self._namespace, scopes_of(envelope), skip, EVENT, _prepare(envelope), place, stored
+        store = cursor.current() if message is None else cursor.advance(message)
+        key = None if message is None else (message.room, message.seq)
+        return self._recovery.record(
+            self._namespace, scopes_of(envelope), skip, EVENT, _prepare(envelope), store, key
         )
 
     def draft(self, envelope: Envelope) -> Envelope:
         return envelope
 
     def seal(self, drafts: list[Envelope]) -> bytes:
-        # Only now that it is sent: the offset of an event tells of all that its hearers were sent before it.
+        # Encoded only now that it is sent: its offset says what its receivers were sent before it.
         return b"".join(map(self.chat, drafts))
 
     def sender_copy(self, envelope: Envelope) -> bytes:
-        offset = self._recovery.offset(self._recovery.cursor.here())
+        offset = self._recovery.offset(self._recovery.cursor.current())
         if offset is None or envelope.stored is None:
             return b""
         return packets.assemble(EVENT, self._prefix, None, _OFFSET, offset)
@@ -104,16 +105,16 @@ class SocketIOCodec:
 
     def replay(self, envelope: Envelope) -> bytes:
         message, cursor = envelope.stored, self._recovery.cursor
-        place = cursor.here() if message is None else cursor.beside(message)
-        return self.retell(envelope, self._recovery.offset(place))
+        store = cursor.current() if message is None else cursor.out_of_turn(message)
+        return self.replay_at(envelope, self._recovery.offset(store))
 
-    def retell(self, envelope: Envelope, offset: bytes | None) -> bytes:
-        """Encode a message that others heard earlier, for one who then stands at `offset`."""
+    def replay_at(self, envelope: Envelope, offset: bytes | None) -> bytes:
+        """Encode a message that others received earlier, for a client that is at `offset` once it has it."""
         return packets.assemble(EVENT, self._prefix, None, _prepare(envelope), offset)
 
     def make_list(self, room: str) -> RosterList:
         head = b'%b%d%b["group_list",{"type":1,"user":null,"room":%b,"data":[' % (
-            packets.MESSAGE,
+            MESSAGE,
             EVENT,
             self._prefix,
             orjson.dumps(room),
@@ -130,7 +131,7 @@ class SocketIOCodec:
 
 
 def scopes_of(envelope: Envelope) -> tuple[Any, ...]:
-    """Return for whom a message is: those in its room, or its two users, by id."""
+    """Return the scopes of a message: its room, or the ids of its two users."""
     if envelope.type == MessageType.SINGLE_CHAT:
         sender = () if envelope.user is None else (("user", envelope.user.id),)
         return (("user", envelope.to_id), *sender)

@@ -5,21 +5,45 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from ..loop.drivers import Driver
 from ..wire.envelope import Identity
 from . import packets
 from .packets import ACK, EVENT, Prepared
 from .recovery import Saved, Subscriptions
+from .resumption import Resumption
 from .sessions import Session
 
-if TYPE_CHECKING:
-    from .resume import Comeback
-    from .server import Server
-
-#: Answers that one connection may owe at once; the oldest is forgotten first.
+#: Acks that one connection may wait for at a time; the oldest is forgotten first.
 MAX_ACKS = 1_000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Owner(Protocol):
+    """What a connection needs of its server."""
+
+    @property
+    def driver(self) -> Driver:
+        """The loop's driver."""
+
+    def run(self, function: Callable[..., None], *args: Any) -> None:
+        """Run `function` in the loop."""
+
+    def mark_mixed(self, namespace: str) -> None:
+        """The site keeps or emits something of its own in `namespace`."""
+
+    def encode_for(self, connection: Connection, prepared: Prepared) -> bytes:
+        """Return the frames of an event for one client; in the loop."""
+
+    def join(self, connection: Connection, room: str) -> None:
+        """Add a connection to a room of the site; in the loop."""
+
+    def leave(self, connection: Connection, room: str) -> None:
+        """Remove it from there; in the loop."""
+
+    def disconnect(self, connection: Connection) -> None:
+        """End the connection; in the loop."""
 
 
 class Connection:
@@ -35,20 +59,20 @@ class Connection:
         "accepted",
         "pid",
         "engine_session",
-        "comeback",
+        "resumption",
         "position",
-        "seats",
-        "kept",
-        "_server",
+        "subscriptions",
+        "is_stored",
+        "_owner",
         "_acks",
         "_data",
-        "_early",
+        "_deferred",
         "_joined",
-        "_number",
+        "_next_ack",
     )
 
-    def __init__(self, server: Server, session: Session, namespace: str, auth: dict[str, Any] | None) -> None:
-        #: Unlike Engine.IO's sid nobody can take a session over with it, so others may see it.
+    def __init__(self, owner: Owner, session: Session, namespace: str, auth: dict[str, Any] | None) -> None:
+        #: Unlike Engine.IO's sid it gives nobody control of the session, so other clients may see it.
         self.id = secrets.token_urlsafe(15)
         self.namespace = namespace
         self.identity: Identity | None = None
@@ -59,19 +83,20 @@ class Connection:
         self.accepted = False
         self.pid = secrets.token_urlsafe(15)
         self.engine_session = session
-        self.comeback: Comeback | None = None
+        self.resumption: Resumption | None = None
+        #: Number of the newest packet at its CONNECT.
         self.position = 0
-        #: Rooms of the chat, also those that it is coming into: {name: seq from which on it hears it}. In the loop.
-        self.seats: dict[str, int] = {}
+        #: Rooms of the chat, those that it is still joining included: {name: first seq delivered live}. In the loop.
+        self.subscriptions: dict[str, int] = {}
         #: Whether the store has them.
-        self.kept = False
-        self._server = server
-        # Made when they are needed first: thousands of connections never do.
+        self.is_stored = False
+        self._owner = owner
+        # Made when they are first needed: thousands of connections never do.
         self._data: dict[str, Any] | None = None
         self._joined: dict[str, int] | None = None
         self._acks: dict[int, Callable[..., Any]] | None = None
-        self._number = 0
-        self._early: list[Callable[[], None]] | None = []
+        self._next_ack = 0
+        self._deferred: list[Callable[[], None]] | None = []
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} in {self.namespace}>"
@@ -83,129 +108,145 @@ class Connection:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the site keeps of this client; a recovery gives it back."""
-        self._server.mix(self.namespace)
+        """The site's own data about this client; a recovery restores it."""
+        self._owner.mark_mixed(self.namespace)
         if self._data is None:
             self._data = {}
         return self._data
 
     @property
     def language(self) -> str:
-        """The language that its client is spoken to in."""
+        """The language of the texts that its client is sent."""
         asked = self.auth.get("lang")
-        return asked if asked in ("en", "zh") else self.engine_session.visitor.language
+        return asked if asked in ("en", "zh") else self.engine_session.handshake.language
 
     @property
     def wants_diffs(self) -> bool:
-        """Whether its client wants the roster's changes alone; `auth` comes before the query."""
+        """Whether its client wants only the roster's changes; `auth` comes before the query."""
         asked = self.auth.get("roster")
-        return self.engine_session.visitor.diff if asked is None else asked == "diff"
+        return self.engine_session.handshake.diff if asked is None else asked == "diff"
 
     @property
     def wants_lobby(self) -> bool:
         """Whether it is in the lobby from the start; `auth` comes before the query."""
         asked = self.auth.get("lobby")
-        return self.engine_session.visitor.lobby if asked is None else asked not in (False, 0, "0")
+        return self.engine_session.handshake.lobby if asked is None else asked not in (False, 0, "0")
 
-    # ---- what handlers call ------------------------------------------------------------------------------------
+    # ---- for handlers ------------------------------------------------------------------------------------------
 
     def emit(self, event: str, *args: Any, ack: Callable[..., Any] | None = None) -> None:
         """Send an event to this client; `ack(*answer)` is called with the client's answer, if one comes.
 
         `bytes` in `args` travel as binary attachments. Raises TypeError for what JSON cannot hold.
         """
-        said = packets.prepare([event, *args])
-        self._server.run(self._emit, said, ack)
+        prepared = packets.prepare([event, *args])
+        self._owner.run(self._emit, prepared, ack)
 
     def call(self, event: str, *args: Any, timeout: float = 5.0) -> Any:
         """Send an event and return the client's answer (a list where it has several parts).
 
         Raises TimeoutError when none has come in `timeout` seconds.
         """
-        return self._server.call(self, event, args, timeout)
+        done = self._owner.driver.event()
+        answers: list[tuple[Any, ...]] = []
+
+        def take_answer(*answer: Any) -> None:
+            answers.append(answer)
+            done.set()
+
+        self.emit(event, *args, ack=take_answer)
+        if not done.wait(timeout):
+            raise TimeoutError(f"The client did not answer {event!r} within {timeout:g} s.")
+        answer = answers[0]
+        return answer[0] if len(answer) == 1 else list(answer)
 
     def join(self, room: str) -> None:
-        """Let this client hear what is emitted to `room`."""
-        self._server.run(self._server.join, self, room)
+        """Add this client to `room`: it receives what is emitted there."""
+        self._owner.run(self._owner.join, self, room)
 
     def leave(self, room: str) -> None:
-        """Let it hear that no more."""
-        self._server.run(self._server.rooms.leave, self, room)
+        """Remove this client from `room`."""
+        self._owner.run(self._owner.leave, self, room)
 
     def disconnect(self) -> None:
-        """End the connection to this namespace; a stock client does not come back by itself."""
-        self._server.run(self._server.disconnect, self)
+        """End the connection to this namespace; a stock client does not reconnect by itself."""
+        self._owner.run(self._owner.disconnect, self)
 
     # ---- in the loop -------------------------------------------------------------------------------------------
 
-    def _emit(self, said: Prepared, ack: Callable[..., Any] | None) -> None:
-        if self._early is not None:
-            # The client must hear of its connection first.
-            self._early.append(lambda: self._emit(said, ack))
+    def _emit(self, prepared: Prepared, ack: Callable[..., Any] | None) -> None:
+        if self._deferred is not None:
+            # CONNECT must reach the client first.
+            self._deferred.append(lambda: self._emit(prepared, ack))
             return
         if ack is None:
-            frames = self._server.say_to(self, said)
+            frames = self._owner.encode_for(self, prepared)
         else:
-            frames = packets.assemble(EVENT, packets.prefix(self.namespace), self._expect(ack), said)
+            frames = packets.assemble(EVENT, packets.prefix(self.namespace), self._add_ack(ack), prepared)
         self.send(frames)
 
-    def _expect(self, ack: Callable[..., Any]) -> int:
+    def _add_ack(self, ack: Callable[..., Any]) -> int:
         if self._acks is None:
             self._acks = {}
-        number, self._number = self._number, self._number + 1
+        number, self._next_ack = self._next_ack, self._next_ack + 1
         self._acks[number] = ack
         if len(self._acks) > MAX_ACKS:
             del self._acks[next(iter(self._acks))]
         return number
 
-    def enter(self, room: str, position: int) -> None:
-        """Note that it has joined `room`, when `position` was the number of the newest packet; in the loop."""
+    def add_room(self, room: str, position: int) -> None:
+        """Record that it has joined `room`, when `position` was the number of the newest packet; in the loop."""
         if self._joined is None:
             self._joined = {}
         self._joined.setdefault(room, position)
 
-    def exit(self, room: str) -> None:
-        """Note that it has left `room`; in the loop."""
+    def remove_room(self, room: str) -> None:
+        """Record that it has left `room`; in the loop."""
         if self._joined is not None:
             self._joined.pop(room, None)
 
-    def restore(self, comeback: Comeback, pid: str) -> None:
-        """Be again what it was."""
-        saved = comeback.saved
-        self.comeback, self.recovered = comeback, True
+    def restore(self, resumption: Resumption, pid: str) -> None:
+        """Take over the state of the connection that is being resumed."""
+        saved = resumption.saved
+        self.resumption, self.recovered = resumption, True
         self.id, self.pid, self.position = saved.id, pid, saved.position
         self._data, self._joined = saved.data, dict(saved.rooms)
-        self.kept, self.seats = comeback.kept, dict(saved.seat.rooms) if saved.seat is not None else {}
+        self.is_stored = resumption.is_stored
+        self.subscriptions = {} if saved.subscriptions is None else dict(saved.subscriptions.rooms)
 
-    def state(self, scopes: dict[Any, int], sids: frozenset[str], seat: Subscriptions | None) -> Saved:
-        """Return what it is to be when it comes back; in the loop."""
+    def snapshot(
+        self, scopes: dict[Any, int], sids: frozenset[str], subscriptions: Subscriptions | None
+    ) -> Saved:
+        """Return the state that its client may resume; in the loop."""
         joined = self._joined or {}
         of_rooms = {("room", room, self.namespace): number for room, number in joined.items()}
         user_id = None if self.identity is None else self.identity.id
         every = {("all",): 0, ("one", self.id): 0} | of_rooms | scopes
         data = {} if self._data is None else self._data
-        return Saved(self.id, self.namespace, joined, data, user_id, every, sids, self.position, seat)
+        return Saved(
+            self.id, self.namespace, joined, data, user_id, every, sids, self.position, subscriptions
+        )
 
     def send(self, frames: bytes) -> None:
-        """Send frames, if the connection still stands; in the loop."""
+        """Send frames, if the connection is open; in the loop."""
         if self.accepted:
             self.engine_session.send(frames)
 
-    def answer(self, id: int, prepared: Prepared) -> None:
+    def send_ack(self, id: int, prepared: Prepared) -> None:
         """Acknowledge the client's event `id`; in the loop."""
         self.send(packets.assemble(ACK, packets.prefix(self.namespace), id, prepared))
 
     @property
-    def has_early(self) -> bool:
-        """Whether something waits for `begin`."""
-        return bool(self._early)
+    def has_deferred(self) -> bool:
+        """Whether events wait for `send_deferred`."""
+        return bool(self._deferred)
 
-    def begin(self) -> None:
-        """Send what handlers said before the client was told that it is connected; in the loop."""
-        early, self._early = self._early or [], None
-        for emit in early:
+    def send_deferred(self) -> None:
+        """Send what handlers emitted before CONNECT was answered; in the loop."""
+        deferred, self._deferred = self._deferred or [], None
+        for emit in deferred:
             emit()
 
     def take_ack(self, id: int) -> Callable[..., Any] | None:
-        """Return who waits for the client's answer `id`, once; in the loop."""
+        """Remove and return the callback for the client's answer `id`; in the loop."""
         return None if self._acks is None else self._acks.pop(id, None)

@@ -1,29 +1,29 @@
-"""A layer that says every message back: Engine.IO alone, as its own test suite wants it."""
+"""A layer that echoes every message: bare Engine.IO, as its own test suite needs it."""
 
 from __future__ import annotations
 
 from ..wire.codec import NATIVE
 from ..wire.frames import BINARY, frame, text_frame
-from . import packets
+from . import engine_packets
 from .sessions import Session
 
 
 class Echo:
-    """Stands where Socket.IO stands else."""
+    """The layer above the sessions in place of Socket.IO."""
 
     codec = NATIVE
 
-    def opened(self, session: Session) -> None:
-        """There is nothing to connect to."""
-        session.used = True
+    def on_open(self, session: Session) -> None:
+        """There is no namespace to connect to."""
+        session.has_connected = True
 
-    def text(self, session: Session, payload: bytes) -> None:
-        """Say it back."""
-        session.send(text_frame(packets.MESSAGE + payload))
+    def on_text(self, session: Session, payload: bytes) -> None:
+        """Send it back."""
+        session.send(text_frame(engine_packets.MESSAGE + payload))
 
-    def binary(self, session: Session, payload: bytes) -> None:
-        """Say it back."""
+    def on_binary(self, session: Session, payload: bytes) -> None:
+        """Send it back."""
         session.send(frame(BINARY, payload))
 
-    def closed(self, session: Session, reason: str) -> None:
-        """Nothing is kept."""
+    def on_close(self, session: Session, reason: str) -> None:
+        """Nothing to clean up."""

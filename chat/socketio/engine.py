@@ -1,50 +1,31 @@
-"""Engine.IO 4: all sessions that a path serves, and what its requests ask for. Everything here runs in the loop."""
+"""Engine.IO 4: all sessions that a path serves, and the requests to them. Everything here runs in the loop."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from ..config import Settings
-from ..rooms.client import CLOSE_TIMEOUT, Taken
+from ..rooms.client import Taken
 from ..rooms.hub import Hub
 from ..rooms.member import Member
 from ..rooms.sweeper import sweep_round
 from ..wire.codec import Codec
 from ..wire.errors import CloseCode
 from ..wire.frames import text_frame
-from . import packets
-from .packets import PacketError
-from .polling import NOOP, Poller, Waiter
-from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Layer, Session, Visitor
+from . import engine_packets
+from .bad_request import BAD_REQUEST, UNKNOWN_SID, BadRequest
+from .engine_packets import PacketError
+from .polling import NOOP, ClosingPollers, Poller, Waiter
+from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Handshake, Layer, Session
 from .sids import Sids
 
-if TYPE_CHECKING:
-    from .forwarding.client import ForwardingClient
-
 POLLING, WEBSOCKET = "polling", "websocket"
-#: Seconds between two lines in the log about sessions that nobody knows: anybody may ask for one.
+#: Seconds between two log lines about unknown sessions, of which any client can cause any number.
 LOG_EVERY = 60.0
-
-
-class BadRequest(Exception):
-    """A request that the protocol does not allow; `code` and `message` are Engine.IO's own."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-UNKNOWN_TRANSPORT = 0, "Transport unknown"
-UNKNOWN_SID = 1, "Session ID unknown"
-BAD_METHOD = 2, "Bad handshake method"
-BAD_REQUEST = 3, "Bad request"
-FORBIDDEN = 4, "Forbidden"
-BAD_VERSION = 5, "Unsupported protocol version"
 
 
 class Engine:
@@ -64,13 +45,11 @@ class Engine:
         self.log = log
         #: `worker` is the random number of this process.
         self.sids = Sids(settings.node, worker)
-        #: The other workers of this machine, where their requests may come here and ours there.
-        self.neighbours: ForwardingClient | None = None
         self.sessions: dict[str, Session] = {}
-        #: Ids of those whose POST is being read: each may have one at a time.
+        #: Ids of sessions whose POST is being read: each may have one at a time.
         self.posting: set[str] = set()
-        #: Sessions that were told to go while no poll waited; the next poll hears why.
-        self._parting: dict[str, Poller] = {}
+        #: Sessions that were closed while no poll waited; the next poll gets the reason.
+        self._closing = ClosingPollers()
         self._addresses: Counter[str] = Counter()
         self._silent_until = 0.0
         slack = sweep_round(settings)
@@ -82,63 +61,54 @@ class Engine:
         """Return the session of that id; raise BadRequest where there is none."""
         session = self.sessions.get(sid)
         if session is None:
-            raise self.unknown()
+            raise self.unknown_session()
         return session
 
-    def unknown(self) -> BadRequest:
-        """Return what is raised for a session that nobody knows; the log is told why that may be."""
+    def unknown_session(self) -> BadRequest:
+        """Return the exception for an unknown session id; from time to time, log the possible causes."""
         if self.hub.now >= self._silent_until:
             self._silent_until = self.hub.now + LOG_EVERY
-            self.log(UNKNOWN)
+            self.log(UNKNOWN_SESSION)
         return BadRequest(*UNKNOWN_SID)
 
+    # ---- opening -----------------------------------------------------------------------------------------------
+
     def has_place(self, address: str) -> bool:
-        """Tell whether the limits leave a place for one more session from `address`."""
+        """Tell whether the limits allow one more session from `address`."""
         settings = self.settings
         if self.hub.draining or len(self.sessions) >= min(settings.max_connections, self.hub.limit):
             return False
         return not address or self._addresses[address] < settings.max_connections_per_ip
 
-    def open_polling(self, visitor: Visitor) -> bytes:
-        """Begin a session and return the answer to its first request."""
-        session = Session(self, visitor)
+    def open_polling(self, handshake: Handshake) -> bytes:
+        """Open a session on long-polling and return the payload of its first response."""
+        session = Session(self, handshake)
         poller = Poller(self.hub, session)
         self.hub.pollers.add(poller)
-        self._begin(session, poller)
+        self._open(session, poller)
         upgrades = [WEBSOCKET] if WEBSOCKET in self.settings.io_transports else []
-        return self._greeting(session, upgrades)
+        return self._open_packet(session, upgrades)
 
-    def open_websocket(self, taken: Taken, visitor: Visitor) -> None:
-        """Begin a session over a parked socket."""
-        session = Session(self, visitor)
+    def open_websocket(self, taken: Taken, handshake: Handshake) -> None:
+        """Open a session on a parked socket."""
+        session = Session(self, handshake)
         client = self.hub.park(taken, session)
-        self._begin(session, client)
-        session.send(text_frame(self._greeting(session, [])))
+        self._open(session, client)
+        session.send(text_frame(self._open_packet(session, [])))
         self.hub.feed(client, taken.early)
 
-    def probe(self, taken: Taken, sid: str) -> None:
-        """Try out a parked socket that wants to take over the session `sid`; one that may not is closed."""
-        session = self.sessions.get(sid)
-        if session is None or session.probe is not None or not isinstance(session.member, Poller):
-            client = self.hub.park(taken, Stranger(self.layer.codec))
-            client.close(CloseCode.NORMAL)
-            return
-        client = self.hub.park(taken, session)
-        session.probe = client
-        self.hub.feed(client, taken.early)
-
-    def _begin(self, session: Session, member: Member) -> None:
+    def _open(self, session: Session, member: Member) -> None:
         session.member = member
-        member.address = session.visitor.address
-        member.language = session.visitor.language
-        member.diff = session.visitor.diff
+        member.address = session.handshake.address
+        member.language = session.handshake.language
+        member.diff = session.handshake.diff
         member.extended = True
         self.sessions[session.sid] = session
         self._addresses[member.address] += 1
-        self.layer.opened(session)
+        self.layer.on_open(session)
 
-    def _greeting(self, session: Session, upgrades: list[str]) -> bytes:
-        return packets.OPEN + orjson.dumps(
+    def _open_packet(self, session: Session, upgrades: list[str]) -> bytes:
+        return engine_packets.OPEN + orjson.dumps(
             {
                 "sid": session.sid,
                 "upgrades": upgrades,
@@ -148,30 +118,43 @@ class Engine:
             }
         )
 
+    # ---- requests of a session -----------------------------------------------------------------------------------
+
+    def probe(self, taken: Taken, sid: str) -> None:
+        """Let a parked socket probe the upgrade of the session `sid`; close it where that is not possible."""
+        session = self.sessions.get(sid)
+        if session is None or session.probe is not None or not isinstance(session.member, Poller):
+            client = self.hub.park(taken, ClosingWire(self.layer.codec))
+            client.close(CloseCode.NORMAL)
+            return
+        client = self.hub.park(taken, session)
+        session.probe = client
+        self.hub.feed(client, taken.early)
+
     def poll(self, sid: str, waiter: Waiter) -> Poller:
-        """Have `waiter` set when there is something to take; raise BadRequest.
+        """Have `waiter` set once there are frames to take; return the poller that has them. Raises BadRequest.
 
         A second poll beside the first breaks the protocol: it ends the session.
         """
-        parting = self._parting.get(sid)
-        if parting is not None and parting.waiting and not parting.polled:
-            parting.wait(waiter)
-            return parting
+        closing = self._closing.find(sid)
+        if closing is not None:
+            closing.begin_poll(waiter)
+            return closing
         poller = self._poller(session := self.find(sid))
-        if poller.polled:
+        if poller.has_poll:
             session.close("transport error")
             raise BadRequest(*BAD_REQUEST)
         if session.probe is not None and not poller.waiting:
             poller.send(NOOP)
         poller.seen = self.hub.now
-        poller.wait(waiter)
+        poller.begin_poll(waiter)
         return poller
 
     def post(self, sid: str, body: bytes) -> None:
-        """Serve what a POST brought; raise BadRequest for a session that is not polling, or a malformed payload."""
+        """Serve the payload of a POST; raise BadRequest for a session that is not polling, or a malformed payload."""
         poller = self._poller(session := self.find(sid))
         try:
-            parts = packets.decode_payload(body)
+            parts = engine_packets.decode_payload(body)
         except PacketError:
             session.close("parse error")
             raise BadRequest(*BAD_REQUEST) from None
@@ -186,69 +169,65 @@ class Engine:
     def _poller(self, session: Session) -> Poller:
         """Return the member of a session that is polling; raise BadRequest for another one."""
         if session.probe is not None:
-            # What it said before this request must count before it: it may have taken over.
+            # What the WebSocket sent before this request counts before it: it may have upgraded the session.
             self.hub.reactor.read_now(session.probe)
         if not isinstance(session.member, Poller):
             raise BadRequest(*BAD_REQUEST)
         return session.member
 
-    def refuse(self, sid: str) -> None:
-        """End a session whose POST is not as it may be; raise BadRequest where there is none."""
+    def abort(self, sid: str) -> None:
+        """Close a session because of an invalid POST; raise BadRequest where there is none."""
         self.find(sid).close("parse error")
 
-    def ended(self, session: Session) -> None:
-        """Forget a session whose transport goes."""
-        is_told = session.reason != TRANSPORT_CLOSE  # or it has said so itself
+    # ---- closing -------------------------------------------------------------------------------------------------
+
+    def closed(self, session: Session) -> None:
+        """Forget a session whose transport is closing."""
+        is_ours = session.reason != TRANSPORT_CLOSE  # not the client's own CLOSE
         session.reason = session.reason or TRANSPORT_CLOSE
         if self.sessions.pop(session.sid, None) is None:
             return
-        self._count_out(session.visitor.address)
-        if isinstance(session.member, Poller) and _hears_why(session.member, session.reason):
-            self._part(session.sid, session.member)
-        # A client in the middle of the upgrade polls no more: it hears over the WebSocket why it is sent away.
-        if session.probe is not None and not (is_told and session.sid in self._parting):
+        self._uncount(session.handshake.address)
+        if isinstance(session.member, Poller) and _gets_reason(session.member, session.reason):
+            self._closing.add(session.sid, session.member, self.hub.now)
+        # A client in the middle of the upgrade polls no more: it gets the reason over the WebSocket.
+        if session.probe is not None and not (is_ours and session.sid in self._closing):
             session.probe.close(CloseCode.NORMAL)
-        self.layer.closed(session, session.reason)
+        self.layer.on_close(session, session.reason)
 
-    def _part(self, sid: str, poller: Poller) -> None:
-        parting = self._parting
-        while parting and self.hub.now - next(iter(parting.values())).closing >= CLOSE_TIMEOUT:
-            del parting[next(iter(parting))]
-        parting[sid] = poller
-
-    def _count_out(self, address: str) -> None:
+    def _uncount(self, address: str) -> None:
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
 
 
-def _hears_why(poller: Poller, reason: str) -> bool:
+def _gets_reason(poller: Poller, reason: str) -> bool:
     if reason == TRANSPORT_CLOSE:
-        return not poller.polled  # a poll may have been sent before the close, and come behind it
-    # Who did not answer in time is told as the protocol has it: there is no such session.
+        return not poller.has_poll  # a poll may have been sent before the CLOSE, and arrive after it
+    # A client that missed a pong gets "Session ID unknown", as in the protocol.
     return poller.close_code >= CloseCode.RESTARTING and reason != PING_TIMEOUT
 
 
-class Stranger:
-    """The wire of a socket that is told to go."""
+class ClosingWire:
+    """The wire of a socket that is being closed: it ignores what the client sends."""
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
 
     def on_text(self, member: Any, payload: bytes) -> None:
-        """Heard by nobody."""
+        """Ignore it."""
 
     def on_binary(self, member: Any, payload: bytes) -> None:
-        """Heard by nobody."""
+        """Ignore it."""
 
     def check_heartbeat(self, member: Any, now: float) -> None:
-        """It is closing already."""
+        """The socket is closing already."""
 
     def on_close(self, member: Any) -> None:
-        """Nobody waits for it."""
+        """No session belongs to it."""
 
 
-UNKNOWN = (
+UNKNOWN_SESSION = (
     "a Socket.IO request named a session that no worker of this machine knows: it has ended, or, with several "
     "machines, the proxy does not send a client's requests back to the one that it began on (sticky sessions)"
 )

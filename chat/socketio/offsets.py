@@ -1,12 +1,18 @@
-"""How far a client has heard, as the last argument of an event tells it: for its own process, and for others. No I/O.
+"""Offsets: what a client has received, as the last argument of an event says it. No I/O.
 
-    <origin>.<number>[.<pk>.<mark>[.<room>.<seq>][.h<heard>][.r<retold>.<at>]]
+    <origin>.<number>[.<pk>.<mark>[.<room>.<seq>][.h<peer_pk>][.r<replayed>.<at>]]
 
-in hexadecimal. `origin` and `number` are the process and its count of events. The rest says what that is in the store:
-all messages that the process stored up to `pk`, and all of anybody's that were committed before `mark`. In one room it
-may be another message up to which all was heard: that of `seq`. Both numbers are empty while that cannot be said. Of
-what other processes have committed since `mark`, something may have been heard up to the pk `heard`, and nothing beyond
-it. Who was told again what it had missed has heard, of that, all up to the pk `retold` that was committed before `at`.
+All parts are hexadecimal. `origin` is the process that sent the event, `number` its count of events. The rest is the
+client's position in the store, which every process on that store understands:
+
+- The client has received all messages that `origin` stored up to `pk`, and all messages of any process that were
+  committed before `mark`.
+- In the room `room` it has received all messages up to `seq` instead.
+- Of the messages that other processes have committed since `mark` it may have received some up to the pk `peer_pk`,
+  and none beyond.
+- Of the messages that it had missed it was sent those up to the pk `replayed` that were committed before `at`.
+
+`pk` and `mark` are empty while the position is unknown.
 """
 
 from __future__ import annotations
@@ -24,86 +30,89 @@ _FORM = re.compile(
 )
 
 
-class At(NamedTuple):
-    """A room in which another message is the last that was heard."""
+class RoomPosition(NamedTuple):
+    """The last message that was received in one room, where that is not what `pk` and `mark` say."""
 
     room_id: int
     seq: int
 
 
-class Place(NamedTuple):
-    """What an offset means to every process on the same store."""
+class StorePosition(NamedTuple):
+    """A client's position in the store, for every process on the same store."""
 
     origin: int
     pk: int
     mark: int
-    at: At | None = None
-    #: pk of the newest of others' messages that was heard; what they have committed since `mark` may, or may not, have
-    #: been heard up to here.
-    heard: int = 0
-    #: Of what was missed, the pk up to which it was told again, and the mark at which it was read; None: nothing was.
-    retold: tuple[int, int] | None = None
+    room: RoomPosition | None = None
+    #: pk of the newest message of another process that was received. Of what other processes have committed since
+    #: `mark`, some or all up to here was received, and nothing beyond.
+    peer_pk: int = 0
+    #: The pk up to which missed messages were replayed, and the mark at which they were read; None if none were.
+    replayed: tuple[int, int] | None = None
 
 
 class Offset(NamedTuple):
-    """An offset, read. `place` is None where it says nothing about the store, and `at` may be known all the same."""
+    """A parsed offset. `store` is None where the position in the store is unknown; `room` may be known even then."""
 
     origin: int
     number: int
-    place: Place | None
-    at: At | None
+    store: StorePosition | None
+    room: RoomPosition | None
 
 
 def read(text: str) -> Offset | None:
-    """Return what an offset says; None for anything else."""
+    """Parse an offset; return None for anything else."""
     found = _FORM.fullmatch(text)
     if found is None:
         return None
-    origin, number, pk, mark, room, seq, heard, retold, retold_at = (
+    origin, number, pk, mark, room_id, seq, peer_pk, replayed, replayed_at = (
         None if part is None else int(part, 16) for part in found.groups()
     )
     assert origin is not None and number is not None
-    at = At(room, seq) if room is not None and seq is not None else None
-    place = None
+    room = RoomPosition(room_id, seq) if room_id is not None and seq is not None else None
+    store = None
     if pk is not None and mark is not None:
-        again = None if retold is None or retold_at is None else (retold, retold_at)
-        place = Place(origin, pk, mark, at, heard or 0, again)
-    return Offset(origin, number, place, at)
+        again = None if replayed is None or replayed_at is None else (replayed, replayed_at)
+        store = StorePosition(origin, pk, mark, room, peer_pk or 0, again)
+    return Offset(origin, number, store, room)
 
 
-def write(origin: int, number: int, place: bytes) -> bytes:
-    """Return the text of an offset; `place` is what the functions below make, or empty."""
-    return b"%x.%x%b" % (origin, number, place)
+def write(origin: int, number: int, store: bytes) -> bytes:
+    """Return the text of an offset; `store` is what one of the functions below returns, or empty."""
+    return b"%x.%x%b" % (origin, number, store)
 
 
-def live(pk: int, mark: int) -> bytes:
-    """Return the part about the store, of an event that is heard in its turn."""
+def in_order(pk: int, mark: int) -> bytes:
+    """Return the store part of an event that is sent in its turn."""
     return b".%x.%x" % (pk, mark)
 
 
-def apart(pk: int, mark: int, at: At) -> bytes:
-    """Return it for a message of a room that is heard out of its turn."""
-    return b".%x.%x.%x.%x" % (pk, mark, at.room_id, at.seq)
+def with_room(pk: int, mark: int, room: RoomPosition) -> bytes:
+    """Return the store part of a room's message that is sent out of its turn."""
+    return b".%x.%x.%x.%x" % (pk, mark, room.room_id, room.seq)
 
 
-def up_to(heard: int) -> bytes:
-    """Return what is added where others' messages were heard since the mark."""
-    return b".h%x" % heard
+def peer_suffix(peer_pk: int) -> bytes:
+    """Return what is appended where messages of other processes have been sent since the mark."""
+    return b".h%x" % peer_pk
 
 
-def unsure(at: At | None = None) -> bytes:
-    """Return it where nothing can be said for other processes."""
-    return b"" if at is None else b"...%x.%x" % at
+def unknown(room: RoomPosition | None = None) -> bytes:
+    """Return the store part where the position in the store is unknown."""
+    return b"" if room is None else b"...%x.%x" % room
 
 
-def retold(place: Place, at: At | None, pk: int, mark: int) -> bytes:
-    """Return it for what is told again, up to `pk`, to one who stands at `place`, and `at` elsewhere in one room."""
-    head = live(place.pk, place.mark) if at is None else apart(place.pk, place.mark, at)
-    return head + (up_to(place.heard) if place.heard else b"") + b".r%x.%x" % (pk, mark)
+def replayed(store: StorePosition, room: RoomPosition | None, pk: int, mark: int) -> bytes:
+    """Return the store part of a replayed message.
+
+    Its client was at `store`, in one room at `room`; it has now been sent what it missed up to `pk`, read at `mark`.
+    """
+    head = in_order(store.pk, store.mark) if room is None else with_room(store.pk, store.mark, room)
+    return head + (peer_suffix(store.peer_pk) if store.peer_pk else b"") + b".r%x.%x" % (pk, mark)
 
 
 class Progress(Protocol):
-    """What a process has delivered of the store: chat.rooms.group_commit.Writer."""
+    """What a process has delivered of the store: chat.rooms.group_commit.GroupCommit."""
 
     origin: int
     mark: int | None
@@ -112,67 +121,70 @@ class Progress(Protocol):
 
 
 class Cursor:
-    """Says of each event where in the store its hearers stand. In the loop.
+    """Computes the position in the store that each event of this process reports. In the loop.
 
-    A process delivers its own messages in the order of pk. So the newest pk that was sent tells of all of them; others'
-    messages have been heard if they were committed before the mark of the last look for them, and some of them since:
-    none with a pk beyond the newest that was sent, and all in the room of the event up to it.
+    A process delivers its own messages in the order of pk, so the newest pk that was sent stands for all of them.
+    Messages of other processes have been sent if they were committed before the mark of the last look for them. Of
+    those committed since, none with a pk beyond the newest that was sent has been, and in the room of an event all up
+    to that event have.
     """
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
-        #: Whether the site says things of its own here, of which the store knows nothing.
+        #: Whether the site emits events of its own in the chat's namespace, which the store does not have.
         self.mixed = False
         self._pk = 0
-        #: pk of a message that came before its turn.
-        self._early = 0
+        #: pk of a message that was sent before its turn.
+        self._early_pk = 0
         #: pk of the newest message of another process that was sent, and the mark at that time.
-        self._heard, self._heard_at = 0, -1
+        self._peer_pk, self._peer_mark = 0, -1
 
     def catch_up(self) -> None:
-        """Take over what was delivered while nobody was here; between two flushes."""
+        """Take over what was delivered while no client was connected; between two flushes."""
         if self.progress is not None:
             self._pk = max(self._pk, self.progress.last_pk)
 
-    def here(self) -> bytes:
-        """Return the place of an event that is not stored."""
-        return unsure() if self._is_unsure() else live(self._pk, self._mark) + self._others()
+    def current(self) -> bytes:
+        """Return the store part of an event that is not stored."""
+        return unknown() if self._is_unknown() else in_order(self._pk, self._mark) + self._peer_suffix()
 
-    def pass_by(self, message: Message) -> bytes:
-        """Return the place of a stored message, which is sent now in its room's turn."""
+    def advance(self, message: Message) -> bytes:
+        """Return the store part of a stored message that is sent now, in its room's turn."""
         if self.progress is None:
             return b""
         if message.origin != self.progress.origin:
-            self.hear(message.pk)
-            return self.beside(message)
+            self.add_peer_message(message.pk)
+            return self.out_of_turn(message)
         self.progress.undelivered.discard(message.pk)
         if self._pk < message.pk <= self.progress.last_pk:
             self._pk = message.pk
-            return self.beside(message) if self._others() else self.here()
+            return self.out_of_turn(message) if self._peer_suffix() else self.current()
         if message.pk > self._pk:
-            self._early = max(self._early, message.pk)
-        return self.beside(message)
+            self._early_pk = max(self._early_pk, message.pk)
+        return self.out_of_turn(message)
 
-    def hear(self, pk: int) -> None:
-        """Take note that others' messages up to `pk` may have been sent."""
+    def add_peer_message(self, pk: int) -> None:
+        """Record that messages of other processes up to `pk` may have been sent."""
         if self.progress is not None and self.progress.mark is not None:
-            self._heard, self._heard_at = max(self._heard, pk), self._mark
+            self._peer_pk, self._peer_mark = max(self._peer_pk, pk), self._mark
 
-    def _others(self) -> bytes:
-        return up_to(self._heard) if self._heard_at == self._mark else b""
+    def _peer_suffix(self) -> bytes:
+        return peer_suffix(self._peer_pk) if self._peer_mark == self._mark else b""
 
-    def beside(self, message: Message) -> bytes:
-        """Return the place of a stored message that is sent now, though others heard it earlier."""
-        at = At(message.room_id, message.seq)
-        return unsure(at) if self._is_unsure() else apart(self._pk, self._mark, at) + self._others()
+    def out_of_turn(self, message: Message) -> bytes:
+        """Return the store part of a stored message that is sent now, though other clients got it earlier."""
+        room = RoomPosition(message.room_id, message.seq)
+        if self._is_unknown():
+            return unknown(room)
+        return with_room(self._pk, self._mark, room) + self._peer_suffix()
 
     @property
     def _mark(self) -> int:
         assert self.progress is not None and self.progress.mark is not None
         return self.progress.mark
 
-    def _is_unsure(self) -> bool:
+    def _is_unknown(self) -> bool:
         progress = self.progress
-        if progress is None or progress.mark is None or self.mixed or self._early > self._pk:
+        if progress is None or progress.mark is None or self.mixed or self._early_pk > self._pk:
             return True
         return bool(progress.undelivered) and min(progress.undelivered) <= self._pk

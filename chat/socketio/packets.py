@@ -1,35 +1,24 @@
-"""Packets of Engine.IO 4 and Socket.IO 5, without I/O: bytes in, values out, and frames to send.
+"""Packets of Socket.IO 5, without I/O: text in, values out, and frames to send.
 
-A packet is kept as the WebSocket frames that carry it, whatever the transport: a broadcast is then the same bytes for
-everybody, and long-polling takes the frames apart again when it answers a poll. The rules are those of the
-protocol pages (Engine.IO protocol, revision 4; Socket.IO protocol, revision 5).
+The rules are those of the Socket.IO protocol, revision 5.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import orjson
 
 from ..wire.frames import BINARY, frame, text_frame
-
-OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = (b"%d" % kind for kind in range(7))
-#: Between the packets of one long-polling payload.
-SEPARATOR = b"\x1e"
-#: Before the base64 of a binary packet in such a payload.
-BINARY_MARK = b"b"
-#: Packets of one payload: more than any stock client sends, few enough to be served in one go.
-MAX_PACKETS = 1_000
+from .engine_packets import MESSAGE, PacketError
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 _WITH_ATTACHMENTS = (BINARY_EVENT, BINARY_ACK)
 #: Attachments of one packet, and digits of an ack id (a double holds 15 of them exactly).
 MAX_ATTACHMENTS = 100
 MAX_ID_DIGITS = 15
-#: Levels of nesting in which attachments are looked for.
+#: Levels of nesting that are searched for attachments.
 MAX_DEPTH = 64
 #: Names that only the library itself may emit: a client that sends one breaks the protocol.
 RESERVED = frozenset(
@@ -37,10 +26,6 @@ RESERVED = frozenset(
 )
 
 _DIGITS = frozenset(b"0123456789")
-
-
-class PacketError(Exception):
-    """The client sent what is no packet; its session is to be closed."""
 
 
 class Packet(NamedTuple):
@@ -53,76 +38,11 @@ class Packet(NamedTuple):
     attachments: int = 0
 
 
-# ---- Engine.IO -------------------------------------------------------------------------------------------------
-
-
-def decode_payload(body: bytes) -> list[tuple[bool, bytes]]:
-    """Split the body of a POST into packets, (is it binary?, its bytes with the type in front or the binary's own).
-
-    Raises PacketError.
-    """
-    parts = body.split(SEPARATOR, MAX_PACKETS)
-    if len(parts) > MAX_PACKETS:
-        raise PacketError("too many packets in one payload")
-    return [_decode_part(part) for part in parts]
-
-
-def _decode_part(part: bytes) -> tuple[bool, bytes]:
-    if part[:1] == BINARY_MARK:
-        try:
-            return True, base64.b64decode(part[1:], validate=True)
-        except binascii.Error:
-            raise PacketError("not base64") from None
-    try:
-        part.decode()
-    except UnicodeDecodeError:
-        raise PacketError("not UTF-8") from None
-    if not part:
-        raise PacketError("empty packet")
-    return False, part
-
-
-def encode_payload(frames: bytes) -> bytes:
-    """Return the packets that `frames` (whole frames as a server sends them) carry, as the answer to a poll."""
-    parts = [
-        BINARY_MARK + base64.b64encode(payload) if opcode == BINARY else payload
-        for opcode, payload in _take_apart(frames)
-    ]
-    return SEPARATOR.join(parts)
-
-
-def end_of(frames: bytes, count: int) -> int:
-    """Return where the first `count` of `frames` end, or all of them if there are fewer."""
-    start = 0
-    while count and start < len(frames):
-        begin, size = _measure(frames, start)
-        start = begin + size
-        count -= 1
-    return start
-
-
-def _take_apart(frames: bytes) -> Iterator[tuple[int, bytes]]:
-    start = 0
-    while start < len(frames):
-        begin, size = _measure(frames, start)
-        yield frames[start] & 0x0F, frames[begin : begin + size]
-        start = begin + size
-
-
-def _measure(frames: bytes, start: int) -> tuple[int, int]:
-    """Return where the payload of the frame at `start` begins, and its size."""
-    size, begin = frames[start + 1], start + 2
-    if size > 125:
-        begin += 2 if size == 126 else 8
-        size = int.from_bytes(frames[start + 2 : begin], "big")
-    return begin, size
-
-
-# ---- Socket.IO -------------------------------------------------------------------------------------------------
+# ---- decoding --------------------------------------------------------------------------------------------------
 
 
 def decode(text: bytes) -> Packet:
-    """Read the text part of a packet, UTF-8 without Engine.IO's type; raise PacketError for a malformed one.
+    """Decode the text part of a packet, UTF-8 without Engine.IO's type; raise PacketError for a malformed one.
 
     `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`
     """
@@ -134,7 +54,7 @@ def decode(text: bytes) -> Packet:
     if text[at : at + 1] == b"/":
         end = text.find(b",", at)
         end = len(text) if end < 0 else end
-        # A namespace may carry a query, which is nobody's business here.
+        # A namespace may carry a query string; this server ignores it.
         namespace = text[at:end].decode().partition("?")[0]
         at = min(end + 1, len(text))
     at, id = _id(text, at)
@@ -190,7 +110,7 @@ def _is_event_name(name: Any) -> bool:
 
 
 class Assembly:
-    """A packet whose attachments have not all come."""
+    """A packet that waits for its attachments."""
 
     __slots__ = ("_buffers", "_packet", "size")
 
@@ -200,13 +120,13 @@ class Assembly:
         self.size = 0
 
     def add(self, attachment: bytes) -> Packet | None:
-        """Take the next attachment; return the packet when it is whole. Raises PacketError for a bad placeholder."""
+        """Add the next attachment; return the packet once it is whole. Raises PacketError for a bad placeholder."""
         self._buffers.append(attachment)
         self.size += len(attachment)
         return self.finish() if len(self._buffers) == self._packet.attachments else None
 
     def finish(self) -> Packet:
-        """Return the packet with its attachments where their placeholders stood."""
+        """Return the packet with its attachments in place of their placeholders."""
         packet = self._packet
         return packet._replace(
             type=EVENT if packet.type == BINARY_EVENT else ACK,
@@ -233,8 +153,11 @@ def _buffer(number: Any, buffers: list[bytes]) -> bytes:
     return buffers[number]
 
 
+# ---- encoding --------------------------------------------------------------------------------------------------
+
+
 class Prepared(NamedTuple):
-    """The list of an event or an ack as JSON, and what its placeholders stand for."""
+    """The list of an event or an ack as JSON, and the attachments that its placeholders refer to."""
 
     json: bytes
     buffers: list[bytes]
@@ -245,7 +168,7 @@ class Prepared(NamedTuple):
 
     @classmethod
     def of_texts(cls, json: str, buffers: list[str]) -> Prepared:
-        """Return what `as_texts` has made texts of."""
+        """Return the Prepared that `as_texts` was called on."""
         return cls(json.encode(), [base64.b64decode(buffer) for buffer in buffers])
 
 
@@ -253,7 +176,7 @@ def prepare(data: Any) -> Prepared:
     """Encode the list of an event or an ack, `bytes` in it as attachments; TypeError for what JSON cannot hold."""
     buffers: list[bytes] = []
     if _has_bytes(data):
-        data = _take_out(data, buffers)
+        data = _extract(data, buffers)
     return Prepared(orjson.dumps(data), buffers)
 
 
@@ -281,7 +204,7 @@ def encode(packet: Packet) -> bytes:
 
 
 def prefix(namespace: str) -> bytes:
-    """Return what stands for `namespace` in a packet: nothing for the main one."""
+    """Return how a packet names `namespace`: empty for the main one."""
     return b"" if namespace == "/" else namespace.encode() + b","
 
 
@@ -297,12 +220,13 @@ def _has_bytes(value: Any, depth: int = MAX_DEPTH) -> bool:
     return False
 
 
-def _take_out(value: Any, buffers: list[bytes]) -> Any:
+def _extract(value: Any, buffers: list[bytes]) -> Any:
+    """Return `value` with a placeholder for each of its `bytes`, which are added to `buffers`."""
     if isinstance(value, bytes | bytearray | memoryview):
         buffers.append(bytes(value))
         return {"_placeholder": True, "num": len(buffers) - 1}
     if isinstance(value, list | tuple):
-        return [_take_out(item, buffers) for item in value]
+        return [_extract(item, buffers) for item in value]
     if isinstance(value, dict):
-        return {key: _take_out(item, buffers) for key, item in value.items()}
+        return {key: _extract(item, buffers) for key, item in value.items()}
     return value

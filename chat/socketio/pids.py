@@ -1,6 +1,7 @@
-"""The private id of a connection to the chat: whose it is, signed, so that any process of the site can tell. No I/O.
+"""Private ids (pids) of connections to the chat: signed, so that any process of the site can check one. No I/O.
 
-A client is told it at CONNECT, keeps it to itself, and brings it when it comes back. Nothing is kept of it anywhere.
+A client is given its pid at CONNECT, keeps it secret, and presents it when it reconnects. The server stores nothing
+of it.
 """
 
 from __future__ import annotations
@@ -20,17 +21,18 @@ NO_OFFSET = bytes(8)
 
 
 class Pid(NamedTuple):
-    """What a private id says."""
+    """The content of a private id."""
 
     #: The process that made it.
     origin: int
-    #: Milliseconds (wall clock) at which the token was issued that it came with.
+    #: Milliseconds (wall clock) at which the client's token was issued.
     issued: int
-    #: Whether it was in the lobby from the start.
+    #: Whether the connection was in the lobby from the start.
     lobby: bool
-    #: The offset that its client brought and that counts no more: it had heard that on an earlier connection.
+    #: Fingerprint of the offset that the client presented at that CONNECT. It belongs to an earlier connection, so
+    #: it is ignored when the client presents it again.
     outdated: bytes
-    #: The lobby's epoch: another one is another history.
+    #: The lobby's epoch: another one means another history.
     epoch: str
     #: The connection's public id.
     id: str
@@ -38,7 +40,7 @@ class Pid(NamedTuple):
 
 
 class Pids:
-    """Makes and reads private ids with one key."""
+    """Writes and reads private ids with one key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -51,7 +53,7 @@ class Pids:
         return urlsafe_b64encode(self._mac(body) + body).rstrip(b"=").decode()
 
     def read(self, text: str) -> Pid | None:
-        """Return what a private id says; None for one that is not of this site's making."""
+        """Return the content of a private id; None for one that this site has not made."""
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except (Base64Error, ValueError):
@@ -78,5 +80,5 @@ class Pids:
 
 
 def fingerprint(offset: str | None) -> bytes:
-    """Return what tells an offset from others."""
+    """Return eight bytes that tell one offset from another."""
     return NO_OFFSET if offset is None else blake2b(offset.encode(errors="replace"), digest_size=8).digest()

@@ -1,8 +1,8 @@
-"""Connection state recovery: what was said lately, and the state of who went without a good-bye.
+"""Connection state recovery in memory: recent packets, and the state of clients that were cut off.
 
 As Socket.IO servers do from 4.6 on: CONNECT gives the client a `pid`, every event that may be missed ends with an
-offset, and a client that comes back sends both. This memory is of one process; returning.py goes to the store where it
-does not reach.
+offset, and a client that reconnects sends both. This memory belongs to one process; replay.py reads from the store
+what it does not hold.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from . import offsets, packets
 from .offsets import Cursor, Offset, Progress
 from .packets import Prepared
 
-#: Bytes of packets that are kept, and sessions of clients that are away; the oldest go first.
+#: Bytes of packets and number of disconnected sessions that are kept; the oldest are dropped first.
 KEPT_BYTES = 16_777_216
 KEPT_SESSIONS = 10_000
 
-#: A message that is stored: its room, or conversation, by name, and its seq.
-Stored = tuple[str, int]
+#: Identifies a stored message: the name of its room or conversation, and its seq.
+MessageKey = tuple[str, int]
 
 
 class Subscriptions(NamedTuple):
-    """Where a connection is in the chat."""
+    """The chat rooms and conversations of a connection. A floor is the first seq that is delivered live."""
 
-    #: {room: seq from which on it hears it}
+    #: {room: floor}
     rooms: Mapping[str, int]
-    #: The same of direct conversations, of those in which it is known.
+    #: {direct conversation: floor}, of those conversations in which it is known.
     direct: Mapping[str, int]
     #: Whether the store has the rooms.
-    kept: bool = False
+    is_stored: bool = False
 
     @property
     def floors(self) -> dict[str, int]:
-        """Return both."""
+        """Return the floors of both."""
         return {**self.direct, **self.rooms}
 
 
 class Saved(NamedTuple):
-    """The state of a connection that went."""
+    """The state of a disconnected connection."""
 
     id: str
     namespace: str
@@ -50,13 +50,13 @@ class Saved(NamedTuple):
     rooms: Mapping[str, int]
     data: dict[str, Any]
     user_id: str | None
-    #: For whom it was told things: {rooms, users, its namespace: number of the packet after which that holds}
+    #: Its scopes (its rooms, its user, its namespace): {scope: number of the packet after which it was in it}
     scopes: Mapping[Any, int]
-    #: Sessions that it has been on: what they said themselves, they do not hear.
+    #: The Engine.IO sessions that it has used: it does not receive what they skip.
     sids: frozenset[str]
-    #: Number of the newest packet when it came, for a client that was told nothing since.
+    #: Number of the newest packet at its CONNECT: where a client stands that has received no event since.
     position: int
-    seat: Subscriptions | None = None
+    subscriptions: Subscriptions | None = None
     until: float = 0.0
 
 
@@ -65,22 +65,22 @@ class _Entry(NamedTuple):
     namespace: str
     scopes: tuple[Any, ...]
     sid: str | None
-    stored: Stored | None
+    key: MessageKey | None
     frames: bytes
 
 
 class Recovery:
-    """Keeps packets and states for a while. `dropped(saved)` is told of a state that nobody came back to in time."""
+    """Keeps packets and states for `seconds`. `on_expired(saved)` is called for each state that was never resumed."""
 
     def __init__(
         self,
         seconds: float,
         clock: Callable[[], float],
-        dropped: Callable[[Saved], None] = lambda saved: None,
+        on_expired: Callable[[Saved], None] = lambda saved: None,
     ) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._dropped = dropped
+        self._on_expired = on_expired
         #: Random number of this process.
         self.origin = secrets.randbits(31)
         self.cursor = Cursor()
@@ -88,22 +88,22 @@ class Recovery:
         self._first = 1
         self._size = 0
         self._saved: OrderedDict[str, Saved] = OrderedDict()
-        #: Connections that are here.
-        self.present = 0
+        #: Number of connections, those that are being resumed included.
+        self.connections = 0
 
     def follow(self, progress: Progress) -> None:
-        """Let offsets tell how far this process has delivered what is stored."""
+        """Have offsets report how much of the store this process has delivered."""
         self.origin, self.cursor.progress = progress.origin, progress
 
     @property
     def enabled(self) -> bool:
-        """Whether clients are told a pid and offsets at all."""
+        """Whether clients are given a pid and offsets at all."""
         return self._seconds > 0
 
     @property
     def keeps(self) -> bool:
-        """Whether packets are worth keeping: somebody is here, or away."""
-        return bool(self.present or self._saved)
+        """Whether packets are worth keeping: a client is connected, or may reconnect."""
+        return bool(self.connections or self._saved)
 
     @property
     def position(self) -> int:
@@ -112,43 +112,44 @@ class Recovery:
 
     # ---- packets -------------------------------------------------------------------------------------------------
 
-    def note(
+    def record(
         self,
         namespace: str,
         scopes: tuple[Any, ...],
         skip: object,
         kind: int,
-        said: Prepared,
-        place: bytes = b"",
-        stored: Stored | None = None,
+        prepared: Prepared,
+        store: bytes = b"",
+        key: MessageKey | None = None,
     ) -> bytes:
-        """Return the frames of what is `said`, and keep them for those in `scopes`, but for the session `skip`.
+        """Return the frames of a packet, and keep them for clients in `scopes`, but for the member `skip`.
 
-        They are to be sent now: packets are numbered in the order in which clients hear them.
+        `store` is the store part of the packet's offset; `key` identifies the message that it carries, if that is
+        stored. The caller sends the frames at once: packets are numbered in the order in which clients receive them.
         """
         prefix = packets.prefix(namespace)
         if not self.enabled:
-            return packets.assemble(kind, prefix, None, said)
+            return packets.assemble(kind, prefix, None, prepared)
         self.expire()
         frames = packets.assemble(
-            kind, prefix, None, said, offsets.write(self.origin, self.position + 1, place)
+            kind, prefix, None, prepared, offsets.write(self.origin, self.position + 1, store)
         )
         sid = getattr(getattr(skip, "wire", None), "sid", None)
-        self._entries.append(_Entry(self._clock(), namespace, scopes, sid, stored, frames))
+        self._entries.append(_Entry(self._clock(), namespace, scopes, sid, key, frames))
         self._size += len(frames)
         return frames
 
-    def offset(self, place: bytes) -> bytes | None:
-        """Return the offset of what is told to some clients now, though it is no packet that is kept."""
-        return offsets.write(self.origin, self.position, place) if self.enabled else None
+    def offset(self, store: bytes) -> bytes | None:
+        """Return the offset of a packet that is sent now and not kept; `store` is its store part."""
+        return offsets.write(self.origin, self.position, store) if self.enabled else None
 
-    def reaches(self, position: int) -> bool:
-        """Tell whether every packet after that one is kept."""
+    def covers(self, position: int) -> bool:
+        """Tell whether every packet after `position` is kept."""
         self.expire()
         return self._first - 1 <= position <= self.position
 
-    def missed(self, saved: Saved, known: Container[Stored] = ()) -> list[bytes]:
-        """Return the frames after `saved.position`, in order, for who is in its scopes, but what is `known`."""
+    def missed(self, saved: Saved, known: Container[MessageKey] = ()) -> list[bytes]:
+        """Return the frames after `saved.position` in the scopes of `saved`, in order, without those of `known`."""
         skip = max(0, saved.position + 1 - self._first)
         return [
             entry.frames
@@ -157,28 +158,28 @@ class Recovery:
             and entry.namespace == saved.namespace
             and entry.sid not in saved.sids
             and _is_for(saved, entry, self._first + number)
-            and entry.stored not in known
+            and entry.key not in known
         ]
 
-    def firsts_after(self, number: int) -> dict[str, int]:
-        """Return {room or conversation: seq of the first message} of what was said after that packet."""
+    def first_seqs_after(self, position: int) -> dict[str, int]:
+        """Return {room or conversation: seq of its first message} for the packets after `position`."""
         firsts: dict[str, int] = {}
-        for entry in islice(reversed(self._entries), self.position - number):
-            if entry.stored is not None:
-                room, seq = entry.stored
+        for entry in islice(reversed(self._entries), self.position - position):
+            if entry.key is not None:
+                room, seq = entry.key
                 firsts[room] = seq
         return firsts
 
     # ---- states --------------------------------------------------------------------------------------------------
 
     def save(self, pid: str, saved: Saved) -> None:
-        """Keep the state of a connection that went."""
+        """Keep the state of a connection that has ended."""
         self._saved[pid] = saved._replace(until=self._clock() + self._seconds)
         if len(self._saved) > KEPT_SESSIONS:
-            self._dropped(self._saved.popitem(last=False)[1])
+            self._on_expired(self._saved.popitem(last=False)[1])
 
     def take(self, pid: str, namespace: str, user_id: str | None) -> Saved | None:
-        """Return the state of the connection of that pid, once, to its own user."""
+        """Return the saved state of that pid, once, and only to its own user."""
         self.expire()
         saved = self._saved.get(pid)
         if saved is None or (saved.namespace, saved.user_id) != (namespace, user_id):
@@ -186,15 +187,15 @@ class Recovery:
         return self._saved.pop(pid)
 
     def saved(self, pid: str) -> Saved | None:
-        """Return the state of the connection of that pid that is away, and leave it here."""
+        """Return the saved state of that pid, and keep it."""
         self.expire()
         return self._saved.get(pid)
 
-    def stands(self, saved: Saved, offset: Offset | None) -> int | None:
-        """Return the number of the last packet that the client has heard; None where that is not known here."""
+    def position_of(self, saved: Saved, offset: Offset | None) -> int | None:
+        """Return the number of the last packet that the client has received; None where it cannot be known here."""
         if offset is None:
             return saved.position
-        # Before it came it was owed nothing, though its client may remember an offset from then.
+        # A client may present an offset from before this connection; it missed nothing from before its CONNECT.
         return max(offset.number, saved.position) if offset.origin == self.origin else None
 
     def expire(self) -> None:
@@ -205,14 +206,15 @@ class Recovery:
             self._size -= len(entries.popleft().frames)
             self._first += 1
         while self._saved and next(iter(self._saved.values())).until < now:
-            self._dropped(self._saved.popitem(last=False)[1])
+            self._on_expired(self._saved.popitem(last=False)[1])
 
 
 def _is_for(saved: Saved, entry: _Entry, number: int) -> bool:
     scopes = saved.scopes
     if not any(scope in scopes and number > scopes[scope] for scope in entry.scopes):
         return False
-    if entry.stored is None or saved.seat is None:
+    subscriptions = saved.subscriptions
+    if entry.key is None or subscriptions is None:
         return True
-    room, seq = entry.stored
-    return seq >= saved.seat.rooms.get(room, saved.seat.direct.get(room, 0))
+    room, seq = entry.key
+    return seq >= subscriptions.rooms.get(room, subscriptions.direct.get(room, 0))

@@ -1,7 +1,7 @@
-"""Engine.IO 4: one client's session, on long-polling or WebSocket, and the change from one to the other.
+"""Engine.IO 4: one client's session on long-polling or WebSocket, and the upgrade from one to the other.
 
-Everything here runs in the loop, and does no I/O of its own. A layer above (Socket.IO, or an echo) takes the messages
-and sends frames. The rules are those of the Engine.IO protocol, revision 4.
+Everything here runs in the loop, and does no I/O of its own. A layer above (Socket.IO, or an echo) receives the
+messages and sends frames. The rules are those of the Engine.IO protocol, revision 4.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from ..rooms.member import Member
 from ..wire.codec import Codec
 from ..wire.errors import CloseCode
 from ..wire.frames import text_frame
-from . import packets
-from .packets import PacketError
+from . import engine_packets
+from .engine_packets import PacketError
+from .packets import Assembly
 from .polling import NOOP, Poller
 from .sids import Sids
 
 #: Seconds that a WebSocket has to finish the upgrade that it began.
 UPGRADE_TIMEOUT = 10.0
 
-#: Reasons for an end, as Socket.IO's servers name them.
+#: Reasons for the end of a session, as Socket.IO's servers name them.
 TRANSPORT_CLOSE, PING_TIMEOUT = "transport close", "ping timeout"
 
-PROBE = packets.PING + b"probe"
-PING, PROBED = text_frame(packets.PING), text_frame(packets.PONG + b"probe")
+PROBE = engine_packets.PING + b"probe"
+PING, PROBE_PONG = text_frame(engine_packets.PING), text_frame(engine_packets.PONG + b"probe")
 
 
-class Visitor:
-    """What the request that opened a session told of its client."""
+class Handshake:
+    """What the request that opened a session says of its client."""
 
     __slots__ = ("address", "diff", "language", "lobby", "token")
 
@@ -40,47 +41,47 @@ class Visitor:
         self.language = language
         self.token = token
         self.diff = diff
-        #: It is in the lobby from the start.
+        #: Whether the client is in the lobby from the start.
         self.lobby = lobby
 
 
 class Layer(Protocol):
-    """What stands on the sessions."""
+    """The protocol above the sessions: it receives their messages."""
 
     @property
     def codec(self) -> Codec:
-        """How its clients are spoken to."""
+        """The codec of its clients."""
 
-    def opened(self, session: Session) -> None:
-        """A session began."""
+    def on_open(self, session: Session) -> None:
+        """A session was opened."""
 
-    def text(self, session: Session, payload: bytes) -> None:
+    def on_text(self, session: Session, payload: bytes) -> None:
         """A text message came; PacketError for a malformed one closes the session."""
 
-    def binary(self, session: Session, payload: bytes) -> None:
+    def on_binary(self, session: Session, payload: bytes) -> None:
         """A binary message came; PacketError likewise."""
 
-    def closed(self, session: Session, reason: str) -> None:
-        """The session ended; what is sent now may still arrive."""
+    def on_close(self, session: Session, reason: str) -> None:
+        """The session was closed; what is sent now may still arrive."""
 
 
 class Owner(Protocol):
-    """What a session asks of its engine."""
+    """What a session needs of its engine."""
 
     hub: Hub
     settings: Settings
     layer: Layer
     sids: Sids
-    #: Seconds after which it is time for a ping, and for which its answer is waited for.
+    #: Seconds between two pings, and seconds that a client has for the pong.
     ping_after: float
     pong_in: float
 
-    def ended(self, session: Session) -> None:
-        """The session's transport goes."""
+    def closed(self, session: Session) -> None:
+        """The session's transport is closing."""
 
 
 def connection_of(member: Member, namespace: str) -> Any:
-    """Return a member's connection to a namespace; None where it has none, or does not speak Socket.IO."""
+    """Return a member's connection to a namespace; None where it has none, or is no Socket.IO client."""
     return member.wire.connections.get(namespace) if isinstance(member.wire, Session) else None
 
 
@@ -91,36 +92,36 @@ class Session:
         "sid",
         "engine",
         "codec",
-        "visitor",
+        "handshake",
         "member",
         "probe",
-        "opened",
+        "opened_at",
         "reason",
         "connections",
         "assembly",
-        "used",
-        "_beat_at",
-        "_awaiting",
+        "has_connected",
+        "_pinged_at",
+        "_awaits_pong",
     )
 
-    def __init__(self, engine: Owner, visitor: Visitor) -> None:
+    def __init__(self, engine: Owner, handshake: Handshake) -> None:
         self.sid = engine.sids.new()
         self.engine = engine
         self.codec = engine.layer.codec
-        self.visitor = visitor
+        self.handshake = handshake
         self.member: Member
-        #: The WebSocket that is to take over, while it is tried out.
+        #: The WebSocket of an upgrade that is under way.
         self.probe: Client | None = None
-        self.opened = engine.hub.now
-        #: Why it ended, empty while it lives.
+        self.opened_at = engine.hub.now
+        #: Why it was closed, empty while it is open.
         self.reason = ""
-        #: The layer's own: connections by namespace, and a packet whose attachments have not all come.
+        #: The layer's own: connections by namespace, and a packet that waits for attachments.
         self.connections: dict[str, Any] = {}
-        self.assembly: packets.Assembly | None = None
-        #: It has been connected to something.
-        self.used = False
-        self._beat_at = self.opened
-        self._awaiting = False
+        self.assembly: Assembly | None = None
+        #: Whether it has ever been connected to a namespace.
+        self.has_connected = False
+        self._pinged_at = self.opened_at
+        self._awaits_pong = False
 
     # ---- to the client ---------------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class Session:
         self.member.enqueue(frames)
 
     def close(self, reason: str = "forced close", code: int = CloseCode.NORMAL) -> None:
-        """End the session."""
+        """Close the session."""
         self.reason = self.reason or reason
         self.member.close(code)
 
@@ -143,7 +144,7 @@ class Session:
             except PacketError:
                 self.close("parse error")
         elif isinstance(member, Client):
-            self._try_out(member, payload)
+            self._serve_probe(member, payload)
 
     def on_binary(self, member: Any, payload: bytes) -> None:
         """Serve one binary packet."""
@@ -151,27 +152,27 @@ class Session:
             member.close(CloseCode.NORMAL)
             return
         try:
-            self.engine.layer.binary(self, payload)
+            self.engine.layer.on_binary(self, payload)
         except PacketError:
             self.close("parse error")
 
     def _serve(self, payload: bytes) -> None:
         kind = payload[:1]
-        if kind == packets.MESSAGE:
-            self.engine.layer.text(self, payload[1:])
-        elif kind == packets.PONG:
-            self._awaiting = False
-        elif kind == packets.CLOSE:
-            self.end_by_client()
-        elif kind not in (packets.NOOP, packets.UPGRADE):
+        if kind == engine_packets.MESSAGE:
+            self.engine.layer.on_text(self, payload[1:])
+        elif kind == engine_packets.PONG:
+            self._awaits_pong = False
+        elif kind == engine_packets.CLOSE:
+            self._close_for_client()
+        elif kind not in (engine_packets.NOOP, engine_packets.UPGRADE):
             raise PacketError("not for a server")
 
-    def end_by_client(self) -> None:
-        """The client said that it goes: a poll that waits, or is on its way, is let go without a word."""
+    def _close_for_client(self) -> None:
+        """Close because the client sent CLOSE: a poll that waits, or is on its way, gets a NOOP."""
         self.reason = self.reason or TRANSPORT_CLOSE
         if isinstance(self.member, Poller):
-            if not self.member.polled:
-                self.member.take()
+            if not self.member.has_poll:
+                self.member.take_all()
             if not self.member.waiting:
                 self.member.send(NOOP)
             self.member.drop()
@@ -179,53 +180,54 @@ class Session:
             self.member.close(CloseCode.NORMAL)
 
     def check_heartbeat(self, member: Any, now: float) -> None:
-        """Ping in time, close who did not answer, and who never came to anything."""
+        """Send pings; close a client that did not answer one, or has connected to no namespace in time."""
         engine = self.engine
         if member is not self.member:
             if now - member.seen >= UPGRADE_TIMEOUT:
                 member.close(CloseCode.NORMAL)
-        elif self._awaiting:
-            if now - self._beat_at >= engine.pong_in:
+        elif self._awaits_pong:
+            if now - self._pinged_at >= engine.pong_in:
                 self.close(PING_TIMEOUT, CloseCode.TOO_SLOW)
                 member.drop()
-        elif not self.used and now - self.opened >= engine.settings.io_connect_timeout:
+        elif not self.has_connected and now - self.opened_at >= engine.settings.io_connect_timeout:
             self.close("connect timeout")
-        elif now - self._beat_at >= engine.ping_after:
-            self._beat_at = now
-            self._awaiting = True
+        elif now - self._pinged_at >= engine.ping_after:
+            self._pinged_at = now
+            self._awaits_pong = True
             self.send(PING)
 
     def on_close(self, member: Any) -> None:
-        """The transport goes: so does the session, unless another one has taken over."""
+        """End the session with its transport; the WebSocket of an upgrade that failed does not end it."""
         if member is self.probe:
             self.probe = None
         elif member is self.member:
-            self.engine.ended(self)
+            self.engine.closed(self)
 
     # ---- the upgrade -----------------------------------------------------------------------------------------
 
-    def _try_out(self, client: Client, payload: bytes) -> None:
+    def _serve_probe(self, client: Client, payload: bytes) -> None:
         poller = self.member
         if payload == PROBE:
-            client.enqueue(PROBED)
-            if isinstance(poller, Poller) and poller.polled and not poller.waiting:
+            client.enqueue(PROBE_PONG)
+            if isinstance(poller, Poller) and poller.has_poll and not poller.waiting:
                 poller.send(NOOP)
-        elif payload == packets.UPGRADE and isinstance(poller, Poller):
-            self._take_over(poller, client)
+        elif payload == engine_packets.UPGRADE and isinstance(poller, Poller):
+            self._upgrade(poller, client)
         else:
             client.close(CloseCode.NORMAL)
 
-    def _take_over(self, poller: Poller, client: Client) -> None:
-        over = bool(poller.closing)
+    def _upgrade(self, poller: Poller, client: Client) -> None:
+        """Make `client` the session's transport in place of `poller`."""
+        is_closing = bool(poller.closing)
         self.probe = None
         self.member = client
         for trait in ("address", "language", "extended", "diff", "expires", "issued"):
             setattr(client, trait, getattr(poller, trait))
-        kept = b"" if poller.polled else poller.take()
+        kept = b"" if poller.has_poll else poller.take_all()
         self.engine.hub.replace(poller, client)
         poller.close_code = poller.close_code or CloseCode.NORMAL
         poller.drop()
         if kept:
             client.enqueue(kept)
-        if over:
+        if is_closing:
             client.close(poller.close_code)

@@ -1,7 +1,7 @@
-"""Which chat rooms each connection is in, kept in the store from its first change on.
+"""The chat rooms of each connection, kept in the store from their first change on.
 
-That it began in the lobby, or not, its pid says. A change is kept before its client is told of it, so that whatever was
-acknowledged holds after a restart.
+Whether a connection began in the lobby, its pid says. A change is stored before its client is told of it, so that
+whatever was acknowledged holds after a restart.
 """
 
 from __future__ import annotations
@@ -22,54 +22,54 @@ from .sessions import Session, connection_of
 
 log = logging.getLogger("chat")
 
-#: Seconds between two times that those who went are forgotten; and milliseconds after which what a process that was
-#: killed has left is dropped. Each process renews its own long before.
+#: Seconds between two rounds of maintenance: rows of ended connections are deleted.
 INTERVAL = 60.0
+#: Rounds between two renewals of this process's rows, and milliseconds after which a row that was not renewed is
+#: deleted: its process was killed.
+RENEW_EVERY = 60
 KEPT_MS = 86_400_000
-#: Intervals between two renewals.
-RENEWALS = 60
 
 
 class SubscriptionStore:
-    """Keeps the rooms of one process's connections to the namespace `namespace`."""
+    """Stores the rooms of one process's connections to the namespace `namespace`."""
 
     def __init__(self, hub: Hub, recovery: Recovery, sessions: IoSessions, namespace: str) -> None:
         self._hub = hub
         self._recovery = recovery
         self._sessions = sessions
         self._namespace = namespace
-        #: Ids of connections that went for good.
-        self._gone: list[str] = []
-        self._looking_after = False
+        #: Ids of connections that cannot be resumed any more.
+        self._forgotten: list[str] = []
+        self._is_maintained = False
 
     @cached_property
     def _lock(self) -> Any:
-        """Held while rows are written, so that the newest state of a connection is what stays."""
+        """Held while rows are written, so that the newest state of a connection is written last."""
         return self._hub.reactor.driver.allocate_waiting_lock()
 
     # ---- changes -------------------------------------------------------------------------------------------------
 
-    def note(self, comings: Iterable[tuple[Member, str, int]]) -> None:
-        """Keep that members come into rooms, each to hear them from a seq on; outside the loop.
+    def save_joins(self, joins: Iterable[tuple[Member, str, int]]) -> None:
+        """Store that members join rooms: (member, room, first seq delivered live); outside the loop.
 
         Raises StoreUnavailable.
         """
-        mine = [coming for coming in comings if isinstance(coming[0].wire, Session)]
-        if mine and self._recovery.enabled:
+        ours = [join for join in joins if isinstance(join[0].wire, Session)]
+        if ours and self._recovery.enabled:
             with self._lock:
-                self._save(self._hub.reactor.ask(self._come, mine))
+                self._save(self._hub.reactor.ask(self._add, ours))
 
-    def _come(self, comings: list[tuple[Member, str, int]]) -> list[Connection]:
+    def _add(self, joins: list[tuple[Member, str, int]]) -> list[Connection]:
         changed: dict[Connection, None] = {}
-        for member, room, floor in comings:
+        for member, room, floor in joins:
             connection = connection_of(member, self._namespace)
             if connection is not None and connection.accepted:
-                connection.seats[room] = floor
+                connection.subscriptions[room] = floor
                 changed[connection] = None
         return list(changed)
 
-    def keep(self, connection: Connection) -> None:
-        """Keep the rooms of a connection as they are now; outside the loop. Raises StoreUnavailable."""
+    def save(self, connection: Connection) -> None:
+        """Store the rooms of a connection as they are now; outside the loop. Raises StoreUnavailable."""
         if self._recovery.enabled:
             with self._lock:
                 self._save([connection])
@@ -77,62 +77,62 @@ class SubscriptionStore:
     def _save(self, connections: list[Connection]) -> None:
         rows = self._hub.reactor.ask(_rows, connections)
         self._sessions.save(rows, self._recovery.origin)
-        if rows and not self._looking_after:
-            self._looking_after = True
-            self._hub.reactor.driver.background(self._look_after)
+        if rows and not self._is_maintained:
+            self._is_maintained = True
+            self._hub.reactor.driver.background(self._maintain)
 
-    # ---- coming back, and going ----------------------------------------------------------------------------------
+    # ---- resumed and ended connections ---------------------------------------------------------------------------
 
-    def of(self, connection_id: str, user_id: str) -> dict[str, int] | None:
-        """Return the rooms that are kept of a connection of any process: {name: seq from which on it hears it}.
+    def adopt(self, connection_id: str, user_id: str) -> dict[str, int] | None:
+        """Return the stored rooms of a connection of any process, {name: first seq delivered live}.
 
-        From then on it belongs to this one.
+        From then on the row belongs to this process.
         """
-        kept = self._sessions.get(connection_id)
-        if kept is None or kept.user_id != user_id:
+        row = self._sessions.get(connection_id)
+        if row is None or row.user_id != user_id:
             return None
         self._sessions.adopt(connection_id, self._recovery.origin)
-        return kept.rooms
+        return row.rooms
 
-    def are_others(self, connection_id: str) -> bool:
-        """Tell whether a connection that was here has been on another process since, which keeps its rooms."""
+    def is_adopted_elsewhere(self, connection_id: str) -> bool:
+        """Tell whether another process has stored the rooms of a connection since it was on this one."""
         return self._sessions.owner(connection_id) not in (None, self._recovery.origin)
 
-    def went(self, connection_id: str) -> None:
-        """Keep nothing more of a connection that does not come back; in the loop."""
-        self._gone.append(connection_id)
+    def forget(self, connection_id: str) -> None:
+        """Have the row of a connection deleted that cannot be resumed any more; in the loop."""
+        self._forgotten.append(connection_id)
 
-    def _look_after(self) -> None:
+    def _maintain(self) -> None:
         driver, intervals = self._hub.reactor.driver, 0
         while True:
             driver.sleep(INTERVAL)
-            gone, self._gone = self._gone, []
+            forgotten, self._forgotten = self._forgotten, []
             try:
-                self._sessions.forget(gone, self._recovery.origin)
-                if intervals % RENEWALS == 0:
+                self._sessions.forget(forgotten, self._recovery.origin)
+                if intervals % RENEW_EVERY == 0:
                     self._sessions.renew(self._recovery.origin, time.time_ns() // 1_000_000 - KEPT_MS)
                 intervals += 1
             except StoreUnavailable:
-                self._gone += gone
+                self._forgotten += forgotten
             except Exception:
-                log.exception("sessions could not be looked after")
+                log.exception("rows of Socket.IO sessions could not be maintained")
 
 
-def seat_of(connection: Connection, member: Member, lobby: str) -> Subscriptions:
-    """Return where a connection is, with what it knows of direct conversations; in the loop."""
+def subscriptions_of(connection: Connection, member: Member, lobby: str) -> Subscriptions:
+    """Return the rooms of a connection, and the floors of its direct conversations; in the loop."""
     floors = member.floors or {}
     rooms = {
-        name: member.entered + 1 if name == lobby else floors.get(name, connection.seats.get(name, 0))
+        name: member.entered + 1 if name == lobby else floors.get(name, connection.subscriptions.get(name, 0))
         for name in member.rooms
     }
     direct = {name: floor for name, floor in floors.items() if name not in rooms}
-    return Subscriptions(rooms, direct, connection.kept)
+    return Subscriptions(rooms, direct, connection.is_stored)
 
 
 def _rows(connections: list[Connection]) -> list[IoSession]:
     rows = []
     for connection in connections:
         if connection.identity is not None:
-            connection.kept = True
-            rows.append(IoSession(connection.id, connection.identity.id, dict(connection.seats)))
+            connection.is_stored = True
+            rows.append(IoSession(connection.id, connection.identity.id, dict(connection.subscriptions)))
     return rows

@@ -44,7 +44,7 @@ def register(app: Flask, url_prefix: str) -> None:
     chat: ChatService = app.extensions["chat"]
     settings = chat.settings
     if settings.io:
-        socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_engine, "io")
+        socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_endpoint, "io")
     if settings.metrics_port:
         chat.before_start.append(lambda: serve_metrics(make_registry(chat), settings.metrics_port))
     app.register_blueprint(blueprint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from flask import Blueprint, Flask, Request, Response, current_app, request
@@ -13,11 +13,13 @@ from ..i18n import best_language
 from ..identity.guard import origin_allowed
 from ..rooms.client import Taken
 from ..service import ChatService
-from ..socketio import engine as engines
+from ..socketio import bad_request
+from ..socketio.bad_request import BadRequest
 from ..socketio.echo import Echo
-from ..socketio.engine import POLLING, WEBSOCKET, BadRequest, Engine
+from ..socketio.engine import POLLING, WEBSOCKET, Engine
+from ..socketio.forwarding.client import ForwardingClient
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
-from ..socketio.sessions import Visitor
+from ..socketio.sessions import Handshake
 from .redaction import redact_pywsgi
 from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade, is_isolated_worker
 
@@ -29,12 +31,20 @@ PREFLIGHT_AGE = 600
 
 NO_PLACE = "The server is full or restarting, or your address has too many connections; try again later."
 
-EngineOf = Callable[[ChatService], Engine]
+
+class Endpoint(NamedTuple):
+    """The sessions that a path serves: this worker's engine, and its way to those of its peers where there is one."""
+
+    engine: Engine
+    forwarding: ForwardingClient | None = None
 
 
-def add_routes(blueprint: Blueprint | Flask, path: str, engine_of: EngineOf, name: str) -> None:
+EndpointOf = Callable[[ChatService], Endpoint]
+
+
+def add_routes(blueprint: Blueprint | Flask, path: str, endpoint_of: EndpointOf, name: str) -> None:
     """Serve Engine.IO at `path`, with and without a slash at its end; `name` begins the endpoints' names."""
-    routes = Routes(engine_of)
+    routes = Routes(endpoint_of)
     path = "/" + path.strip("/")
     for rule, suffix in ((path + "/", ""), (path, "_bare")):
         blueprint.add_url_rule(
@@ -53,8 +63,8 @@ def add_routes(blueprint: Blueprint | Flask, path: str, engine_of: EngineOf, nam
 class Routes:
     """The views of one path."""
 
-    def __init__(self, engine_of: EngineOf) -> None:
-        self._engine_of = engine_of
+    def __init__(self, endpoint_of: EndpointOf) -> None:
+        self._endpoint_of = endpoint_of
 
     # ---- long-polling ----------------------------------------------------------------------------------------
 
@@ -63,10 +73,10 @@ class Routes:
         chat: ChatService = current_app.extensions["chat"]
         try:
             if not _origin_allowed(request, chat):
-                raise BadRequest(*engines.FORBIDDEN)
+                raise BadRequest(*bad_request.FORBIDDEN)
             response = self._preflight() if request.method == "OPTIONS" else self._serve(chat)
         except BadRequest as bad:
-            status = 403 if bad.code == engines.FORBIDDEN[0] else 400
+            status = 403 if bad.code == bad_request.FORBIDDEN[0] else 400
             response = _json({"code": bad.code, "message": bad.message}, status)
         if (origin := request.headers.get("Origin")) and response.status_code != 403:
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -79,43 +89,41 @@ class Routes:
         _check_workers(request, chat)
         _check_query(request, chat)
         if request.args.get("transport") != POLLING:
-            raise BadRequest(*engines.BAD_REQUEST)
+            raise BadRequest(*bad_request.BAD_REQUEST)
         sid = request.args.get("sid")
-        engine = self._engine(chat)
+        endpoint = self._endpoint_of(chat)
         if sid is None:
-            return self._open(chat, engine)
-        holder = _holder(chat, engine, sid)
+            return self._open(chat, endpoint)
+        session = _session(chat, endpoint, sid)
         if request.method == "POST":
-            return self._post(chat, engine, sid, holder)
+            return self._post(chat, endpoint.engine, sid, session)
         if request.method != "GET":
-            raise BadRequest(*engines.BAD_METHOD)
-        return _text(holder.poll())
+            raise BadRequest(*bad_request.BAD_METHOD)
+        return _text(session.poll())
 
-    def _engine(self, chat: ChatService) -> Engine:
-        return self._engine_of(chat)
-
-    def _open(self, chat: ChatService, engine: Engine) -> Response:
+    def _open(self, chat: ChatService, endpoint: Endpoint) -> Response:
+        engine = endpoint.engine
         if request.method != "GET":
-            raise BadRequest(*engines.BAD_METHOD)
+            raise BadRequest(*bad_request.BAD_METHOD)
         if not engine.has_place(request.remote_addr or ""):
             return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
-        if engine.neighbours is not None and _is_one_of_several(chat):
-            engine.neighbours.begin()
-        return _text(engine.hub.reactor.ask(engine.open_polling, visitor(request)))
+        if endpoint.forwarding is not None and _has_peers(chat):
+            endpoint.forwarding.listen()
+        return _text(engine.hub.reactor.ask(engine.open_polling, handshake(request)))
 
-    def _post(self, chat: ChatService, engine: Engine, sid: str, holder: SessionHandle) -> Response:
+    def _post(self, chat: ChatService, engine: Engine, sid: str, session: SessionHandle) -> Response:
         limit = chat.settings.max_message_bytes
         if sid in engine.posting:
-            holder.refuse()
-            raise BadRequest(*engines.BAD_REQUEST)
+            session.abort()
+            raise BadRequest(*bad_request.BAD_REQUEST)
         engine.posting.add(sid)
         try:
-            # Of a body in chunks werkzeug would hand out as much as it may have, and keep silent about the rest.
+            # werkzeug cuts a chunked body at this length without an error: one byte more tells that it is too long.
             request.max_content_length = limit + 1
             if (request.content_length or 0) > limit or len(body := request.get_data()) > limit:
-                holder.refuse()
+                session.abort()
                 return Response("The payload is too large.\n", 413, mimetype="text/plain")
-            holder.post(body)
+            session.post(body)
         finally:
             engine.posting.discard(sid)
         return Response("ok", mimetype="text/html")
@@ -138,81 +146,82 @@ class Routes:
             redact_pywsgi()
         try:
             if not _origin_allowed(request, chat):
-                raise BadRequest(*engines.FORBIDDEN)
+                raise BadRequest(*bad_request.FORBIDDEN)
             _check_workers(request, chat)
             _check_query(request, chat)
             if request.args.get("transport") != WEBSOCKET:
-                raise BadRequest(*engines.BAD_REQUEST)
-            engine, sid = self._engine(chat), request.args.get("sid")
+                raise BadRequest(*bad_request.BAD_REQUEST)
+            endpoint, sid = self._endpoint_of(chat), request.args.get("sid")
             if sid is not None:
-                _holder(chat, engine, sid).find()
+                _session(chat, endpoint, sid).find()
         except BadRequest as bad:
-            status = 403 if bad.code == engines.FORBIDDEN[0] else 400
+            status = 403 if bad.code == bad_request.FORBIDDEN[0] else 400
             raise RefusedUpgrade(
                 status, orjson.dumps({"code": bad.code, "message": bad.message}).decode()
             ) from None
-        if sid is None and not engine.has_place(request.remote_addr or ""):
+        if sid is None and not endpoint.engine.has_place(request.remote_addr or ""):
             raise RefusedUpgrade(503, NO_PLACE, {"Retry-After": "5"})
 
     def socket(self, taken: Taken) -> None:
-        """Give a parked socket to its session, or a session to it."""
+        """Open a session on a parked socket, or let the socket probe the upgrade of the session that it names."""
         chat: ChatService = current_app.extensions["chat"]
-        engine = self._engine(chat)
-        sid = request.args.get("sid")
+        endpoint = self._endpoint_of(chat)
+        engine, sid = endpoint.engine, request.args.get("sid")
         if sid is None:
-            engine.hub.reactor.call(engine.open_websocket, taken, visitor(request))
+            engine.hub.reactor.call(engine.open_websocket, taken, handshake(request))
         else:
-            _holder(chat, engine, sid).probe(taken)
+            _session(chat, endpoint, sid).probe(taken)
 
 
-def socketio_engine(chat: ChatService) -> Engine:
-    """Return the engine that Socket.IO stands on, in this process."""
-    return chat.start().io_engine
+def socketio_endpoint(chat: ChatService) -> Endpoint:
+    """Return the sessions of Socket.IO's clients."""
+    runtime = chat.start()
+    return Endpoint(runtime.io_engine, runtime.io_forwarding)
 
 
 def add_engine_echo(app: Flask, path: str) -> None:
-    """Serve a bare Engine.IO at `path` which says every message back: for the protocol's own test suite."""
-    made: dict[int, Engine] = {}
+    """Serve bare Engine.IO at `path`, which echoes every message: for the protocol's own test suite."""
+    engines: dict[int, Engine] = {}
 
-    def engine_of(chat: ChatService) -> Engine:
+    def endpoint_of(chat: ChatService) -> Endpoint:
         runtime = chat.start()
-        if runtime.pid not in made:
-            made[runtime.pid] = Engine(runtime.hub, chat.settings, Echo())
-        return made[runtime.pid]
+        if runtime.pid not in engines:
+            engines[runtime.pid] = Engine(runtime.hub, chat.settings, Echo())
+        return Endpoint(engines[runtime.pid])
 
-    add_routes(app, path, engine_of, "engine_echo")
+    add_routes(app, path, endpoint_of, "engine_echo")
 
 
-def visitor(request: Request) -> Visitor:
-    """Return what the request that opens a session tells of its client."""
+def handshake(request: Request) -> Handshake:
+    """Return what the request that opens a session says of its client."""
     args = request.args
     language = best_language(args.get("lang"), request.headers.get("Accept-Language", ""))
     diff, lobby = args.get("roster") == "diff", args.get("lobby") != "0"
-    return Visitor(request.remote_addr or "", language, args.get("token", ""), diff, lobby)
+    return Handshake(request.remote_addr or "", language, args.get("token", ""), diff, lobby)
 
 
 def _check_query(request: Request, chat: ChatService) -> None:
     transport = request.args.get("transport")
     if transport not in chat.settings.io_transports:
-        raise BadRequest(*engines.UNKNOWN_TRANSPORT)
+        raise BadRequest(*bad_request.UNKNOWN_TRANSPORT)
     if request.args.get("EIO") != VERSION:
-        raise BadRequest(*engines.BAD_VERSION)
+        raise BadRequest(*bad_request.BAD_VERSION)
 
 
 def _check_workers(request: Request, chat: ChatService) -> None:
-    """Let nobody into a chat of which each worker has its own; a site's own events may do with that."""
+    """Refuse a request where each worker would have a chat of its own; a site's own events do not need one chat."""
     if is_isolated_worker(request.environ, chat.settings.redis_url) and chat.settings.io_chat_namespace:
         log.error(MULTIPROCESS)
-        raise BadRequest(*engines.BAD_REQUEST)
+        raise BadRequest(*bad_request.BAD_REQUEST)
 
 
-def _holder(chat: ChatService, engine: Engine, sid: str) -> SessionHandle:
-    if engine.neighbours is not None and _is_one_of_several(chat):
-        return engine.neighbours.holder(sid)
-    return LocalSession(engine, sid)
+def _session(chat: ChatService, endpoint: Endpoint, sid: str) -> SessionHandle:
+    if endpoint.forwarding is not None and _has_peers(chat):
+        return endpoint.forwarding.session(sid)
+    return LocalSession(endpoint.engine, sid)
 
 
-def _is_one_of_several(chat: ChatService) -> bool:
+def _has_peers(chat: ChatService) -> bool:
     return bool(request.environ.get("wsgi.multiprocess") or chat.settings.redis_url)
 
 

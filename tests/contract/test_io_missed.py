@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.socketio import offsets
-from chat.socketio.offsets import At, Cursor
+from chat.socketio.offsets import Cursor, RoomPosition
 from chat.store.history import PUBLIC
 from chat.store.io_missed import NOTHING, Doubt, IoMissed, Standing
 from chat.store.sql import SqlHistory
@@ -97,7 +97,7 @@ class Process:
 
     def deliver(self, message):
         self.gates[message.room] = message.seq
-        part = self.cursor.pass_by(message)
+        part = self.cursor.advance(message)
         if message.room in self.floors or message.room.startswith("dm:"):
             self.tell(message, part)
 
@@ -113,7 +113,7 @@ class Process:
             self.gates[room] = self.history.room(room).last_seq
         floor = self.floors[room] = self.gates[room] + 1
         for message in self.history.after(row.id, max(0, floor - 1 - since), since, floor - 1):
-            self.tell(message, self.cursor.beside(message), At(row.id, message.seq))
+            self.tell(message, self.cursor.out_of_turn(message), RoomPosition(row.id, message.seq))
 
     # -- what is true
 
@@ -146,8 +146,10 @@ def missed(engine):
 
 
 def standing(part):
-    place = offsets.read(offsets.write(HERE, 1, part).decode()).place
-    return place and Standing(place.origin, place.pk, place.mark, place.at, place.heard, place.retold)
+    position = offsets.read(offsets.write(HERE, 1, part).decode()).store
+    return position and Standing(
+        position.origin, position.pk, position.mark, position.room, position.peer_pk, position.replayed
+    )
 
 
 places = st.lists(st.sampled_from([*ROOMS, *ROOMS, *PEERS]), min_size=1, max_size=5)
@@ -214,7 +216,7 @@ def check_again(missed, floors, stands, heard, found):
     told = [*found.late, *found.messages]
     for number, message in enumerate(told):
         if message in found.late:
-            stands = again = stands._replace(at=At(message.room_id, message.seq))
+            stands = again = stands._replace(at=RoomPosition(message.room_id, message.seq))
         else:
             again = stands._replace(retold=(message.pk, found.mark))
         rest = missed.find(ADA.id, floors, again, LIMIT, heard)

@@ -14,18 +14,20 @@ from pathlib import Path
 import pytest
 
 from chat.config import Settings
+from chat.rooms.client import Taken
 from chat.rooms.hub import Hub
+from chat.socketio.bad_request import UNKNOWN_SID, BadRequest
 from chat.socketio.echo import Echo
-from chat.socketio.engine import UNKNOWN_SID, BadRequest, Engine
-from chat.socketio.forwarding import client
+from chat.socketio.engine import Engine
+from chat.socketio.forwarding import sessions
 from chat.socketio.forwarding.client import ForwardingClient
 from chat.socketio.forwarding.directory import WorkerDirectory
 from chat.socketio.forwarding.sessions import LocalSession
-from chat.socketio.sessions import Visitor
+from chat.socketio.sessions import Handshake
 from tests.again_under_gevent import again_under_gevent, is_patched
 
 KEY = b"a site's secret"
-VISITOR = Visitor("", "en", "", False)
+HANDSHAKE = Handshake("", "en", "", False)
 
 
 @pytest.fixture
@@ -131,20 +133,20 @@ class Worker:
         hub = Hub(Settings(**settings), lambda message, error: self.told.append(error), 1000)
         self.reactor = hub.reactor
         self.engine = Engine(hub, hub.settings, Echo(), self.told.append, number)
-        self.engine.client = self.client = ForwardingClient(self.engine, lambda: folder)
+        self.client = ForwardingClient(self.engine, lambda: folder)
 
     def open(self):
         """Begin a session of polling and return its id."""
-        self.client.begin()
-        self.reactor.ask(self.engine.open_polling, VISITOR)
+        self.client.listen()
+        self.reactor.ask(self.engine.open_polling, HANDSHAKE)
         return next(reversed(self.engine.sessions))
 
-    def holder(self, sid):
-        return self.client.holder(sid)
+    def session(self, sid):
+        return self.client.session(sid)
 
     def wait_polled(self, sid):
         """Until a poll waits for that session."""
-        until(lambda: self.reactor.ask(lambda: self.engine.sessions[sid].member.polled))
+        until(lambda: self.reactor.ask(lambda: self.engine.sessions[sid].member.has_poll))
 
     def end(self):
         for parked in self.reactor.parked():
@@ -207,7 +209,7 @@ def other(make_worker):
 @pytest.fixture
 def session(owner, other):
     """A session of the owner's as the other worker sees it."""
-    return other.holder(owner.open())
+    return other.session(owner.open())
 
 
 def refused(function, *args):
@@ -230,7 +232,7 @@ def test_a_poll_waits(owner, session):
 
 
 def test_one_link_is_enough_for_all(owner, other):
-    sessions = [other.holder(owner.open()) for _ in range(50)]
+    sessions = [other.session(owner.open()) for _ in range(50)]
     polls = [Beside(session.poll) for session in sessions]
     for number, session in enumerate(sessions):
         session.post(b"4%d" % number)
@@ -241,9 +243,9 @@ def test_one_link_is_enough_for_all(owner, other):
 
 def test_refusals_are_passed_on(owner, other, session):
     assert refused(session.post, b"no packet") == 3
-    assert refused(session.poll) == refused(session.find) == refused(session.refuse) == 1
-    session = other.holder(owner.open())
-    session.refuse()
+    assert refused(session.poll) == refused(session.find) == refused(session.abort) == 1
+    session = other.session(owner.open())
+    session.abort()
     assert refused(session.find) == 1
 
 
@@ -261,13 +263,13 @@ def test_a_post_beside_one_that_is_being_read_ends_the_session(owner, session):
 
 
 def test_a_session_that_fails_is_the_only_one_to_suffer(owner, other, session):
-    second = other.holder(owner.open())
+    second = other.session(owner.open())
     poll = Beside(second.poll)
     owner.wait_polled(second._sid)
-    owner.engine.layer.text = lambda session, payload: 1 / 0
+    owner.engine.layer.on_text = lambda session, payload: 1 / 0
     assert refused(session.post, b"4x") == 3
     assert [type(error) for error in owner.told] == [ZeroDivisionError]
-    del owner.engine.layer.text
+    del owner.engine.layer.on_text
     second.post(b"4y")
     assert poll.result() == b"4y"
 
@@ -276,7 +278,7 @@ def test_a_socket_is_handed_over_with_what_it_said_early(owner, session):
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
     early = b"\x81\x86\0\0\0\x002probe"
-    session.probe(client.Taken(theirs.detach(), b"the handshake's answer", early))
+    session.probe(Taken(theirs.detach(), b"the handshake's answer", early))
     wanted = b"the handshake's answer\x81\x063probe"
     assert read(ours, len(wanted)) == wanted
     ours.sendall(b"\x81\x81\0\0\0\x005" + b"\x81\x83\0\0\0\x004up")
@@ -296,13 +298,13 @@ def read(sock, size):
 def test_a_socket_for_a_worker_that_is_gone_is_closed(other):
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
-    other.holder("00000009.abcdefghij-ABCDEF_12").probe(client.Taken(theirs.detach(), b"", b""))
+    other.session("00000009.abcdefghij-ABCDEF_12").probe(Taken(theirs.detach(), b"", b""))
     assert ours.recv(1) == b""
     ours.close()
 
 
 def test_a_session_of_a_worker_that_is_gone_is_unknown_and_the_log_says_why(other):
-    gone = other.holder("00000009.abcdefghij-ABCDEF_12")
+    gone = other.session("00000009.abcdefghij-ABCDEF_12")
     assert refused(gone.find) == refused(gone.poll) == UNKNOWN_SID[0]
     assert "sticky sessions" in other.told[0]
 
@@ -320,16 +322,16 @@ def test_a_session_outlives_the_worker_that_polled_for_it(owner, other, session,
     Beside(session.poll)
     owner.wait_polled(session._sid)
     other.reactor.ask(lambda: [parked.drop() for parked in other.reactor.parked()])
-    third = make_worker(3).holder(session._sid)
+    third = make_worker(3).session(session._sid)
     third.post(b"4kept")
-    until(lambda: not owner.reactor.ask(lambda: owner.engine.sessions[session._sid].member.polled))
+    until(lambda: not owner.reactor.ask(lambda: owner.engine.sessions[session._sid].member.has_poll))
     assert third.poll() == b"4kept"
 
 
 def test_polls_that_are_given_back_cost_nothing(owner, other, session):
     poll = Beside(session.poll)
     owner.wait_polled(session._sid)
-    other.reactor.call(other.client.give_back)
+    other.reactor.call(other.client.release_polls)
     assert poll.result() == b"6"
     session.post(b"4kept")
     assert session.poll() == b"4kept"
@@ -343,25 +345,25 @@ def test_a_worker_that_drains_waits_for_no_poll(other, session):
 
 
 def test_a_worker_that_hangs_is_not_waited_for_for_ever(owner, other, session, monkeypatch):
-    monkeypatch.setattr(client, "PROMPT", 0.1)
+    monkeypatch.setattr(sessions, "REQUEST_TIMEOUT", 0.1)
     session.find()
-    _, desk = owner.reactor.parked()
-    owner.reactor.ask(owner.reactor.remove, desk)  # it reads no more
+    _, server = owner.reactor.parked()
+    owner.reactor.ask(owner.reactor.remove, server)  # it reads no more
     assert refused(session.post, b"4x") == 1
-    owner.reactor.ask(owner.reactor.add, desk)
+    owner.reactor.ask(owner.reactor.add, server)
     assert session.poll() == b"4x"  # the answer to the post comes late, and does no harm
 
 
 def test_a_poll_that_is_given_up_leaves_the_session_as_it_was(make_worker):
     owner, other = (make_worker(n, io_ping_interval=0.05, io_ping_timeout=0.05) for n in (1, 2))
-    session = other.holder(owner.open())
+    session = other.session(owner.open())
     assert refused(session.poll) == 1
     session.post(b"4kept")
     assert session.poll() == b"4kept"
 
 
 def test_it_may_be_called_by_its_own_name(owner):
-    assert isinstance(owner.holder(owner.open()), LocalSession)
+    assert isinstance(owner.session(owner.open()), LocalSession)
 
 
 def test_a_worker_that_cannot_be_found_says_so_once(owner, folder, caplog):
@@ -375,9 +377,9 @@ def test_a_worker_that_cannot_be_found_says_so_once(owner, folder, caplog):
 def test_whoever_goes_leaves_no_file(owner, other, folder):
     owner.open()
     other.open()
-    owner.client.end()
+    owner.client.close()
     assert files(folder) == ["00000002"]
-    other.client.end()
+    other.client.close()
     assert not folder.path.exists()
 
 

@@ -195,7 +195,7 @@ def test_what_makes_no_sense_ends_it(loop, ends):
 
 def test_nothing_is_heard_behind_the_end(ends):
     one, other = ends
-    one.link._heard = lambda link, head, body: (one.heard.append(head), link.drop())
+    one.link._on_message = lambda link, head, body: (one.heard.append(head), link.drop())
     other.link.send({"n": 1})
     other.link.send({"n": 2})
     one.link.readable()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.socketio import offsets
-from chat.socketio.offsets import At, Cursor, Offset, Place
+from chat.socketio.offsets import Cursor, Offset, RoomPosition, StorePosition
 from chat.store.history import Message
 from chat.wire.envelope import Identity
 
@@ -47,7 +47,7 @@ def said(part, number=7):
 
 def deliver(writer, cursor, message):
     writer.last_pk = max(writer.last_pk, message.pk)
-    return said(cursor.pass_by(message)).place
+    return said(cursor.advance(message)).store
 
 
 # -- as text
@@ -58,16 +58,18 @@ def test_what_is_written_is_read(origin, number, pk, mark, room, seq):
     def read(part):
         return offsets.read(offsets.write(origin, number, part).decode())
 
-    at = At(room, seq)
-    assert read(b"") == read(offsets.unsure()) == Offset(origin, number, None, None)
-    assert read(offsets.unsure(at)) == Offset(origin, number, None, at)
-    assert read(offsets.live(pk, mark)) == Offset(origin, number, Place(origin, pk, mark), None)
-    assert read(offsets.apart(pk, mark, at)) == Offset(origin, number, Place(origin, pk, mark, at), at)
-    heard = offsets.live(pk, mark) + offsets.up_to(room)
-    assert read(heard).place == Place(origin, pk, mark, None, room)
-    for place in (Place(origin, pk, mark, at, room), Place(origin, pk, mark)):
-        told = offsets.retold(place, place.at, seq, room)
-        assert read(told).place == place._replace(retold=(seq, room))
+    at = RoomPosition(room, seq)
+    assert read(b"") == read(offsets.unknown()) == Offset(origin, number, None, None)
+    assert read(offsets.unknown(at)) == Offset(origin, number, None, at)
+    assert read(offsets.in_order(pk, mark)) == Offset(origin, number, StorePosition(origin, pk, mark), None)
+    assert read(offsets.with_room(pk, mark, at)) == Offset(
+        origin, number, StorePosition(origin, pk, mark, at), at
+    )
+    heard = offsets.in_order(pk, mark) + offsets.peer_suffix(room)
+    assert read(heard).store == StorePosition(origin, pk, mark, None, room)
+    for place in (StorePosition(origin, pk, mark, at, room), StorePosition(origin, pk, mark)):
+        told = offsets.replayed(place, place.room, seq, room)
+        assert read(told).store == place._replace(replayed=(seq, room))
 
 
 NONE = [
@@ -103,48 +105,48 @@ def test_any_text_is_read_or_not(text):
 
 
 def test_own_messages_tell_of_all_before_them(writer, cursor):
-    assert deliver(writer, cursor, message(3)) == Place(ORIGIN, 3, 10)
+    assert deliver(writer, cursor, message(3)) == StorePosition(ORIGIN, 3, 10)
     writer.mark = 12
-    assert deliver(writer, cursor, message(5, 2)) == Place(ORIGIN, 5, 12)
-    assert said(cursor.here()).place == Place(ORIGIN, 5, 12)
+    assert deliver(writer, cursor, message(5, 2)) == StorePosition(ORIGIN, 5, 12)
+    assert said(cursor.current()).store == StorePosition(ORIGIN, 5, 12)
 
 
 def test_one_that_is_older_than_others_tells_of_its_room_alone(writer, cursor):
     deliver(writer, cursor, message(5))
-    assert deliver(writer, cursor, message(4, 2, 9)) == Place(ORIGIN, 5, 10, At(2, 9))
-    assert said(cursor.here()).place == Place(ORIGIN, 5, 10)
-    assert said(cursor.beside(message(1, 3))).place == Place(ORIGIN, 5, 10, At(3, 1))
+    assert deliver(writer, cursor, message(4, 2, 9)) == StorePosition(ORIGIN, 5, 10, RoomPosition(2, 9))
+    assert said(cursor.current()).store == StorePosition(ORIGIN, 5, 10)
+    assert said(cursor.out_of_turn(message(1, 3))).store == StorePosition(ORIGIN, 5, 10, RoomPosition(3, 1))
 
 
 def test_while_one_of_the_own_is_held_back_nothing_is_sure_beyond_it(writer, cursor):
     deliver(writer, cursor, message(3))
     writer.undelivered.add(6)
-    assert deliver(writer, cursor, message(5)) == Place(ORIGIN, 5, 10)
+    assert deliver(writer, cursor, message(5)) == StorePosition(ORIGIN, 5, 10)
     assert deliver(writer, cursor, message(7)) is None
-    assert said(cursor.beside(message(1, 2))) == Offset(ORIGIN, 7, None, At(2, 1))
-    assert deliver(writer, cursor, message(6, 2)) == Place(ORIGIN, 7, 10, At(2, 6))
+    assert said(cursor.out_of_turn(message(1, 2))) == Offset(ORIGIN, 7, None, RoomPosition(2, 1))
+    assert deliver(writer, cursor, message(6, 2)) == StorePosition(ORIGIN, 7, 10, RoomPosition(2, 6))
 
 
 def test_one_that_comes_before_its_turn_leaves_nothing_sure_until_its_turn_is_over(writer, cursor):
     deliver(writer, cursor, message(3))
-    assert said(cursor.pass_by(message(6, 2, 1))) == Offset(ORIGIN, 7, None, At(2, 1))
+    assert said(cursor.advance(message(6, 2, 1))) == Offset(ORIGIN, 7, None, RoomPosition(2, 1))
     assert deliver(writer, cursor, message(4)) is None
-    assert deliver(writer, cursor, message(6, 3)) == Place(ORIGIN, 6, 10)
+    assert deliver(writer, cursor, message(6, 3)) == StorePosition(ORIGIN, 6, 10)
 
 
 def test_what_was_delivered_while_nobody_was_here_counts_for_who_comes(writer, cursor):
     writer.last_pk = 8
     cursor.catch_up()
-    assert said(cursor.here()).place == Place(ORIGIN, 8, 10)
+    assert said(cursor.current()).store == StorePosition(ORIGIN, 8, 10)
 
 
 def test_nothing_is_said_for_others_where_the_site_says_things_of_its_own(writer, cursor):
     cursor.mixed = True
     assert deliver(writer, cursor, message(3)) is None
-    assert said(cursor.here()).place is None
+    assert said(cursor.current()).store is None
 
 
 def test_without_a_store_there_is_nothing_to_say():
     cursor = Cursor()
     cursor.catch_up()
-    assert cursor.here() == cursor.pass_by(message(1)) == b""
+    assert cursor.current() == cursor.advance(message(1)) == b""

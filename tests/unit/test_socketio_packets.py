@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.socketio import packets
+from chat.socketio import engine_packets, packets
+from chat.socketio.engine_packets import PacketError
 from chat.socketio.packets import (
     ACK,
     BINARY_ACK,
@@ -17,7 +18,6 @@ from chat.socketio.packets import (
     EVENT,
     Assembly,
     Packet,
-    PacketError,
 )
 from chat.wire.frames import BINARY, frame, text_frame
 from tests.unframed import frames as unframe
@@ -27,26 +27,26 @@ from tests.unframed import frames as unframe
 
 def test_a_payload_is_split_at_the_record_separator():
     body = b"4hello\x1e2\x1e4\xe2\x82\xac"
-    assert packets.decode_payload(body) == [(False, b"4hello"), (False, b"2"), (False, "4€".encode())]
+    assert engine_packets.decode_payload(body) == [(False, b"4hello"), (False, b"2"), (False, "4€".encode())]
 
 
 def test_binary_in_a_payload_is_base64():
-    assert packets.decode_payload(b"4a\x1ebAQIDBA==") == [(False, b"4a"), (True, b"\x01\x02\x03\x04")]
+    assert engine_packets.decode_payload(b"4a\x1ebAQIDBA==") == [(False, b"4a"), (True, b"\x01\x02\x03\x04")]
 
 
 @pytest.mark.parametrize("body", [b"", b"4a\x1e", b"\x1e4a", b"4\xff", b"b!!!", b"bAQI", b"4\x1e" * 1001])
 def test_a_malformed_payload_is_refused(body):
     with pytest.raises(PacketError):
-        packets.decode_payload(body)
+        engine_packets.decode_payload(body)
 
 
 def test_frames_become_a_payload():
     frames = text_frame(b"4hello") + frame(BINARY, b"\x01\x02\x03\x04") + text_frame(b"4" + b"x" * 200)
-    assert packets.encode_payload(frames) == b"4hello\x1ebAQIDBA==\x1e4" + b"x" * 200
+    assert engine_packets.encode_payload(frames) == b"4hello\x1ebAQIDBA==\x1e4" + b"x" * 200
 
 
 def test_a_large_frame_becomes_a_payload():
-    assert packets.encode_payload(text_frame(b"4" + b"x" * 70_000)) == b"4" + b"x" * 70_000
+    assert engine_packets.encode_payload(text_frame(b"4" + b"x" * 70_000)) == b"4" + b"x" * 70_000
 
 
 # -- Socket.IO packets

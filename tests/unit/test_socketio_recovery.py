@@ -34,7 +34,7 @@ def memory(clock, dropped):
 
 def say(memory, text, scopes=(ROOM,), namespace="/", stored=None):
     """Say `text` and return the offset that its hearers are told."""
-    frames = memory.note(namespace, scopes, None, EVENT, packets.prepare([text]), b"", stored)
+    frames = memory.record(namespace, scopes, None, EVENT, packets.prepare([text]), b"", stored)
     return unframe(frames)[0][1].rsplit(b'"', 2)[1].decode()
 
 
@@ -55,8 +55,8 @@ def saved(memory, pid="pid", **fields):
 def recall(memory, offset, pid="pid", namespace="/", user_id=None):
     """The state, with `position` where its client stands; None where something would be missing."""
     state = memory.take(pid, namespace, user_id)
-    position = state and memory.stands(state, offset and offsets.read(offset))
-    return state._replace(position=position) if position is not None and memory.reaches(position) else None
+    position = state and memory.position_of(state, offset and offsets.read(offset))
+    return state._replace(position=position) if position is not None and memory.covers(position) else None
 
 
 def heard(memory, state, known=()):
@@ -106,7 +106,9 @@ def test_what_was_said_in_a_room_before_it_joined_is_not_for_it(memory):
 
 
 def test_what_it_is_told_otherwise_is_not_told_again(memory):
-    saved(memory, seat=Subscriptions({"a": 3}, {"dm:x:y": 2}), scopes={ROOM: 0, OTHER: 0}, position=0)
+    saved(
+        memory, subscriptions=Subscriptions({"a": 3}, {"dm:x:y": 2}), scopes={ROOM: 0, OTHER: 0}, position=0
+    )
     for seq in range(1, 6):
         say(memory, f"room {seq}", stored=("a", seq))
         say(memory, f"direct {seq}", (OTHER,), stored=("dm:x:y", seq))
@@ -191,9 +193,9 @@ def test_sessions_are_bounded(memory, monkeypatch, dropped):
 
 def test_packets_are_worth_keeping_while_somebody_is_here_or_away(memory, clock):
     assert not memory.keeps
-    memory.present = 1
+    memory.connections = 1
     assert memory.keeps
-    memory.present = 0
+    memory.connections = 0
     saved(memory)
     assert memory.keeps
     clock.now += 121
@@ -203,7 +205,7 @@ def test_packets_are_worth_keeping_while_somebody_is_here_or_away(memory, clock)
 
 def test_nothing_is_told_where_it_is_off(clock):
     memory = Recovery(0, clock)
-    frames = memory.note("/", (ROOM,), None, EVENT, packets.prepare(["x"]))
+    frames = memory.record("/", (ROOM,), None, EVENT, packets.prepare(["x"]))
     assert unframe(frames) == [(1, b'42["x"]')]
     assert memory.offset(b"") is None
     assert memory.position == 0
@@ -215,9 +217,9 @@ def test_the_first_message_of_each_room_after_a_packet_is_known(memory):
     for room, seq in (("a", 7), ("b", 2), ("a", 8)):
         say(memory, "later", stored=(room, seq))
     say(memory, "stored nowhere")
-    assert memory.firsts_after(number) == {"a": 7, "b": 2}
-    assert memory.firsts_after(memory.position) == {}
-    assert memory.firsts_after(0) == {"a": 6, "b": 1}
+    assert memory.first_seqs_after(number) == {"a": 7, "b": 2}
+    assert memory.first_seqs_after(memory.position) == {}
+    assert memory.first_seqs_after(0) == {"a": 6, "b": 1}
 
 
 def test_who_is_away_can_be_looked_at_while_it_may_come_back(memory, clock):

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from chat.rooms.client import Taken
-from chat.socketio.sessions import Visitor
+from chat.socketio.sessions import Handshake
 from chat.store import migrate
 from tests.io_house import Line, Process, io_settings, new_clock
 from tests.unframed import frames
@@ -23,7 +23,7 @@ class Climber:
     def __init__(self, process):
         self.process, self.engine = process, process.runtime.io_engine
         self.line = None
-        greeting = self._ask(self.engine.open_polling, Visitor("", "en", "ann", False))
+        greeting = self._ask(self.engine.open_polling, Handshake("", "en", "ann", False))
         self.sid = json.loads(greeting[1:])["sid"]
         self.post('40{"token":"ann"}')
         self.settle()
@@ -43,7 +43,7 @@ class Climber:
     def poll(self):
         """The packets that it hears if it polls once more."""
         poller = self._ask(self.engine.poll, self.sid, self.process.runtime.driver.event())
-        return [payload.decode() for _, payload in frames(poller.take())]
+        return [payload.decode() for _, payload in frames(poller.take_all())]
 
     def settle(self):
         with self.process.in_turns():

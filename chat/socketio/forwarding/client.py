@@ -1,233 +1,107 @@
-"""The other workers of this machine: a request that reaches the wrong one is passed to the one that holds its session.
+"""Forwards requests that reach the wrong worker of this machine to the one that holds their session.
 
-gunicorn's workers take connections from one port, each request whoever is free. So a worker that gets a request of
-another's session asks the other for the answer over a link between the two; a WebSocket that is to take a session over
-is handed to the other as it is, descriptor and all, and costs nobody anything from then on.
+gunicorn's workers accept connections from one port, so each request reaches any of them. A worker that gets a request
+to a peer's session forwards it over a link between the two. A WebSocket that probes the upgrade of a peer's session is
+transferred to the peer, descriptor and all, and costs this worker nothing from then on.
 """
 
 from __future__ import annotations
 
 import _socket
-import itertools
 import logging
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 from ...loop.drivers import allocate_lock
 from ...rooms.client import Taken
-from ..engine import UNKNOWN_SID, BadRequest, Engine
+from ..engine import Engine
 from .directory import WorkerDirectory
-from .links import Head, Link, Listener, close_fd
-from .server import BACK, FIND, POLL, POST, PROBE, REFUSE, ForwardingServer
-from .sessions import LocalSession, SessionHandle
+from .links import Listener, close_fd
+from .peers import Peer
+from .requests import PendingRequest
+from .server import ForwardingServer
+from .sessions import ForwardedSession, LocalSession, SessionHandle
 
 log = logging.getLogger("chat")
 
-#: Seconds that a neighbour has for an answer that needs no waiting.
-PROMPT = 10.0
-
 
 class ForwardingClient:
-    """All that a worker has to do with the others. `make_folder()` returns where they meet."""
+    """This worker's links to its peers. `make_directory()` returns where they find each other."""
 
-    def __init__(self, engine: Engine, make_folder: Callable[[], WorkerDirectory]) -> None:
+    def __init__(self, engine: Engine, make_directory: Callable[[], WorkerDirectory]) -> None:
         self.engine = engine
         self._reactor = engine.hub.reactor
         self._name = engine.sids.worker
-        self._make_folder = make_folder
+        self._make_directory = make_directory
         self._listener: Listener | None = None
-        self._began = False
+        self._has_begun = False
         self._lock = allocate_lock()
-        self._neighbours: dict[str, Neighbour] = {}
+        self._peers: dict[str, Peer] = {}
 
     # ---- outside the loop --------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Let the others in, from the first call on: before anybody hears of a session that they may be asked for."""
+    def listen(self) -> None:
+        """Accept peers, from the first call on: it must come before a client is told of a session of this worker."""
         with self._lock:
-            begins, self._began = not self._began, True
-            trouble = self._listen() if begins else None
-        if trouble is not None:
-            log.error("other workers cannot pass on Socket.IO's long-polling to this one: %s", trouble)
+            begins, self._has_begun = not self._has_begun, True
+            error = self._start_listener() if begins else None
+        if error is not None:
+            log.error("other workers cannot forward Socket.IO's long-polling to this one: %s", error)
 
-    def _listen(self) -> OSError | None:
+    def _start_listener(self) -> OSError | None:
         try:
-            listening = self._folder.listen(self._name)
+            listening = self._directory.listen(self._name)
         except OSError as error:
             return error
-        self._listener = Listener(self._reactor, listening, self._meet)
-        self._reactor.call_soon(self._listener.begin)
+        self._listener = Listener(self._reactor, listening, self._accept)
+        self._reactor.call_soon(self._listener.start)
         return None
 
     @cached_property
-    def _folder(self) -> WorkerDirectory:
-        return self._make_folder()
+    def _directory(self) -> WorkerDirectory:
+        return self._make_directory()
 
-    def _meet(self, connection: _socket.socket) -> None:
+    def _accept(self, connection: _socket.socket) -> None:
         ForwardingServer(self.engine, connection)
 
-    def holder(self, sid: str) -> SessionHandle:
-        """Return who holds the session `sid`, by what the id tells."""
-        worker = self.engine.sids.neighbour_of(sid)
+    def session(self, sid: str) -> SessionHandle:
+        """Return the session `sid`, held by the worker that the id names."""
+        worker = self.engine.sids.peer_of(sid)
         return LocalSession(self.engine, sid) if worker is None else ForwardedSession(self, worker, sid)
 
-    def end(self) -> None:
-        """Be found no more; the process is about to end."""
+    def close(self) -> None:
+        """Leave the directory; the process is about to end."""
         if self._listener is not None:
-            self._folder.leave(self._name)
+            self._directory.leave(self._name)
 
     # ---- in the loop -------------------------------------------------------------------------------------------
 
-    def ask(self, worker: str, call: Call) -> None:
-        """Put a question to a worker; where it is gone, nobody knows the session."""
-        neighbour = self._neighbour(worker)
-        if neighbour is None:
-            call.refuse(self.engine.unknown())
+    def forward(self, worker: str, request: PendingRequest) -> None:
+        """Send a request to a worker; where that has ended, the session is unknown."""
+        peer = self._peer(worker)
+        if peer is None:
+            request.refuse(self.engine.unknown_session())
             return
-        neighbour.ask(call)
+        peer.forward(request)
         if self.engine.hub.draining:
-            neighbour.give_back()
+            peer.release_polls()
 
-    def hand_over(self, worker: str, taken: Taken, sid: str) -> None:
-        """Give a worker a socket; where it is gone, so is the session, and the socket is closed."""
-        neighbour = self._neighbour(worker)
-        if neighbour is None:
+    def transfer_socket(self, worker: str, taken: Taken, sid: str) -> None:
+        """Give a worker a socket; where it has ended, so has the session, and the socket is closed."""
+        peer = self._peer(worker)
+        if peer is None:
             close_fd(taken.fd)
         else:
-            neighbour.hand_over(taken, sid)
+            peer.transfer_socket(taken, sid)
 
-    def give_back(self) -> None:
-        """Have all polls that wait here for others' sessions answered: their clients are to come by another way."""
-        for neighbour in list(self._neighbours.values()):
-            neighbour.give_back()
+    def release_polls(self) -> None:
+        """Have all polls answered that wait here for peers' sessions: their clients must reach another worker."""
+        for peer in list(self._peers.values()):
+            peer.release_polls()
 
-    def _neighbour(self, worker: str) -> Neighbour | None:
-        neighbour = self._neighbours.get(worker)
-        if neighbour is None and (connection := self._folder.connect(worker)) is not None:
-            neighbour = Neighbour(self.engine, connection, lambda: self._neighbours.pop(worker, None))
-            self._neighbours[worker] = neighbour
-        return neighbour
-
-
-class Call:
-    """A question to a neighbour, and its answer."""
-
-    __slots__ = ("do", "sid", "body", "forget", "_done", "_answer", "_refusal")
-
-    def __init__(self, do: str, sid: str, body: bytes, done: Any) -> None:
-        self.do = do
-        self.sid = sid
-        self.body = body
-        #: Waits for the answer no more; in the loop.
-        self.forget: Callable[[], None] = _nothing
-        self._done = done
-        self._answer = b""
-        self._refusal: BadRequest | None = None
-
-    def answer(self, body: bytes) -> None:
-        """Take note of the answer; in the loop."""
-        self._answer = body
-        self._done.set()
-
-    def refuse(self, bad: BadRequest) -> None:
-        """Take note that it is refused; in the loop."""
-        self._refusal = bad
-        self._done.set()
-
-    def wait(self, seconds: float) -> bytes | None:
-        """Return the answer, or None where there is none after `seconds`; raise BadRequest."""
-        if not self._done.wait(seconds):
-            return None
-        if self._refusal is not None:
-            raise self._refusal
-        return self._answer
-
-
-class Neighbour:
-    """One worker that is asked, and what it has yet to answer; in the loop."""
-
-    def __init__(self, engine: Engine, connection: _socket.socket, ended: Callable[[], Any]) -> None:
-        self._calls: dict[int, Call] = {}
-        self._numbers = itertools.count(1)
-        self._gone = ended
-        self._link = Link(engine.hub.reactor, connection, self._heard, self._ended)
-
-    def ask(self, call: Call) -> None:
-        """Put a question."""
-        number = next(self._numbers)
-        self._calls[number] = call
-        call.forget = lambda: self._forget(number)
-        self._link.send({"n": number, "do": call.do, "sid": call.sid}, call.body)
-
-    def hand_over(self, taken: Taken, sid: str) -> None:
-        """Give it a socket; it answers nothing."""
-        head = {"n": 0, "do": PROBE, "sid": sid, "answer": len(taken.answer)}
-        self._link.send(head, taken.answer + taken.early, taken.fd)
-
-    def give_back(self) -> None:
-        """Have it answer all polls that wait."""
-        for number, call in list(self._calls.items()):
-            if call.do == POLL:
-                self._link.send({"n": number, "do": BACK, "sid": call.sid})
-
-    def _forget(self, number: int) -> None:
-        call = self._calls.pop(number, None)
-        if call is not None and call.do == POLL:
-            self._link.send({"n": number, "do": BACK, "sid": call.sid})
-
-    def _heard(self, link: Link, head: Head, body: bytes) -> None:
-        call = self._calls.pop(head["n"], None)
-        if call is None:
-            return
-        if "code" in head:
-            call.refuse(BadRequest(head["code"], head["message"]))
-        else:
-            call.answer(body)
-
-    def _ended(self, link: Link) -> None:
-        self._gone()
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
-            call.refuse(BadRequest(*UNKNOWN_SID))
-
-
-class ForwardedSession:
-    """A session that another worker of this machine holds, or nobody: a Holder."""
-
-    def __init__(self, neighbours: ForwardingClient, worker: str, sid: str) -> None:
-        self._neighbours = neighbours
-        self._engine = neighbours.engine
-        self._worker = worker
-        self._sid = sid
-
-    def find(self) -> None:
-        self._ask(FIND, b"", PROMPT)
-
-    def poll(self) -> bytes:
-        # Its session says something, if only a ping, before that.
-        settings = self._engine.settings
-        return self._ask(POLL, b"", settings.io_ping_interval + settings.io_ping_timeout)
-
-    def post(self, body: bytes) -> None:
-        self._ask(POST, body, PROMPT)
-
-    def refuse(self) -> None:
-        self._ask(REFUSE, b"", PROMPT)
-
-    def probe(self, taken: Taken) -> None:
-        self._engine.hub.reactor.call(self._neighbours.hand_over, self._worker, taken, self._sid)
-
-    def _ask(self, do: str, body: bytes, seconds: float) -> bytes:
-        reactor = self._engine.hub.reactor
-        call = Call(do, self._sid, body, reactor.driver.event())
-        reactor.call(self._neighbours.ask, self._worker, call)
-        answer = call.wait(seconds)
-        if answer is None:
-            reactor.call(call.forget)
-            raise self._engine.unknown()
-        return answer
-
-
-def _nothing() -> None:
-    pass
+    def _peer(self, worker: str) -> Peer | None:
+        peer = self._peers.get(worker)
+        if peer is None and (connection := self._directory.connect(worker)) is not None:
+            peer = Peer(self._reactor, connection, lambda: self._peers.pop(worker, None))
+            self._peers[worker] = peer
+        return peer

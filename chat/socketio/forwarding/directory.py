@@ -1,6 +1,6 @@
-"""Where the workers of one site on one machine find each other: a folder with a socket file of each.
+"""The directory in which the workers of one site on one machine find each other: each has a Unix socket there.
 
-The folder is its user's alone, and its name follows from the site's secret, so that neither sites nor users meet.
+Only its user may open it, and its name is derived from the site's secret, so that neither sites nor users meet.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import stat
 import tempfile
 from pathlib import Path
 
-#: Connections that may wait to be taken, and tries to make a folder that others take away.
+#: Connections that may wait to be accepted, and attempts to make a directory that other workers remove.
 BACKLOG, TRIES = 1024, 5
 
 
 class WorkerDirectory:
-    """One site's folder; `key`, at most 64 bytes, is the site's secret. Nothing here blocks, but for the disk."""
+    """One site's directory; `key`, at most 64 bytes, is the site's secret. Nothing here blocks, but for the disk."""
 
     def __init__(self, key: bytes) -> None:
         name = hashlib.blake2b(b"%d" % os.geteuid(), key=key, digest_size=8).hexdigest()
         self.path = Path(tempfile.gettempdir(), f"flask-chat-{name}")
 
     def listen(self, name: str) -> _socket.socket:
-        """Return a socket to which others connect as `name`; OSError where that cannot be."""
+        """Return a socket that peers connect to as `name`; OSError where that is not possible."""
         for last in reversed(range(TRIES)):
             self._make()
             try:
                 listening = self._bind(name)
             except FileNotFoundError:
-                # The last one who was here took the folder away in this very moment.
+                # The last worker that left has just removed the directory.
                 if not last:
                     raise
             else:
@@ -40,7 +40,7 @@ class WorkerDirectory:
         return listening
 
     def connect(self, name: str) -> _socket.socket | None:
-        """Return a connection to the worker of that name, or None: it is gone, or does not answer."""
+        """Return a connection to the worker of that name; None where it has ended or does not accept."""
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         connection.setblocking(False)
         try:
@@ -49,12 +49,12 @@ class WorkerDirectory:
         except OSError as error:
             connection.close()
             if isinstance(error, ConnectionRefusedError):
-                self._unlink(name)  # its worker ended without a chance to do so
+                self._unlink(name)  # its worker was killed, and could not
             return None
         return connection
 
     def leave(self, name: str) -> None:
-        """Take the file away, and with the last one the folder."""
+        """Remove the worker's socket file, and with the last one the directory."""
         self._unlink(name)
         with contextlib.suppress(OSError):
             self.path.rmdir()
@@ -66,7 +66,7 @@ class WorkerDirectory:
             self._check()
 
     def _check(self) -> None:
-        """Raise PermissionError for a folder into which others can look, or put theirs."""
+        """Raise PermissionError for a directory that other users can read or write."""
         found = self.path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise PermissionError(f"{self.path} is not this user's alone")
@@ -74,7 +74,7 @@ class WorkerDirectory:
     def _bind(self, name: str) -> _socket.socket:
         listening = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
-            # Under its name only once it listens: a file that refuses connections is taken for a dead worker's.
+            # It gets its name once it listens: a file that refuses connections is taken for a dead worker's.
             listening.bind(str(self.path / f".{name}"))
             listening.listen(BACKLOG)
             (self.path / f".{name}").rename(self.path / name)
@@ -84,7 +84,7 @@ class WorkerDirectory:
         return listening
 
     def _sweep(self, name: str) -> None:
-        """Take away the files of workers that are no more."""
+        """Remove the files of workers that have ended."""
         with contextlib.suppress(OSError):
             for other in self.path.iterdir():
                 if other.name != name and not other.name.startswith("."):
