@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Flask, Request, Response, current_app, request
 
+from ..config import SEVERAL_WORKERS
 from ..i18n import best_language
 from ..identity.guard import origin_allowed
 from ..rooms.client import Taken
@@ -19,7 +20,7 @@ from ..socketio.engine import POLLING, WEBSOCKET, BadRequest, Engine
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
 from ..socketio.sessions import Visitor
 from .redaction import redact_pywsgi
-from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade, is_isolated_worker
+from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("chat")
 
@@ -202,7 +203,7 @@ def _check_query(request: Request, chat: ChatService) -> None:
 def _check_workers(request: Request, chat: ChatService) -> None:
     """Let nobody into a chat of which each worker has its own; a site's own events may do with that."""
     if is_isolated_worker(request.environ, chat.settings.redis_url) and chat.settings.io_chat_namespace:
-        log.error(MULTIPROCESS)
+        log.error(SEVERAL_WORKERS)
         raise BadRequest(*engines.BAD_REQUEST)
 
 
