@@ -40,20 +40,16 @@ def on_starting(server):
 def _check_settings(cfg):
     try:
         from chat import config
-        from chat.store.engine import parse_url
-        from chat.web.sockets import MULTIPROCESS
     except ImportError:
         # gunicorn reads this file for any app started in this directory. The app will report what is missing.
         return 0
 
     try:
         settings = config.load({})
-        if settings.database_url:
-            parse_url(settings.database_url)
     except config.ConfigError as error:
         return _refuse(error)
     if cfg.workers > 1 and not settings.redis_url:
-        return _refuse(f"gunicorn is set to {cfg.workers} workers. {MULTIPROCESS}")
+        return _refuse(f"gunicorn is set to {cfg.workers} workers. {config.SEVERAL_WORKERS}")
     limit, name = _kill_timeout(cfg)
     drain = settings.drain_seconds
     if drain >= limit:

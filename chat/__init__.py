@@ -1,16 +1,25 @@
-"""Flask-Chat: realtime chat that drops into a Flask site."""
+"""Flask-Chat: realtime chat for a Flask site.
 
-from . import signals
-from .config import ConfigError
-from .extension import Chat
-from .identity.names import BadName, NameTaken
-from .identity.passwords import BadPassword, Passwords
-from .service import ChatService, UnknownRoom, UnknownUser
-from .socketio.registry import ConnectRefused
-from .store.history import RoomTaken, StoreUnavailable
-from .store.users import User
-from .wire.envelope import Envelope, Identity, MessageType
-from .wire.errors import ChatError
+The names below are imported at first use: a script that checks the settings needs neither Flask nor SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import signals
+    from .config import ConfigError
+    from .extension import Chat
+    from .identity.names import BadName, NameTaken
+    from .identity.passwords import BadPassword, Passwords
+    from .service import ChatService, UnknownRoom, UnknownUser
+    from .socketio.registry import ConnectRefused
+    from .store.history import RoomTaken, StoreUnavailable
+    from .store.users import User
+    from .wire.envelope import Envelope, Identity, MessageType
+    from .wire.errors import ChatError
 
 __version__ = "0.1.0"
 
@@ -34,3 +43,35 @@ __all__ = [
     "User",
     "signals",
 ]
+
+#: The module of each public name.
+_MODULES = {
+    name: module
+    for module, names in {
+        "config": ("ConfigError",),
+        "extension": ("Chat",),
+        "identity.names": ("BadName", "NameTaken"),
+        "identity.passwords": ("BadPassword", "Passwords"),
+        "service": ("ChatService", "UnknownRoom", "UnknownUser"),
+        "socketio.registry": ("ConnectRefused",),
+        "store.history": ("RoomTaken", "StoreUnavailable"),
+        "store.users": ("User",),
+        "wire.envelope": ("Envelope", "Identity", "MessageType"),
+        "wire.errors": ("ChatError",),
+    }.items()
+    for name in names
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name == "signals":
+        return import_module(".signals", __name__)
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(globals() | dict.fromkeys(__all__))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
-from typing import IO, ParamSpec
+from typing import IO, TYPE_CHECKING, ParamSpec
 
 import click
 from flask import current_app
@@ -18,9 +18,10 @@ from .identity.passwords import BadPassword, Passwords
 from .rooms.group_commit import envelope_of
 from .service import ANSWER_SECONDS, ChatService, UnknownRoom, UnknownUser
 from .store.history import RoomTaken, StoreUnavailable
-from .store.migrate import upgrade
-from .store.users import User
 from .wire.codec import chat_json
+
+if TYPE_CHECKING:
+    from .store.users import User
 
 P = ParamSpec("P")
 
@@ -176,9 +177,10 @@ def prune(days: float, room: str | None) -> None:
 
 @chat_cli.command("who")
 @click.argument("room", default="lobby")
+@speaking
 def who(room: str) -> None:
     """List the users connected to ROOM (default: lobby), one per line."""
-    people = service().request_roster(room)
+    people = service().fetch_roster(room)
     if people is None:
         raise click.ClickException(
             f"No running server answered within {ANSWER_SECONDS:g} s. A server starts answering with its first client."
@@ -217,7 +219,8 @@ def unban(name: str) -> None:
 
 
 @database_cli.command("upgrade")
+@speaking
 def upgrade_database() -> None:
     """Upgrade the chat's tables to the newest revision. Servers do so at start unless CHAT_UPGRADE_AT_START is 0."""
-    upgrade(service().database_url)
+    service().stores.upgrade()
     click.echo("The chat's tables are up to date.")

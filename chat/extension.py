@@ -5,20 +5,22 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask, current_app
+from flask.cli import FlaskGroup
 
 from . import config
 from .cli import chat_cli
 from .service import ChatService
 from .socketio.io import IO
 from .store.history import History, RoomRow
-from .store.migrate import upgrade
-from .store.users import Users
 from .web import blueprint, redaction
 from .wire.envelope import Identity
+
+if TYPE_CHECKING:
+    from .store.users import Users
 
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
@@ -53,9 +55,8 @@ class Chat:
         if "chat" in app.extensions:
             raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
         service = app.extensions["chat"] = _make_service(app)
-        settings = service.settings
-        if settings.upgrade_at_start:
-            upgrade(service.database_url)
+        if not _lists_commands():
+            service.stores.open()
         self._give_loaders(service)
         self._services.add(service)
         for registration in self._events:
@@ -94,7 +95,7 @@ class Chat:
     def _io_emit(self, *args: Any) -> None:
         services = list(self._services)
         service = services[0] if len(services) == 1 else self.service
-        service._io_emit(*args)
+        service.emit(*args)
 
     @property
     def service(self) -> ChatService:
@@ -164,6 +165,12 @@ def _make_service(app: Flask) -> ChatService:
             # `flask run` and `flask chat`: the sentence alone, without a traceback.
             raise click.ClickException(str(error)) from error
         raise
+
+
+def _lists_commands() -> bool:
+    """Return whether `flask` creates the app only to find a command in it; the command opens the database if needed."""
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
 
 
 def _drain_at_exit(reference: weakref.ref[ChatService]) -> None:

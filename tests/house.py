@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import pytest
 
@@ -12,7 +13,7 @@ from chat.loop import reactor
 from chat.rooms import drain, group_commit
 from chat.rooms.client import Taken
 from chat.rooms.handlers import HANDLERS
-from chat.runtime import Runtime, Site
+from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
 from chat.socketio.registry import Registry
 from chat.store.history import StoreUnavailable
 from chat.store.memory import MemoryHistory
@@ -34,6 +35,21 @@ class NoControl:
         return []
 
     def prune(self, before):
+        pass
+
+
+class Hooks:
+    """The hooks of a site without signals, whose users need no rows."""
+
+    receivers = MappingProxyType({"connect": {}, "disconnect": {}, "message": {}})
+
+    def run(self, function, *args):
+        return function(*args)
+
+    def ensure_users(self, *identities):
+        pass
+
+    def ensure_site_user(self, identity):
         pass
 
 
@@ -92,18 +108,10 @@ class House:
         history = Slow(self.turns, self.store)
         site = Site(
             guard=Guard(None, None),
-            control=NoControl(),
-            history=history,
-            commit=history.append,
-            announce=None,
-            receivers={"connect": {}, "disconnect": {}, "message": {}},
-            call=lambda function, *args: function(*args),
-            remember=ignore,
-            note=ignore,
-            mark_read=None,
+            hooks=Hooks(),
+            store=StoreAccess(control=NoControl(), history=history, commit=history.append),
             events=Registry(),
-            io_store=None,
-            make_broker=lambda driver, origin: MemoryBroker(driver, origin, self.bus),
+            links=WorkerLinks(make_broker=lambda driver, origin: MemoryBroker(driver, origin, self.bus)),
         )
         return Runtime(settings, site, HANDLERS, 0)
 
@@ -131,7 +139,7 @@ class House:
         theirs.setblocking(False)
         granted = Grant(identity(name), float("inf"), 0)
         with self._in_turns():
-            self.processes[process].admit(
+            self.processes[process].admission.admit(
                 Taken(ours.detach(), b"", b""), granted, "/", lobby=False, extended=True
             )
         return Line(theirs)
@@ -143,11 +151,11 @@ class House:
     def drain(self, process):
         """Send the clients of a process away."""
         with self._in_turns():
-            self.processes[process].begin_drain()
+            self.processes[process].shutdown.begin()
 
     def say(self, process, room, text):
         """Let the house say something; it is done when it is done."""
-        self.begin(self.processes[process].send, Envelope(2, text, room))
+        self.begin(self.processes[process].messages.send, Envelope(2, text, room))
 
     def end(self):
         with self._in_turns():
@@ -174,10 +182,6 @@ class Line(Peer):
 
 def _said(message):
     return Said(message.seq, message.user and message.user.id, message.id, message.data)
-
-
-def ignore(*identities):
-    pass
 
 
 def identity(name):

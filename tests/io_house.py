@@ -14,7 +14,7 @@ from chat.loop import reactor
 from chat.rooms import drain, group_commit
 from chat.rooms.client import Taken
 from chat.rooms.handlers import HANDLERS
-from chat.runtime import Runtime, Site
+from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
 from chat.socketio.registry import Registry
 from chat.socketio.resume import IoStore
 from chat.socketio.sessions import Handshake
@@ -23,7 +23,7 @@ from chat.store.io_missed import IoMissed
 from chat.store.io_sessions import IoSessions
 from chat.store.sql import SqlHistory
 from chat.wire.envelope import Identity
-from tests.house import NoControl, ignore, quick_settings
+from tests.house import Hooks, NoControl, quick_settings
 from tests.owner import Peer
 from tests.turns import Clock, Slow, Turns, TurnsDriver
 from tests.unframed import frames
@@ -80,18 +80,15 @@ class Process:
             guard=Guard(
                 lambda name: {"name": name}, lambda claims: Identity(f"id-{claims['name']}", claims["name"])
             ),
-            control=NoControl(),
-            history=history,
-            commit=history.append,
-            announce=None,
-            receivers={"connect": {}, "disconnect": {}, "message": {}},
-            call=lambda function, *args: function(*args),
-            remember=ignore,
-            note=ignore,
-            mark_read=None,
+            hooks=Hooks(),
+            store=StoreAccess(
+                control=NoControl(),
+                history=history,
+                commit=history.append,
+                socketio=IoStore(slow[IoSessions], slow[IoMissed], lambda: b"key"),
+            ),
             events=Registry(),
-            io_store=IoStore(slow[IoSessions], slow[IoMissed], lambda: b"key"),
-            make_broker=lambda driver, origin: MemoryBroker(driver, origin, self._bus),
+            links=WorkerLinks(make_broker=lambda driver, origin: MemoryBroker(driver, origin, self._bus)),
         )
 
     def step(self, choice):

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 
-from ..config import ConfigError
+from ..config import BadDatabaseUrl, check_database_url
 
 T = TypeVar("T")
 #: Runs a function off the event loop (a thread pool under gevent) and returns its result.
@@ -32,10 +32,6 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-
-
-class BadDatabaseUrl(ConfigError):
-    """The database URL names something that the chat cannot use; the message says what it can."""
 
 
 class Transactions:
@@ -67,23 +63,10 @@ def make_engine(url: str) -> Engine:
 
 
 def parse_url(url: str) -> URL:
-    """Read a database URL and name its driver; `postgres://` and `postgresql://` both mean psycopg 3."""
-    try:
-        parsed = make_url(url)
-    except Exception as error:
-        raise BadDatabaseUrl(
-            "CHAT_DATABASE_URL cannot be read: write sqlite:///path or postgresql://host/name."
-        ) from error
-    backend = parsed.get_backend_name()
-    if backend in {"postgres", "postgresql"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite":
-        raise BadDatabaseUrl(f"CHAT_DATABASE_URL names {backend}: the chat runs on SQLite and PostgreSQL.")
-    if parsed.database in {None, "", ":memory:"}:
-        raise BadDatabaseUrl(
-            "CHAT_DATABASE_URL must name a file, for a SQLite in memory is seen by one thread: sqlite:///path"
-        )
-    return parsed
+    """Read a database URL and set its driver: `postgres://` and `postgresql://` both mean psycopg 3."""
+    check_database_url(url)
+    parsed = make_url(url)
+    return parsed if parsed.get_backend_name() == "sqlite" else parsed.set(drivername="postgresql+psycopg")
 
 
 def lock(connection: Connection, name: str) -> None:

@@ -8,9 +8,7 @@ from .. import i18n
 from ..service import ChatService
 from . import api, socketio_routes
 from .headers import add_security_headers
-from .health import healthz, metrics
-from .metrics import make_registry
-from .metrics import serve as serve_metrics
+from .health import healthz, metrics, serve_metrics
 from .pages import chat_widget, page
 from .socket_route import check_socket, not_a_socket, open_socket
 from .sockets import ParkingSock
@@ -46,7 +44,7 @@ def register(app: Flask, url_prefix: str) -> None:
     if settings.io:
         socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_endpoint, "io")
     if settings.metrics_port:
-        chat.before_start.append(lambda: serve_metrics(make_registry(chat), settings.metrics_port))
+        chat.before_start.append(lambda: serve_metrics(chat))
     app.register_blueprint(blueprint)
     _exempt_from_csrf(app)
     i18n.init(app)

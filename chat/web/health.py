@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from flask import Response, abort, jsonify
 
+from ..service import ChatService
 from .context import service
-from .metrics import make_registry
-from .metrics import show as show_metrics
 
 
 def healthz() -> tuple[Response, int]:
@@ -20,8 +19,18 @@ def healthz() -> tuple[Response, int]:
 
 
 def metrics() -> Response:
-    """Show the chat's numbers to Prometheus, where CHAT_METRICS says so."""
+    """Return the chat's metrics in Prometheus' text format, if CHAT_METRICS is on."""
     if not service().settings.metrics:
         abort(404)
-    numbers = show_metrics(make_registry(service()))
-    return Response(numbers, mimetype="text/plain", headers={"Cache-Control": "no-store"})
+    # Imported here because most sites never need prometheus_client.
+    from .metrics import make_registry, show
+
+    text = show(make_registry(service()))
+    return Response(text, mimetype="text/plain", headers={"Cache-Control": "no-store"})
+
+
+def serve_metrics(chat: ChatService) -> None:
+    """Serve the metrics of this process at CHAT_METRICS_PORT."""
+    from .metrics import make_registry, serve
+
+    serve(make_registry(chat), chat.settings.metrics_port)

@@ -6,12 +6,13 @@ import logging
 
 from flask import Request, Response, request
 
+from ..config import SEVERAL_WORKERS
 from ..identity.guard import Grant, origin_allowed
 from ..rooms.client import Taken
 from ..wire.errors import FAILURES, ChatError
 from .context import language, service
 from .redaction import redact_pywsgi
-from .sockets import MULTIPROCESS, RefusedUpgrade, is_isolated_worker
+from .sockets import RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("chat")
 
@@ -27,8 +28,8 @@ def check_socket(request: Request) -> None:
     if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
         redact_pywsgi()
     if is_isolated_worker(request.environ, chat.settings.redis_url):
-        log.error(MULTIPROCESS)
-        raise RefusedUpgrade(503, MULTIPROCESS)
+        log.error(SEVERAL_WORKERS)
+        raise RefusedUpgrade(503, SEVERAL_WORKERS)
     if not origin_allowed(request.headers.get("Origin"), request.host, chat.settings.allowed_origins):
         raise RefusedUpgrade(
             403, "Pages of that origin may not connect; CHAT_ALLOWED_ORIGINS says which may."
@@ -47,10 +48,10 @@ def open_socket(taken: Taken) -> None:
     try:
         verdict = chat.guard.check(request.args.get("token", ""))
         if chat.load_claims is not None:
-            chat.ensure_users(verdict.identity)
+            chat.identities.ensure_users(verdict.identity)
     except ChatError as error:
         verdict = error
-    chat.start().admit(
+    chat.start().admission.admit(
         taken,
         verdict,
         request.path,

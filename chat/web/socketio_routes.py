@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from flask import Blueprint, Flask, Request, Response, current_app, request
 
+from ..config import SEVERAL_WORKERS
 from ..i18n import best_language
 from ..identity.guard import origin_allowed
 from ..rooms.client import Taken
@@ -21,7 +22,7 @@ from ..socketio.forwarding.client import ForwardingClient
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
 from ..socketio.sessions import Handshake
 from .redaction import redact_pywsgi
-from .sockets import MULTIPROCESS, ParkingSock, RefusedUpgrade, is_isolated_worker
+from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("chat")
 
@@ -211,7 +212,7 @@ def _check_query(request: Request, chat: ChatService) -> None:
 def _check_workers(request: Request, chat: ChatService) -> None:
     """Refuse a request where each worker would have a chat of its own; a site's own events do not need one chat."""
     if is_isolated_worker(request.environ, chat.settings.redis_url) and chat.settings.io_chat_namespace:
-        log.error(MULTIPROCESS)
+        log.error(SEVERAL_WORKERS)
         raise BadRequest(*bad_request.BAD_REQUEST)
 
 

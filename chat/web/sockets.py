@@ -38,13 +38,6 @@ ANSWER = (
 )
 
 
-MULTIPROCESS = (
-    "Several workers would each hold a chat of their own, so that people could not see each other. "
-    "Set CHAT_REDIS_URL to a Redis or Valkey that joins them, or run one worker (WEB_CONCURRENCY=1), "
-    "which serves thousands of connections."
-)
-
-
 def is_isolated_worker(environ: Mapping[str, Any], redis_url: str) -> bool:
     """Tell whether this worker is one of several that nothing joins."""
     return bool(environ.get("wsgi.multiprocess")) and not redis_url

@@ -19,7 +19,7 @@ def token() -> tuple[Response, int]:
         return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
     if chat.guard.is_banned(identity.id):
         return jsonify(error=FAILURES["banned"].sentence(language()), code="banned"), 403
-    chat.ensure_users(identity)
+    chat.identities.ensure_users(identity)
     ttl = chat.settings.token_ttl
     body = jsonify(token=chat.token_for(identity), expires_in=ttl, expires_at=now_ms() + ttl * 1000)
     body.headers["Cache-Control"] = "no-store"

@@ -256,8 +256,8 @@ def add_rooms(app, chat):
         wanted = request.get_json()
         room, user_id = chat.history.room(wanted["room"]), f"id-{wanted['name']}"
         chat.history.leave(room.id, user_id)
-        chat.service.unsubscribe_user(user_id, room.name)
-        chat.service.push_room_change(user_id, room.name, "left")
+        chat.service.rooms.unsubscribe_user(user_id, room.name)
+        chat.service.rooms.push_room_change(user_id, room.name, "left")
         return jsonify("gone")
 
     @app.get("/rooms/stored")

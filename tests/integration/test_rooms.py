@@ -134,7 +134,7 @@ def test_a_member_who_is_put_out_hears_no_more(enter, chat):
     for client in (ann, bob):
         join(client, room.name)
     chat.history.leave(room.id, "id-bob")
-    chat.unsubscribe_user("id-bob", room.name)
+    chat.rooms.unsubscribe_user("id-bob", room.name)
     assert bob.recv_json(type=7) == {"type": 7, "room": room.name}
     say(ann, room.name, "without him")
     say(ann, "lobby", "goodbye")

@@ -149,7 +149,7 @@ def test_who_is_put_out_while_being_let_in_is_out():
         for _ in range(scene.chance.randrange(12)):
             scene.house.step(scene.chance.randrange(8))
         scene.store.leave(scene.attic.id, "id-bob")
-        scene.house.begin(scene.house.processes[1].unsubscribe_user, "id-bob", "attic")
+        scene.house.begin(scene.house.processes[1].revocation.unsubscribe_user, "id-bob", "attic")
         scene.mix()
         answers = [message for message in bob.hear() if message["type"] in (ERROR, LEAVE, SYNCED)]
         assert answers[-1]["type"] == LEAVE or answers[-1]["code"] == "unknown_room"

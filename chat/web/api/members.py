@@ -23,7 +23,7 @@ def listing(call: Call, room: str) -> Answer:
     row = call.room(room).row
     limit, after = fields.limit(call.args), fields.after(call.args)
     found = call.history.members(row.id, after, limit + 1)
-    here = call.chat.connected_ids(row.name)
+    here = call.chat.rooms.connected_ids(row.name)
     users = [(one.user, one.role) for one in found[:limit]]
     if row.id == NO_ID and after is None:
         users = [(user, MEMBER) for user in _two(call, row)]
@@ -45,10 +45,12 @@ def add(call: Call, room: str) -> Answer:
     check_role(mine, None, role)
     fresh = call.history.join(row.id, user, role)
     if fresh:
-        call.chat.push_room_change(user.id, row.name, "joined")
+        call.chat.rooms.push_room_change(user.id, row.name, "joined")
     else:
         role = call.history.role(row.id, user.id) or role
-    return shapes.member(user, role, user.id in call.chat.connected_ids(row.name)), 201 if fresh else 200
+    return shapes.member(
+        user, role, user.id in call.chat.rooms.connected_ids(row.name)
+    ), 201 if fresh else 200
 
 
 def give_role(call: Call, room: str, user_id: str) -> Answer:
@@ -63,7 +65,7 @@ def give_role(call: Call, room: str, user_id: str) -> Answer:
     if theirs == OWNER != wanted:
         check_last_owner(theirs, sum(one.role == OWNER for one in everyone(call.history, place.row.id)))
     if wanted != theirs and call.history.set_role(place.row.id, user_id, wanted):
-        call.chat.push_room_change(user_id, place.row.name, "updated")
+        call.chat.rooms.push_room_change(user_id, place.row.name, "updated")
     return {"id": user_id, "role": wanted}, 200
 
 
@@ -96,9 +98,9 @@ def take_out(call: Call, row: RoomRow, user_id: str, role: str) -> None:
         return
     if role == OWNER and (next_owner := successor(list(everyone(call.history, row.id)))) is not None:
         call.history.set_role(row.id, next_owner.user.id, OWNER)
-        call.chat.push_room_change(next_owner.user.id, row.name, "updated")
-    call.chat.push_room_change(user_id, row.name, "left")
-    call.chat.unsubscribe_user(user_id, row.name)
+        call.chat.rooms.push_room_change(next_owner.user.id, row.name, "updated")
+    call.chat.rooms.push_room_change(user_id, row.name, "left")
+    call.chat.rooms.unsubscribe_user(user_id, row.name)
 
 
 def everyone(history: History, room_id: int) -> Iterator[Membership]:

@@ -87,5 +87,5 @@ def mark_read(call: Call, room: str) -> Answer:
     seq = fields.seq(call.body().get("seq"))
     if row.id == NO_ID:
         return {"seq": 0, "unread": 0, "mentions": 0}, 200
-    now = call.chat.mark_read(call.user, row.name, seq)
+    now = call.chat.rooms.mark_read(call.user, row.name, seq)
     return {name: now[name] for name in ("seq", "unread", "mentions")}, 200

@@ -45,7 +45,7 @@ def create(call: Call) -> Answer:
         raise ChatError("room_taken") from None
     except BadRoomName:
         raise ChatError("bad_title") from None
-    call.chat.push_room_change(call.user.id, row.name, "joined")
+    call.chat.rooms.push_room_change(call.user.id, row.name, "joined")
     return _view(call, row), 201
 
 
@@ -63,8 +63,8 @@ def change(call: Call, room: str) -> Answer:
     if row.kind == PUBLIC and title not in (None, row.title):
         raise ChatError("fixed_title")
     changed = call.history.update_room(row.id, title=title if row.kind == PRIVATE else None, topic=topic)
-    for user_id in {call.user.id} | call.chat.connected_ids(row.name):
-        call.chat.push_room_change(user_id, row.name, "updated")
+    for user_id in {call.user.id} | call.chat.rooms.connected_ids(row.name):
+        call.chat.rooms.push_room_change(user_id, row.name, "updated")
     return _view(call, changed or row), 200
 
 
@@ -72,7 +72,7 @@ def join(call: Call, room: str) -> Answer:
     """Become a member of a public room."""
     row = call.room(room, Right.ENTER).row
     if row.kind != DIRECT and call.history.join(row.id, call.user):
-        call.chat.push_room_change(call.user.id, row.name, "joined")
+        call.chat.rooms.push_room_change(call.user.id, row.name, "joined")
     return _view(call, row), 200
 
 

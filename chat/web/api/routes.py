@@ -87,7 +87,7 @@ def _call() -> Call:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     identity = chat.guard.check(token.strip() if scheme.lower() == "bearer" else "").identity
     if chat.load_claims is not None:
-        chat.ensure_users(identity)
+        chat.identities.ensure_users(identity)
     return Call(chat, identity, request)
 
 

@@ -1,0 +1,139 @@
+"""The control table: what other processes ask of this worker, and when it looks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..identity.guard import Guard, now_ms
+from ..loop.drivers import Driver
+from ..socketio.packets import Prepared
+from ..wire.envelope import Envelope, Identity, MessageType
+from .revocation import Revocation
+from .site_messages import SiteMessages
+
+if TYPE_CHECKING:
+    from ..store.control import Control, Row
+
+log = logging.getLogger("chat")
+
+#: Milliseconds for which rows are kept, and polls between two prunings.
+KEEP_MS = 3_600_000
+PRUNE_EVERY = 1_200
+#: Seconds between the bus message that announces a row and the poll: other rows of the same moment come with it.
+ANNOUNCED_PAUSE = 0.01
+#: Poll intervals to wait after the table could not be read.
+ERROR_INTERVALS = 5
+
+Payload = dict[str, Any]
+
+
+class ControlActions:
+    """Carries out the rows of the control table; docs/operations.md tells which commands write them."""
+
+    def __init__(
+        self,
+        origin: int,
+        table: Control,
+        guard: Guard,
+        messages: SiteMessages,
+        revocation: Revocation,
+        roster: Callable[[str], list[Identity]],
+    ) -> None:
+        self._origin = origin
+        self._table = table
+        self._guard = guard
+        self._messages = messages
+        self._revocation = revocation
+        self._roster = roster
+        self._actions: dict[str, Callable[[Payload], None]] = {
+            "revoke": self._revoke,
+            "ban": lambda payload: guard.ban(payload["user_id"]),
+            "unban": lambda payload: guard.unban(payload["user_id"]),
+            "send": self._send,
+            "direct": self._send_direct,
+            "removed": self._unsubscribe,
+            "tell": self._push,
+            "io_emit": self._emit,
+            "who": self._answer_roster,
+        }
+
+    def carry_out(self, row: Row) -> None:
+        """Do what the row asks for; a row of an unknown kind is for other processes."""
+        action = self._actions.get(row.kind)
+        if action is not None:
+            action(row.payload)
+
+    def _revoke(self, payload: Payload) -> None:
+        self._revocation.revoke(payload["user_id"], payload["at"], payload.get("failure", "token_invalid"))
+
+    def _send(self, payload: Payload) -> None:
+        envelope = Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"])
+        self._messages.send(envelope, publish=False)
+
+    def _send_direct(self, payload: Payload) -> None:
+        envelope = Envelope(MessageType.SINGLE_CHAT, payload["text"], None, payload["to"])
+        self._messages.send(envelope, publish=False)
+
+    def _unsubscribe(self, payload: Payload) -> None:
+        if payload["origin"] != self._origin:
+            self._revocation.unsubscribe_user(payload["user_id"], payload["room"])
+
+    def _push(self, payload: Payload) -> None:
+        if payload["origin"] != self._origin:
+            self._messages.push_to_user(payload["user_id"], payload["type"], payload["fields"])
+
+    def _emit(self, payload: Payload) -> None:
+        event = Prepared(payload["said"].encode(), [])
+        self._messages.emit_here(payload["namespace"], payload["room"], event)
+
+    def _answer_roster(self, payload: Payload) -> None:
+        users = [user._asdict() for user in self._roster(payload["room"])]
+        self._table.post("who_reply", {"nonce": payload["nonce"], "users": users})
+
+
+class ControlPoller:
+    """Reads new rows every CHAT_CONTROL_INTERVAL seconds, and at once when a bus message announces some."""
+
+    def __init__(
+        self, driver: Driver, table: Control, interval: float, last_id: int, actions: ControlActions
+    ) -> None:
+        self._driver = driver
+        self._table = table
+        self._interval = interval
+        self._last_id = last_id
+        self._actions = actions
+        self._announced = driver.event()
+        self._polls = 0
+
+    def wake(self) -> None:
+        """Have the table read now: another process has announced a row; from any thread."""
+        self._announced.set()
+
+    def run(self) -> None:
+        """Poll for ever; outside ticks."""
+        while True:
+            if self._announced.wait(self._interval):
+                self._driver.sleep(ANNOUNCED_PAUSE)
+                self._announced.clear()
+            try:
+                self._poll()
+            except Exception:
+                log.exception("the control table could not be read")
+                self._driver.sleep(ERROR_INTERVALS * self._interval)
+
+    def _poll(self) -> None:
+        self._polls += 1
+        for row in self._table.after(self._last_id):
+            self._last_id = row.id
+            self._carry_out(row)
+        if self._polls % PRUNE_EVERY == 0:
+            self._table.prune(now_ms() - KEEP_MS)
+
+    def _carry_out(self, row: Row) -> None:
+        try:
+            self._actions.carry_out(row)
+        except Exception:
+            # Another version of the chat may have written it. The rows after it must not wait.
+            log.exception("row %d of the control table could not be carried out", row.id)

@@ -1,0 +1,49 @@
+"""Closing a user's sockets and ending subscriptions, as a site or an operator asks for it."""
+
+from __future__ import annotations
+
+from ..identity.guard import Guard
+from ..rooms.hub import Hub
+from ..rooms.joining import Joining
+from ..socketio.server import Server
+from ..wire.envelope import MessageType
+from ..wire.errors import FAILURES, ChatError, CloseCode
+
+
+class Revocation:
+    """Takes back on this worker what a user was granted; from any thread."""
+
+    def __init__(self, hub: Hub, guard: Guard, io: Server, joining: Joining) -> None:
+        self._hub = hub
+        self._guard = guard
+        self._io = io
+        self._joining = joining
+
+    def revoke(self, user_id: str, at_ms: int, failure: str) -> None:
+        """Refuse this user's tokens issued before `at_ms` and close their sockets with the Error `failure`."""
+        self._guard.revoke(user_id, at_ms)
+        self._hub.reactor.call(self._close_older, user_id, at_ms, failure)
+
+    def _close_older(self, user_id: str, at_ms: int, failure: str) -> None:
+        user = self._hub.user(user_id)
+        error = ChatError(failure if failure in FAILURES else "token_invalid")
+        for client in list(user.clients) if user is not None else ():
+            if client.issued <= at_ms:
+                client.enqueue(client.wire.codec.error(error, client.language))
+                client.close(error.failure.close or CloseCode.TOKEN)
+        self._io.expel(user_id, at_ms)
+
+    def unsubscribe_user(self, user_id: str, room: str) -> None:
+        """Unsubscribe a user's sockets from `room` and tell them so."""
+        self._hub.reactor.call(self._unsubscribe, user_id, room)
+
+    def _unsubscribe(self, user_id: str, room_name: str) -> None:
+        user, room = self._hub.user(user_id), self._hub.room(room_name)
+        if user is None or room is self._hub.lobby:
+            return
+        for client in list(user.clients):
+            # A Join that is under way may have read the user's rights before they were taken away.
+            stopped = self._joining.cancel(client, room_name)
+            if (room is not None and self._hub.leave_room(client, room)) or stopped:
+                client.enqueue(client.wire.codec.notice(MessageType.LEAVE, {"room": room_name}))
+                self._io.removed(client, room_name)

@@ -1,0 +1,119 @@
+"""What the site sends: system messages, its own Socket.IO events, notices to one user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..identity.guard import now_ms
+from ..rooms.group_commit import GroupCommit
+from ..rooms.handlers import Dispatcher
+from ..rooms.hub import Hub
+from ..socketio.packets import Prepared
+from ..socketio.server import Server
+from ..store.history import Stored
+from ..wire.envelope import Envelope, MessageType, direct_room
+from ..wire.errors import ChatError
+
+#: The kind of bus message that carries an event of the site.
+SITE_EVENT = "io"
+
+
+class SiteMessages:
+    """Sends for the site, from any thread but never from a tick."""
+
+    def __init__(self, hub: Hub, dispatcher: Dispatcher, group_commit: GroupCommit, io: Server) -> None:
+        self._hub = hub
+        self._dispatcher = dispatcher
+        self._group_commit = group_commit
+        self._io = io
+        #: publish(kind, *parts) sends a bus message to all other workers.
+        self.publish: Callable[..., None] = _publish_to_none
+
+    # ---- messages ------------------------------------------------------------------------------------------------
+
+    def send(self, envelope: Envelope, publish: bool = True) -> str | None:
+        """Send a system message; return None once it is stored and delivered, else the code of an error.
+
+        `publish` is whether other workers are to get it where it is not stored.
+        """
+        done = self._hub.reactor.driver.one_shot_event()
+        results: list[str | None] = []
+
+        def answer(result: Stored | str | None) -> None:
+            results.append(result if isinstance(result, str) else None)
+            done.set()
+
+        self._hub.reactor.call(self._send, envelope, answer, publish)
+        done.wait(None)
+        return results[0]
+
+    def _send(self, envelope: Envelope, answer: Callable[[Any], None], publish: bool) -> None:
+        envelope.id = self._hub.new_id()
+        is_direct = envelope.type == MessageType.SINGLE_CHAT
+        if self._send_direct(envelope, publish) if is_direct else self._send_to_room(envelope, publish):
+            answer(None)
+            return
+        try:
+            self._group_commit.put(envelope, False, answer)
+        except ChatError as error:
+            answer(error.code)
+
+    def _send_direct(self, envelope: Envelope, publish: bool) -> bool:
+        """Deliver a direct message whose conversation stores nothing; return False, undelivered, for any other."""
+        hub = self._hub
+        receiver = hub.find_identity(envelope.to or "")
+        if receiver is not None:
+            envelope.to_id, envelope.to = receiver
+            envelope.room = direct_room("", envelope.to_id)
+        if not self._dispatcher.is_ephemeral_direct(envelope.room):
+            return False
+        hub.direct_dedupe.register(envelope)
+        hub.send_direct(envelope)
+        if publish:
+            hub.peers.publish_ephemeral(envelope)
+        return True
+
+    def _send_to_room(self, envelope: Envelope, publish: bool) -> bool:
+        """Deliver a message to a room that stores nothing; return False, undelivered, for any other room."""
+        hub = self._hub
+        room = hub.room(envelope.room)
+        if room is not None and room.dedupe is not None:
+            room.dedupe.register(envelope)
+            room.broadcast(envelope)
+        ephemeral = (
+            room.ephemeral
+            if room is not None
+            else self._dispatcher.settings.is_ephemeral(envelope.room or "")
+        )
+        if publish and ephemeral:
+            envelope.ts = envelope.ts or now_ms()
+            hub.peers.publish_ephemeral(envelope)
+        return ephemeral
+
+    # ---- Socket.IO events ----------------------------------------------------------------------------------------
+
+    def emit(self, namespace: str, room: str | None, event: Prepared, skip: Any) -> None:
+        """Send an event of the site over Socket.IO to the clients of all workers."""
+        self.emit_here(namespace, room, event, skip)
+        self.publish(SITE_EVENT, namespace, room, *event.as_texts())
+
+    def emit_here(self, namespace: str, room: str | None, event: Prepared, skip: Any = None) -> None:
+        """Send an event of the site over Socket.IO to this worker's clients."""
+        self._io.run(self._io.emit, namespace, room, event, skip)
+
+    def receive(self, kind: str, parts: list[Any]) -> None:
+        """Pass on what another worker published; in the loop."""
+        if kind == SITE_EVENT:
+            namespace, room, *texts = parts
+            self._io.emit(namespace, room, Prepared.of_texts(*texts), None)
+
+    # ---- notices -------------------------------------------------------------------------------------------------
+
+    def push_to_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
+        """Send a notice about a room to a user's extended sockets on this worker."""
+        self._hub.reactor.call(self._hub.send_to_user, user_id, kind, fields)
+
+
+def _publish_to_none(kind: str, *parts: Any) -> None:
+    """Do nothing: this worker is the only one."""

@@ -1,0 +1,7 @@
+"""The chat of one app, `app.extensions["chat"]`: what a site, a view or a script may ask of it, from any thread."""
+
+from .chat import ChatService
+from .control import ANSWER_SECONDS
+from .errors import UnknownRoom, UnknownUser
+
+__all__ = ["ANSWER_SECONDS", "ChatService", "UnknownRoom", "UnknownUser"]

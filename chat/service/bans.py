@@ -1,0 +1,53 @@
+"""Ending a user's access: revoked tokens, kicks, bans; on every server."""
+
+from __future__ import annotations
+
+from ..identity.guard import Guard, now_ms
+from .control import ControlRequests
+from .errors import UnknownUser
+from .process import Processes
+from .stores import Stores
+
+
+class Bans:
+    """Revokes tokens and bans users: in the store, in this process, and in all others by the control table."""
+
+    def __init__(self, guard: Guard, stores: Stores, processes: Processes, control: ControlRequests) -> None:
+        self._guard = guard
+        self._stores = stores
+        self._processes = processes
+        self._control = control
+
+    def revoke(self, user_id: str, failure: str) -> None:
+        """Refuse the tokens that this user was issued until now and close their sockets with the Error `failure`."""
+        at = now_ms()
+        self._stores.open().users.revoke(user_id, at)
+        self._control.post("revoke", {"user_id": user_id, "at": at, "failure": failure})
+        runtime = self._processes.runtime
+        if runtime is not None:
+            runtime.revocation.revoke(user_id, at, failure)
+
+    def kick(self, username: str) -> None:
+        """Close this user's sockets with 4403. Raises UnknownUser."""
+        self.revoke(self._id_of(username), "kicked")
+
+    def ban(self, username: str) -> None:
+        """Close this user's sockets with 4403 and refuse the user until `unban`. Raises UnknownUser."""
+        user_id = self._id_of(username)
+        self._stores.open().users.ban(user_id)
+        self._control.post("ban", {"user_id": user_id})
+        self._guard.ban(user_id)
+        self.revoke(user_id, "banned")
+
+    def unban(self, username: str) -> None:
+        """Admit a banned user again. Raises UnknownUser."""
+        user_id = self._id_of(username)
+        self._stores.open().users.unban(user_id)
+        self._control.post("unban", {"user_id": user_id})
+        self._guard.unban(user_id)
+
+    def _id_of(self, username: str) -> str:
+        user = self._stores.open().users.by_name(username)
+        if user is None:
+            raise UnknownUser(username)
+        return user.id

@@ -1,0 +1,251 @@
+"""ChatService: the parts of one app's chat, and the methods that a site calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, has_request_context
+
+from ..cluster.broker import make_broker
+from ..config import Settings
+from ..identity.guard import Guard
+from ..rooms.handlers import HANDLERS, Handler
+from ..runtime import Runtime, Site, StoreAccess, WorkerLinks
+from ..socketio.io import IO
+from ..socketio.packets import Prepared
+from ..socketio.registry import Registry
+from ..socketio.resume import IoStore
+from ..store.history import History, RoomRow
+from ..wire.envelope import Identity
+from .bans import Bans
+from .control import ControlRequests
+from .hooks import AppHooks
+from .identities import Identities
+from .messages import SystemMessages
+from .process import Processes
+from .rooms import RoomService
+from .stores import Stores
+
+if TYPE_CHECKING:
+    from ..store.control import Control
+    from ..store.users import Users
+
+#: Seconds that `drain` waits for the last socket to close.
+DRAIN_SECONDS = 2.0
+
+
+class ChatService:
+    """One app's chat. Every method may be called from any view, thread or script."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.database_url = settings.database_url or f"sqlite:///{Path(app.instance_path) / 'chat.db'}"
+        self._processes = Processes(self._make_runtime)
+        self.stores = Stores(self.database_url, settings.upgrade_at_start, self.run_blocking)
+        self.identities = Identities(app, self.stores)
+        self._control = ControlRequests(self.stores, self._processes)
+        self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
+        #: Rooms, read marks, and what users' sockets are told of them.
+        self.rooms = RoomService(self.stores, self._processes, self._control)
+        self._bans = Bans(self.guard, self.stores, self._processes, self._control)
+        #: {type: handler} of this app alone; add to it before the first socket.
+        self.handlers: dict[int, Handler] = dict(HANDLERS)
+        self.events = Registry()
+        #: The site's own events over Socket.IO.
+        self.io = IO(lambda: [self.events], self.emit)
+        #: Called once in each process, before its runtime is created.
+        self.before_start: list[Callable[[], object]] = []
+
+    # ---- the store -----------------------------------------------------------------------------------------------
+
+    @property
+    def users(self) -> Users:
+        """The users' table; each call is one transaction, off the event loop."""
+        return self.stores.open().users
+
+    @property
+    def history(self) -> History:
+        """Rooms, members and messages; its methods block, off the event loop."""
+        return self.stores.open().history
+
+    @property
+    def control(self) -> Control:
+        """The control table, by which processes ask something of each other."""
+        return self.stores.open().control
+
+    # ---- the runtime ---------------------------------------------------------------------------------------------
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """The runtime in this process, None before its first socket."""
+        return self._processes.runtime
+
+    def start(self) -> Runtime:
+        """Return the runtime, created now if this process has none; not from a tick."""
+        return self._processes.start()
+
+    def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return `function(*args)`, run in the thread pool under gevent and directly elsewhere."""
+        return self._processes.run_blocking(function, *args)
+
+    def _make_runtime(self) -> Runtime:
+        tables = self.stores.open()
+        last = tables.control.last_id()
+        self.guard.load(tables.users.revocations())
+        for prepare in self.before_start:
+            prepare()
+        return Runtime(self.settings, self._site(), self.handlers, last)
+
+    def _site(self) -> Site:
+        tables, derive = self.stores.open(), self.identities.tokens.derive
+        meeting_place = f"flask-chat neighbours {self.database_url} {self.settings.redis_prefix}"
+        return Site(
+            guard=self.guard,
+            hooks=AppHooks(self.app, self.identities, self.rooms),
+            store=StoreAccess(
+                control=tables.control,
+                history=tables.history,
+                commit=tables.commit,
+                socketio=IoStore(
+                    tables.io_sessions, tables.io_missed, lambda: derive("flask-chat Socket.IO pid")
+                ),
+            ),
+            events=self.events,
+            links=WorkerLinks(
+                make_broker=lambda driver, origin: make_broker(self.settings, driver, origin),
+                secret=lambda: derive(meeting_place),
+            ),
+        )
+
+    # ---- identities ----------------------------------------------------------------------------------------------
+
+    @property
+    def guard(self) -> Guard:
+        """Checks tokens, and knows which users are banned and which tokens were revoked."""
+        return self.identities.guard
+
+    @property
+    def load_identity(self) -> Callable[[], Identity | None]:
+        """Returns who is logged in on the current request, or None."""
+        return self.identities.load_identity
+
+    @load_identity.setter
+    def load_identity(self, loader: Callable[[], Identity | None]) -> None:
+        self.identities.load_identity = loader
+
+    @property
+    def load_claims(self) -> Callable[[Mapping[str, Any]], Identity] | None:
+        """Makes an Identity of the claims of a site's own JWT; None where all tokens are the chat's."""
+        return self.identities.load_claims
+
+    @load_claims.setter
+    def load_claims(self, loader: Callable[[Mapping[str, Any]], Identity] | None) -> None:
+        self.identities.load_claims = loader
+
+    def token_for(self, identity: Identity, ttl: float | None = None) -> str:
+        """Return a JWT that admits `identity` to the chat for `ttl` seconds (CHAT_TOKEN_TTL)."""
+        return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl)
+
+    def current_identity(self) -> Identity | None:
+        """Return who is logged in to the site on this request, with the id and the name as text."""
+        return self.identities.current()
+
+    # ---- messages ------------------------------------------------------------------------------------------------
+
+    def send(self, room: str, text: str) -> None:
+        """Send `text` to `room` as a system message; return once it is stored.
+
+        Raises UnknownRoom, StoreUnavailable, and ValueError for a text that is too long. Sockets of other processes
+        receive it within a second.
+        """
+        self._messages.send(room, text)
+
+    def direct(self, to: str, text: str) -> None:
+        """Send `text` to the user named `to` as a system message; a user who is not connected finds it later.
+
+        Raises UnknownUser, StoreUnavailable, and ValueError for a text that is too long.
+        """
+        self._messages.direct(to, text)
+
+    def emit(self, namespace: str, room: str | None, event: Prepared, skip: Any) -> None:
+        """Send an event of the site over Socket.IO, on every server."""
+        if self.runtime is not None:
+            self.runtime.messages.emit(namespace, room, event, skip)
+        elif event.buffers:
+            raise RuntimeError("Only a serving process can emit bytes.")
+        else:
+            said = {"namespace": namespace, "room": room, "said": event.json.decode()}
+            self._control.post("io_emit", said)
+
+    # ---- rooms ---------------------------------------------------------------------------------------------------
+
+    def create_room(
+        self,
+        title: str,
+        *,
+        private: bool = False,
+        creator: Identity | None = None,
+        topic: str = "",
+        ephemeral: bool = False,
+    ) -> RoomRow:
+        """Create a room and return it; raise RoomTaken. Its `name` identifies it in messages and URLs.
+
+        A public room's name is its title; a private room's name reveals nothing. `creator` becomes its owner.
+        """
+        return self.rooms.create(title, private, creator, topic, ephemeral)
+
+    def roster(self, room: str = "lobby") -> list[Identity]:
+        """Return the users in `room`: of this process if it serves, else of the servers that answer in 2 s."""
+        if self.runtime is not None:
+            return self.runtime.roster(room)
+        if has_request_context():
+            return []
+        return self.fetch_roster(room) or []
+
+    def fetch_roster(self, room: str) -> list[Identity] | None:
+        """Ask the running servers who is in `room`; return None if none answered in 2 s."""
+        return self._control.fetch_roster(room)
+
+    # ---- bans ----------------------------------------------------------------------------------------------------
+
+    def revoke(self, user_id: str, failure: str = "token_invalid") -> None:
+        """Close all sockets of this user and refuse the tokens issued until now, on every server."""
+        self._bans.revoke(user_id, failure)
+
+    def kick(self, username: str) -> None:
+        """Close this user's sockets with 4403; a new token admits the user again. Raises UnknownUser."""
+        self._bans.kick(username)
+
+    def ban(self, username: str) -> None:
+        """Close this user's sockets with 4403 and refuse the user until `unban`. Raises UnknownUser."""
+        self._bans.ban(username)
+
+    def unban(self, username: str) -> None:
+        """Admit a banned user again. Raises UnknownUser."""
+        self._bans.unban(username)
+
+    # ---- the end -------------------------------------------------------------------------------------------------
+
+    def begin_drain(self, seconds: float | None = None) -> None:
+        """Start to close all clients with 1012 within `seconds` (CHAT_DRAIN_SECONDS), and admit no more.
+
+        It returns at once, and is safe in a signal handler.
+        """
+        if self.runtime is not None:
+            self.runtime.shutdown.begin(seconds)
+
+    def finish_drain(self, seconds: float) -> bool:
+        """Wait until all clients have gone, at most `seconds` after the drain began; return whether all have."""
+        return self.runtime is None or self.runtime.shutdown.finish(seconds)
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Close all clients with 1012 and wait until they have gone, at most `seconds`; return whether all have."""
+        return self.runtime is None or self.runtime.shutdown.drain(seconds)
+
+    def drain_at_exit(self) -> None:
+        """Drain at the interpreter's exit, for a server that never called `drain`."""
+        if self.runtime is not None:
+            self.runtime.shutdown.drain_at_exit()

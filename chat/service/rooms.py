@@ -1,0 +1,77 @@
+"""Rooms as the site sees them: creating them, read marks, and what a user's sockets are told of the user's rooms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..rooms import access
+from ..rooms.access import Right
+from ..store.history import DIRECT, PRIVATE, PUBLIC, RoomRow
+from ..wire.envelope import Identity, MessageType
+from ..wire.errors import ChatError
+from .control import ControlRequests
+from .process import Processes
+from .stores import Stores
+
+
+class RoomService:
+    """Changes rooms and memberships, and pushes the change to the sockets that it concerns, on every server."""
+
+    def __init__(self, stores: Stores, processes: Processes, control: ControlRequests) -> None:
+        self._stores = stores
+        self._processes = processes
+        self._control = control
+
+    def create(
+        self, title: str, private: bool, creator: Identity | None, topic: str, ephemeral: bool
+    ) -> RoomRow:
+        """Create a room and return it; raise RoomTaken."""
+        kind = PRIVATE if private else PUBLIC
+        return self._stores.open().history.create_room(title, kind, creator, topic, ephemeral)
+
+    def connected_ids(self, room: str) -> set[str]:
+        """Return the ids of the users who are connected to `room`; empty where this process serves no sockets."""
+        runtime = self._processes.runtime
+        return {user.id for user in runtime.roster(room)} if runtime is not None else set()
+
+    def mark_read(self, user: Identity, room: str, seq: int) -> dict[str, Any]:
+        """Store that `user` has read `room` up to `seq`, push it to the user's sockets, and return the read mark.
+
+        {"room", "seq", "unread", "mentions"}. Raises ChatError: `unknown_room`, or `not_joined` for a user who is not
+        a member.
+        """
+        history = self._stores.open().history
+        row = self._readable(room, user.id)
+        mark = history.mark_read(row.id, user.id, seq)
+        if mark is None and (row.name == access.LOBBY or row.kind == DIRECT):
+            history.join(row.id, user)
+            mark = history.mark_read(row.id, user.id, seq)
+        if mark is None:
+            raise ChatError("not_joined")
+        fields = dict(zip(("room", "seq", "unread", "mentions"), (room, *mark), strict=True))
+        self._push(user.id, MessageType.READ, fields)
+        return fields
+
+    def _readable(self, room: str, user_id: str) -> RoomRow:
+        history = self._stores.open().history
+        row = history.room(room)
+        role = history.role(row.id, user_id) if row is not None else None
+        return access.check(row, user_id, role, Right.READ)
+
+    def push_room_change(self, user_id: str, room: str, change: str) -> None:
+        """Tell a user's sockets that the user's list of rooms has changed: joined, left or updated."""
+        self._push(user_id, MessageType.ROOMS, {"room": room, "change": change})
+
+    def unsubscribe_user(self, user_id: str, room: str) -> None:
+        """Unsubscribe a user's sockets from `room`."""
+        runtime = self._processes.runtime
+        if runtime is not None:
+            runtime.revocation.unsubscribe_user(user_id, room)
+        self._control.post("removed", {"user_id": user_id, "room": room, "origin": self._control.origin})
+
+    def _push(self, user_id: str, kind: MessageType, fields: dict[str, Any]) -> None:
+        runtime = self._processes.runtime
+        if runtime is not None:
+            runtime.messages.push_to_user(user_id, kind, fields)
+        row = {"user_id": user_id, "type": int(kind), "fields": fields, "origin": self._control.origin}
+        self._control.post("tell", row)

@@ -1,0 +1,84 @@
+"""The chat's tables, opened at first use: SQLAlchemy is imported with them, and `flask chat --help` needs neither."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..store.history import Draft, History, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..store.control import Control
+    from ..store.io_missed import IoMissed
+    from ..store.io_sessions import IoSessions
+    from ..store.users import Users
+
+
+class Tables(NamedTuple):
+    """The open tables. Every call is one transaction, run where it does not block the event loop."""
+
+    users: Users
+    control: Control
+    #: Rooms, members and messages.
+    history: History
+    io_sessions: IoSessions
+    io_missed: IoMissed
+    #: `History.append` for a caller outside the loop.
+    commit: Callable[[list[Draft], int], list[Stored | str]]
+
+
+class Stores:
+    """Opens one database once. `run_blocking(function, *args)` runs a function off the event loop."""
+
+    def __init__(self, url: str, upgrade_at_start: bool, run_blocking: Callable[..., Any]) -> None:
+        self.url = url
+        self._upgrade_at_start = upgrade_at_start
+        self._run_blocking = run_blocking
+        self._tables: Tables | None = None
+        self._opening = threading.RLock()
+
+    def open(self) -> Tables:
+        """Return the tables, upgraded at the first call where CHAT_UPGRADE_AT_START says so.
+
+        Raises BadDatabaseUrl, and what the database's driver raises where it cannot be reached.
+        """
+        if self._tables is None:
+            with self._opening:
+                if self._tables is None:
+                    self._tables = self._open()
+        return self._tables
+
+    def upgrade(self) -> None:
+        """Upgrade the tables to the newest revision."""
+        from ..store.migrate import upgrade
+
+        upgrade(self.url)
+
+    def _open(self) -> Tables:
+        from ..store.control import Control
+        from ..store.engine import make_engine
+        from ..store.io_missed import IoMissed
+        from ..store.io_sessions import IoSessions
+        from ..store.sql import SqlHistory
+        from ..store.users import Users
+
+        engine, run = make_engine(self.url), self._run_blocking
+        if self._upgrade_at_start:
+            self.upgrade()
+        history = SqlHistory(engine, run)
+
+        def commit_off_loop(drafts: list[Draft], origin: int) -> list[Stored | str]:
+            return run(history.append, drafts, origin)
+
+        # psycopg yields to other greenlets while it waits; SQLite blocks the thread that calls it.
+        commit = commit_off_loop if engine.dialect.name == "sqlite" else history.append
+        return Tables(
+            Users(engine, run),
+            Control(engine, run),
+            history,
+            IoSessions(engine, run),
+            IoMissed(engine, run),
+            commit,
+        )
