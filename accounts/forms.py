@@ -73,9 +73,7 @@ class RegisterForm(FlaskForm):
     password = PasswordField(
         _l("Password"),
         [InputRequired(_l("Choose a password.")), allowed_password],
-        description=_l(
-            "At least %(count)d characters. A few words are easy to remember.", count=passwords.MIN_CHARS
-        ),
+        description=_l("At least %(count)d characters. Try a few random words.", count=passwords.MIN_CHARS),
         render_kw={"autocomplete": "new-password"},
     )
 

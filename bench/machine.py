@@ -29,12 +29,12 @@ def cpu_model():
     return found[1] if found else platform.machine()
 
 
-def versions(stand):
+def versions(workspace):
     """Of every server and the packages under it: {whose: {package: version}}; what is absent is left out."""
     return {
-        "ours": {"flask-chat": revision(stand.project), **ours()},
-        "node": {"node": said("node", "--version"), **npm(stand.directory)},
-        "python": pip(stand.directory),
+        "ours": {"flask-chat": revision(workspace.project), **ours()},
+        "node": {"node": said("node", "--version"), **npm(workspace.installed)},
+        "python": pip(workspace.installed),
     }
 
 

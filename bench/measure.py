@@ -21,31 +21,31 @@ class LoadFailed(Exception):
     """The load generator ended without a result; the message says why."""
 
 
-def measure(stand, name, scenario, disturbed=False):
+def measure(workspace, name, scenario, disturbed=False):
     """Start the server `name`, put the scenario's load on it; everything that was counted, as one dict."""
     port = free_port()
-    server = servers(stand, port)[name]
-    command = swarm_command(stand, server, port, scenario, disturbed)
+    server = servers(workspace, port)[name]
+    command = swarm_command(workspace, server, port, scenario, disturbed)
     free = scenario.disturbance == "busy"
-    visitors = Visitors(stand, port) if disturbed and free else contextlib.nullcontext()
+    visitors = Visitors(workspace, port) if disturbed and free else contextlib.nullcontext()
     slow = SlowWatch(port, scenario) if disturbed and scenario.slow else None
     with (
-        serving(stand, server, port, None if free else SERVER_CPU) as process,
+        serving(workspace, server, port, None if free else SERVER_CPU) as process,
         visitors as seen,
         Load(command, process.pid, slow) as load,
     ):
         result = load.run()
         stored = commits.costs(port) if scenario.acks and server.is_ours else {}
     if stored:
-        stored["fsync_ms"] = commits.fsync_ms(stand.scratch)
+        stored["fsync_ms"] = commits.fsync_ms(workspace.scratch)
     return {**result, **(seen.rates() if seen else {}), **stored}
 
 
-def swarm_command(stand, server, port, scenario, disturbed):
+def swarm_command(workspace, server, port, scenario, disturbed):
     """The load generator's command line for this scenario."""
     options = {
         "port": port,
-        "paths": paths_for(stand, server),
+        "paths": paths_for(workspace, server),
         "kind": scenario.kind,
         "connections": scenario.connections,
         "senders": scenario.senders,
@@ -61,7 +61,7 @@ def swarm_command(stand, server, port, scenario, disturbed):
     words = [word for key, value in options.items() for word in (f"--{key}", value)]
     switches = {"--socketio": server.socketio, "--acks": scenario.acks and server.is_ours}
     words += [switch for switch, wanted in switches.items() if wanted]
-    return pinned(LOAD_CPU, [stand.directory / "load", *words])
+    return pinned(LOAD_CPU, [workspace.installed / "load", *words])
 
 
 class Load:

@@ -6,20 +6,16 @@ and to Bun.
 
 import argparse
 import datetime
-import shutil
 import signal
 import sys
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
-from bench import charts, install, machine, report
+from bench import charts, cluster, install, machine, report
 from bench.measure import LoadFailed, measure
 from bench.scenarios import SCENARIOS
-from bench.servers import ServerFailed, Stand, servers
+from bench.servers import ServerFailed, servers
+from bench.workspace import INSTALLED, PROJECT, RESULTS, open_workspace
 
-PROJECT = Path(__file__).resolve().parent.parent
-RESULTS = PROJECT / "bench/results"
 #: The README's charts are drawn anew from at least so many rounds.
 CHART_ROUNDS = 3
 
@@ -30,7 +26,7 @@ def arguments():
     parser.epilog = "`cluster` alone measures several workers."
     parser.add_argument("--only", default="", help="of each scenario's servers only these, comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--dir", type=Path, default=PROJECT / ".bench", help="where the others are installed")
+    parser.add_argument("--dir", type=Path, default=INSTALLED, help="where the other servers are installed")
     parser.add_argument("--no-results", action="store_true", help="keep no file")
     options = parser.parse_args()
     unknown = [name for name in options.scenarios if name not in SCENARIOS]
@@ -38,17 +34,6 @@ def arguments():
         parser.error(f"no such scenario: {', '.join(unknown)}" if unknown else "at least one round")
     options.scenarios = options.scenarios or list(SCENARIOS)
     return options
-
-
-@contextmanager
-def stand(directory):
-    """The folders of one run; the scratch folder goes with it."""
-    install.prepare(directory)
-    scratch = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        yield Stand(directory, PROJECT, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class Run:
@@ -125,13 +110,11 @@ def keep(run, options):
 
 def main():
     if sys.argv[1:2] == ["cluster"]:
-        from bench import cluster
-
         return cluster.main(sys.argv[2:])
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that servers and load end with it
     try:
-        with stand(options.dir.resolve()) as place:
+        with open_workspace(options.dir.resolve()) as place:
             run = Run(place, options)
             for name in options.scenarios:
                 run.scenario(name)

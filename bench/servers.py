@@ -30,14 +30,6 @@ class ServerFailed(Exception):
     """The server could not be started; the message holds the end of its log."""
 
 
-class Stand(NamedTuple):
-    """Where things are: the competitors, the project, and a folder for the run."""
-
-    directory: Path
-    project: Path
-    scratch: Path
-
-
 class Server(NamedTuple):
     """One server: how it starts and how its clients address it."""
 
@@ -56,29 +48,37 @@ class Server(NamedTuple):
         return self.paths.startswith("ours")
 
 
-def servers(stand, port):
+def servers(workspace, port):
     """Every server that the bench knows, by name, as it would start on `port`."""
-    return {**project_servers(stand, port), **node_servers(stand, port), **python_servers(stand, port)}
+    return {
+        **project_servers(workspace, port),
+        **node_servers(workspace, port),
+        **python_servers(workspace, port),
+    }
 
 
-def project_servers(stand, port):
-    gunicorn = stand.project / ".venv/bin/gunicorn"
+def project_servers(workspace, port):
+    gunicorn = workspace.project / ".venv/bin/gunicorn"
     command = [gunicorn, "-b", f"127.0.0.1:{port}", "wsgi:app"]
     soak = [*command[:-1], "bench.soak_site:app"]
-    ephemeral = {**ours_env(stand.scratch), "CHAT_EPHEMERAL_ROOMS": "lobby,dm:*"}
+    ephemeral = {**ours_env(workspace.scratch), "CHAT_EPHEMERAL_ROOMS": "lobby,dm:*"}
     return {
         "ours": Server("Flask-Chat", command, "ours", gunicorn, ephemeral),
         "ours-io": Server("Flask-Chat, Socket.IO", command, "ours-io", gunicorn, ephemeral),
         "ours-stored": Server(
-            "Flask-Chat, stored", command, "ours", gunicorn, {**ours_env(stand.scratch), "CHAT_METRICS": "1"}
+            "Flask-Chat, stored",
+            command,
+            "ours",
+            gunicorn,
+            {**ours_env(workspace.scratch), "CHAT_METRICS": "1"},
         ),
-        "ours-pages": Server("Flask-Chat", command, "ours-pages", gunicorn, ours_env(stand.scratch)),
-        "ours-soak": Server("Flask-Chat", soak, "ours-pages", gunicorn, ours_env(stand.scratch)),
+        "ours-pages": Server("Flask-Chat", command, "ours-pages", gunicorn, ours_env(workspace.scratch)),
+        "ours-soak": Server("Flask-Chat", soak, "ours-pages", gunicorn, ours_env(workspace.scratch)),
     }
 
 
-def node_servers(stand, port):
-    modules = stand.directory / "node_modules"
+def node_servers(workspace, port):
+    modules = workspace.installed / "node_modules"
     env = {"NODE_PATH": str(modules), "SECRET": SECRET}
     seed, bun = ["node", ANCHORS / "seed_ws.js", port], modules / ".bin/bun"
     sio = ["node", ANCHORS / "socketio_node.js", port]
@@ -91,8 +91,8 @@ def node_servers(stand, port):
     }
 
 
-def python_servers(stand, port):
-    python, gunicorn = stand.directory / "venv/bin/python", stand.directory / "venv/bin/gunicorn"
+def python_servers(workspace, port):
+    python, gunicorn = workspace.installed / "venv/bin/python", workspace.installed / "venv/bin/gunicorn"
     options = ["-w", "1", "--worker-connections", "20000", "--backlog", "4096", "--no-control-socket"]
     base = [gunicorn, *options, "-b", f"127.0.0.1:{port}", "-k"]
     flask_sock = [*base, "gevent", "naive_flask_sock:app"]
@@ -144,10 +144,10 @@ def pinned(place, command):
 
 
 @contextmanager
-def serving(stand, server, port, place):
+def serving(workspace, server, port, place):
     """The server's process, once it answers; ended on the way out."""
-    path = stand.scratch / "server.log"
-    cwd = stand.project if server.is_ours else ANCHORS  # where each finds its gunicorn.conf.py, or none
+    path = workspace.scratch / "server.log"
+    cwd = workspace.project if server.is_ours else ANCHORS  # where each finds its gunicorn.conf.py, or none
     with open(path, "wb") as log:
         process = subprocess.Popen(
             pinned(place, server.command), cwd=cwd, env=environment(server.env), stdout=log, stderr=log
@@ -191,18 +191,18 @@ def stop(process):
 # ---- addressing it ---------------------------------------------------------------------------------------------
 
 
-def paths_for(stand, server):
+def paths_for(workspace, server):
     """A file with one request path a line, a user each; made at the first call.
 
     After a tab may follow what a Socket.IO client introduces itself with.
     """
-    path = stand.scratch / f"paths-{server.paths}"
+    path = workspace.scratch / f"paths-{server.paths}"
     if not path.exists():
-        path.write_text("\n".join(list_paths(stand, server)))
+        path.write_text("\n".join(list_paths(workspace, server)))
     return path
 
 
-def list_paths(stand, server):
+def list_paths(workspace, server):
     names = [f"user{i:05d}" for i in range(NAMES)]
     if server.paths == "token":
         return [f"/ws/chat?token={seed_token(name)}" for name in names]
@@ -210,7 +210,7 @@ def list_paths(stand, server):
         return [f"/ws/chat?u={name}" for name in names]
     if server.paths == "socketio":
         return [f"{SOCKET_IO}&u={name}" for name in names]
-    tokens = ours_tokens(stand, tuple(names))
+    tokens = ours_tokens(workspace, tuple(names))
     if server.paths == "ours-io":
         return [f'{SOCKET_IO}\t{{"token":"{token}"}}' for token in tokens]
     # A page asks for changes of the roster; the other half are clients that know the original protocol only.
@@ -231,20 +231,20 @@ def b64(data):
 
 
 @functools.cache
-def ours_tokens(stand, names):
+def ours_tokens(workspace, names):
     """A day's tokens, from the project's own command line, which also makes the users."""
-    return flask_chat(stand, "token", "--create", "--ttl", "86400", "-", said="\n".join(names)).split()
+    return flask_chat(workspace, "token", "--create", "--ttl", "86400", "-", said="\n".join(names)).split()
 
 
-def flask_chat(stand, *words, said):
+def flask_chat(workspace, *words, said):
     """What `flask chat …` of the project printed."""
-    command = [stand.project / ".venv/bin/flask", "--app", "wsgi", "chat", *words]
+    command = [workspace.project / ".venv/bin/flask", "--app", "wsgi", "chat", *words]
     result = subprocess.run(
         command,
         input=said,
         text=True,
-        cwd=stand.project,
-        env=environment(ours_env(stand.scratch)),
+        cwd=workspace.project,
+        env=environment(ours_env(workspace.scratch)),
         capture_output=True,
     )
     if result.returncode:

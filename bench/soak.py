@@ -16,9 +16,9 @@ from pathlib import Path
 from bench import install, processes
 from bench.measure import SERVER_CPU, Load, LoadFailed, swarm_command
 from bench.report import aligned
-from bench.run import PROJECT, stand
 from bench.scenarios import LOST, SCENARIOS
 from bench.servers import ServerFailed, free_port, servers, serving
+from bench.workspace import INSTALLED, open_workspace
 
 #: Looks at the server in all, but never closer together than these seconds.
 LOOKS, LEAST_INTERVAL = 120, 5.0
@@ -110,11 +110,11 @@ def flat(looks, figure, least):
 def main():
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("minutes", nargs="?", type=float, default=30)
-    parser.add_argument("--dir", type=Path, default=PROJECT / ".bench")
+    parser.add_argument("--dir", type=Path, default=INSTALLED)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     try:
-        with stand(options.dir.resolve()) as place:
+        with open_workspace(options.dir.resolve()) as place:
             found = list(judge(*soak(place, options.minutes)))
     except (install.CannotMeasure, ServerFailed, LoadFailed) as error:
         sys.exit(str(error))

@@ -11,8 +11,8 @@ from pathlib import Path
 import orjson
 
 from bench.processes import read, tree
-from bench.run import PROJECT
-from bench.servers import Stand, free_port, servers, serving
+from bench.servers import free_port, servers, serving
+from bench.workspace import PROJECT, Workspace
 from chat.cluster.presence import Presence
 from chat.rooms.roster import Roster
 from chat.rooms.seq_gate import SeqGate
@@ -27,8 +27,8 @@ GATHERED = 50
 
 def report():
     with tempfile.TemporaryDirectory() as folder:
-        stand, port = Stand(Path(), PROJECT, Path(folder)), free_port()
-        with serving(stand, servers(stand, port)["ours"], port, None) as process:
+        place, port = Workspace(Path(), PROJECT, Path(folder)), free_port()
+        with serving(place, servers(place, port)["ours"], port, None) as process:
             for name, pid in zip(("gunicorn's master", "a worker"), tree(process.pid), strict=True):
                 resident, share = memory(pid)
                 print(

@@ -111,10 +111,10 @@ FAILURES: dict[str, Failure] = {
             "这个 id 已用于另一条消息。",
         ),
         Failure("binary", "Only text messages are supported.", "这里只接受文本消息。"),
-        Failure("rate_limited", "You're sending messages too fast. Wait a moment.", "发送太快，请稍候再发。"),
+        Failure("rate_limited", "You're sending too fast. Wait a moment.", "发送太快，请稍候再发。"),
         Failure(
             "flooding",
-            "You kept sending messages too fast. The connection was closed.",
+            "You kept sending too fast. The connection was closed.",
             "持续发送过快，连接已关闭。",
             CloseCode.FLOODING,
         ),

@@ -32,7 +32,7 @@ def search(person, words, everywhere=False):
     if person.page.get_by_test_id("open-search").get_attribute("aria-expanded") == "false":
         person.page.get_by_test_id("open-search").click()
     if everywhere:
-        person.page.get_by_label("All conversations").check(force=True)
+        person.page.get_by_label("All chats").check(force=True)
     person.page.get_by_test_id("search-field").fill(words)
     return person.page.get_by_test_id("search-result")
 

@@ -7,10 +7,11 @@ import pytest
 
 from bench import charts, report, soak
 from bench.scenarios import EVERYONE, SCENARIOS, Goal, Scenario
-from bench.servers import Stand, list_paths, servers
+from bench.servers import list_paths, servers
+from bench.workspace import Workspace
 
-STAND = Stand(Path("competitors"), Path("project"), Path("scratch"))
-KNOWN = servers(STAND, 1)
+WORKSPACE = Workspace(Path("competitors"), Path("project"), Path("scratch"))
+KNOWN = servers(WORKSPACE, 1)
 CALM = {
     "load_cpu": 0.5,
     "connect_load_cpu": 0.5,
@@ -38,8 +39,8 @@ def test_every_scenario_can_be_run_and_shown(one):
 
 
 def test_socketio_clients_bring_a_token_where_the_server_wants_one(monkeypatch):
-    monkeypatch.setattr("bench.servers.ours_tokens", lambda stand, names: [f"<{name}>" for name in names])
-    first = {name: list_paths(STAND, KNOWN[name])[0] for name in ("ours-io", "socket.io")}
+    monkeypatch.setattr("bench.servers.ours_tokens", lambda workspace, names: [f"<{name}>" for name in names])
+    first = {name: list_paths(WORKSPACE, KNOWN[name])[0] for name in ("ours-io", "socket.io")}
     assert first == {
         "ours-io": '/socket.io/?EIO=4&transport=websocket\t{"token":"<user00000>"}',
         "socket.io": "/socket.io/?EIO=4&transport=websocket&u=user00000",
