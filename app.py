@@ -24,7 +24,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_CONTENT_LENGTH
     app.config.update(config or {})
     if not app.config["SECRET_KEY"]:
-        app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY") or kept_secret(Path(app.instance_path))
+        app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY") or stored_secret(Path(app.instance_path))
     chat = Chat(app)
     accounts.init_app(app, chat)
     trust_proxies(app, chat)
@@ -39,7 +39,7 @@ def trust_proxies(app: Flask, chat: Chat) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_port=count)  # type: ignore[method-assign]
 
 
-def kept_secret(folder: Path) -> str:
+def stored_secret(folder: Path) -> str:
     """Return the secret stored in `folder`, creating it first; processes that start together agree on one."""
     path = folder / "secret_key"
     if not path.exists():

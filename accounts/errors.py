@@ -58,5 +58,5 @@ def _words(error: HTTPException) -> tuple[str, str]:
     }
     title, text = known.get(error.code or 500, (_("That didn't work"), _("Please try again.")))
     # The text of a view that called abort() with a description is more specific.
-    said = error.description if error.description != type(error).description else None
-    return title, said or text
+    description = error.description if error.description != type(error).description else None
+    return title, description or text

@@ -41,7 +41,7 @@ def holds():
     for title, rows in (
         ("one worker", capacity.worker()),
         ("one machine of 8 workers and 10 Gbit/s", capacity.machine()),
-        ("what all share", capacity.region()),
+        ("shared by all workers", capacity.region()),
     ):
         yield from table((title, "computed"), [(name, short(value)) for name, value in rows])
         yield ""
@@ -62,7 +62,8 @@ def simulated(name):
     machines, stores = counted(load.machines, "machine"), counted(load.stores, "store")
     yield (
         f"{load.title}: {load.connections:,} connections, {load.workers} workers on {machines},"
-        f" {load.brokers} Redis, {stores}; a message has {found.members:,.0f} hearers on {found.hearers:.1f} workers."
+        f" {load.brokers} Redis, {stores};"
+        f" each message has {found.members:,.0f} receivers on {found.hearers:.1f} workers."
     )
     yield ""
     rows = [row(play(load, rate), shares(load, rate)) for rate in load.rates]
@@ -71,7 +72,7 @@ def simulated(name):
 
 COLUMNS = (
     "messages/s", "deliveries/s", "worker, by division", "worker", "network", "Redis", "store", "disk", "room lock",
-    "p50 ms", "p99 ms", "fullest",
+    "p50 ms", "p99 ms", "busiest",
 )  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def looks():
     for rate in REGION.rates[-1:]:
         found = [play(load, rate) for load in (REGION, free)]
         rows.append((f"{rate:,}", *(f"{one.p50:.1f} / {one.p99:.1f}" for one in found)))
-    return table(("messages/s", "p50 / p99 ms", "if rows of a look cost nothing"), rows)
+    return table(("messages/s", "p50 / p99 ms", "if rows of a store check cost nothing"), rows)
 
 
 def storms():
@@ -110,13 +111,13 @@ def storms():
         rows.append((storm.title, *seconds, f"{went.wasted:,}", f"{went.attempts:.2f}"))
     return table(
         (
-            "who comes to one machine of 8 workers",
+            "clients that reconnect to one machine of 8 workers",
             "by division, s",
             "work, s",
-            "half back",
+            "half connected",
             "99 %",
             "all",
-            "served in vain",
+            "accepted too late",
             "attempts each",
         ),
         rows,

@@ -35,10 +35,10 @@ def worker():
             for frames in (1, 16, 256)
         ),
         ("messages/s from its clients, stored, each committed alone", rate(alone)),
-        ("messages/s from its clients, stored, 16 of a room a commit", rate(shared)),
+        ("messages/s from its clients, stored, 16 of a room per commit", rate(shared)),
         ("new connections/s", rate(costs.connect)),
         (
-            "new connections/s, each with one Join that looks for what it missed",
+            "new connections/s, each with one resuming Join",
             rate(costs.connect + costs.worker_replay),
         ),
         ("idle connections, for a tenth of its core", rate(idle_us(), 0.1)),
@@ -63,7 +63,7 @@ def machine():
         ("new connections/s", ASSUMED.workers * rate(MEASURED.connect)),
         *(
             (
-                f"new connections/s, each shown a list of {many:,}",
+                f"new connections/s, each sent a list of {many:,}",
                 card / wire_bytes(many * MEASURED.entry_bytes),
             )
             for many in lists
@@ -78,13 +78,13 @@ def region():
     cores = FULL * 1e6 * ASSUMED.store_cores
     return [
         *(
-            (f"hints/s of one Redis, {how} to {many} workers", rate(hint_us(many, count)))
+            (f"bus messages/s of one Redis, {how} to {many} workers", rate(hint_us(many, count)))
             for many in (2, 8, 32, 128)
             for how, count in (("each alone", 1), ("16 at once", 16))
         ),
         ("workers whose heartbeats take a tenth of the Redis of the site-wide channel", heartbeats(0.1)),
         ("messages/s of one store, each committed alone", cores / (costs.commit + costs.stored)),
-        ("messages/s of one store, 16 a commit", 16 * cores / (costs.commit + 16 * costs.stored)),
+        ("messages/s of one store, 16 per commit", 16 * cores / (costs.commit + 16 * costs.stored)),
         ("commits/s of one room, by all workers together", 1 / hold(CROWD)),
     ]
 
@@ -98,19 +98,19 @@ def million(machines):
     base = ASSUMED.workers * MEASURED.worker_bytes
     return [
         ("workers", workers),
-        ("connections a worker", MILLION / workers),
-        ("GB a machine: the kernel's sockets", kernel / 1e9),
-        ("GB a machine: the workers' connections", ours / 1e9),
-        ("GB a machine: the workers themselves", base / 1e9),
-        ("GB a machine: what each worker knows of everybody else", elsewhere / 1e9),
-        ("GB a machine while each socket has one message in flight", here * MEASURED.unread_bytes / 1e9),
+        ("connections per worker", MILLION / workers),
+        ("GB per machine: the kernel's sockets", kernel / 1e9),
+        ("GB per machine: the workers' connections", ours / 1e9),
+        ("GB per machine: the workers themselves", base / 1e9),
+        ("GB per machine: what each worker holds about all other users", elsewhere / 1e9),
+        ("GB per machine while each socket has one message in flight", here * MEASURED.unread_bytes / 1e9),
         ("percent of each worker's core for sweeper and heartbeats", MILLION / workers * idle_us() / 1e4),
         ("seconds until all are connected, by division", MILLION * costs.connect / workers / 1e6),
         (
-            "seconds until all are connected, each heard of by every worker",
+            "seconds until all are connected, if every worker is informed of each",
             MILLION * (costs.connect / workers + costs.elsewhere) / 1e6,
         ),
-        ("MB of users' channels in Redis, all together", MILLION * MEASURED.channel_bytes / 1e6),
+        ("MB of users' channels in Redis, in total", MILLION * MEASURED.channel_bytes / 1e6),
         ("percent of Redis for the workers' heartbeats", 100 * heartbeat_share(workers)),
     ]
 
@@ -120,7 +120,7 @@ def write_us(frames):
 
 
 def frames_a_write(count):
-    return "each frame a write" if count == 1 else f"{count} frames a write"
+    return "one frame per write" if count == 1 else f"{count} frames per write"
 
 
 def idle_us():

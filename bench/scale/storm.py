@@ -153,16 +153,16 @@ def course(storm, seed=1):
 
 LARGE = 65_535
 STORMS = (
-    Storm("one machine of 2 is lost: 62,500 come to the other", 62_500),
+    Storm("one machine of 2 is lost: 62,500 reconnect to the other", 62_500),
     Storm("… with a backlog of 65,535", 62_500, backlog=LARGE),
     Storm("… spread over 10 s", 62_500, spread=10.0),
-    Storm("one machine of 16 is lost: 4,167 come to each other one", 4_167, others=119),
-    Storm("all 16 begin anew: 62,500 come to each", 62_500, others=127, used=0.0),
+    Storm("one machine of 16 is lost: 4,167 reconnect to each other one", 4_167, others=119),
+    Storm("all 16 restart: 62,500 reconnect to each", 62_500, others=127, used=0.0),
     Storm("… with a backlog of 65,535", 62_500, others=127, used=0.0, backlog=LARGE),
     Storm("… spread over 15 s", 62_500, others=127, used=0.0, spread=15.0),
-    Storm("… each joins 3 rooms beside", 62_500, others=127, used=0.0, joins=3),
+    Storm("… each also joins 3 rooms", 62_500, others=127, used=0.0, joins=3),
     Storm("… with a backlog of 65,535", 62_500, others=127, used=0.0, joins=3, backlog=LARGE),
     Storm("… spread over 30 s", 62_500, others=127, used=0.0, joins=3, spread=30.0),
-    Storm("one machine of 2 is lost, each is shown a lobby of 10,000", 62_500, roster=10_000),
-    Storm("… a lobby of 90,000", 62_500, roster=90_000),
+    Storm("one machine of 2 is lost, each is sent a lobby list of 10,000", 62_500, roster=10_000),
+    Storm("… a lobby list of 90,000", 62_500, roster=90_000),
 )

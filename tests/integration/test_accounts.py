@@ -16,7 +16,7 @@ from flask import session
 
 from accounts import service
 from accounts.redirects import is_own_path
-from app import create_app, kept_secret
+from app import create_app, stored_secret
 from chat import ChatError
 from tests.servers import SECRET
 from tests.wsclient import Closed
@@ -654,9 +654,9 @@ def test_what_breaks_has_a_page_even_without_the_database(make_app, tmp_path):
 
 def test_a_secret_is_made_once(tmp_path):
     folder = tmp_path / "instance"
-    secret = kept_secret(folder)
+    secret = stored_secret(folder)
     assert len(secret) == 64
-    assert kept_secret(folder) == secret
+    assert stored_secret(folder) == secret
     assert (folder / "secret_key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in folder.iterdir()] == ["secret_key"]
 
@@ -666,7 +666,7 @@ def test_starts_at_once_agree_on_the_secret(tmp_path):
 
     def start():
         barrier.wait(10)
-        secrets.append(kept_secret(tmp_path / "instance"))
+        secrets.append(stored_secret(tmp_path / "instance"))
 
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:
