@@ -111,6 +111,16 @@ test("a room that the server says one is not in is joined again, a few times, be
   assert.deepEqual([unheard.length, message.state], [3, "failed"]);
 });
 
+test("what was written after one that waits for the store waits behind it", async () => {
+  say("a");
+  outbox.refuse({ ref: "a", code: "store_unavailable", data: "the store is away" });
+  connection.take();
+  say("b");
+  assert.deepEqual(ids(), []);
+  await pass(2_100);
+  assert.deepEqual(ids(), ["a", "b"]);
+});
+
 test("a message that the server never answers fails; one that was sent again has its time from then", async () => {
   const message = say("a");
   await pass(15_000);

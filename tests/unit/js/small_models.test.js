@@ -92,6 +92,9 @@ test("read marks are gathered: of each room the newest goes, once", async () => 
     { type: 10, room: "a", seq: 3 },
     { type: 10, room: "b", seq: 9 },
   ]);
+  marks.add("c", 1);
+  await pass(700);
+  assert.deepEqual(connection.take(), [{ type: 10, room: "c", seq: 1 }]);
 });
 
 test("read marks that found no connection are told with the next one", async () => {
