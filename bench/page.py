@@ -22,7 +22,7 @@ from urllib.request import Request, urlopen
 from websockets.sync.client import connect
 
 from bench.report import aligned
-from bench.servers import Server, ServerFailed, Stand, environment, free_port, ours_env, serving
+from bench.servers import Server, ServerFailed, Stand, free_port, ours_env, serving
 from bench.visit import FRAMES, LOCAL, SLOW, chromium, visit
 
 PROJECT = Path(__file__).resolve().parent.parent

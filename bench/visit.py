@@ -1,4 +1,4 @@
-"""One visit to the chat page in Chromium, with the network held back: what it asked for, and when a message was there."""
+"""One visit to the chat page in Chromium on a slow network: what it asked for, and when its first message was there."""
 
 import shutil
 from contextlib import contextmanager
@@ -24,7 +24,8 @@ PATIENCE = 60_000
 #: Notes when the first message was on the screen: the frame after the one in which it was found.
 WATCH = """
 const found = () => document.querySelector("[data-testid=message]");
-const look = () => found() ? requestAnimationFrame(() => (window.firstMessage = performance.now())) : requestAnimationFrame(look);
+const note = () => (window.firstMessage = performance.now());
+const look = () => requestAnimationFrame(found() ? note : look);
 requestAnimationFrame(look);
 """
 #: Notes how long each frame took, from now on.

@@ -50,6 +50,8 @@ class Settings:
 
     #: Whether Chat(app) brings the chat's tables to their newest form; 0 leaves it to `flask chat db upgrade`.
     upgrade_at_start: bool = True
+    #: The pages' scripts and styles: `built` by `make assets`, or `source`, the modules one by one, to work on them.
+    assets: str = "built"
     #: The Content-Security-Policy of the chat's own pages, for sites that override its templates. Empty: a strict one.
     content_security_policy: str = ""
 
@@ -261,6 +263,8 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"{PREFIX}{field.name.upper()} is {value}. Set it to {least} or more.")
     for origin in settings.allowed_origins:
         _check_origin(origin)
+    if settings.assets not in ("built", "source"):
+        raise ConfigError(f"CHAT_ASSETS is {settings.assets!r}. Set it to built or source.")
     _check_redis(settings)
     _check_socketio(settings)
 
