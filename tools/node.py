@@ -56,7 +56,10 @@ def _installed() -> tuple[str, list[str]]:
 def main(program: str, *words: str) -> int:
     """Run the program, "node" or "npm", at the top of the project; return its exit code."""
     node, npm = find()
-    environment = {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ.get("PATH", "")))}
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join((str(Path(node).parent), os.environ.get("PATH", ""))),
+    }
     command = {"node": [node], "npm": npm}[program]
     return subprocess.run([*command, *words], cwd=ROOT, env=environment, check=False).returncode
 

@@ -1,8 +1,8 @@
 """What the chat page brings with its document, so that its first message is shown without another request.
 
 It is a token for the socket, and the API's answers to what the scripts would ask first (static/js/first_answers.js):
-the rooms, and the newest messages and the members of the place in the address. The API's own views make them, so nothing
-is here that its user could not ask for. What cannot be had, or is large, is left out, and the scripts ask for it.
+the rooms, and the newest messages and the members of the place in the address. The API's own views make them, so there
+is nothing here that its user could not ask for. What cannot be had, or is large, is left out: the scripts ask for it.
 """
 
 from __future__ import annotations
