@@ -26,8 +26,8 @@ SOURCES = {
     "favicon.svg": "favicon.svg",
 }
 TYPES = {
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript",
+    ".css": "text/css",
     ".svg": "image/svg+xml",
     ".map": "application/json",
 }
