@@ -58,7 +58,7 @@ def page_config(identity: Identity) -> dict[str, Any]:
 
 
 def script_json(value: Any) -> Markup:
-    """Return `value` as JSON for a script element, like `tojson`, but in UTF-8, in which Chinese takes half the bytes."""
+    """Return JSON for a script element, like `tojson`, but in UTF-8, in which Chinese takes half the bytes."""
     text = json.dumps(value, ensure_ascii=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

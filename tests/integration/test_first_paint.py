@@ -47,7 +47,7 @@ class Site:
         return answer.json
 
     def say(self, who, texts, room="lobby", to=None):
-        self.service.remember(*PEOPLE.values())
+        self.service.ensure_users(*PEOPLE.values())
         drafts = []
         for text in texts:
             self._said += 1
@@ -56,7 +56,7 @@ class Site:
         self.service.history.append(drafts, 1)
 
     def room(self, title, creator=BEN, **options):
-        self.service.remember(*PEOPLE.values())
+        self.service.ensure_users(*PEOPLE.values())
         return self.service.create_room(title, creator=creator, **options)
 
 
