@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from flask import Response, abort, request, send_file, url_for
+from werkzeug.datastructures import Headers
 
 log = logging.getLogger("chat")
 
@@ -53,6 +54,17 @@ class Built(NamedTuple):
 NOTHING = Built({}, {}, 0.0)
 
 
+class SharedResponse(Response):
+    """A response that is the same for all users: whatever the site does with its session, no cookie goes with it."""
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """Return the headers less what sessions add to each response, last of all: a cookie, and `Vary: Cookie`."""
+        headers = super().get_wsgi_headers(environ)
+        headers.remove("Set-Cookie")
+        headers["Vary"] = "Accept-Encoding"
+        return headers
+
+
 class Assets:
     """One app's front end; `serve` is the view of its files, `url` is for the templates."""
 
@@ -82,10 +94,9 @@ class Assets:
         )
         if encoding:
             response.headers["Content-Encoding"] = encoding
-        response.headers["Vary"] = "Accept-Encoding"
         lasting = f"public, max-age={A_YEAR}, immutable"
         response.headers["Cache-Control"] = lasting if file == name else "no-store"
-        return response
+        return SharedResponse.force_type(response)
 
     def _current(self) -> Built:
         """Return the build that lies there now: another one may have been made while the server runs."""

@@ -7,7 +7,7 @@ import os
 import re
 
 import pytest
-from flask import Flask
+from flask import Flask, session
 
 from chat import Chat, ConfigError
 from chat.web.assets import DIST, SOURCES, Assets
@@ -75,6 +75,22 @@ def test_a_browser_keeps_a_file_for_good(site, entries, entry, kind):
     assert headers["Vary"] == "Accept-Encoding"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in headers and "Content-Encoding" not in headers
+
+
+def test_a_file_is_the_same_for_everyone_whatever_the_site_keeps_in_its_session(tmp_path, entries):
+    app = make_site(tmp_path)
+
+    @app.after_request
+    def count(response):
+        session["visits"] = session.get("visits", 0) + 1
+        return response
+
+    client = app.test_client()
+    answer = get(client, entries["page.js"], CHROMIUM)
+    again = get(client, entries["page.js"], CHROMIUM, **{"If-None-Match": answer.headers["ETag"]})
+    for one in (answer, again):
+        assert "Set-Cookie" not in one.headers
+        assert one.headers["Vary"] == "Accept-Encoding"
 
 
 @pytest.mark.parametrize(
