@@ -2,29 +2,36 @@
 
 SHELL := /bin/bash
 BIN := .venv/bin
+NODE := $(BIN)/python -m tools.node
+NPM_CI := $(NODE) npm ci --no-fund --no-audit --loglevel error
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench soak lock clean
+.PHONY: help run assets test lint format bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.site ## serve the site on http://127.0.0.1:8000 (HOST, PORT); stop with Ctrl-C
+run: .venv/.site assets ## serve the site on http://127.0.0.1:8000 (HOST, PORT); stop with Ctrl-C
 	@exec $(BIN)/gunicorn wsgi:app
 
-test: .venv/.dev ## run all tests (ARGS="-k name" selects some)
+# With CHAT_ASSETS=source the site serves the modules as they are, and nothing is built.
+assets: $(if $(filter source,$(CHAT_ASSETS)),,chat/static/dist/manifest.json) ## build the front end if its sources have changed
+
+test: .venv/.dev chat/static/dist/manifest.json ## run all tests (ARGS="-k name" selects some)
 	$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests.side_by_side)
 
-lint: .venv/.dev ## check style, types and what imports what
+lint: .venv/.dev node_modules/.dev ## check style, types and what imports what
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(NODE) npm run --silent lint
 
-format: .venv/.dev ## sort imports and format the code
+format: .venv/.dev node_modules/.dev ## sort imports and format the code
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
+	$(NODE) npm run --silent format
 
 bench: .venv/.site ## benchmark it against other servers, an hour in total (ARGS="fanout paced --rounds 1" selects some)
 	$(BIN)/python -m bench.run $(ARGS)
@@ -37,7 +44,7 @@ lock: .venv/.dev ## regenerate requirements.lock from the requirements files
 		--output-file requirements.lock requirements.txt requirements-dev.txt
 
 clean: ## remove what the targets above have built; keeps the site's data in instance/
-	rm -rf .venv .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules chat/static/dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Uses the first Python that is new enough. Removes an incomplete .venv, which the next run would take for complete.
 .venv/bin/python:
@@ -59,3 +66,18 @@ clean: ## remove what the targets above have built; keeps the site's data in ins
 	@echo "Installing the tests' packages into .venv (once)"
 	@$(PIP) --requirement requirements.txt --requirement requirements-dev.txt
 	@touch $@
+
+# Node's packages: .site holds those of the build, .dev those of the linters too. `npm ci` empties the folder first.
+node_modules/.site: package.json package-lock.json | .venv/.site
+	@echo "Installing the front end's build into node_modules (once)"
+	@$(NPM_CI) --omit=dev
+	@touch $@
+
+node_modules/.dev: package.json package-lock.json | .venv/.site
+	@echo "Installing the front end's linters into node_modules (once)"
+	@$(NPM_CI)
+	@touch node_modules/.site $@
+
+chat/static/dist/manifest.json: $(wildcard chat/static/*.* chat/static/js/*.js chat/static/css/*.css) tools/build.mjs package-lock.json | node_modules/.site
+	@echo "Building the front end"
+	@$(NODE) node tools/build.mjs

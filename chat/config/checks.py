@@ -48,6 +48,8 @@ def check(settings: Settings) -> None:
         check_database_url(settings.database_url)
     for origin in settings.allowed_origins:
         _check_origin(origin)
+    if settings.assets not in ("built", "source"):
+        raise ConfigError(f"CHAT_ASSETS is {settings.assets!r}. Set it to built or source.")
     _check_redis(settings)
     _check_socketio(settings)
 

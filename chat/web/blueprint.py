@@ -7,15 +7,16 @@ from flask import Blueprint, Flask
 from .. import i18n
 from ..service import ChatService
 from . import api, socketio_routes
+from .assets import Assets
 from .headers import add_security_headers
 from .health import healthz, metrics, serve_metrics
-from .pages import chat_widget, page
+from .pages import chat_widget, page, script_json
 from .socket_route import check_socket, not_a_socket, open_socket
 from .sockets import ParkingSock
 from .tokens import token
 
 
-def make_blueprint(url_prefix: str) -> Blueprint:
+def make_blueprint(url_prefix: str, assets: Assets) -> Blueprint:
     """Return the blueprint `chat`, made anew for each app."""
     blueprint = Blueprint(
         "chat",
@@ -25,6 +26,7 @@ def make_blueprint(url_prefix: str) -> Blueprint:
         static_folder="static",
         static_url_path="/chat/static",
     )
+    blueprint.add_url_rule("/chat/static/dist/<name>", "asset", assets.serve)
     blueprint.add_url_rule("/chat", "page", page)
     blueprint.add_url_rule("/chat/token", "token", token, methods=["POST"])
     api.add_routes(blueprint)
@@ -38,9 +40,10 @@ def make_blueprint(url_prefix: str) -> Blueprint:
 
 def register(app: Flask, url_prefix: str) -> None:
     """Put the chat's routes, templates and words on `app`."""
-    blueprint = make_blueprint(url_prefix)
     chat: ChatService = app.extensions["chat"]
     settings = chat.settings
+    assets = Assets(settings.assets)
+    blueprint = make_blueprint(url_prefix, assets)
     if settings.io:
         socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_endpoint, "io")
     if settings.metrics_port:
@@ -48,7 +51,8 @@ def register(app: Flask, url_prefix: str) -> None:
     app.register_blueprint(blueprint)
     _exempt_from_csrf(app)
     i18n.init(app)
-    app.jinja_env.globals["chat_widget"] = chat_widget
+    app.jinja_env.globals.update(chat_widget=chat_widget, chat_asset=assets.url)
+    app.jinja_env.filters["chat_json"] = script_json
 
 
 def _exempt_from_csrf(app: Flask) -> None:

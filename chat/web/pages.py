@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import Response, current_app, redirect, render_template, request, url_for
@@ -10,6 +11,7 @@ from markupsafe import Markup
 from .. import i18n
 from ..rooms.hub import LOBBY
 from ..wire.envelope import Identity
+from . import first_paint
 from .context import service
 from .page_strings import page_strings
 
@@ -19,11 +21,20 @@ def page() -> Any:
     identity = service().current_identity()
     if identity is None:
         return _ask_to_log_in()
-    response = Response(
-        render_template("chat/page.html", identity=identity, chat_config=page_config(identity))
-    )
+    config = page_config(identity)
+    if _may_carry_token():
+        config["first"] = first_paint.make(service(), identity, request)
+    response = Response(render_template("chat/page.html", identity=identity, chat_config=config))
     response.headers["Cache-Control"] = "no-store"
+    # The page holds a token: no other origin may load it, as whatever kind of resource.
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
+
+
+def _may_carry_token() -> bool:
+    """Tell whether the site itself requested the page, or a browser to show it as a top-level document."""
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    return site in {"same-origin", "none"} or request.headers.get("Sec-Fetch-Dest") == "document"
 
 
 def page_config(identity: Identity) -> dict[str, Any]:
@@ -44,6 +55,14 @@ def page_config(identity: Identity) -> dict[str, Any]:
         "locale": i18n.language(),
         "strings": page_strings(),
     }
+
+
+def script_json(value: Any) -> Markup:
+    """Return JSON for a script element, like `tojson`, but in UTF-8, in which Chinese takes half the bytes."""
+    text = json.dumps(value, ensure_ascii=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
 
 
 def chat_widget() -> Markup:

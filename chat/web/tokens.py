@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, jsonify, request
 
 from ..identity.guard import now_ms, origin_allowed
+from ..service import ChatService
+from ..wire.envelope import Identity
 from ..wire.errors import FAILURES
 from .context import language, service
 
@@ -19,11 +23,16 @@ def token() -> tuple[Response, int]:
         return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
     if chat.guard.is_banned(identity.id):
         return jsonify(error=FAILURES["banned"].sentence(language()), code="banned"), 403
-    chat.identities.ensure_users(identity)
-    ttl = chat.settings.token_ttl
-    body = jsonify(token=chat.token_for(identity), expires_in=ttl, expires_at=now_ms() + ttl * 1000)
+    body = jsonify(issue(chat, identity))
     body.headers["Cache-Control"] = "no-store"
     return body, 200
+
+
+def issue(chat: ChatService, identity: Identity) -> dict[str, Any]:
+    """Return a new token for `identity` as pages take it: {token, expires_in, expires_at}."""
+    chat.identities.ensure_users(identity)
+    ttl = chat.settings.token_ttl
+    return {"token": chat.token_for(identity), "expires_in": ttl, "expires_at": now_ms() + ttl * 1000}
 
 
 def _same_origin() -> bool:

@@ -6,11 +6,18 @@ import pytest
 
 from tests.browser.past import Past
 from tests.browser.visitors import Visitors
+from tests.built import build
 from tests.conftest import running_browser
 from tests.servers import Server
 
-#: A page asks for forty files: without them the log of a failure can be read.
+#: Without the requests the log of a failure can be read.
 QUIET = {"ACCESS_LOG": ""}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built():
+    """The front end as it is now: pages are looked at as users get them."""
+    build()
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,37 @@ def member(club, make_page, console):
     return join
 
 
+def test_the_chat_is_loaded_when_the_panel_is_first_opened(member):
+    nils = member("Nils")
+    loaded = []
+    nils.page.on("request", lambda request: loaded.append(request.url))
+    nils.page.reload()
+    launcher = nils.page.get_by_test_id("widget-launcher")
+    expect(launcher).to_be_visible()
+    nils.page.wait_for_load_state("networkidle")
+    assert any("/widget-" in url for url in loaded)
+    assert not any("/app-" in url or "/chat/token" in url for url in loaded)
+    launcher.click()
+    nils.wait_here()
+    launcher.click()
+    launcher.click()
+    nils.wait_here()
+    assert sum("/app-" in url for url in loaded) == sum("/chat/token" in url for url in loaded) == 1
+
+
+def test_a_chat_that_could_not_be_loaded_is_loaded_at_the_next_try(member, console):
+    console.expect("net::ERR_FAILED")
+    olga = member("Olga")
+    olga.page.route("**/app-*.js", lambda route: route.abort())
+    launcher, panel = olga.page.get_by_test_id("widget-launcher"), olga.page.get_by_test_id("widget-panel")
+    launcher.click()
+    expect(panel).to_be_hidden()
+    expect(launcher).to_be_focused()
+    olga.page.unroute_all()
+    launcher.click()
+    olga.wait_here()
+
+
 def test_the_panel_covers_a_phone_and_nothing_covers_the_panel(member):
     nora = member("Nora", **PHONE)
     launcher, panel = nora.page.get_by_test_id("widget-launcher"), nora.page.get_by_test_id("widget-panel")

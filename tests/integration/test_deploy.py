@@ -4,6 +4,7 @@ Time runs faster here than there: nginx bears READ_TIMEOUT seconds of silence, a
 """
 
 import gc
+import json
 import re
 import time
 import warnings
@@ -12,6 +13,8 @@ from http.cookies import SimpleCookie
 
 import pytest
 
+from chat.web.assets import DIST
+from tests.built import build
 from tests.integration.through_proxy import (
     POLLING,
     enter,
@@ -81,6 +84,13 @@ def own_site(request, node, nodes):
         yield proxy
 
 
+@pytest.fixture(scope="module")
+def built():
+    """The front end's files by the names that templates know, built if they have changed."""
+    build()
+    return json.loads((DIST / "manifest.json").read_text())
+
+
 @pytest.fixture
 def browser(site):
     """An HTTP client with cookies, which trusts the certificate and sends what a browser sends with a form."""
@@ -146,6 +156,26 @@ def test_the_nodes_are_asked_once_for_what_everybody_asks_for(site, nodes):
     status, _, body = site.get(path, {"If-None-Match": answers[0][1]["ETag"]})
     assert (status, body) == (304, "")
     assert "no-cache" in answers[0][1]["Cache-Control"]
+
+
+def test_built_files_come_compressed_and_stay_in_the_browser(site, nodes, built, browser):
+    path = f"/chat/static/dist/{built['page.js']}"
+    for encoding in ("br", "gzip"):
+        answers = [browser.get(site.url + path, headers={"Accept-Encoding": encoding}) for _ in range(15)]
+        assert {answer.headers["Content-Encoding"] for answer in answers} == {encoding}
+        assert {answer.headers["Cache-Control"] for answer in answers} == {
+            "public, max-age=31536000, immutable"
+        }
+        assert {answer.headers["Vary"] for answer in answers} == {"Accept-Encoding"}
+    plain = browser.get(site.url + path, headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    assert plain.content == (DIST / built["page.js"]).read_bytes()
+    if site.kind == "nginx":
+        assert sum(node.log().count(f"GET {path}") for node in nodes) <= 6
+
+
+def test_pages_come_uncompressed(site, browser):
+    assert "Content-Encoding" not in browser.get(f"{site.url}/login").headers
 
 
 # -- sockets

@@ -1,6 +1,7 @@
 """Two apps with chat in one process do not meet: not their users, rooms, tokens, handlers, nor signals."""
 
 import json
+import re
 import signal
 import time
 from contextlib import ExitStack
@@ -132,7 +133,7 @@ def test_the_page_knows_where_its_site_is_mounted(both, site):
     status, _, body = both.get(f"{BASES[site]}/chat", {"X-Visitor": "anna"})
     assert status == 200
     assert f'"socketPath": "{BASES[site]}/ws/chat"' in body
-    assert f'"{BASES[site]}/chat/static/js/page.js"' in body
+    assert re.search(rf'"{BASES[site]}/chat/static/(dist/page-\w+|js/page)\.js"', body)
 
 
 def test_the_end_is_told_in_both_sites(both, enter):

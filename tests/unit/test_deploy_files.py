@@ -79,14 +79,20 @@ def test_the_two_units_differ_in_what_makes_a_node_alone():
 # -- the image
 
 
-def copied():
-    """What the Dockerfile takes of the site itself, as paths from the top."""
-    lines = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
-    return [Path(source) for line in lines[1:] for source in line.split()]
+#: The stages of the Dockerfile; the last one is the image.
+STAGES = DOCKERFILE.split("\nFROM ")
+
+
+def copied(*stages):
+    """The paths that these stages copy, from the top of the project."""
+    lines = [
+        line for stage in stages for line in re.findall(r"^COPY (?!--from)(.*) \S+$", stage, re.MULTILINE)
+    ]
+    return [Path(source) for line in lines for source in line.split()]
 
 
 def test_the_site_runs_from_what_the_image_holds(tmp_path):
-    for source in copied():
+    for source in copied(STAGES[-1]):
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
         copy(ROOT / source, tmp_path / source)
     script = "from app import create_app; print(create_app().test_client().get('/login').status_code)"
@@ -105,10 +111,14 @@ def test_the_site_runs_from_what_the_image_holds(tmp_path):
 
 def test_the_build_gets_what_the_dockerfile_copies():
     let_in = re.findall(r"^!(.*)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
-    requirements = re.findall(
-        r"requirements\S*(?:txt|lock)", re.search(r"^COPY (req.*)$", DOCKERFILE, re.M)[1]
-    )
-    assert sorted(let_in) == sorted([*map(str, copied()), *requirements])
+    # The front end's stage copies a folder of what the image copies.
+    wanted = {str(path) for path in copied(*STAGES)} - {"chat/static"}
+    assert sorted(let_in) == sorted(wanted)
+
+
+def test_the_image_holds_the_front_end_and_not_that_of_the_machine_that_builds_it():
+    assert "COPY --from=front-end /build/chat/static/dist/ chat/static/dist/" in DOCKERFILE
+    assert "chat/static/dist" in (DEPLOY / "Dockerfile.dockerignore").read_text().split()
 
 
 def test_the_health_check_is_a_program_that_runs():

@@ -12,7 +12,7 @@ export class ApiError extends Error {
 }
 
 /**
- * The chat's JSON API, as the user whose tokens these are.
+ * The chat's JSON API, as the user whose tokens these are. What came with the page is not asked for: `first` has it.
  *
  * Each call gives the answer's JSON (null where there is none) or throws an ApiError, never anything else.
  */
@@ -21,16 +21,18 @@ export class Api {
   #tokens;
   #texts;
   #language;
+  #first;
 
-  constructor({ path, tokens, texts, language }) {
+  constructor({ path, tokens, texts, language, first }) {
     this.#path = path;
     this.#tokens = tokens;
     this.#texts = texts;
     this.#language = language;
+    this.#first = first;
   }
 
-  get(parts, query = {}) {
-    return this.#call("GET", parts, { query });
+  async get(parts, query = {}) {
+    return this.#first.take(parts, query) ?? this.#call("GET", parts, { query });
   }
 
   post(parts, body = {}) {
@@ -45,7 +47,12 @@ export class Api {
     return this.#call("DELETE", parts, {});
   }
 
-  /** A 401 may mean a token that has just ended: once, a fresh one is tried. */
+  /**
+   * A 401 may mean a token that has just ended: once, a fresh one is tried.
+   * @param {string} method
+   * @param {string[]} parts
+   * @param {{query?: object, body?: object}} sent
+   */
   async #call(method, parts, { query, body }) {
     const address = this.#address(parts, query);
     let response = await this.#ask(method, address, body, await this.#token(() => this.#tokens.get()));
@@ -76,6 +83,7 @@ export class Api {
   }
 
   async #ask(method, address, body, token) {
+    /** @type {Record<string, string>} */
     const headers = { Accept: "application/json", "Accept-Language": this.#language, Authorization: `Bearer ${token}` };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     try {
@@ -95,6 +103,7 @@ export class Api {
 
   async #answer(response) {
     if (response.status === 204) return null;
+    /** @type {any} */
     let answer = null;
     try {
       answer = await response.json();

@@ -3,6 +3,8 @@ import { copy } from "./clipboard.js";
 import { Connection } from "./connection.js";
 import { Conversations } from "./conversations.js";
 import { Days } from "./day.js";
+import { on } from "./events.js";
+import { FirstAnswers } from "./first_answers.js";
 import { FrameBatch } from "./frame_batch.js";
 import { History } from "./history.js";
 import { Inbox } from "./inbox.js";
@@ -94,13 +96,15 @@ export class ChatApp extends EventTarget {
     this.#view.composer.focus();
   }
 
-  #makeModel({ socketPath, tokenPath, apiPath, locale, maxRooms }) {
+  /** @param {any} config */
+  #makeModel({ socketPath, tokenPath, apiPath, locale, maxRooms, first }) {
     const me = this.#me;
     const texts = this.#texts;
     const pace = new Pace();
     const reader = new MessageReader(me);
-    const tokens = new TokenSource(tokenPath, me.id);
-    const api = (this.#api = new Api({ path: apiPath, tokens, texts, language: locale }));
+    const answers = new FirstAnswers(first?.answers);
+    const tokens = new TokenSource(tokenPath, me.id, first?.token);
+    const api = (this.#api = new Api({ path: apiPath, tokens, texts, language: locale, first: answers }));
     const connection = (this.#connection = new Connection({ path: socketPath, language: locale, tokens }));
     const isWatched = (conversation) => this.#reading.isWatching(conversation);
     const conversations = (this.#conversations = new Conversations(me, texts, isWatched));
@@ -111,7 +115,8 @@ export class ChatApp extends EventTarget {
     this.#outbox = outbox;
     this.#marks = new ReadMarks(connection, pace);
     this.#inbox = new Inbox({ conversations, outbox, subscriptions, reader });
-    this.#roomList = new RoomList({ api, conversations, isFull: () => subscriptions.isFull });
+    const isFull = () => subscriptions.isFull;
+    this.#roomList = new RoomList({ api, conversations, isFull, cameWithPage: answers.has(["rooms"]) });
     this.#history = new History({ api, reader });
     this.#members = new Members(api);
   }
@@ -132,7 +137,12 @@ export class ChatApp extends EventTarget {
     const flow = { ...parts, outbox: this.#outbox, reading, view };
     this.#news = new News({ ...flow, subscriptions: this.#subscriptions, inbox: this.#inbox, history: this.#history });
     this.#writing = new Writing({ ...flow, me: this.#me });
-    this.#visits = new Visits({ ...flow, api: this.#api, roomList: this.#roomList, subscriptions: this.#subscriptions });
+    this.#visits = new Visits({
+      ...flow,
+      api: this.#api,
+      roomList: this.#roomList,
+      subscriptions: this.#subscriptions,
+    });
     this.#actions = new RoomActions(root, { ...parts, api: this.#api, me: this.#me, mayCreate: config.createRooms });
   }
 
@@ -170,7 +180,9 @@ export class ChatApp extends EventTarget {
     on(panel, "pick", (conversation) => this.#visits.turnTo(conversation));
     on(panel, "reload", () => this.#roomList.load());
     on(people, "pick", (person) => this.#visits.turnTo(this.#conversations.with(person)));
-    on(people, "manage", (person) => this.#actions.manage(this.#current, this.#members.of(this.#current).people.get(person.id)));
+    on(people, "manage", (person) =>
+      this.#actions.manage(this.#current, this.#members.of(this.#current).people.get(person.id)),
+    );
     on(people, "more", () => this.#members.more(this.#view.peopled));
     on(search, "visit", (place) => this.visit(place));
     on(side, "view", () => this.#readMembers());
@@ -214,7 +226,8 @@ export class ChatApp extends EventTarget {
     this.#subscriptions.restart();
     this.#outbox.restart();
     this.#marks.resume();
-    this.#roomList.load();
+    // Of a room its Join tells what was missed; of a conversation with a person only the list does.
+    this.#roomList.connected({ canWait: this.#current.isRoom });
     this.#reading.resume();
   }
 
@@ -280,8 +293,4 @@ export class ChatApp extends EventTarget {
 
 function isTouch() {
   return matchMedia("(pointer: coarse)").matches;
-}
-
-function on(source, type, handler) {
-  source.addEventListener(type, (event) => handler(event.detail));
 }

@@ -11,7 +11,7 @@ export async function copy(text) {
 }
 
 function copyTheOldWay(text) {
-  const focused = document.activeElement;
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   const box = el("textarea", { "aria-hidden": "true", readonly: "" });
   Object.assign(box.style, { position: "fixed", opacity: "0" });
   box.value = text;

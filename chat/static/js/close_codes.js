@@ -3,10 +3,13 @@
  *
  * `act` is retry (after a backoff of `base`, `cap`, `floor` milliseconds), fresh (once, with a fresh token), after
  * (when the server's retry_after has passed) or stop. `why` is the key of the sentence that explains it.
+ * @type {import("./types").Plan}
  */
 const LOST = { act: "retry", why: "lost", base: 600, cap: 30_000 };
+/** @type {import("./types").Plan} */
 const REFUSED = { ...LOST, refused: true };
 
+/** @type {Map<number, import("./types").Plan>} */
 const PLANS = new Map([
   [1001, { act: "retry", why: "restarting", base: 1_500, cap: 30_000 }],
   [1012, { act: "retry", why: "restarting", base: 1_500, cap: 30_000 }],

@@ -33,12 +33,15 @@ export class Connection extends EventTarget {
   #address;
   #tokens;
   #backoff = new Backoff();
+  /** @type {WebSocket | null} */
   #socket = null;
   #state = "connecting";
+  /** @type {Record<string, number>} */
   #timers = {};
   #attempt = 0;
   #triedFresh = false;
   #wasOnline = false;
+  /** @type {import("./types").Wire | null} */
   #lastError = null;
   #heardAt = 0;
 
@@ -73,7 +76,7 @@ export class Connection extends EventTarget {
 
   /** Send one message; false when there is no connection to send it on. */
   send(message) {
-    if (this.#state !== "online" || this.#socket.readyState !== WebSocket.OPEN) return false;
+    if (this.#state !== "online" || this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(message));
     return true;
   }

@@ -11,7 +11,7 @@ export class Conversation {
   kind = "public";
   title = "";
   topic = "";
-  /** "owner", "admin", "member", or null for who only looks at a public room. */
+  /** @type {"owner" | "admin" | "member" | null} null for who only looks at a public room */
   role = null;
   ephemeral = false;
   epoch = "";
@@ -23,17 +23,27 @@ export class Conversation {
   mentions = 0;
   /** When something was said last, in milliseconds; by that people are ordered. */
   lastAt = 0;
-  /** The first message that was unread when the reader came: a line stands before it until the reader leaves. */
+  /**
+   * The first message that was unread when the reader came: a line stands before it until the reader leaves.
+   * @type {number | null}
+   */
   line = null;
   /** Whether it was we who asked to leave it. */
   leaving = false;
-  /** What loading its messages is at: {older, newer, whole}, each null, "loading", or an error's sentence. */
+  /**
+   * What loading its messages is at.
+   * @type {Record<"older" | "newer" | "whole", import("./types").Loading>}
+   */
   loading = { older: null, newer: null, whole: null };
   timeline = new Timeline();
   #isWatched;
   #unseen = 0;
 
-  /** `isWatched` tells whether the reader looks at a conversation's newest message right now. */
+  /**
+   * `isWatched` tells whether the reader looks at a conversation's newest message right now.
+   * @param {string} name
+   * @param {{locale: string, person?: import("./types").Person | null, isWatched: (one: Conversation) => boolean}} parts
+   */
   constructor(name, { locale, person = null, isWatched }) {
     this.name = name;
     this.person = person;

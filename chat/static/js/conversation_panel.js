@@ -48,7 +48,8 @@ export class ConversationPanel extends EventTarget {
     const rows = new Map();
     const all = rooms.length + people.length;
     this.#tools.hidden = all < FILTER_FROM && !this.#isNarrowed;
-    const found = this.#place("rooms", rooms, rows, current, describe) + this.#place("people", people, rows, current, describe);
+    const found =
+      this.#place("rooms", rooms, rows, current, describe) + this.#place("people", people, rows, current, describe);
     this.#rows = rows;
     this.#skeleton.hidden = known || Boolean(failure);
     this.#failure.hidden = known || !failure;

@@ -7,6 +7,7 @@ export class Conversations {
   #texts;
   #collator;
   #isWatched;
+  /** @type {Map<string, Conversation>} */
   #byName = new Map();
   /** Whether the server has told which ones there are. */
   known = false;

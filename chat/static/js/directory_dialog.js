@@ -91,7 +91,10 @@ export class DirectoryDialog extends EventTarget {
     this.#more.hidden = !next;
     this.#more.textContent = this.#texts.get("show_more");
     const nothing = !this.#list.childElementCount;
-    this.#say(nothing ? this.#texts.get("no_room") : this.#texts.count("rooms", this.#list.childElementCount), !nothing);
+    this.#say(
+      nothing ? this.#texts.get("no_room") : this.#texts.count("rooms", this.#list.childElementCount),
+      !nothing,
+    );
   }
 
   #fail({ message }, { on }) {

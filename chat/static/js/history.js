@@ -85,11 +85,14 @@ export class History extends EventTarget {
 
   #start(conversation, page, atEnd) {
     if (conversation.ephemeral) return conversation.timeline.startEmpty();
-    conversation.timeline.start(page.messages.map((wire) => this.#reader.read(wire)), {
-      atStart: !page.more_before,
-      atEnd: atEnd || !page.more_after,
-      floor: page.last_seq,
-    });
+    conversation.timeline.start(
+      page.messages.map((wire) => this.#reader.read(wire)),
+      {
+        atStart: !page.more_before,
+        atEnd: atEnd || !page.more_after,
+        floor: page.last_seq,
+      },
+    );
   }
 
   /** Ask for a page at one end of the window, unless that is being done. */
@@ -103,7 +106,11 @@ export class History extends EventTarget {
     // The window is another one by now, and so is what it is at.
     if (loading !== conversation.loading || request !== this.#newest.get(conversation)) return;
     loading[end] = error ?? null;
-    if (page && conversation.timeline.loaded) take(page.messages.map((wire) => this.#reader.read(wire)), page);
+    if (page && conversation.timeline.loaded)
+      take(
+        page.messages.map((wire) => this.#reader.read(wire)),
+        page,
+      );
     this.#changed(conversation);
   }
 

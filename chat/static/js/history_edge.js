@@ -17,7 +17,10 @@ export class HistoryEdge extends EventTarget {
     this.#element = element;
     this.#texts = texts;
     this.#key = key;
-    element.addEventListener("click", (event) => event.target.closest("button") && this.dispatchEvent(new Event("more")));
+    element.addEventListener(
+      "click",
+      (event) => event.target.closest("button") && this.dispatchEvent(new Event("more")),
+    );
   }
 
   /** `loading` is null, "loading" or an error's sentence; `end` the words for where there is no more, if any. */

@@ -1,8 +1,10 @@
 /** Values that outlive a reload, in "sessionStorage" or "localStorage"; where that fails, they do not. */
 export class Kept {
+  /** @type {"sessionStorage" | "localStorage"} */
   #area;
   #prefix;
 
+  /** @param {"sessionStorage" | "localStorage"} area */
   constructor(area, prefix) {
     this.#area = area;
     this.#prefix = prefix;
@@ -11,7 +13,7 @@ export class Kept {
   /** The value, or null. */
   get(key) {
     try {
-      return JSON.parse(window[this.#area].getItem(this.#prefix + key));
+      return JSON.parse(window[this.#area].getItem(this.#prefix + key) ?? "null");
     } catch {
       return null;
     }

@@ -8,7 +8,7 @@ import { ScrollKeeper } from "./scroll_keeper.js";
 
 /** Messages of one author within this time stand together under one name. */
 const GROUP_WITHIN = 5 * 60_000;
-/** So many heights of the log before an end of the window comes into sight, more is asked for. */
+/** So many heights of the log before an end of the window comes into sight of a reader who scrolls, more is asked for. */
 const AHEAD = 1.5;
 /** How far down the log, as a part of its height, one lands: on a message, and on the line before what is new. */
 const AT_MESSAGE = 0.3;
@@ -32,11 +32,14 @@ export class MessageList extends EventTarget {
   #state;
   #edges;
   #roving;
+  /** @type {any} the Conversation that is shown; whatever draws one is called after `show` */
   #conversation = null;
   #emptyState = [];
+  /** @type {Map<import("./types").Message, MessageView>} */
   #views = new Map();
+  /** @type {import("./types").Spot | null} */
   #place = null;
-  /** The message that one landed on. */
+  /** @type {MessageView | null} the message that one landed on */
   #found = null;
 
   constructor(root, { texts, days, links }) {
@@ -218,13 +221,13 @@ export class MessageList extends EventTarget {
     this.#look();
   }
 
-  /** Ask for more before the reader comes to an end of the window. */
+  /** Ask for more before the reader comes to an end of the window; of who has not scrolled yet, only in sight of it. */
   #look() {
     const { timeline, loading } = this.#conversation;
     if (!timeline.loaded || this.#place) return;
-    const ahead = AHEAD * this.#log.clientHeight;
-    if (!timeline.atStart && !loading.older && this.#scroll.aboveSight < ahead) this.#emit("older");
-    if (!timeline.atEnd && !loading.newer && this.#scroll.belowSight < ahead) this.#emit("newer");
+    const ahead = this.#scroll.byReader ? AHEAD * this.#log.clientHeight : 0;
+    if (!timeline.atStart && !loading.older && this.#scroll.aboveSight <= ahead) this.#emit("older");
+    if (!timeline.atEnd && !loading.newer && this.#scroll.belowSight <= ahead) this.#emit("newer");
   }
 
   #clicked(event) {

@@ -14,8 +14,11 @@ export class MessageView {
   #linkTo;
   #state = null;
   #error = null;
+  /** @type {any} */
   #status = null;
+  /** @type {any} */
   #dayLine = null;
+  /** @type {any} */
   #unreadLine = null;
 
   /** `linkTo` gives a message's address, or nothing for one that has none. */
@@ -129,7 +132,8 @@ export class MessageView {
   }
 
   #statusLine(state, error) {
-    if (state === "pending" && error) return el("p", { class: "fc-status fc-status--waiting", role: "status", text: error });
+    if (state === "pending" && error)
+      return el("p", { class: "fc-status fc-status--waiting", role: "status", text: error });
     if (state === "pending") return el("p", { class: "fc-status", text: this.#texts.get("sending") });
     return el(
       "p",
@@ -151,7 +155,11 @@ export class MessageView {
   #toggleUnreadLine(wanted, since) {
     this.#unreadLine?.remove();
     this.#unreadLine = wanted
-      ? el("div", { class: "fc-line fc-line--unread", data: { testid: "new-line" } }, el("span", { text: this.#newSince(since) }))
+      ? el(
+          "div",
+          { class: "fc-line fc-line--unread", data: { testid: "new-line" } },
+          el("span", { text: this.#newSince(since) }),
+        )
       : null;
     if (!wanted) return;
     if (this.#dayLine) this.#dayLine.after(this.#unreadLine);

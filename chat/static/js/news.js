@@ -1,3 +1,5 @@
+import { on } from "./events.js";
+
 /**
  * What comes from the server: carries it into the conversations, has it drawn, and tells a reader who is elsewhere.
  *
@@ -6,7 +8,6 @@
 export class News extends EventTarget {
   #texts;
   #conversations;
-  #subscriptions;
   #outbox;
   #inbox;
   #history;
@@ -17,7 +18,6 @@ export class News extends EventTarget {
     super();
     this.#texts = texts;
     this.#conversations = conversations;
-    this.#subscriptions = subscriptions;
     this.#outbox = outbox;
     this.#inbox = inbox;
     this.#history = history;
@@ -92,8 +92,4 @@ export class News extends EventTarget {
     const pick = () => this.dispatchEvent(new CustomEvent("pick", { detail: conversation }));
     this.#view.notifier.tell(title, text, `chat:${conversation.name}`, pick);
   }
-}
-
-function on(source, type, handler) {
-  source.addEventListener(type, (event) => handler(event.detail));
 }

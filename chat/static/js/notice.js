@@ -5,6 +5,7 @@ export class Notice {
   #element;
   #words;
   #button;
+  /** @type {(() => void) | null} */
   #act = null;
 
   constructor(root) {
@@ -19,7 +20,11 @@ export class Notice {
     part(root, "notice-close").addEventListener("click", () => this.hide());
   }
 
-  /** `label` and `act` are a button for what can be done about it. */
+  /**
+   * `label` and `act` are a button for what can be done about it.
+   * @param {string} sentence
+   * @param {{label?: string, act?: (() => void) | null}} button
+   */
   show(sentence, { label = "", act = null } = {}) {
     this.#act = act;
     this.#button.textContent = label;

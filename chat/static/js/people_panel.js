@@ -50,7 +50,10 @@ export class PeoplePanel extends EventTarget {
     const describe = (person) => this.#describe(person, conversation, members, unreadOf(person));
     const found = this.#matching(here);
     this.#place("here", this.#here, found.slice(0, SHOWN), (person) => ({ ...describe(person), isPresent: true }));
-    this.#place("away", this.#away, this.#matching(away), (person) => ({ ...describe(person), isPresent: isPresent(person) }));
+    this.#place("away", this.#away, this.#matching(away), (person) => ({
+      ...describe(person),
+      isPresent: isPresent(person),
+    }));
     this.#showCounts(here.length, away.length, members.next);
     this.#invite.hidden = !(conversation.kind === "private" && conversation.administers);
     this.#filter.hidden = here.length + away.length < FILTER_FROM && !this.#filter.value;

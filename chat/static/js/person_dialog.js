@@ -17,18 +17,17 @@ export class PersonDialog {
   #button;
   #list;
   #said;
-  #texts;
   #roving;
   #known = [];
+  /** @type {((name: string) => Promise<void>) | null} */
   #choose = null;
 
-  constructor(root, { texts }) {
+  constructor(root) {
     this.#heading = part(root, "person-heading");
     this.#field = part(root, "person-field");
     this.#button = part(root, "person-button");
     this.#list = part(root, "person-list");
     this.#said = part(root, "person-said");
-    this.#texts = texts;
     this.#roving = new RovingFocus(this.#list);
     this.#dialog = new Dialog(root, "person", { submit: () => this.#chosen(this.#field.value.trim()) });
     this.#field.addEventListener("input", () => this.#suggest());
@@ -61,7 +60,7 @@ export class PersonDialog {
   }
 
   async #chosen(name) {
-    if (name) await this.#choose(name);
+    if (name) await this.#choose?.(name);
   }
 
   #suggest() {

@@ -62,7 +62,11 @@ export class PersonRow {
   #makeManage(manage) {
     const label = this.#texts.get("manage", { name: this.#person.username });
     const attributes = { type: "button", class: "fc-icon-button fc-person__manage", "aria-label": label, title: label };
-    const button = el("button", { ...attributes, tabindex: -1, hidden: "" }, el("span", { text: "⋯", "aria-hidden": "true" }));
+    const button = el(
+      "button",
+      { ...attributes, tabindex: -1, hidden: "" },
+      el("span", { text: "⋯", "aria-hidden": "true" }),
+    );
     button.addEventListener("click", manage);
     return button;
   }

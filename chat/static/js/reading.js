@@ -125,6 +125,7 @@ export class Reading extends EventTarget {
     return { line: conversation.line };
   }
 
+  /** @param {any} conversation @param {import("./types").Spot} spot */
   #load(conversation, { at, line }) {
     const { timeline } = conversation;
     if (conversation.ephemeral) timeline.startEmpty();

@@ -28,7 +28,7 @@ export class RoomActions extends EventTarget {
     this.#conversations = conversations;
     this.#create = new CreateDialog(root, { api });
     this.#directory = new DirectoryDialog(root, { texts, api, mayCreate });
-    this.#person = new PersonDialog(root, { texts });
+    this.#person = new PersonDialog(root);
     this.#dialogs = new RoomDialogs(root, { texts });
     this.#create.addEventListener("created", ({ detail: view }) => this.#entered(view));
     this.#directory.addEventListener("create", ({ detail: title }) => this.#create.open(title));

@@ -8,6 +8,7 @@ export class RoomDialogs {
   #about;
   #member;
   #leave;
+  /** @type {((form: FormData) => Promise<void>) | null} */
   #action = null;
 
   constructor(root, { texts }) {
@@ -52,7 +53,7 @@ export class RoomDialogs {
   }
 
   async #act(dialog, form) {
-    await this.#action(form);
+    await this.#action?.(form);
     dialog.close();
   }
 

@@ -5,6 +5,8 @@ const RETRY = { base: 2_000, cap: 60_000, floor: 1_000 };
 const GATHERED_FOR = 150;
 /** How often to look at rooms that the socket has no place for. */
 const LOOK = 60_000;
+/** After so long, and up to twice that, the list that came with the page is compared with the server's. */
+const COMPARED_AFTER = 5_000;
 
 /**
  * The list of one's rooms as the API tells it, kept up to date.
@@ -13,21 +15,27 @@ const LOOK = 60_000;
  * is in no more.
  */
 export class RoomList extends EventTarget {
+  /** @type {string | null} */
   failure = null;
   #api;
   #conversations;
   #isFull;
+  /** Whether the list came with the page, and no connection has been made since. */
+  #cameWithPage;
+  #madeAt = performance.now();
   #backoff = new Backoff();
   #timer = 0;
+  /** @type {Promise<void> | null} */
   #request = null;
   #again = false;
   #outdated = false;
 
-  constructor({ api, conversations, isFull }) {
+  constructor({ api, conversations, isFull, cameWithPage = false }) {
     super();
     this.#api = api;
     this.#conversations = conversations;
     this.#isFull = isFull;
+    this.#cameWithPage = cameWithPage;
     setInterval(() => !document.hidden && this.#isFull() && this.load(), LOOK);
   }
 
@@ -47,6 +55,23 @@ export class RoomList extends EventTarget {
       if (this.#again) this.load();
     });
     return this.#request;
+  }
+
+  /** Settled when there is a list, or none could be had: asks only if nobody has asked yet. */
+  present() {
+    return this.#request ?? this.load();
+  }
+
+  /**
+   * There is a connection: what changed before it was told to nobody, so the list is read. One that came with the page
+   * just now is compared when the page is at rest, if that `canWait`.
+   */
+  connected({ canWait }) {
+    const isNew = this.#cameWithPage && performance.now() - this.#madeAt < COMPARED_AFTER;
+    this.#cameWithPage = false;
+    if (!isNew || !canWait) return this.load();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.load(), COMPARED_AFTER * (1 + Math.random()));
   }
 
   /** We have changed the list ourselves: an answer that is under way knows nothing of it, and would undo it here. */

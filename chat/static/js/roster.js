@@ -1,6 +1,8 @@
 /** Who is here, in the order of their names: a list at first, then what changes. */
 export class Roster {
+  /** @type {Map<string, import("./types").Person>} */
   #byName = new Map();
+  /** @type {import("./types").Person[] | null} */
   #sorted = null;
   #collator;
 

@@ -9,12 +9,17 @@ const NEAR = 6;
  */
 export class ScrollKeeper {
   pinned = true;
+  /** Whether the reader has scrolled since `pin` or `place` last said where to be. */
+  byReader = false;
   #element;
   #changed;
   #moved;
   #endless = false;
   #top = 0;
-  /** What the reader looks at, and where it stood: kept, so that roundings of a pixel do not add up. */
+  /**
+   * What the reader looks at, and where it stood: kept, so that roundings of a pixel do not add up.
+   * @type {{element: any, offset: any} | null}
+   */
   #anchor = null;
 
   constructor(element, { changed, moved }) {
@@ -32,6 +37,7 @@ export class ScrollKeeper {
   }
 
   pin() {
+    this.byReader = false;
     this.#set(!this.#endless);
   }
 
@@ -44,7 +50,7 @@ export class ScrollKeeper {
     }
     if (!this.#anchor?.element?.isConnected) this.#dropAnchor();
     work();
-    const { element, offset } = this.#anchor;
+    const { element, offset } = /** @type {{element: any, offset: any}} */ (this.#anchor);
     if (element?.isConnected) this.#moveTo(this.#element.scrollTop + this.#offsetOf(element) - offset);
     else this.#dropAnchor();
   }
@@ -66,6 +72,7 @@ export class ScrollKeeper {
   /** Have `element` stand so far below the upper edge, as a part of the height there is; or be at the end. */
   place(element, part) {
     this.#anchor = null;
+    this.byReader = false;
     const { clientHeight } = this.#element;
     const room = Math.max(0, clientHeight - element.offsetHeight);
     this.#moveTo(this.#element.scrollTop + this.#offsetOf(element) - Math.min(part * clientHeight, room));
@@ -120,7 +127,10 @@ export class ScrollKeeper {
     const { scrollTop } = this.#element;
     // What we do ends at #top: the rest is the reader's doing.
     const moved = scrollTop - this.#top;
-    if (Math.abs(moved) >= 1) this.#anchor = null;
+    if (Math.abs(moved) >= 1) {
+      this.#anchor = null;
+      this.byReader = true;
+    }
     if (this.belowSight <= NEAR) this.#set(!this.#endless);
     else if (moved < -1) this.#set(false);
     this.#top = scrollTop;

@@ -19,6 +19,7 @@ export class SearchPanel extends EventTarget {
   #titleOf;
   #links;
   #roving;
+  /** @type {any} the Conversation that "in this room" means */
   #conversation = null;
   #next = null;
   #count = 0;
@@ -103,7 +104,9 @@ export class SearchPanel extends EventTarget {
     this.#more.hidden = !next;
     this.#more.textContent = this.#texts.get("show_more");
     if (on) results[0]?.firstChild.focus();
-    this.#say(this.#count ? this.#texts.count(next ? "found_more" : "found", this.#count) : this.#texts.get("found_none"));
+    this.#say(
+      this.#count ? this.#texts.count(next ? "found_more" : "found", this.#count) : this.#texts.get("found_none"),
+    );
   }
 
   #fail({ message }, { on }) {

@@ -11,14 +11,22 @@ const PATIENCE = 10_000;
 export class TokenSource {
   #path;
   #userId;
+  /** @type {string | null} */
   #token = null;
   #askedAt = 0;
   #lifetime = 0;
+  /** @type {Promise<string | null> | null} */
   #asking = null;
 
-  constructor(path, userId) {
+  /**
+   * `first` is the one that came with the page, if one did.
+   * @param {import("./types").Token | null} first
+   */
+  constructor(path, userId, first = null) {
     this.#path = path;
     this.#userId = userId;
+    // It was made after the page was asked for, whenever it came here.
+    if (first) this.#take(first, Date.now() - performance.now());
   }
 
   /** A token with time left: the one in hand, or a fresh one. Throws one of the above, or what fetch throws. */
@@ -37,10 +45,14 @@ export class TokenSource {
     const askedAt = Date.now();
     const answer = await this.#ask();
     if (subjectOf(answer.token) !== this.#userId) throw new OtherUser();
-    this.#token = answer.token;
-    this.#askedAt = askedAt;
-    this.#lifetime = answer.expires_in * 1000;
+    this.#take(answer, askedAt);
     return this.#token;
+  }
+
+  #take({ token, expires_in: seconds }, askedAt) {
+    this.#token = token;
+    this.#askedAt = askedAt;
+    this.#lifetime = seconds * 1000;
   }
 
   /** The token in hand is good for nothing any more. */

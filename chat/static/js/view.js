@@ -21,7 +21,6 @@ import { Toasts } from "./toasts.js";
  * Event: `unread` with the number of all unread messages, whenever that is another.
  */
 export class View extends EventTarget {
-  #texts;
   #conversations;
   #members;
   #failure = null;
@@ -35,7 +34,6 @@ export class View extends EventTarget {
     super();
     const { user: me, maxChars, loginPath } = config;
     const titleOf = (room) => this.#titleOf(room);
-    this.#texts = texts;
     this.#conversations = conversations;
     this.#members = members;
     this.list = new MessageList(root, { texts, days, links });

@@ -8,6 +8,7 @@ export class ViewportFit {
   }
 
   #fit() {
+    if (!visualViewport) return;
     const { height, scale } = visualViewport;
     const covered = scale === 1 && innerHeight - height > 80;
     if (covered) this.#element.style.setProperty("--fc-height", `${height}px`);

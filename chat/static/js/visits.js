@@ -63,7 +63,7 @@ export class Visits extends EventTarget {
 
   /** A room that the list will tell of, if that is still to come. */
   async #listed(room) {
-    if (!this.#conversations.known) await this.#roomList.load();
+    if (!this.#conversations.known) await this.#roomList.present();
     return this.#conversations.get(room);
   }
 

@@ -1,11 +1,12 @@
-import { ChatApp } from "./app.js";
 import { part } from "./dom.js";
+import { on } from "./events.js";
 import { Kept } from "./kept.js";
 import { Texts } from "./texts.js";
 
 /**
  * The chat on any page of a site: a button that opens a panel, in a shadow root, where neither the site's style sheet
- * nor the chat's reaches the other. It connects when it is first opened, and by itself on the pages after that.
+ * nor the chat's reaches the other. The chat itself is loaded, and connects, when it is first opened, and by itself on the
+ * pages after that.
  */
 class Widget {
   #shadow;
@@ -15,7 +16,10 @@ class Widget {
   #texts;
   #config;
   #kept = new Kept("sessionStorage", "chat:widget:");
+  /** @type {import("./app.js").ChatApp | null} */
   #app = null;
+  /** @type {Promise<typeof import("./app.js")> | null} the chat's own module, once it is being loaded */
+  #module = null;
 
   constructor(host) {
     this.#config = JSON.parse(host.querySelector("script").textContent);
@@ -37,7 +41,8 @@ class Widget {
     this.#panel.hidden = false;
     this.#kept.set("open", true);
     this.#label();
-    this.#begin({ focus });
+    if (!this.#app) return this.#begin({ focus });
+    if (focus) this.#app.focus();
     this.#app.lookedAt();
   }
 
@@ -56,11 +61,21 @@ class Widget {
     sheet.addEventListener("error", show);
   }
 
-  #begin({ focus }) {
-    if (this.#app) return focus && this.#app.focus();
-    this.#app = new ChatApp(this.#shadow, this.#config, { isShown: () => !this.#panel.hidden });
-    this.#app.addEventListener("unread", ({ detail: count }) => this.#showUnread(count));
-    this.#app.start({ focus });
+  async #begin({ focus }) {
+    this.#module ??= import("./app.js");
+    let ChatApp;
+    try {
+      ({ ChatApp } = await this.#module);
+    } catch {
+      // The next click tries again.
+      this.#module = null;
+      return this.close();
+    }
+    if (this.#app) return;
+    const app = new ChatApp(this.#shadow, this.#config, { isShown: () => !this.#panel.hidden });
+    this.#app = app;
+    on(app, "unread", (count) => this.#showUnread(count));
+    app.start({ focus: focus && !this.#panel.hidden });
   }
 
   #showUnread(count) {

@@ -30,20 +30,19 @@ class Place(NamedTuple):
 class Call:
     """What a view is given: it asks for rooms here, and so never sees one that is not open to its user."""
 
-    def __init__(self, chat: ChatService, user: Identity, request: Request) -> None:
+    def __init__(
+        self, chat: ChatService, user: Identity, request: Request, args: Mapping[str, str] | None = None
+    ) -> None:
         self.chat = chat
         self.user = user
         self._request = request
+        #: The query; another one than the request's where `args` is given.
+        self.args: Mapping[str, str] = request.args if args is None else args
 
     @property
     def history(self) -> History:
         """Where rooms and messages are; its calls leave the event loop by themselves."""
         return self.chat.history
-
-    @property
-    def args(self) -> Mapping[str, str]:
-        """The query."""
-        return self._request.args
 
     def body(self) -> dict[str, Any]:
         """Return the JSON object that was sent; raise ChatError: not_json, too_large, bad_json or bad_request."""

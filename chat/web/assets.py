@@ -1,0 +1,144 @@
+"""The built front end: the addresses of its files, and the files themselves.
+
+`make assets` writes them into static/dist (tools/build.mjs): hashed names, so that a browser may keep each for good; a
+gzip and a Brotli copy beside each; and manifest.json, which says what the templates' names are called now. Without
+them, or with CHAT_ASSETS=source, the pages load the modules that they are built of.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import orjson
+from flask import Response, abort, request, send_file, url_for
+from werkzeug.datastructures import Headers
+
+log = logging.getLogger("chat")
+
+DIST = Path(__file__).resolve().parent.parent / "static" / "dist"
+#: What a template may ask for, and the source that stands for it where nothing is built.
+SOURCES = {
+    "page.js": "js/page.js",
+    "widget.js": "js/widget.js",
+    "chat.css": "chat.css",
+    "favicon.svg": "favicon.svg",
+}
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".map": "application/json",
+}
+#: The encodings that a file may lie there in, the best first, and what its name then ends in.
+ENCODINGS = {"br": ".br", "gzip": ".gz"}
+A_YEAR = 365 * 24 * 3600
+NOT_BUILT = (
+    "The chat's front end is not built, so pages load its modules one by one, which takes longer. "
+    "Run `make assets`; or set CHAT_ASSETS=source to have it so."
+)
+
+_HASHED = re.compile(r"(.+)-[A-Z0-9]{8}(\.[a-z]+)")
+
+
+class Built(NamedTuple):
+    """One build: the file that each entry of the templates is, each file's encodings, and when it was made."""
+
+    entries: dict[str, str]
+    files: dict[str, list[str]]
+    made: float
+
+
+NOTHING = Built({}, {}, 0.0)
+
+
+class SharedResponse(Response):
+    """A response that is the same for all users: whatever the site does with its session, no cookie goes with it."""
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """Return the headers less what sessions add to each response, last of all: a cookie, and `Vary: Cookie`."""
+        headers = super().get_wsgi_headers(environ)
+        headers.remove("Set-Cookie")
+        headers["Vary"] = "Accept-Encoding"
+        return headers
+
+
+class Assets:
+    """One app's front end; `serve` is the view of its files, `url` is for the templates."""
+
+    def __init__(self, wanted: str, folder: Path = DIST) -> None:
+        self._folder = folder
+        self._from_source = wanted == "source"
+        self._built = NOTHING
+        self._warned = False
+
+    def url(self, entry: str) -> str:
+        """Return the address of an entry: "page.js", "widget.js", "chat.css" or "favicon.svg"."""
+        file = self._current().entries.get(entry)
+        if file is None:
+            return url_for("chat.static", filename=SOURCES[entry])
+        return url_for("chat.asset", name=file)
+
+    def serve(self, name: str) -> Response:
+        """Serve a built file in the best encoding that the client takes; 404 for what is none."""
+        built = self._current()
+        file = name if name in built.files else _successor(name, built.files)
+        if file is None:
+            abort(404)
+        encoding = _preferred(built.files[file])
+        path = self._folder / (file + ENCODINGS.get(encoding, ""))
+        response = send_file(
+            path, TYPES[Path(file).suffix], conditional=True, etag=f"{file} {encoding}".strip()
+        )
+        if encoding:
+            response.headers["Content-Encoding"] = encoding
+        lasting = f"public, max-age={A_YEAR}, immutable"
+        response.headers["Cache-Control"] = lasting if file == name else "no-store"
+        return cast(SharedResponse, SharedResponse.force_type(response))
+
+    def _current(self) -> Built:
+        """Return the build that lies there now: another one may have been made while the server runs."""
+        manifest = self._folder / "manifest.json"
+        if self._from_source:
+            return NOTHING
+        try:
+            made = manifest.stat().st_mtime
+            if made != self._built.made:
+                self._built = Built(orjson.loads(manifest.read_bytes()), _files(self._folder), made)
+        except FileNotFoundError:
+            if not self._warned:
+                log.warning(NOT_BUILT)
+            self._warned = True
+            return NOTHING
+        return self._built
+
+
+def _files(folder: Path) -> dict[str, list[str]]:
+    """Return all that was built, by name, and the encodings that there are of each."""
+    names = {path.name for path in folder.iterdir()}
+    return {
+        name: [encoding for encoding, ending in ENCODINGS.items() if name + ending in names]
+        for name in names
+        if Path(name).suffix in TYPES
+    }
+
+
+def _successor(name: str, files: dict[str, list[str]]) -> str | None:
+    """Return the file that another build called `name`: while nodes are updated one by one, pages meet both builds."""
+    wanted = _HASHED.fullmatch(name)
+    if wanted is None:
+        return None
+    named = [
+        file for file in files if (match := _HASHED.fullmatch(file)) and match.groups() == wanted.groups()
+    ]
+    return named[0] if len(named) == 1 else None
+
+
+def _preferred(encodings: list[str]) -> str:
+    """Return the one of these encodings that the client likes best, "" for none."""
+    accepted = request.accept_encodings
+    return max(
+        (name for name in encodings if accepted[name] > 0), key=lambda name: accepted[name], default=""
+    )

@@ -1,0 +1,18 @@
+"""The front end as `make` builds it, for tests that look at what was built."""
+
+import os
+import subprocess
+from functools import cache
+
+from tests.servers import ROOT
+
+
+@cache
+def build():
+    """Have it built, where its sources are newer; once in a run of the tests."""
+    environment = {key: value for key, value in os.environ.items() if key != "CHAT_ASSETS"}
+    command = ["make", "--silent", "--old-file=.venv/.site", "chat/static/dist/manifest.json"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Outbox } from "../../../chat/static/js/outbox.js";
+import { Pace } from "../../../chat/static/js/pace.js";
+import { ANN, BEN, conversationsOf, ownMessage } from "./people.js";
+import { FakeConnection, heard, openPage, pass, texts } from "./page.js";
+
+let connection;
+let conversations;
+let joined;
+let outbox;
+
+beforeEach(() => {
+  openPage();
+  connection = new FakeConnection();
+  conversations = conversationsOf();
+  joined = new Set([conversations.lobby]);
+  outbox = newOutbox();
+});
+
+function newOutbox() {
+  const hears = (conversation) => !conversation.isRoom || joined.has(conversation);
+  return new Outbox({ connection, texts, pace: new Pace(), hears, userId: ANN.id });
+}
+
+function say(id, conversation = conversations.lobby) {
+  const message = ownMessage(id);
+  conversation.timeline.send(message);
+  outbox.add(message, conversation);
+  return message;
+}
+
+const ids = () => connection.take().map(({ id }) => id);
+
+test("messages go in the order in which they were written, as the wire wants them", () => {
+  say("a");
+  say("b", conversations.with(BEN));
+  assert.deepEqual(connection.take(), [
+    { type: 2, room: "lobby", data: "a", id: "a" },
+    { type: 3, to: "Ben", data: "b", id: "b" },
+  ]);
+});
+
+test("what was under way when the connection was lost goes again, with the same ids and in the same order", () => {
+  for (const id of ["a", "b", "c"]) say(id);
+  outbox.confirm("a", { seq: 1, ts: 1 });
+  connection.take();
+  connection.isOpen = false;
+  say("d");
+  connection.isOpen = true;
+  outbox.restart();
+  assert.deepEqual(ids(), ["b", "c", "d"]);
+});
+
+test("what the server has is not sent again", () => {
+  const message = say("a");
+  outbox.confirm("a", { seq: 7, ts: 5 });
+  assert.deepEqual([message.state, message.seq, message.ts], ["sent", 7, 5]);
+  connection.take();
+  outbox.restart();
+  assert.deepEqual(ids(), []);
+});
+
+test("a room is written to only once it is joined", () => {
+  const room = conversations.named("garden");
+  say("a", room);
+  assert.deepEqual(ids(), []);
+  joined.add(room);
+  outbox.pump();
+  assert.deepEqual(ids(), ["a"]);
+});
+
+test("what must wait in one room holds up nothing in another", () => {
+  say("a", conversations.named("garden"));
+  say("b");
+  assert.deepEqual(ids(), ["b"]);
+});
+
+test("a message that was refused for its pace goes again when the server's pause is over", async () => {
+  const message = say("a");
+  connection.take();
+  assert.ok(outbox.refuse({ ref: "a", code: "rate_limited", retry_after: 2, data: "wait" }));
+  await pass(1_900);
+  assert.deepEqual(ids(), []);
+  await pass(200);
+  assert.deepEqual(ids(), ["a"]);
+  assert.equal(message.state, "pending");
+});
+
+test("a store that fails is asked again, later each time, and then the reader is asked", async () => {
+  const message = say("a");
+  for (const pause of [2_000, 4_000, 8_000, 15_000]) {
+    connection.take();
+    outbox.refuse({ ref: "a", code: "store_unavailable", data: "the store is away" });
+    assert.deepEqual([message.state, message.error], ["pending", "the store is away"]);
+    await pass(pause - 100);
+    assert.deepEqual(ids(), []);
+    await pass(200);
+    assert.equal(connection.sent.length, 1);
+  }
+  outbox.refuse({ ref: "a", code: "store_unavailable", data: "the store is away" });
+  assert.equal(message.state, "failed");
+});
+
+test("a room that the server says one is not in is joined again, a few times, before the message fails", () => {
+  const unheard = heard(outbox, "unheard");
+  const message = say("a");
+  for (let time = 0; time < 3; time++) outbox.refuse({ ref: "a", code: "not_joined", data: "not in it" });
+  assert.deepEqual([unheard.length, message.state], [3, "pending"]);
+  outbox.refuse({ ref: "a", code: "not_joined", data: "not in it" });
+  assert.deepEqual([unheard.length, message.state], [3, "failed"]);
+});
+
+test("what was written after one that waits for the store waits behind it", async () => {
+  say("a");
+  outbox.refuse({ ref: "a", code: "store_unavailable", data: "the store is away" });
+  connection.take();
+  say("b");
+  assert.deepEqual(ids(), []);
+  await pass(2_100);
+  assert.deepEqual(ids(), ["a", "b"]);
+});
+
+test("a message that the server never answers fails; one that was sent again has its time from then", async () => {
+  const message = say("a");
+  await pass(15_000);
+  outbox.restart();
+  await pass(6_000);
+  assert.equal(message.state, "pending");
+  await pass(15_000);
+  assert.deepEqual([message.state, message.error], ["failed", "no_answer"]);
+});
+
+test("after a close for what was sent, that is not sent again by itself", () => {
+  const sent = say("a");
+  connection.isOpen = false;
+  const waiting = say("b");
+  outbox.refuseSent();
+  assert.deepEqual([sent.state, waiting.state], ["failed", "pending"]);
+});
+
+test("an answer about somebody else's message is none of ours", () => {
+  assert.equal(outbox.refuse({ ref: "x", code: "bad_data", data: "no" }), false);
+});
+
+test("what is unsent survives a reload, and nothing that was sent does", () => {
+  connection.isOpen = false;
+  say("a");
+  say("b", conversations.with(BEN));
+  outbox.confirm("a", { seq: 1, ts: 1 });
+  const [left, ...rest] = newOutbox().leftBehind;
+  assert.deepEqual([left.id, left.room, left.person, rest], ["b", "dm:1:2", BEN, []]);
+});
+
+test("no more than the server's pace is sent at once; the rest follows", async () => {
+  for (let n = 0; n < 30; n++) say(`m${n}`);
+  const first = ids();
+  assert.equal(first.length, 20);
+  await pass(1_500);
+  assert.deepEqual(
+    [...first, ...ids()],
+    Array.from({ length: 30 }, (_, n) => `m${n}`),
+  );
+});
