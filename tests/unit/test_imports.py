@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (Path(sys.executable).with_name("lint-imports"), "--no-cache")
 LAYERS = "Imports between packages go down only BROKEN"
 CIRCLES = "No module imports itself in a circle BROKEN"
+SOCKETIO = "Imports within socketio go down only BROKEN"
 FLASK = "Flask and its extensions stay at the top BROKEN"
 
 
@@ -54,6 +55,8 @@ def test_a_package_in_no_layer_breaks_the_contract(copy):
         ("chat/wire/frames.py", "from ..rooms import hub", LAYERS),
         ("chat/rooms/limits.py", "def late():\n    from ..web import pages", LAYERS),
         ("chat/rooms/limits.py", "from . import hub", CIRCLES),
+        ("chat/socketio/polling.py", "from . import engine", SOCKETIO),
+        ("chat/socketio/sids.py", "from . import pids", SOCKETIO),
         ("chat/rooms/limits.py", "import flask", FLASK),
     ],
 )
