@@ -1,10 +1,10 @@
-"""The chat page as its reader meets it: what a first and a second visit load, when the first message is there, and
-whether the page stays smooth while 100 messages a second come in.
+"""Measures the chat page: what a first and a second visit load, the time until the first message, and long frames while
+100 messages per second arrive.
 
-    python -m bench.page                  # all of it, five rounds
+    python -m bench.page                  # everything, five rounds
     python -m bench.page --rounds 1 --skip-frames
 
-It drives the real site (gunicorn in a process of its own) with a real Chromium.
+It drives the real site (gunicorn in its own process) with a real Chromium.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from bench.servers import Server, ServerFailed, Stand, free_port, ours_env, serv
 from bench.visit import FRAMES, LOCAL, SLOW, chromium, visit
 
 PROJECT = Path(__file__).resolve().parent.parent
-#: Messages that stand in the lobby before anybody comes, and what they say: about as long as people's are.
+#: The messages in the lobby before the first visit, about as long as real ones.
 SAID = 120
 WORDS = "The ferry leaves at ten past nine, and the one after it at noon; who wants to come along? {}"
 PASSWORD = "correct horse battery"
-#: The frame test: messages a second, for so many seconds, and milliseconds that a frame may take.
+#: The frame test: messages per second, seconds, and the longest frame in milliseconds.
 RATE, SECONDS, LONG_FRAME = 100, 20, 50
-#: (row, what it is held to)
+#: The goal of each row.
 GOALS = {
     "requests, first visit": 6,
     "KB, first visit": 120,
@@ -48,13 +48,13 @@ GOALS = {
 
 
 class Site:
-    """The reference site under test: its address, and the people that are made on it."""
+    """The reference site under test, and its users."""
 
     def __init__(self, url):
         self.url = url
 
     def register(self, context, name):
-        """Register `name` in a browser profile, and leave it logged in there."""
+        """Register `name` in a browser profile, which is logged in afterwards."""
         form = context.request.get(f"{self.url}/register").text()
         token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)[1]
         fields = {"csrf_token": token, "username": name, "password": PASSWORD}
@@ -64,7 +64,7 @@ class Site:
 
     @contextmanager
     def speaker(self, name):
-        """A plain client that says things in the lobby, and hears no more than it must."""
+        """A plain client; yields a function that sends a numbered message to the lobby."""
         login = Request(
             f"{self.url}/api/login",
             json.dumps({"username": name, "password": PASSWORD}).encode(),
@@ -79,7 +79,7 @@ class Site:
 
 @contextmanager
 def site():
-    """A Site with a history, on a scratch database."""
+    """A Site on a scratch database."""
     with tempfile.TemporaryDirectory(prefix="bench-page-") as scratch:
         stand, port = Stand(PROJECT, PROJECT, Path(scratch)), free_port()
         gunicorn = PROJECT / ".venv/bin/gunicorn"
@@ -90,18 +90,18 @@ def site():
 
 
 def fill(browser, where):
-    """Have the lobby's past said."""
+    """Send the lobby's earlier messages."""
     context = browser.new_context()
     where.register(context, "Sara Speaker")
-    with where.speaker("Sara Speaker") as say:
+    with where.speaker("Sara Speaker") as send:
         for number in range(SAID):
-            say(number)
+            send(number)
         time.sleep(1)
     context.close()
 
 
 def loads(browser, where, network, number):
-    """Return (Seen of a first visit, Seen of a second one) by somebody new."""
+    """Return the Seen of a new user's first visit, and that of the second."""
     context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
     where.register(context, f"Reader {network.round_trip:g} {number}")
     try:
@@ -111,7 +111,7 @@ def loads(browser, where, network, number):
 
 
 def load_figures(browser, where, rounds):
-    """Return {row: median} of all visits, and the addresses that one of each asked for."""
+    """Return {row: median} of all visits, and the requests of one first and one second visit."""
     figures, asked = {}, {}
     for network in (SLOW, LOCAL):
         pairs = [loads(browser, where, network, number) for number in range(rounds)]
@@ -129,18 +129,18 @@ def load_figures(browser, where, rounds):
 
 
 def frame_figures(browser, where):
-    """Return {row: figure} of a page that reads RATE messages a second for SECONDS."""
+    """Return {row: figure} of a page that receives RATE messages per second for SECONDS."""
     context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
     where.register(context, "Fred Frames")
     page = context.new_page()
     page.goto(f"{where.url}/chat")
     page.wait_for_selector("[data-testid=connection-state][data-state=online]")
     page.wait_for_timeout(1_000)
-    speaking = threading.Thread(target=speak_steadily, args=(where,))
+    sending = threading.Thread(target=send_steadily, args=(where,))
     page.evaluate(FRAMES)
-    speaking.start()
+    sending.start()
     page.wait_for_timeout((SECONDS + 1) * 1000)
-    speaking.join()
+    sending.join()
     frames = page.evaluate("window.frames_")
     context.close()
     over = [frame for frame in frames if frame > LONG_FRAME]
@@ -151,16 +151,16 @@ def frame_figures(browser, where):
     }
 
 
-def speak_steadily(where):
-    with where.speaker("Sara Speaker") as say:
+def send_steadily(where):
+    with where.speaker("Sara Speaker") as send:
         began = time.monotonic()
         for number in range(RATE * SECONDS):
             time.sleep(max(0.0, began + number / RATE - time.monotonic()))
-            say(number)
+            send(number)
 
 
 def table(figures):
-    """Lines: each figure, and whether it is what the page is held to."""
+    """Return the lines of a table: each figure, its goal, and whether it was met."""
     rows = []
     for row, value in figures.items():
         goal = GOALS.get(row)
@@ -175,7 +175,7 @@ def main():
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--skip-frames", action="store_true")
-    parser.add_argument("--requests", action="store_true", help="name every address that was asked for")
+    parser.add_argument("--requests", action="store_true", help="list the address of each request")
     options = parser.parse_args()
     try:
         with site() as where, chromium() as browser:

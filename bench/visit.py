@@ -1,4 +1,4 @@
-"""One visit to the chat page in Chromium on a slow network: what it asked for, and when its first message was there."""
+"""One visit to the chat page in Chromium: its requests, and the time until its first message is painted."""
 
 import shutil
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import sync_playwright
 
-#: What the system may call Chromium.
+#: The names of Chromium on different systems.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox",
@@ -17,18 +17,18 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-#: Milliseconds for which a visit goes on after its socket is there, so that late requests are counted too.
+#: Milliseconds that a visit continues after its socket has connected, to count late requests too.
 AFTERWARDS = 2_500
 PATIENCE = 60_000
 
-#: Notes when the first message was on the screen: the frame after the one in which it was found.
+#: Records the time of the frame after the one in which the first message is found.
 WATCH = """
 const found = () => document.querySelector("[data-testid=message]");
 const note = () => (window.firstMessage = performance.now());
 const look = () => requestAnimationFrame(found() ? note : look);
 requestAnimationFrame(look);
 """
-#: Notes how long each frame took, from now on.
+#: Records the duration of each frame from now on.
 FRAMES = """
 window.frames_ = [];
 let last = performance.now();
@@ -39,14 +39,14 @@ requestAnimationFrame((now) => { last = now; requestAnimationFrame(tick); });
 
 @dataclass(frozen=True)
 class Network:
-    """A network as Chromium plays it: the round trip in milliseconds, bytes a second each way."""
+    """A network that Chromium emulates: the round trip in milliseconds, and bytes per second in each direction."""
 
     title: str
     round_trip: float = 0
     bytes_a_second: float = -1
 
-    def play(self, session):
-        """Have the page of this DevTools session live in it."""
+    def emulate(self, session):
+        """Emulate this network for the page of a DevTools session."""
         session.send(
             "Network.emulateNetworkConditions",
             {
@@ -64,7 +64,7 @@ SLOW = Network("300 ms, 1 Mbit/s", 300, 125_000)
 
 @dataclass
 class Seen:
-    """What one visit cost: requests that went over the network, bytes that came back, milliseconds to the message."""
+    """What one visit cost: requests over the network, bytes received, milliseconds until the first message."""
 
     first_message: float = 0
     requests: list = field(default_factory=list)
@@ -76,7 +76,7 @@ class Seen:
 
 @contextmanager
 def chromium():
-    """A Chromium without a window."""
+    """A headless Chromium."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         raise SystemExit(f"No Chromium here. Install one of {', '.join(BROWSERS)}.")
@@ -87,12 +87,12 @@ def chromium():
 
 
 def visit(context, address, network):
-    """Open `address` in a tab of its own, wait for the message and the socket, and return what was Seen."""
+    """Open `address` in a new tab, wait for the first message and the socket, and return a Seen."""
     page = context.new_page()
     try:
         session = context.new_cdp_session(page)
         session.send("Network.enable")
-        network.play(session)
+        network.emulate(session)
         seen = _listen(session)
         page.add_init_script(WATCH)
         page.goto(address, wait_until="commit", timeout=PATIENCE)
@@ -106,7 +106,7 @@ def visit(context, address, network):
 
 
 def _listen(session):
-    """Return a Seen that is filled by what DevTools tells of the network."""
+    """Return a Seen that the network events of the session fill."""
     seen, asked, cached = Seen(), {}, set()
 
     def finished(event):

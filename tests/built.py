@@ -1,4 +1,4 @@
-"""The front end as `make` builds it, for tests that look at what was built."""
+"""Builds the front end for tests that use it."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from tests.servers import ROOT
 
 @cache
 def build():
-    """Have it built, where its sources are newer; once in a run of the tests."""
+    """Build it if its sources are newer, once per test run."""
     environment = {key: value for key, value in os.environ.items() if key != "CHAT_ASSETS"}
     command = ["make", "--silent", "--old-file=.venv/.site", "chat/static/dist/manifest.json"]
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""What `make` needs beside the site itself."""
+"""Tools that the Makefile runs."""

@@ -1,11 +1,11 @@
 /**
- * Builds the front end into chat/static/dist/: one bundle for each entry, with hashed names, source maps, and a gzip and
- * a Brotli copy beside each file. manifest.json tells which file an entry is now.
+ * Builds the front end into chat/static/dist/: a bundle for each entry, with hashed names, source maps, and a gzip and a
+ * Brotli copy of each file. manifest.json maps each entry to its file.
  *
  *     make assets
  *
- * A scene adds its page to ENTRIES. Every entry is bundled by itself, so that no page loads what only another needs;
- * what an entry imports with `import()` becomes a file of its own, loaded when it is needed.
+ * A scene adds its page to ENTRIES. Each entry is bundled separately, so no page loads code that only another page needs.
+ * Code that is imported with `import()` becomes a file of its own, which loads on demand.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -17,15 +17,15 @@ import { build } from "esbuild";
 
 const STATIC = fileURLToPath(new URL("../chat/static", import.meta.url));
 const DIST = join(STATIC, "dist");
-/** What templates ask for by `chat_asset`, and the source of each. */
+/** The names that templates pass to `chat_asset`, and the source of each. */
 const ENTRIES = {
   "page.js": "js/page.js",
   "widget.js": "js/widget.js",
   "chat.css": "chat.css",
 };
-/** Files that are only given a hashed name. */
+/** Files that are copied under a hashed name. */
 const COPIES = ["favicon.svg"];
-/** Nothing newer than these understand is written; the sources use nothing newer either. */
+/** The oldest browsers that the output is for; the sources use nothing newer either. */
 const BROWSERS = ["chrome111", "firefox115", "safari16.4"];
 
 const ENCODERS = {
@@ -33,7 +33,7 @@ const ENCODERS = {
   br: (bytes) => promisify(brotliCompress)(bytes, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }),
 };
 
-/** Bundle one entry; returns {entry's name: file's name} and the files as {path, contents}. */
+/** Bundle one entry; returns its name with that of its file, and all files as {path, contents}. */
 async function bundle([name, source]) {
   const { outputFiles, metafile } = await build({
     entryPoints: [{ in: join(STATIC, source), out: basename(name, extname(name)) }],
@@ -75,7 +75,7 @@ async function write({ path, contents }) {
 const built = await Promise.all([...Object.entries(ENTRIES).map(bundle), ...COPIES.map(copy)]);
 await mkdir(DIST, { recursive: true });
 const written = (await Promise.all(built.flatMap(({ files }) => files.map(write)))).flat();
-// A server that runs meanwhile finds the old manifest with its files, or the new one with its own.
+// A running server always finds a manifest whose files exist.
 await writeFile(
   join(DIST, "manifest.new"),
   JSON.stringify(Object.fromEntries(built.map(({ entry }) => entry)), null, 2),

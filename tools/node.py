@@ -1,7 +1,7 @@
 """Runs Node or npm: `python -m tools.node node tools/build.mjs`, `python -m tools.node npm ci`.
 
-They are those of the PATH where Node is new enough and npm is there, else those of the wheel in requirements-node.txt,
-which is installed into this environment at the first need: 60 MB.
+It uses those on the PATH if Node is new enough and npm is there. Otherwise it uses those of the wheel in
+requirements-node.txt, and installs the wheel (60 MB) into this environment when it is first needed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _installed() -> tuple[str, list[str]]:
     importlib.invalidate_caches()
     found = _of_the_wheel()
     if found is None:
-        sys.exit("The wheel of Node holds no Node for this machine: install Node 20 or newer, and npm.")
+        sys.exit("The wheel contains no Node for this machine: install Node 20 or newer, and npm.")
     return found
 
 

@@ -38,7 +38,7 @@ class Settings:
 
     #: Whether Chat(app) migrates the chat's tables at start. 0 leaves this to `flask chat db upgrade`.
     upgrade_at_start: bool = True
-    #: The pages' scripts and styles: `built` by `make assets`, or `source`, the modules one by one, to work on them.
+    #: The scripts and styles that pages load: `built` (by `make assets`), or `source`, the modules, for development.
     assets: str = "built"
     #: The Content-Security-Policy of the chat's own pages, for sites that override its templates. Empty: a strict one.
     content_security_policy: str = ""

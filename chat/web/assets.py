@@ -1,8 +1,8 @@
-"""The built front end: the addresses of its files, and the files themselves.
+"""Serves the built front end, and tells templates the addresses of its files.
 
-`make assets` writes them into static/dist (tools/build.mjs): hashed names, so that a browser may keep each for good; a
-gzip and a Brotli copy beside each; and manifest.json, which says what the templates' names are called now. Without
-them, or with CHAT_ASSETS=source, the pages load the modules that they are built of.
+`make assets` builds it into static/dist (tools/build.mjs): files with hashed names, which a browser may cache for ever,
+a gzip and a Brotli copy of each, and manifest.json, which maps the templates' names to files. Without a build, or with
+CHAT_ASSETS=source, pages load the source modules instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from werkzeug.datastructures import Headers
 log = logging.getLogger("chat")
 
 DIST = Path(__file__).resolve().parent.parent / "static" / "dist"
-#: What a template may ask for, and the source that stands for it where nothing is built.
+#: The names that templates use, and the source file of each.
 SOURCES = {
     "page.js": "js/page.js",
     "widget.js": "js/widget.js",
@@ -32,19 +32,19 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".map": "application/json",
 }
-#: The encodings that a file may lie there in, the best first, and what its name then ends in.
+#: The encodings of the compressed copies, the best first, and the suffix of each.
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
 A_YEAR = 365 * 24 * 3600
 NOT_BUILT = (
-    "The chat's front end is not built, so pages load its modules one by one, which takes longer. "
-    "Run `make assets`; or set CHAT_ASSETS=source to have it so."
+    "The chat's front end is not built, so pages load its modules one by one, which is slower. "
+    "Run `make assets`, or set CHAT_ASSETS=source to do without a build."
 )
 
 _HASHED = re.compile(r"(.+)-[A-Z0-9]{8}(\.[a-z]+)")
 
 
 class Built(NamedTuple):
-    """One build: the file that each entry of the templates is, each file's encodings, and when it was made."""
+    """One build: the file of each name that templates use, the encodings of each file, and the time of the build."""
 
     entries: dict[str, str]
     files: dict[str, list[str]]
@@ -55,10 +55,10 @@ NOTHING = Built({}, {}, 0.0)
 
 
 class SharedResponse(Response):
-    """A response that is the same for all users: whatever the site does with its session, no cookie goes with it."""
+    """A response that is the same for all users: it sets no cookie, whatever the site does with its session."""
 
     def get_wsgi_headers(self, environ: Any) -> Headers:
-        """Return the headers less what sessions add to each response, last of all: a cookie, and `Vary: Cookie`."""
+        """Return the headers without those that Flask adds last, for the session: a cookie and `Vary: Cookie`."""
         headers = super().get_wsgi_headers(environ)
         headers.remove("Set-Cookie")
         headers["Vary"] = "Accept-Encoding"
@@ -66,7 +66,7 @@ class SharedResponse(Response):
 
 
 class Assets:
-    """One app's front end; `serve` is the view of its files, `url` is for the templates."""
+    """The front end of one app: `serve` is the view of its files, `url` the function for templates."""
 
     def __init__(self, wanted: str, folder: Path = DIST) -> None:
         self._folder = folder
@@ -75,14 +75,14 @@ class Assets:
         self._warned = False
 
     def url(self, entry: str) -> str:
-        """Return the address of an entry: "page.js", "widget.js", "chat.css" or "favicon.svg"."""
+        """Return the address of "page.js", "widget.js", "chat.css" or "favicon.svg"."""
         file = self._current().entries.get(entry)
         if file is None:
             return url_for("chat.static", filename=SOURCES[entry])
         return url_for("chat.asset", name=file)
 
     def serve(self, name: str) -> Response:
-        """Serve a built file in the best encoding that the client takes; 404 for what is none."""
+        """Serve a built file in the best encoding that the client accepts; 404 for any other name."""
         built = self._current()
         file = name if name in built.files else _successor(name, built.files)
         if file is None:
@@ -99,7 +99,7 @@ class Assets:
         return cast(SharedResponse, SharedResponse.force_type(response))
 
     def _current(self) -> Built:
-        """Return the build that lies there now: another one may have been made while the server runs."""
+        """Return the present build, which may be newer than the process."""
         manifest = self._folder / "manifest.json"
         if self._from_source:
             return NOTHING
@@ -116,7 +116,7 @@ class Assets:
 
 
 def _files(folder: Path) -> dict[str, list[str]]:
-    """Return all that was built, by name, and the encodings that there are of each."""
+    """Return the names of the built files, and the encodings of each."""
     names = {path.name for path in folder.iterdir()}
     return {
         name: [encoding for encoding, ending in ENCODINGS.items() if name + ending in names]
@@ -126,7 +126,7 @@ def _files(folder: Path) -> dict[str, list[str]]:
 
 
 def _successor(name: str, files: dict[str, list[str]]) -> str | None:
-    """Return the file that another build called `name`: while nodes are updated one by one, pages meet both builds."""
+    """Return this build's version of a file of another build: nodes that are updated one by one serve both builds."""
     wanted = _HASHED.fullmatch(name)
     if wanted is None:
         return None
@@ -137,7 +137,7 @@ def _successor(name: str, files: dict[str, list[str]]) -> str | None:
 
 
 def _preferred(encodings: list[str]) -> str:
-    """Return the one of these encodings that the client likes best, "" for none."""
+    """Return the encoding that the client prefers, "" if it accepts none of them."""
     accepted = request.accept_encodings
     return max(
         (name for name in encodings if accepted[name] > 0), key=lambda name: accepted[name], default=""

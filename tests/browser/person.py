@@ -37,8 +37,8 @@ class Person:
         self.page.goto(self.link(room, at))
         return self.wait_here()
 
-    def come_bare(self):
-        """From now on have this tab's pages come without what they bring for their first paint: they ask for it all."""
+    def without_first_answers(self):
+        """Remove the first answers from this tab's pages from now on, so that they request everything."""
         self.page.route(re.compile(r"/chat(\?|$)"), _strip)
 
     def link(self, room=None, at=None):

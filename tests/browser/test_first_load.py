@@ -1,4 +1,4 @@
-"""What a visit to the chat page loads: little, once, and its first message at once."""
+"""What a visit to the chat page loads, and that its first message needs no further request."""
 
 import re
 
@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from bench.visit import LOCAL, visit
 from tests.browser.visitors import numbers
 
-#: Requests of a first visit, the socket's among them; of a second one, the document and the socket.
+#: The most requests of a first and of a second visit, the socket included.
 FIRST, SECOND = 6, 2
 KILOBYTES = 120
 
@@ -21,8 +21,8 @@ def title():
 
 @pytest.fixture
 def ann(meet, past):
-    """Somebody who is not at the chat yet; in the lobby something was said."""
-    past.say("lobby", [f"Said before, {next(numbers)}" for _ in range(60)])
+    """A user who has not visited the chat yet; the lobby has messages."""
+    past.say("lobby", [f"Earlier message, {next(numbers)}" for _ in range(60)])
     return meet("Ann")
 
 
@@ -30,7 +30,7 @@ def names(seen):
     return [re.sub(r"-[A-Z0-9]{8}\.", ".", url.rpartition("/")[2]) for url in seen.requests]
 
 
-def test_a_first_visit_loads_little_and_a_second_one_the_document_alone(ann):
+def test_a_first_visit_loads_little_and_a_second_one_only_the_document(ann):
     context, address = ann.page.context, ann.link()
     first, second = (visit(context, address, LOCAL) for _ in range(2))
     assert sorted(names(first)) == ["chat", "chat.css", "favicon.svg", "page.js"]
@@ -40,7 +40,7 @@ def test_a_first_visit_loads_little_and_a_second_one_the_document_alone(ann):
     assert len(second.requests) + second.sockets <= SECOND
 
 
-def test_a_room_of_ones_own_is_there_at_once_too(ann, past, title):
+def test_a_second_visit_to_a_room_loads_only_the_document(ann, past, title):
     room = past.room(title, ["Welcome"], members=[ann])
     visit(ann.page.context, ann.link(room), LOCAL)
     assert names(visit(ann.page.context, ann.link(room), LOCAL)) == [f"chat?room={room.replace(' ', '+')}"]
@@ -54,36 +54,36 @@ def test_the_first_message_needs_neither_the_api_nor_the_socket(ann, console):
     )
     ann.page.route_web_socket(re.compile("/ws/chat"), lambda socket: socket.close(code=1012))
     ann.page.goto(ann.link())
-    expect(ann.messages.last).to_contain_text("Said before")
+    expect(ann.messages.last).to_contain_text("Earlier message")
     expect(ann.conversation("Lobby")).to_be_visible()
     assert asked == []
 
 
-def test_what_happens_between_the_document_and_the_socket_is_there_in_the_end(ann, past, title):
+def test_nothing_is_lost_between_the_document_and_the_socket(ann, past, title):
     held = []
     ann.page.clock.install()
     ann.page.route_web_socket(re.compile("/ws/chat"), held.append)
     ann.page.goto(ann.link())
-    expect(ann.messages.last).to_contain_text("Said before")
-    past.say("lobby", ["Said in between"])
+    expect(ann.messages.last).to_contain_text("Earlier message")
+    past.say("lobby", ["Sent in between"])
     past.room(title, ["Come in"], members=[ann])
     connect(held[0])
     ann.wait_here()
-    expect(ann.message("Said in between")).to_have_count(1)
+    expect(ann.message("Sent in between")).to_have_count(1)
     expect(ann.conversation(title)).to_have_count(0)
     ann.page.clock.fast_forward(11_000)
     expect(ann.unread_of(title)).to_have_text("1")
-    expect(ann.message("Said in between")).to_have_count(1)
+    expect(ann.message("Sent in between")).to_have_count(1)
 
 
 def connect(socket):
-    """Let a socket that was held back go through to the server."""
+    """Connect a socket that was held back to the server."""
     server = socket.connect_to_server()
     socket.on_message(server.send)
     server.on_message(socket.send)
 
 
-def test_the_modules_are_loaded_one_by_one_for_who_works_on_them(make_server, join):
+def test_the_source_modules_work_without_a_build(make_server, join):
     ann = join("Ann", at=make_server(CHAT_ASSETS="source"))
     ann.say("From the source")
     ann.sent("From the source")

@@ -220,7 +220,7 @@ def test_older_messages_that_do_not_come_are_asked_for_again(past, ann, title, c
 def test_a_room_whose_messages_do_not_come_says_so(past, ann, title, console):
     console.expect("net::ERR_FAILED")
     room = past.room(title, lines(1, 3))
-    ann.come_bare()
+    ann.without_first_answers()
     ann.page.route("**/messages?*", lambda route: route.abort())
     ann.enter(room)
     expect(ann.log.get_by_role("alert")).to_have_text("Couldn't reach the server.")
@@ -234,7 +234,7 @@ def test_a_page_that_began_without_a_server_loads_when_there_is_one(past, ann, t
     past.room(title, lines(1, 3), members=[ann])
     wire = Wire(ann)
     wire.is_down = True
-    ann.come_bare()
+    ann.without_first_answers()
     ann.page.route("**/chat/api/**", lambda route: route.abort())
     ann.page.goto(ann.link())
     expect(ann.log.get_by_role("alert")).to_have_text("Couldn't reach the server.")
@@ -248,7 +248,7 @@ def test_a_page_that_began_without_a_server_loads_when_there_is_one(past, ann, t
 def test_while_messages_are_on_their_way_their_places_are_shown(past, ann, title):
     room = past.room(title, lines(1, 3))
     waiting = []
-    ann.come_bare()
+    ann.without_first_answers()
     ann.page.route("**/messages?*", lambda route: waiting.append(route))
     ann.page.goto(ann.link(room))
     expect(ann.title).to_have_text(title)

@@ -375,7 +375,7 @@ def test_among_many_rooms_one_is_found(make_server, meet):
 
 def test_a_list_that_is_out_of_date_takes_no_room_away(ann, title):
     held = []
-    ann.come_bare()
+    ann.without_first_answers()
     ann.page.route("**/chat/api/rooms", lambda route: hold_first(route, held))
     ann.page.reload()
     ann.wait_state("online")
@@ -401,7 +401,7 @@ def hold_first(route, held):
 def test_a_list_that_does_not_come_is_asked_for_again(ann, console, title):
     console.expect("net::ERR_FAILED")
     ann.make_room(title)
-    ann.come_bare()
+    ann.without_first_answers()
     ann.page.route("**/chat/api/rooms", lambda route: route.abort())
     ann.page.reload()
     ann.wait_state("online")

@@ -32,7 +32,7 @@ def member(club, make_page, console):
     return join
 
 
-def test_the_chat_is_loaded_when_the_panel_is_first_opened(member):
+def test_the_chat_loads_when_the_panel_is_first_opened(member):
     nils = member("Nils")
     loaded = []
     nils.page.on("request", lambda request: loaded.append(request.url))
@@ -50,7 +50,7 @@ def test_the_chat_is_loaded_when_the_panel_is_first_opened(member):
     assert sum("/app-" in url for url in loaded) == sum("/chat/token" in url for url in loaded) == 1
 
 
-def test_a_chat_that_could_not_be_loaded_is_loaded_at_the_next_try(member, console):
+def test_a_chat_that_failed_to_load_is_loaded_at_the_next_click(member, console):
     console.expect("net::ERR_FAILED")
     olga = member("Olga")
     olga.page.route("**/app-*.js", lambda route: route.abort())

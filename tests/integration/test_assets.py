@@ -1,4 +1,4 @@
-"""The built front end as it is served: names, types, encodings, caches, and what stands in where nothing is built."""
+"""Serving the built front end: names, types, encodings, caching, and the source modules when there is no build."""
 
 import gzip
 import json
@@ -19,13 +19,13 @@ CHROMIUM = "gzip, deflate, br, zstd"
 
 @pytest.fixture(scope="module", autouse=True)
 def built():
-    """The real build: tests of other ones lay it out in folders of their own."""
+    """The real build; some tests make another one in a folder of their own."""
     build()
 
 
 @pytest.fixture(scope="module")
 def entries():
-    """{what a template asks for: the file's name}."""
+    """{name in templates: name of the file}."""
     return json.loads((DIST / "manifest.json").read_text())
 
 
@@ -45,10 +45,10 @@ def make_site(folder, **config):
 def get(site, name, encodings=None, **headers):
     if encodings is not None:
         headers["Accept-Encoding"] = encodings
-    return site.get(f"{DIST_PATH}/{name}", headers=headers, buffered=True)  # or its file stays open
+    return site.get(f"{DIST_PATH}/{name}", headers=headers, buffered=True)  # closes the file
 
 
-# -- what is served
+# -- files
 
 
 def test_every_entry_is_built(entries):
@@ -65,7 +65,7 @@ def test_every_entry_is_built(entries):
         ("favicon.svg", "image/svg+xml; charset=utf-8"),
     ],
 )
-def test_a_browser_keeps_a_file_for_good(site, entries, entry, kind):
+def test_a_file_may_be_cached_for_ever(site, entries, entry, kind):
     answer = get(site, entries[entry])
     assert answer.status_code == 200
     assert answer.data == (DIST / entries[entry]).read_bytes()
@@ -77,7 +77,7 @@ def test_a_browser_keeps_a_file_for_good(site, entries, entry, kind):
     assert "Set-Cookie" not in headers and "Content-Encoding" not in headers
 
 
-def test_a_file_is_the_same_for_everyone_whatever_the_site_keeps_in_its_session(tmp_path, entries):
+def test_a_file_carries_no_cookie_even_if_the_site_changes_its_session(tmp_path, entries):
     app = make_site(tmp_path)
 
     @app.after_request
@@ -107,7 +107,7 @@ def test_a_file_is_the_same_for_everyone_whatever_the_site_keeps_in_its_session(
         ("", None),
     ],
 )
-def test_a_file_comes_in_the_best_encoding_that_the_client_takes(site, entries, accepted, encoding):
+def test_a_file_is_sent_in_the_best_encoding_that_the_client_accepts(site, entries, accepted, encoding):
     answer = get(site, entries["page.js"], accepted)
     assert answer.headers.get("Content-Encoding") == encoding
     ending = {"br": ".br", "gzip": ".gz", None: ""}[encoding]
@@ -115,7 +115,7 @@ def test_a_file_comes_in_the_best_encoding_that_the_client_takes(site, entries, 
     assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
-def test_the_compressed_copies_are_smaller_and_the_same(entries):
+def test_the_compressed_copies_are_smaller_and_hold_the_same(entries):
     for name in entries.values():
         plain = (DIST / name).read_bytes()
         packed = (DIST / f"{name}.gz").read_bytes()
@@ -132,7 +132,7 @@ def test_the_source_map_is_served_and_names_the_modules(site, entries):
     assert "../js/timeline.js" in sources and not any(source.startswith("/") for source in sources)
 
 
-def test_a_client_that_has_a_file_is_sent_no_body(site, entries):
+def test_a_client_that_has_the_file_gets_304(site, entries):
     first = get(site, entries["page.js"], CHROMIUM)
     again = get(site, entries["page.js"], CHROMIUM, **{"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
@@ -140,7 +140,7 @@ def test_a_client_that_has_a_file_is_sent_no_body(site, entries):
         assert again.headers[header] == first.headers[header]
 
 
-def test_each_encoding_has_a_tag_of_its_own(site, entries):
+def test_each_encoding_has_its_own_etag(site, entries):
     tags = {get(site, entries["page.js"], accepted).headers["ETag"] for accepted in ("br", "gzip", "")}
     assert len(tags) == 3
     other = get(
@@ -152,13 +152,13 @@ def test_each_encoding_has_a_tag_of_its_own(site, entries):
     assert other.status_code == 200
 
 
-def test_head_says_how_long_it_would_be(site, entries):
+def test_head_returns_the_length_without_a_body(site, entries):
     answer = site.head(f"{DIST_PATH}/{entries['page.js']}", headers={"Accept-Encoding": "br"}, buffered=True)
     size = (DIST / f"{entries['page.js']}.br").stat().st_size
     assert (answer.status_code, answer.data, answer.content_length) == (200, b"", size)
 
 
-def test_a_part_of_a_file_is_a_part_of_its_encoded_form(site, entries):
+def test_a_range_refers_to_the_encoded_file(site, entries):
     whole = (DIST / f"{entries['page.js']}.br").read_bytes()
     answer = get(site, entries["page.js"], "br", Range="bytes=10-19")
     assert (answer.status_code, answer.data) == (206, whole[10:20])
@@ -166,7 +166,7 @@ def test_a_part_of_a_file_is_a_part_of_its_encoded_form(site, entries):
     assert get(site, entries["page.js"], "br", Range=f"bytes={len(whole)}-").status_code == 416
 
 
-# -- what is not
+# -- anything else
 
 
 @pytest.mark.parametrize(
@@ -193,21 +193,21 @@ def test_a_compressed_copy_has_no_address_of_its_own(site, entries):
         assert get(site, entries["page.js"] + ending).status_code == 404
 
 
-def test_only_reading_is_possible(site, entries):
+def test_other_methods_are_refused(site, entries):
     assert site.post(f"{DIST_PATH}/{entries['page.js']}").status_code == 405
 
 
-def test_a_file_of_another_build_is_answered_with_this_ones_and_kept_by_nobody(site, entries):
+def test_a_file_of_another_build_is_served_from_this_one_and_not_cached(site, entries):
     answer = get(site, "page-00000000.js", CHROMIUM)
     assert answer.data == (DIST / f"{entries['page.js']}.br").read_bytes()
     assert answer.headers["Cache-Control"] == "no-store"
     assert get(site, "page-00000000.css").status_code == 404
 
 
-# -- where nothing is built
+# -- without a build
 
 
-def test_the_source_is_served_to_who_works_on_it(tmp_path):
+def test_the_source_modules_can_be_served(tmp_path):
     app = make_site(tmp_path, CHAT_ASSETS="source")
     with app.test_request_context():
         url = app.jinja_env.globals["chat_asset"]
@@ -218,7 +218,7 @@ def test_the_source_is_served_to_who_works_on_it(tmp_path):
     assert served == [200] * len(SOURCES)
 
 
-def test_a_site_that_was_not_built_works_and_says_what_to_do_once(tmp_path, caplog):
+def test_without_a_build_the_source_is_served_with_one_warning(tmp_path, caplog):
     app = make_site(tmp_path)
     assets = Assets("built", tmp_path / "nothing")
     with caplog.at_level(logging.WARNING, "chat"), app.test_request_context():
@@ -227,7 +227,7 @@ def test_a_site_that_was_not_built_works_and_says_what_to_do_once(tmp_path, capl
     assert "make assets" in record.message
 
 
-def test_a_build_that_is_made_while_the_site_runs_is_taken_up(tmp_path):
+def test_a_new_build_is_noticed_while_the_site_runs(tmp_path):
     app, assets = make_site(tmp_path), Assets("built", tmp_path)
     for number, name in enumerate(("page-AAAAAAAA.js", "page-BBBBBBBB.js")):
         (tmp_path / name).write_text("x")
@@ -237,6 +237,6 @@ def test_a_build_that_is_made_while_the_site_runs_is_taken_up(tmp_path):
             assert assets.url("page.js") == f"{DIST_PATH}/{name}"
 
 
-def test_an_unknown_way_to_serve_them_is_refused_at_the_start(tmp_path):
+def test_an_unknown_value_of_the_setting_stops_the_start(tmp_path):
     with pytest.raises(ConfigError, match="CHAT_ASSETS is 'bulit'"):
         make_site(tmp_path, CHAT_ASSETS="bulit")

@@ -1,4 +1,4 @@
-"""What the chat page brings with its document: what the API would say, and for those alone whom the API would tell."""
+"""The data in the chat page's document: the same as the API's answers, and only for users who may have them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ PEOPLE = {person.username: person for person in (ANN, BEN, CARL)}
 
 
 class Site:
-    """A bare site with the chat: who looks at it says so in a header."""
+    """A minimal site with the chat; a header names the user of each request."""
 
     def __init__(self, folder):
         self.app = Flask(__name__)
@@ -28,19 +28,19 @@ class Site:
         self._said = 0
 
     def page(self, who, query="", **headers):
-        """The response to somebody's request for the chat page."""
+        """The response to a user's request for the chat page."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._client.get(f"/chat{query}", headers={"X-Visitor": getattr(who, "username", ""), **given})
 
     def first(self, who, query="", **headers):
-        """What the page brings; None where it brings nothing of the kind."""
+        """The data in the page, None if there is none."""
         return config_of(self.page(who, query, **headers)).get("first")
 
     def answers(self, who, query=""):
         return self.first(who, query)["answers"]
 
     def api(self, who, path):
-        """What the API answers to this user."""
+        """The API's answer to this user."""
         token = self.service.token_for(who)
         answer = self._client.get(f"/chat/api/{path}", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 200, answer.text
@@ -72,7 +72,7 @@ def config_of(answer):
     )
 
 
-# -- what is there
+# -- contents
 
 
 def test_the_answers_are_those_of_the_api(site):
@@ -86,13 +86,13 @@ def test_the_answers_are_those_of_the_api(site):
     assert found["rooms/lobby/members"] == site.api(ANN, "rooms/lobby/members?limit=100")
 
 
-def test_the_token_lets_its_user_in(site):
+def test_the_token_is_the_users(site):
     token = site.first(ANN)["token"]
     assert site.service.guard.check(token["token"]).identity == ANN
     assert token["expires_in"] == site.service.settings.token_ttl
 
 
-def test_the_page_of_a_room_brings_that_room(site):
+def test_the_page_of_a_room_contains_that_room(site):
     name = site.room("茶 house/2"[:-2], creator=ANN).name
     site.say(BEN, ["green", "black"], name)
     found = site.answers(ANN, f"?room={name}")
@@ -103,7 +103,7 @@ def test_the_page_of_a_room_brings_that_room(site):
     assert "rooms/%E8%8C%B6%20house/members" in found and "rooms/lobby/messages" not in found
 
 
-def test_the_page_of_a_message_brings_what_stands_around_it(site):
+def test_the_page_of_a_message_contains_the_messages_around_it(site):
     site.say(BEN, [f"message {number}" for number in range(1, 201)])
     found = site.answers(ANN, "?at=100")
     assert found["rooms/lobby/messages?around=100"] == site.api(
@@ -111,7 +111,7 @@ def test_the_page_of_a_message_brings_what_stands_around_it(site):
     )
 
 
-def test_a_room_with_much_that_is_new_begins_where_the_reader_stopped(site):
+def test_a_room_with_many_unread_messages_begins_at_the_first_of_them(site):
     name = site.room("garden", creator=ANN).name
     site.say(BEN, ["read"] * 5, name)
     site.service.history.mark_read(site.service.history.room(name).id, ANN.id, 5)
@@ -121,14 +121,14 @@ def test_a_room_with_much_that_is_new_begins_where_the_reader_stopped(site):
     assert "rooms/garden/messages?around=6" in site.answers(ANN, "?room=garden")
 
 
-def test_a_conversation_with_a_person_brings_the_lobbys_members(site):
+def test_a_direct_conversation_comes_with_the_lobbys_members(site):
     site.say(BEN, ["psst"], to=ANN)
     found = site.answers(ANN, "?room=dm:1:2")
     assert found["rooms/dm%3A1%3A2/messages"]["messages"][0]["data"] == "psst"
     assert "rooms/lobby/members" in found
 
 
-def test_a_public_room_is_shown_to_who_is_no_member(site):
+def test_a_public_room_is_shown_to_users_who_are_not_members(site):
     site.room("open")
     found = site.answers(ANN, "?room=open")
     assert found["rooms/open"] == site.api(ANN, "rooms/open")
@@ -143,23 +143,23 @@ def test_long_messages_make_a_shorter_page(site):
     assert len(json.dumps(page)) < 1.1 * first_paint.MOST
 
 
-def test_a_list_that_is_too_long_is_left_to_the_scripts(site, monkeypatch):
+def test_a_large_answer_is_left_out(site, monkeypatch):
     monkeypatch.setattr(first_paint, "MOST", 600)
     site.room("one", creator=ANN)
     site.room("two", creator=ANN)
     assert "rooms" not in site.answers(ANN)
 
 
-# -- for whom
+# -- access
 
 
-def test_a_stranger_gets_no_page(site):
+def test_a_visitor_who_is_not_logged_in_gets_no_page(site):
     answer = site.page(None)
     assert answer.status_code == 401 and "chat-config" not in answer.text
 
 
 @pytest.mark.parametrize("way", ["private", "direct", "unknown"])
-def test_what_is_not_for_a_user_is_not_in_the_page(site, way):
+def test_the_page_contains_no_room_that_is_closed_to_its_user(site, way):
     secret = "the launch code is 0000"
     if way == "private":
         name = site.room("plans", private=True).name
@@ -175,7 +175,7 @@ def test_what_is_not_for_a_user_is_not_in_the_page(site, way):
     assert name not in json.dumps(config_of(page)["first"])
 
 
-def test_a_member_who_was_put_out_of_a_room_finds_nothing_of_it(site):
+def test_the_page_contains_nothing_of_a_room_that_the_user_has_left(site):
     room = site.room("plans", private=True)
     site.service.history.join(room.id, ANN)
     site.say(BEN, ["for members"], room.name)
@@ -184,7 +184,7 @@ def test_a_member_who_was_put_out_of_a_room_finds_nothing_of_it(site):
     assert "for members" not in site.page(ANN, f"?room={room.name}").text
 
 
-def test_a_banned_user_gets_the_page_and_nothing_with_it(site):
+def test_a_banned_user_gets_the_page_without_data(site):
     site.say(BEN, ["not for the banned"])
     site.service.ban("Ann")
     page = site.page(ANN)
@@ -204,22 +204,22 @@ def test_a_banned_user_gets_the_page_and_nothing_with_it(site):
         ("same-site", "empty", False),
     ],
 )
-def test_another_sites_page_that_asks_for_it_gets_no_token(site, fetch_site, destination, is_there):
+def test_only_the_site_itself_and_new_documents_get_a_token(site, fetch_site, destination, is_there):
     headers = {"Sec_Fetch_Site": fetch_site, "Sec_Fetch_Dest": destination}
     assert (site.first(ANN, **headers) is not None) == is_there
 
 
-def test_nobody_keeps_the_page_or_frames_it(site):
+def test_the_page_is_neither_stored_nor_loaded_by_other_origins(site):
     headers = site.page(ANN).headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
 
 
-# -- in spite of everything
+# -- robustness
 
 
-def test_what_people_write_stays_text(site):
+def test_messages_cannot_end_the_script_element(site):
     words = "</script><script>alert(1)</script><!-- &amp; \u2028 你好"
     site.say(BEN, [words])
     page = site.page(ANN)
@@ -228,7 +228,7 @@ def test_what_people_write_stays_text(site):
     assert config_of(page)["first"]["answers"]["rooms/lobby/messages"]["messages"][0]["data"] == words
 
 
-def test_a_store_that_fails_leaves_the_page_to_its_scripts(site, monkeypatch):
+def test_a_page_is_served_without_data_while_the_store_fails(site, monkeypatch):
     def fail(*_):
         raise StoreUnavailable("it is away")
 
@@ -240,11 +240,11 @@ def test_a_store_that_fails_leaves_the_page_to_its_scripts(site, monkeypatch):
 @pytest.mark.parametrize(
     "query", ["?at=0", "?at=-1", "?at=x", "?at=99999999999999999999", "?room=", "?room=%00", "?room=dm:"]
 )
-def test_an_address_of_no_sense_brings_the_page_all_the_same(site, query):
+def test_a_malformed_address_still_gets_the_rooms(site, query):
     assert "rooms" in site.answers(ANN, query)
 
 
-def test_a_widget_brings_no_token_into_a_page_that_the_site_may_let_others_keep(site):
+def test_a_widget_puts_no_token_into_the_sites_pages(site):
     @site.app.get("/shop")
     def shop():
         return site.app.jinja_env.globals["chat_widget"]()
@@ -255,7 +255,7 @@ def test_a_widget_brings_no_token_into_a_page_that_the_site_may_let_others_keep(
     )
 
 
-def test_the_numbers_are_those_of_the_scripts():
+def test_the_constants_are_those_of_the_scripts():
     for module, name, wanted in (
         ("history.js", "PAGE", first_paint.MESSAGES),
         ("members.js", "PAGE", first_paint.MEMBERS),

@@ -1,4 +1,4 @@
-"""The models of the chat page under Node's own test runner, a file of tests/unit/js at a time."""
+"""Runs the tests of the chat page's models, tests/unit/js, with Node's test runner."""
 
 import subprocess
 from pathlib import Path
@@ -13,7 +13,7 @@ FILES = sorted(Path(__file__).parent.glob("js/*.test.js"))
 
 @pytest.fixture(scope="module")
 def node():
-    """Node as `make` finds it: it has built what the browser tests need, so that it is there."""
+    """The path of the Node that the Makefile uses."""
     return find()[0]
 
 

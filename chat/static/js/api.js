@@ -12,7 +12,7 @@ export class ApiError extends Error {
 }
 
 /**
- * The chat's JSON API, as the user whose tokens these are. What came with the page is not asked for: `first` has it.
+ * The chat's JSON API, as the user whose tokens these are. `first` holds the answers that came with the page.
  *
  * Each call gives the answer's JSON (null where there is none) or throws an ApiError, never anything else.
  */

@@ -226,7 +226,7 @@ export class ChatApp extends EventTarget {
     this.#subscriptions.restart();
     this.#outbox.restart();
     this.#marks.resume();
-    // Of a room its Join tells what was missed; of a conversation with a person only the list does.
+    // A Join brings what was missed in a room. In a direct conversation only the list shows it.
     this.#roomList.connected({ canWait: this.#current.isRoom });
     this.#reading.resume();
   }

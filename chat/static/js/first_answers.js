@@ -1,10 +1,10 @@
-/** For so many milliseconds after its start the page takes what came with it for new. */
+/** Milliseconds after the start of the page in which its document's answers are used. */
 const FRESH_FOR = 10_000;
 
 /**
- * The API's answers that came with the page's document: what its first requests would be told, each given out once.
+ * The API's answers to the page's first requests, which its document contains. Each is used once.
  *
- * The server writes them (chat/web/first_paint.py) under the path of the request, without its `limit`.
+ * The server writes them (chat/web/first_paint.py) by the path of the request, without its `limit`.
  */
 export class FirstAnswers {
   #answers;
@@ -14,12 +14,12 @@ export class FirstAnswers {
     this.#answers = new Map(Object.entries(answers));
   }
 
-  /** Whether there is an answer to this request, and it is still new. */
+  /** Whether there is an answer to this request that is still fresh. */
   has(parts, query = {}) {
     return this.#areFresh && this.#answers.has(keyOf(parts, query));
   }
 
-  /** The answer to this request, or undefined; the next one asks the server. */
+  /** The answer to this request, or undefined if there is none or it was taken before. */
   take(parts, query = {}) {
     const key = keyOf(parts, query);
     const answer = this.#areFresh ? this.#answers.get(key) : undefined;

@@ -8,7 +8,7 @@ import { ScrollKeeper } from "./scroll_keeper.js";
 
 /** Messages of one author within this time stand together under one name. */
 const GROUP_WITHIN = 5 * 60_000;
-/** So many heights of the log before an end of the window comes into sight of a reader who scrolls, more is asked for. */
+/** More messages are requested when a reader who scrolls is within this many heights of the log of an end of the window. */
 const AHEAD = 1.5;
 /** How far down the log, as a part of its height, one lands: on a message, and on the line before what is new. */
 const AT_MESSAGE = 0.3;
@@ -221,7 +221,7 @@ export class MessageList extends EventTarget {
     this.#look();
   }
 
-  /** Ask for more before the reader comes to an end of the window; of who has not scrolled yet, only in sight of it. */
+  /** Request more before the reader reaches an end of the window; before the reader scrolls, only if the end is visible. */
   #look() {
     const { timeline, loading } = this.#conversation;
     if (!timeline.loaded || this.#place) return;

@@ -5,7 +5,7 @@ const RETRY = { base: 2_000, cap: 60_000, floor: 1_000 };
 const GATHERED_FOR = 150;
 /** How often to look at rooms that the socket has no place for. */
 const LOOK = 60_000;
-/** After so long, and up to twice that, the list that came with the page is compared with the server's. */
+/** The list that came with the page is compared with the server's after this long, or up to twice as long. */
 const COMPARED_AFTER = 5_000;
 
 /**
@@ -20,7 +20,7 @@ export class RoomList extends EventTarget {
   #api;
   #conversations;
   #isFull;
-  /** Whether the list came with the page, and no connection has been made since. */
+  /** Whether the list came with the page, and the page has not connected since. */
   #cameWithPage;
   #madeAt = performance.now();
   #backoff = new Backoff();
@@ -57,14 +57,14 @@ export class RoomList extends EventTarget {
     return this.#request;
   }
 
-  /** Settled when there is a list, or none could be had: asks only if nobody has asked yet. */
+  /** Settles when the list has arrived or failed; requests it only if no request is in flight. */
   present() {
     return this.#request ?? this.load();
   }
 
   /**
-   * There is a connection: what changed before it was told to nobody, so the list is read. One that came with the page
-   * just now is compared when the page is at rest, if that `canWait`.
+   * The page is connected. The server did not report earlier changes, so the list is read again: at once, or if the list
+   * has just come with the page and `canWait`, a few seconds later.
    */
   connected({ canWait }) {
     const isNew = this.#cameWithPage && performance.now() - this.#madeAt < COMPARED_AFTER;

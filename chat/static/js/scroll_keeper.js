@@ -9,7 +9,7 @@ const NEAR = 6;
  */
 export class ScrollKeeper {
   pinned = true;
-  /** Whether the reader has scrolled since `pin` or `place` last said where to be. */
+  /** Whether the reader has scrolled since the last `pin` or `place`. */
   byReader = false;
   #element;
   #changed;

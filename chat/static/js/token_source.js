@@ -19,13 +19,13 @@ export class TokenSource {
   #asking = null;
 
   /**
-   * `first` is the one that came with the page, if one did.
+   * `first` is the token that came with the page, if any.
    * @param {import("./types").Token | null} first
    */
   constructor(path, userId, first = null) {
     this.#path = path;
     this.#userId = userId;
-    // It was made after the page was asked for, whenever it came here.
+    // The server issued it after the page was requested, however long the page took to arrive.
     if (first) this.#take(first, Date.now() - performance.now());
   }
 

@@ -1,20 +1,20 @@
-/** The shapes that the modules hand to each other, for the type checker alone. */
+/** The shapes that modules pass to each other; only the type checker reads this file. */
 
-/** Who speaks, as the wire and the API show it. */
+/** A user, as on the wire and in the API. */
 export interface Person {
   id: string;
   username: string;
 }
 
-/** A message as the page works with it: MessageReader makes it of the wire's, Writing of what the user writes. */
+/** A message inside the page: MessageReader makes it from the wire's message, Writing from the user's text. */
 export interface Message {
   id: string;
-  /** null for the server. */
+  /** null for a message of the server. */
   user: Person | null;
   text: string;
   /** Milliseconds since 1970. */
   ts: number;
-  /** Missing where nothing is kept, and until the server has given one. */
+  /** Missing in rooms that keep nothing, and until the server assigns it. */
   seq?: number;
   own: boolean;
   state: "pending" | "sent" | "failed";
@@ -29,19 +29,19 @@ export interface Wire {
   [field: string]: any;
 }
 
-/** Where the reader is or wants to be: a room, and a message in it. */
+/** A place to look at: a room, and a message in it. */
 export interface Place {
   room: string;
   at?: number | null;
 }
 
-/** Where in a conversation to begin: at a message, at the line before what is new, or at the newest. */
+/** Where to begin in a conversation: at a message, at the line before the unread messages, or at the newest. */
 export interface Spot {
   at?: number | null;
   line?: number | null;
 }
 
-/** What to do after a close of the socket. */
+/** What to do after the socket was closed. */
 export interface Plan {
   act: "retry" | "fresh" | "after" | "stop";
   why: string;
@@ -51,12 +51,12 @@ export interface Plan {
   refused?: boolean;
 }
 
-/** A token of the site for the socket and the API. */
+/** A token for the socket and the API. */
 export interface Token {
   token: string;
   /** Seconds. */
   expires_in: number;
 }
 
-/** null, "loading", or why it failed. */
+/** null, "loading", or the reason for the failure. */
 export type Loading = string | null;

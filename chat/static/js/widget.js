@@ -67,7 +67,7 @@ class Widget {
     try {
       ({ ChatApp } = await this.#module);
     } catch {
-      // The next click tries again.
+      // The next click loads it again.
       this.#module = null;
       return this.close();
     }

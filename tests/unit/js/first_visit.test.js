@@ -30,7 +30,7 @@ function makeApi(answers, token = { token: "first", expires_in: 100 }) {
   return new Api({ path: "/chat/api", tokens, texts, language: "en", first });
 }
 
-test("what came with the page is given out once, without asking; the next time the server is asked", async () => {
+test("an answer from the page is used once; the next call asks the server", async () => {
   const api = makeApi({ "rooms/lobby/messages": { from: "page" } });
   const get = () => api.get(["rooms", "lobby", "messages"], { limit: 50 });
   assert.deepEqual([await get(), asked], [{ from: "page" }, []]);
@@ -38,7 +38,7 @@ test("what came with the page is given out once, without asking; the next time t
   assert.deepEqual(asked, ["GET /chat/api/rooms/lobby/messages"]);
 });
 
-test("an answer is taken for the very request that it is of, whatever a name holds", () => {
+test("an answer is used only for exactly its request", () => {
   const answers = new FirstAnswers({ "rooms/a%2Fb/messages?around=7": 1, "rooms/lobby/messages": 2, "rooms/x": 3 });
   assert.equal(answers.take(["rooms", "lobby", "messages"], { before: 9, limit: 50 }), undefined);
   assert.equal(answers.take(["rooms", "lobby/messages"]), undefined);
@@ -46,14 +46,14 @@ test("an answer is taken for the very request that it is of, whatever a name hol
   assert.equal(answers.take(["rooms", "x"], { after: null }), 3);
 });
 
-test("what came with the page is old after a while", () => {
+test("answers from the page expire", () => {
   const now = mock.method(performance, "now", () => 1_000);
   const answers = new FirstAnswers({ rooms: {} });
   now.mock.mockImplementation(() => 12_000);
   assert.deepEqual([answers.has(["rooms"]), answers.take(["rooms"])], [false, undefined]);
 });
 
-test("the token that came with the page is used until it nears its end", async () => {
+test("the token from the page is used until it is due for renewal", async () => {
   const tokens = new TokenSource("/chat/token", ANN.id, { token: "first", expires_in: 100 });
   assert.equal(await tokens.get(), "first");
   await pass(80_000);
@@ -61,7 +61,7 @@ test("the token that came with the page is used until it nears its end", async (
   assert.deepEqual(asked, ["POST /chat/token"]);
 });
 
-test("without a token on the page one is asked for; who asks meanwhile gets that one", async () => {
+test("without a token in the page one request serves all callers", async () => {
   const tokens = new TokenSource("/chat/token", ANN.id);
   assert.deepEqual(await Promise.all([tokens.get(), tokens.get()]), [tokenOf(ANN.id), tokenOf(ANN.id)]);
   assert.deepEqual(asked, ["POST /chat/token"]);
@@ -76,7 +76,7 @@ function makeList(cameWithPage) {
   };
 }
 
-test("the list that came with the page is shown at once, and compared with the server's when the page is at rest", async () => {
+test("the list from the page is used at once, and compared with the server's a few seconds later", async () => {
   const { list, conversations } = makeList(true);
   await list.load();
   assert.deepEqual(
@@ -94,7 +94,7 @@ test("the list that came with the page is shown at once, and compared with the s
   );
 });
 
-test("a list that cannot wait, and every one after the first connection, is read at once", async () => {
+test("the list is read at once if it cannot wait, and after every later connect", async () => {
   const { list } = makeList(true);
   await list.load();
   list.connected({ canWait: false });
@@ -104,7 +104,7 @@ test("a list that cannot wait, and every one after the first connection, is read
   assert.equal(asked.length, 2);
 });
 
-test("who wants to know whether there is a list waits for the one under way", async () => {
+test("present() waits for the request in flight", async () => {
   const { list } = makeList(false);
   await Promise.all([list.load(), list.present(), list.present()]);
   assert.equal(asked.length, 1);

@@ -36,7 +36,7 @@ for (const [text, wanted] of [
   ["https://a.example/路", "[https://a.example/]路"],
   ["HTTP://A.example", "[HTTP://A.example](http://a.example/)"],
 ]) {
-  test(`an address ends where its writer meant: ${text}`, () => assert.equal(linked(text), wanted));
+  test(`an address ends before punctuation and foreign text: ${text}`, () => assert.equal(linked(text), wanted));
 }
 
 for (const text of [
@@ -47,10 +47,10 @@ for (const text of [
   "www.a.example",
   "<a href=x>",
 ]) {
-  test(`this is text and no link: ${text}`, () => assert.equal(linked(text), text));
+  test(`not a link: ${text}`, () => assert.equal(linked(text), text));
 }
 
-test("a link gives away nothing and gets no hold of the page", () => {
+test("links carry no referrer and no opener", () => {
   const [{ attributes }] = linkify("https://a.example/").parts;
   assert.deepEqual([attributes.target, attributes.rel], ["_blank", "noopener noreferrer nofollow"]);
 });

@@ -32,7 +32,7 @@ function say(id, conversation = conversations.lobby) {
 
 const ids = () => connection.take().map(({ id }) => id);
 
-test("messages go in the order in which they were written, as the wire wants them", () => {
+test("messages are sent in the order of writing, in the wire's form", () => {
   say("a");
   say("b", conversations.with(BEN));
   assert.deepEqual(connection.take(), [
@@ -41,7 +41,7 @@ test("messages go in the order in which they were written, as the wire wants the
   ]);
 });
 
-test("what was under way when the connection was lost goes again, with the same ids and in the same order", () => {
+test("after a reconnect unconfirmed messages are sent again, with the same ids in the same order", () => {
   for (const id of ["a", "b", "c"]) say(id);
   outbox.confirm("a", { seq: 1, ts: 1 });
   connection.take();
@@ -52,7 +52,7 @@ test("what was under way when the connection was lost goes again, with the same 
   assert.deepEqual(ids(), ["b", "c", "d"]);
 });
 
-test("what the server has is not sent again", () => {
+test("a confirmed message is not sent again", () => {
   const message = say("a");
   outbox.confirm("a", { seq: 7, ts: 5 });
   assert.deepEqual([message.state, message.seq, message.ts], ["sent", 7, 5]);
@@ -61,7 +61,7 @@ test("what the server has is not sent again", () => {
   assert.deepEqual(ids(), []);
 });
 
-test("a room is written to only once it is joined", () => {
+test("nothing is sent to a room before it is joined", () => {
   const room = conversations.named("garden");
   say("a", room);
   assert.deepEqual(ids(), []);
@@ -70,13 +70,13 @@ test("a room is written to only once it is joined", () => {
   assert.deepEqual(ids(), ["a"]);
 });
 
-test("what must wait in one room holds up nothing in another", () => {
+test("a waiting message does not delay another room's messages", () => {
   say("a", conversations.named("garden"));
   say("b");
   assert.deepEqual(ids(), ["b"]);
 });
 
-test("a message that was refused for its pace goes again when the server's pause is over", async () => {
+test("a rate-limited message is sent again after retry_after", async () => {
   const message = say("a");
   connection.take();
   assert.ok(outbox.refuse({ ref: "a", code: "rate_limited", retry_after: 2, data: "wait" }));
@@ -87,7 +87,7 @@ test("a message that was refused for its pace goes again when the server's pause
   assert.equal(message.state, "pending");
 });
 
-test("a store that fails is asked again, later each time, and then the reader is asked", async () => {
+test("a message is retried with growing pauses while the store fails, then marked as failed", async () => {
   const message = say("a");
   for (const pause of [2_000, 4_000, 8_000, 15_000]) {
     connection.take();
@@ -102,7 +102,7 @@ test("a store that fails is asked again, later each time, and then the reader is
   assert.equal(message.state, "failed");
 });
 
-test("a room that the server says one is not in is joined again, a few times, before the message fails", () => {
+test("not_joined makes the page join again, three times before the message fails", () => {
   const unheard = heard(outbox, "unheard");
   const message = say("a");
   for (let time = 0; time < 3; time++) outbox.refuse({ ref: "a", code: "not_joined", data: "not in it" });
@@ -111,7 +111,7 @@ test("a room that the server says one is not in is joined again, a few times, be
   assert.deepEqual([unheard.length, message.state], [3, "failed"]);
 });
 
-test("what was written after one that waits for the store waits behind it", async () => {
+test("a message waits behind an earlier one that waits for the store", async () => {
   say("a");
   outbox.refuse({ ref: "a", code: "store_unavailable", data: "the store is away" });
   connection.take();
@@ -121,7 +121,7 @@ test("what was written after one that waits for the store waits behind it", asyn
   assert.deepEqual(ids(), ["a", "b"]);
 });
 
-test("a message that the server never answers fails; one that was sent again has its time from then", async () => {
+test("an unanswered message fails; the timeout starts again when it is sent again", async () => {
   const message = say("a");
   await pass(15_000);
   outbox.restart();
@@ -131,7 +131,7 @@ test("a message that the server never answers fails; one that was sent again has
   assert.deepEqual([message.state, message.error], ["failed", "no_answer"]);
 });
 
-test("after a close for what was sent, that is not sent again by itself", () => {
+test("after a close caused by a sent message, sent messages fail and waiting ones stay", () => {
   const sent = say("a");
   connection.isOpen = false;
   const waiting = say("b");
@@ -139,11 +139,11 @@ test("after a close for what was sent, that is not sent again by itself", () => 
   assert.deepEqual([sent.state, waiting.state], ["failed", "pending"]);
 });
 
-test("an answer about somebody else's message is none of ours", () => {
+test("an Error for an unknown ref is not handled", () => {
   assert.equal(outbox.refuse({ ref: "x", code: "bad_data", data: "no" }), false);
 });
 
-test("what is unsent survives a reload, and nothing that was sent does", () => {
+test("unconfirmed messages survive a reload, confirmed ones do not", () => {
   connection.isOpen = false;
   say("a");
   say("b", conversations.with(BEN));
@@ -152,7 +152,7 @@ test("what is unsent survives a reload, and nothing that was sent does", () => {
   assert.deepEqual([left.id, left.room, left.person, rest], ["b", "dm:1:2", BEN, []]);
 });
 
-test("no more than the server's pace is sent at once; the rest follows", async () => {
+test("a burst is limited, and the rest follows in order", async () => {
   for (let n = 0; n < 30; n++) say(`m${n}`);
   const first = ids();
   assert.equal(first.length, 20);

@@ -1,10 +1,10 @@
-/** What the models find of a browser's page in these tests: a document that listens, storage, and a clock of the test's. */
+/** The parts of a browser that the models need: a document, storage, and timers that the test controls. */
 import { mock } from "node:test";
 
-/** The page's document; `hidden` and `focused` are for the test to set. */
+/** The document; tests set `hidden` and `focused`. */
 export const page = Object.assign(new EventTarget(), { hidden: false, focused: true, hasFocus: () => page.focused });
 
-/** Storage that lives as long as the test. */
+/** Storage in memory. */
 class Storage {
   #values = new Map();
   getItem = (key) => this.#values.get(key) ?? null;
@@ -21,7 +21,7 @@ Object.assign(globalThis, {
   dispatchEvent: events.dispatchEvent.bind(events),
 });
 
-/** Begin a test: the page as it is at first, and timers and the clock held still. */
+/** Reset the page, and stop the clock and all timers. */
 export function openPage() {
   Object.assign(page, { hidden: false, focused: true });
   window.sessionStorage.clear();
@@ -29,25 +29,25 @@ export function openPage() {
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
 }
 
-/** Let so many milliseconds pass, and all that was to happen in them. */
+/** Advance the clock, and run what is due. */
 export async function pass(milliseconds) {
   mock.timers.tick(milliseconds);
   await settle();
 }
 
-/** Wait until nothing more comes of what was done. */
+/** Wait until all pending promises have settled. */
 export function settle() {
   return new Promise(setImmediate);
 }
 
-/** The details of all events of `type` from now on. */
+/** Collect the details of all events of `type` from now on. */
 export function heard(source, type) {
   const details = [];
   source.addEventListener(type, ({ detail }) => details.push(detail));
   return details;
 }
 
-/** A connection that keeps what was sent on it; without one nothing is sent. */
+/** A connection that records what is sent; nothing can be sent while it is not open. */
 export class FakeConnection extends EventTarget {
   isOpen = true;
   sent = [];
@@ -57,7 +57,7 @@ export class FakeConnection extends EventTarget {
     return this.isOpen;
   }
 
-  /** What was sent since the last time this was asked. */
+  /** What was sent since the last call. */
   take() {
     return this.sent.splice(0);
   }

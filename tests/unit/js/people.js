@@ -5,7 +5,7 @@ import { texts } from "./page.js";
 export const ANN = { id: "1", username: "Ann" };
 export const BEN = { id: "2", username: "Ben" };
 
-/** Ann's conversations; `isWatched` tells at which one she looks. */
+/** Ann's conversations. */
 export function conversationsOf(isWatched = () => false) {
   return new Conversations(ANN, texts, isWatched);
 }
@@ -27,12 +27,12 @@ export function messages(first, last) {
   return Array.from({ length: last - first + 1 }, (_, index) => message(first + index));
 }
 
-/** A message that Ann has just written. */
+/** A new message of Ann. */
 export function ownMessage(id, text = id) {
   return { id, user: ANN, text, ts: Date.now(), own: true, state: "pending", error: null };
 }
 
-/** The seqs of what is shown; the id of what has none. */
+/** The seqs of the messages shown; the id of a message without one. */
 export function shown(timeline) {
   return timeline.messages.map(({ seq, id }) => seq ?? id);
 }

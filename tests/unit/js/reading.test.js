@@ -40,7 +40,7 @@ function known(name, last, read) {
   return conversations.take(room(name, { last_seq: last, read_seq: read }));
 }
 
-test("a room is opened at what is new, with the newest where that is little", () => {
+test("a room with few unread messages opens with the newest, at the unread line", () => {
   const opened = heard(reading, "opened");
   const garden = known("garden", 50, 45);
   reading.open(garden);
@@ -48,17 +48,17 @@ test("a room is opened at what is new, with the newest where that is little", ()
   assert.deepEqual(asked, ["garden"]);
 });
 
-test("much that is new begins with the first of it", () => {
+test("a room with many unread messages opens at the first of them", () => {
   reading.open(known("garden", 500, 45));
   assert.deepEqual(asked, ["garden 46"]);
 });
 
-test("a message is opened with those around it, whatever is unread", () => {
+test("a link to a message opens the messages around it", () => {
   reading.open(known("garden", 500, 45), 300);
   assert.deepEqual(asked, ["garden 300"]);
 });
 
-test("what is loaded to its end is not loaded again when one comes back to it", () => {
+test("a room that is loaded to its end is not loaded again", () => {
   const garden = known("garden", 9, 9);
   load(garden, 1, 9);
   reading.open(garden);
@@ -68,7 +68,7 @@ test("what is loaded to its end is not loaded again when one comes back to it", 
   assert.deepEqual(asked, []);
 });
 
-test("who watches the newest message has read it, and tells so once", () => {
+test("a visible newest message is marked as read, once", () => {
   const { lobby } = conversations;
   known("lobby", 9, 5);
   load(lobby, 1, 9);
@@ -77,7 +77,7 @@ test("who watches the newest message has read it, and tells so once", () => {
   assert.deepEqual([marks, lobby.unread], [[["lobby", 9]], 0]);
 });
 
-test("nobody reads a page that is hidden, or lies behind another window", () => {
+test("nothing is marked as read while the page is hidden or unfocused", () => {
   load(conversations.lobby, 1, 9);
   known("lobby", 9, 5);
   for (const away of [{ hidden: true }, { hidden: false, focused: false }]) {
@@ -87,7 +87,7 @@ test("nobody reads a page that is hidden, or lies behind another window", () => 
   assert.deepEqual([marks, conversations.lobby.unread], [[], 4]);
 });
 
-test("who reads further up has read as far as was in sight, if that goes on from what was read", () => {
+test("reading further up marks as read what was visible, if it continues from the read position", () => {
   const { lobby } = conversations;
   known("lobby", 90, 40);
   lobby.timeline.start(messages(41, 60), { atStart: false, atEnd: false, floor: 60 });
@@ -96,7 +96,7 @@ test("who reads further up has read as far as was in sight, if that goes on from
   assert.deepEqual([marks, lobby.unread], [[["lobby", 47]], 43]);
 });
 
-test("a visit to the past marks nothing as read in between", () => {
+test("looking at messages beyond the first unread one marks nothing as read", () => {
   const { lobby } = conversations;
   known("lobby", 90, 40);
   lobby.timeline.start(messages(70, 90), { atStart: false, atEnd: false, floor: 90 });
@@ -105,7 +105,7 @@ test("a visit to the past marks nothing as read in between", () => {
   assert.deepEqual([marks, lobby.unread], [[], 50]);
 });
 
-test("a hole at the end is filled after a moment, if it is still there", async () => {
+test("a gap at the end is requested after a moment", async () => {
   const { lobby } = conversations;
   known("lobby", 9, 9);
   load(lobby, 1, 9);
@@ -117,7 +117,7 @@ test("a hole at the end is filled after a moment, if it is still there", async (
   assert.deepEqual(asked, ["lobby >9"]);
 });
 
-test("news that were only out of order are not asked for", async () => {
+test("messages that were only out of order are not requested", async () => {
   const { lobby } = conversations;
   known("lobby", 9, 9);
   load(lobby, 1, 9);
@@ -130,7 +130,7 @@ test("news that were only out of order are not asked for", async () => {
   assert.deepEqual(asked, []);
 });
 
-test("without a connection no hole is filled; what could not be loaded is loaded with the next one", async () => {
+test("a gap is not requested while offline; a failed window is loaded again after a reconnect", async () => {
   const { lobby } = conversations;
   known("lobby", 9, 9);
   load(lobby, 1, 5);
@@ -144,7 +144,7 @@ test("without a connection no hole is filled; what could not be loaded is loaded
   assert.deepEqual(asked, ["lobby"]);
 });
 
-test("a room that is not looked at and has a hole is read anew when it is", async () => {
+test("a gap in a room in the background drops its window", async () => {
   const garden = known("garden", 9, 9);
   load(garden, 1, 5);
   reading.tend(garden);

@@ -9,7 +9,7 @@ import { FakeConnection, openPage, page, pass } from "./page.js";
 
 beforeEach(openPage);
 
-test("a backoff doubles up to its cap, is drawn from all of it, and begins anew after a reset", () => {
+test("a backoff doubles up to its cap, uses full jitter, and restarts after a reset", () => {
   const plan = { base: 1_000, cap: 5_000, floor: 100 };
   const longest = new Backoff(() => 1);
   assert.deepEqual(
@@ -21,14 +21,14 @@ test("a backoff doubles up to its cap, is drawn from all of it, and begins anew 
   assert.equal(new Backoff(() => 0).next(plan), 100);
 });
 
-test("every close has a plan: unknown ones are a lost connection, a kick is the end", () => {
+test("every close code has a plan; an unknown one means a lost connection", () => {
   assert.equal(planFor(1006).why, "lost");
   assert.equal(planFor(4403).act, "stop");
   assert.equal(planFor(4401).act, "fresh");
   assert.ok(planFor(1009).refused);
 });
 
-test("a conversation has one name for both, whatever their ids hold", () => {
+test("both users derive the same room name from any ids", () => {
   for (const [one, other] of [
     ["1", "2"],
     ["a:b", "c/d%"],
@@ -48,13 +48,13 @@ test("characters are counted as the server does", () => {
   assert.equal(countCharacters("\ud83d alone"), 7);
 });
 
-test("what cannot be sent is taken out: control characters, half characters, blank edges", () => {
+test("control characters, lone surrogates and blank edges are removed", () => {
   assert.equal(sendable("\n \n  a\r\nb\u0000\u009f\t \n"), "  a\nb");
   assert.equal(sendable("\ud83dx"), "\ufffdx");
   assert.equal(sendable(" \n\t"), "");
 });
 
-test("ids are the server's to index: 24 digits, growing with the time, never the same", async () => {
+test("ids are unique, of 24 hex digits, and grow with time", async () => {
   const ids = Array.from({ length: 100 }, newId);
   assert.equal(new Set(ids).size, 100);
   assert.ok(ids.every((id) => /^[0-9a-f]{24}$/.test(id)));
@@ -62,7 +62,7 @@ test("ids are the server's to index: 24 digits, growing with the time, never the
   assert.ok(ids.every((id) => id < newId()));
 });
 
-test("a pace lets a burst go, then ten a second, and nothing while the server wants a pause", async () => {
+test("the pace permits a burst, then ten messages per second, and nothing during a requested pause", async () => {
   const pace = new Pace();
   let went = 0;
   for (; pace.wait === 0; went++) pace.spend();
@@ -73,14 +73,14 @@ test("a pace lets a burst go, then ten a second, and nothing while the server wa
   assert.equal(pace.wait, 2_000);
 });
 
-test("what can wait leaves some of the pace to what cannot", () => {
+test("background messages leave a reserve of the pace", () => {
   const pace = new Pace();
   for (let n = 0; n < 15; n++) pace.spend();
   assert.equal(pace.wait, 0);
   assert.ok(pace.patientWait > 0);
 });
 
-test("read marks are gathered: of each room the newest goes, once", async () => {
+test("read marks are gathered: the newest of each room is sent once", async () => {
   const connection = new FakeConnection();
   const marks = new ReadMarks(connection, new Pace());
   for (const seq of [1, 2, 3]) marks.add("a", seq);
@@ -97,7 +97,7 @@ test("read marks are gathered: of each room the newest goes, once", async () => 
   assert.deepEqual(connection.take(), [{ type: 10, room: "c", seq: 1 }]);
 });
 
-test("read marks that found no connection are told with the next one", async () => {
+test("read marks are sent after a reconnect", async () => {
   const connection = new FakeConnection();
   const marks = new ReadMarks(connection, new Pace());
   connection.isOpen = false;
@@ -109,7 +109,7 @@ test("read marks that found no connection are told with the next one", async () 
   assert.deepEqual(connection.take(), [{ type: 10, room: "a", seq: 3 }]);
 });
 
-test("read marks do not wait while the page goes out of sight", () => {
+test("read marks are sent at once when the page is hidden", () => {
   const connection = new FakeConnection();
   new ReadMarks(connection, new Pace()).add("a", 3);
   page.hidden = true;

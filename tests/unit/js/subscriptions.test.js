@@ -27,14 +27,14 @@ function synced(name) {
 
 const rooms = () => connection.take().map(({ room: name }) => name);
 
-test("after a connect the room that is looked at comes first, then the lobby, then the liveliest", () => {
+test("after a connect the current room is joined first, then the lobby, then the most recently active", () => {
   conversations.takeAll([room("lobby"), room("old", { last_at: 1 }), room("new", { last_at: 9 }), room("here")]);
   conversations.current = conversations.get("here");
   subscriptions.restart();
   assert.deepEqual(rooms(), ["here", "lobby", "new", "old"]);
 });
 
-test("a Join says up to where a room is known, so that nothing is missed and nothing comes twice", () => {
+test("a Join carries the last known seq and the epoch", () => {
   conversations.takeAll([room("lobby", { last_seq: 7 })]);
   const { lobby } = conversations;
   lobby.timeline.start(messages(3, 7), { atStart: false, atEnd: true, floor: 7 });
@@ -43,14 +43,14 @@ test("a Join says up to where a room is known, so that nothing is missed and not
   assert.deepEqual([since, epoch], [7, "e1"]);
 });
 
-test("a window that does not reach to the end says nothing of it", () => {
+test("a Join carries no seq if the window does not reach the end", () => {
   conversations.takeAll([room("lobby", { last_seq: 90 })]);
   conversations.lobby.timeline.start(messages(3, 7), { atStart: false, atEnd: false, floor: 7 });
   subscriptions.restart();
   assert.equal("since" in connection.take()[0], false);
 });
 
-test("a room is heard once it is synced, and no more after a reconnect until it is again", () => {
+test("a room is subscribed after Synced, and again only after the next connection's Synced", () => {
   const { lobby } = conversations;
   subscriptions.restart();
   assert.equal(subscriptions.hears(lobby), false);
@@ -60,7 +60,7 @@ test("a room is heard once it is synced, and no more after a reconnect until it 
   assert.equal(subscriptions.hears(lobby), false);
 });
 
-test("the answer to a Join of an earlier connection is not taken for one of this", () => {
+test("a Synced of an earlier connection's Join is ignored", () => {
   subscriptions.restart();
   const [{ id }] = connection.take();
   subscriptions.restart();
@@ -68,13 +68,13 @@ test("the answer to a Join of an earlier connection is not taken for one of this
   assert.equal(subscriptions.hears(conversations.lobby), false);
 });
 
-test("direct conversations are heard without being joined", () => {
+test("direct conversations need no Join", () => {
   const ben = conversations.with(BEN);
   subscriptions.join(ben);
   assert.deepEqual([subscriptions.hears(ben), rooms()], [true, []]);
 });
 
-test("where a socket is full, the room that was not looked at for longest makes way, and never the lobby", () => {
+test("a full socket leaves the least recently used room, never the lobby", () => {
   subscriptions = newSubscriptions(3);
   conversations.takeAll([room("lobby"), room("a"), room("b"), room("c")]);
   for (const name of ["lobby", "a", "b"]) subscriptions.join(conversations.get(name));
@@ -90,7 +90,7 @@ test("where a socket is full, the room that was not looked at for longest makes 
   assert.equal(subscriptions.isFull, true);
 });
 
-test("a room that is refused is told of, and not asked for again until the reader turns to it", () => {
+test("a refused room is reported, and joined again only when the reader opens it", () => {
   const refused = heard(subscriptions, "refused");
   conversations.takeAll([room("lobby"), room("a")]);
   subscriptions.restart();
@@ -103,7 +103,7 @@ test("a room that is refused is told of, and not asked for again until the reade
   assert.deepEqual(rooms(), ["a"]);
 });
 
-test("a Join that came too soon, or to a store that failed, or was not answered, is sent again", async () => {
+test("a Join is sent again after rate_limited, store_unavailable or no answer", async () => {
   for (const [answer, wait] of [
     [{ code: "rate_limited", retry_after: 2 }, 2_100],
     [{ code: "store_unavailable" }, 3_100],
@@ -120,7 +120,7 @@ test("a Join that came too soon, or to a store that failed, or was not answered,
   }
 });
 
-test("an Error about something else is left to others", () => {
+test("an Error for an unknown ref is not handled", () => {
   subscriptions.restart();
   assert.equal(subscriptions.refuse({ ref: "x", code: "bad_room", data: "" }), false);
 });

@@ -13,7 +13,7 @@ function begin(first, last, { atStart = first === 1, atEnd = true } = {}) {
   timeline.start(messages(first, last), { atStart, atEnd, floor: last });
 }
 
-test("what comes out of order is held back until it is in order", () => {
+test("messages that arrive out of order are held until the gap is filled", () => {
   begin(1, 2);
   for (const seq of [5, 4, 6]) timeline.live(message(seq));
   assert.deepEqual(shown(timeline), [1, 2]);
@@ -22,7 +22,7 @@ test("what comes out of order is held back until it is in order", () => {
   assert.equal(timeline.high, 6);
 });
 
-test("a message that comes twice, live or from the history, is shown once", () => {
+test("a repeated message, live or from the history, is shown once", () => {
   begin(1, 3);
   timeline.live(message(3));
   timeline.live(message(4));
@@ -31,7 +31,7 @@ test("a message that comes twice, live or from the history, is shown once", () =
   assert.deepEqual(shown(timeline), [1, 2, 3, 4, 5]);
 });
 
-test("a page that fills the gap lets out what was held back behind it, and nothing twice", () => {
+test("a page that fills a gap releases the held messages behind it, each once", () => {
   begin(1, 2);
   timeline.live(message(6));
   timeline.live(message(4));
@@ -39,13 +39,13 @@ test("a page that fills the gap lets out what was held back behind it, and nothi
   assert.deepEqual(shown(timeline), [1, 2, 3, 4, 5, 6]);
 });
 
-test("older messages go before the window, without those that it has", () => {
+test("older messages are put before the window, without repeats", () => {
   begin(11, 20);
   timeline.prepend(messages(8, 12), { atStart: false });
   assert.deepEqual([timeline.low, timeline.high, shown(timeline).length], [8, 20, 13]);
 });
 
-test("what is said now does not join a window into the past", () => {
+test("live messages are not added to a window that does not reach the end", () => {
   begin(1, 5, { atEnd: false });
   timeline.live(message(6));
   timeline.live(message(90));
@@ -54,7 +54,7 @@ test("what is said now does not join a window into the past", () => {
   assert.deepEqual(shown(timeline), [1, 2, 3, 4, 5, 6, 7, 8]);
 });
 
-test("an own message stands last until its echo gives it its place, as the same object", () => {
+test("an own message is last until its echo gives it a seq, and stays the same object", () => {
   begin(1, 2);
   const mine = ownMessage("m");
   timeline.send(mine);
@@ -67,7 +67,7 @@ test("an own message stands last until its echo gives it its place, as the same 
   assert.equal(mine.state, "sent");
 });
 
-test("an Ack that comes before the messages in front of it does not put the own message before them", () => {
+test("an early Ack does not put the own message before the messages that precede it", () => {
   begin(1, 2);
   const mine = ownMessage("m");
   timeline.send(mine);
@@ -79,7 +79,7 @@ test("an Ack that comes before the messages in front of it does not put the own 
   assert.equal(timeline.isWaiting, false);
 });
 
-test("own messages that wait are not shown inside a window into the past", () => {
+test("pending own messages are not shown in a window that does not reach the end", () => {
   begin(1, 5, { atEnd: false });
   timeline.send(ownMessage("m"));
   assert.deepEqual(shown(timeline), [1, 2, 3, 4, 5]);
@@ -88,7 +88,7 @@ test("own messages that wait are not shown inside a window into the past", () =>
   assert.equal(shown(timeline).at(-1), "m");
 });
 
-test("what is too much goes from the end that the reader does not look at", () => {
+test("a full window drops messages at the far end", () => {
   begin(1, KEPT);
   timeline.append(messages(KEPT + 1, KEPT + 10), { atEnd: true });
   assert.deepEqual([timeline.low, timeline.high, timeline.atStart, timeline.atEnd], [11, KEPT + 10, false, true]);
@@ -96,7 +96,7 @@ test("what is too much goes from the end that the reader does not look at", () =
   assert.deepEqual([timeline.low, timeline.high, timeline.atStart, timeline.atEnd], [1, KEPT, true, false]);
 });
 
-test("in a room that keeps nothing, messages stand as they came, each once", () => {
+test("in an ephemeral room messages keep their order of arrival, each once", () => {
   timeline.startEmpty();
   const first = message(undefined, { id: "a" });
   timeline.live(first);
