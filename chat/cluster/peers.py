@@ -75,13 +75,13 @@ class ClusterPeers:
 
     def begin(self) -> None:
         """Join the others."""
-        self._hub.peers = self
+        self._hub.use_peers(self)
         self._broker.subscribe(bus_messages.ALL, bus_messages.process_channel(self.origin))
         self._hub.reactor.call(self._open_all)
         self._broker.begin(self)
 
     def _open_all(self) -> None:
-        for room in self._hub.rooms():
+        for room in self._hub.rooms:
             self.room_opened(room)
 
     def end(self) -> None:
@@ -135,7 +135,7 @@ class ClusterPeers:
             self._beat()
         else:
             self._gossip.tell_beat()
-        self._gossip.ask_all([room.name for room in self._hub.rooms()])
+        self._gossip.ask_all([room.name for room in self._hub.rooms])
 
     def _begin_to_wait(self) -> None:
         # Who is cut off keeps what it knew: the others may be well.
@@ -181,8 +181,8 @@ class ClusterPeers:
     def _take_one(self, envelope: Envelope) -> None:
         hub, ts = self._hub, envelope.ts
         is_direct = envelope.type == MessageType.SINGLE_CHAT
-        room = None if is_direct else hub.room(envelope.room)
-        known = hub.direct_dedupe if is_direct else room.dedupe if room is not None else None
+        room = None if is_direct else hub.rooms.get(envelope.room)
+        known = hub.direct.dedupe if is_direct else room.dedupe if room is not None else None
         if known is None:
             return
         try:
@@ -193,7 +193,7 @@ class ClusterPeers:
         if fresh and room is not None:
             room.broadcast(envelope)
         elif fresh:
-            hub.send_direct(envelope)
+            hub.direct.send(envelope)
 
     def ask_roster(self, room: str) -> list[Identity]:
         """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""

@@ -105,7 +105,7 @@ class PresenceSync:
         is_new = origin not in self.presence
         there = self._hear(origin)
         if is_new:
-            self._ask(origin, [room.name for room in self._hub.rooms()])
+            self._ask(origin, [room.name for room in self._hub.rooms])
         if there.version != parts[0]:
             self._ask(origin, [None])
 
@@ -120,7 +120,7 @@ class PresenceSync:
     def _take_moves(self, origin: int, channel: str, parts: list[Any]) -> None:
         name, (before, version, joined, left) = channel[2:], parts
         there = self._hear(origin)
-        if self._hub.room(name) is None:
+        if self._hub.rooms.get(name) is None:
             return
         moves = self.presence.move(there, name, before, version, _identities(joined), left)
         if moves is None:
@@ -130,17 +130,17 @@ class PresenceSync:
 
     def _take_version(self, origin: int, channel: str, parts: list[Any]) -> None:
         name, there = channel[2:], self._hear(origin)
-        if self._hub.room(name) is not None and self.presence.version_of(there, name) != parts[0]:
+        if self._hub.rooms.get(name) is not None and self.presence.version_of(there, name) != parts[0]:
             self._ask(origin, [name])
 
     def _take_snapshot(self, origin: int, channel: str, parts: list[Any]) -> None:
         name, version, users = parts
         self._asked.discard((origin, name))
-        if self._hub.room(name) is not None:
+        if self._hub.rooms.get(name) is not None:
             self._move(name, self.presence.replace(self._hear(origin), name, version, _identities(users)))
 
     def _move(self, name: str, moves: Moves, at_once: bool = False) -> None:
-        room = self._hub.room(name)
+        room = self._hub.rooms.get(name)
         if room is None or not any(moves):
             return
         now = self._hub.now
@@ -153,7 +153,7 @@ class PresenceSync:
             for user_id in moves.left:
                 roster.leave_on_peer(user_id, now, at_once)
 
-        self._hub.change_roster(room, change)
+        self._hub.rooms.change_roster(room, change)
 
     # ---- asking ----------------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class PresenceSync:
         self.tell_gathered()
         back = bus_messages.process_channel(origin)
         for name in parts[0]:
-            room = self._hub.room(name) if name is not None else None
+            room = self._hub.rooms.get(name) if name is not None else None
             if name is None:
                 self._answer_counts(back)
             elif room is not None and (channel != bus_messages.ALL or name in self._versions):
@@ -198,12 +198,12 @@ class PresenceSync:
                 self._publish(back, "s", name, 0, [])
 
     def _answer_counts(self, back: str) -> None:
-        users, addresses = self._hub.counts()
+        users, addresses = self._hub.users.counts()
         rows = [(user.id, user.username, count) for user, count in users]
         self._publish(back, "n=", self._count_version, rows, addresses)
 
     def _who_is_in(self, name: str) -> list[tuple[str, str]]:
-        room = self._hub.room(name)
+        room = self._hub.rooms.get(name)
         return _rows(room.roster.local_users()) if room is not None else []
 
     def ask_roster(self, room: str) -> list[Identity]:
@@ -272,7 +272,7 @@ class PresenceSync:
         before, version = self._versions.get(name, 0), next(self._numbers)
         self._versions[name] = version
         self._publish(bus_messages.room_channel(name), "d", before, version, _rows(joined), left)
-        if self._hub.room(name) is None:
+        if self._hub.rooms.get(name) is None:
             del self._versions[name]
 
     def _tell_counts(self) -> None:

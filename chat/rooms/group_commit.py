@@ -243,7 +243,7 @@ class GroupCommit:
 
     def _is_silent(self, message: Message) -> bool:
         """Tell whether a conversation has yet to begin here, and see to it that it does."""
-        gate = self._hub.conversations.get(message.room)
+        gate = self._hub.direct.conversations.get(message.room)
         begun = message.seq == 1 if gate is None else gate.last is not None
         if not begun:
             self._silent.add(message.room_id)
@@ -295,10 +295,10 @@ class GroupCommit:
         assert name is not None and seq is not None
         if envelope.type == MessageType.SINGLE_CHAT:
             # Others may have stored something in it that is yet to come: where it begins here, `changed` must tell.
-            gate = hub.conversations.get_or_create(name, 0 if seq == 1 else None)
-            hub.deliver_direct(envelope, gate)
+            gate = hub.direct.conversations.get_or_create(name, 0 if seq == 1 else None)
+            hub.direct.deliver(envelope, gate)
             return gate
-        room = hub.room(name)
+        room = hub.rooms.get(name)
         if room is None or room.gate is None:
             return None
         room.deliver(envelope)
@@ -329,12 +329,12 @@ class GroupCommit:
         return gate.missing if gate is not None else range(0)
 
     def _skip(self, name: str, last: int) -> None:
-        gate, room = self._hub.gate(name), self._hub.room(name)
+        gate, room = self._hub.gate(name), self._hub.rooms.get(name)
         for envelope in gate.open(last) if gate is not None else ():
             if room is not None:
                 room.broadcast(envelope)
             else:
-                self._hub.send_direct(envelope)
+                self._hub.direct.send(envelope)
 
     def _compare(self) -> None:
         mark, rows = self._history.changed(self.mark)
@@ -348,7 +348,7 @@ class GroupCommit:
         self.undelivered.clear()
         if time.monotonic() - self._turned > ROTATION_INTERVAL:
             self._turned = time.monotonic()
-            self._hub.reactor.ask(self._hub.conversations.rotate)
+            self._hub.reactor.ask(self._hub.direct.conversations.rotate)
         self._failing = False
 
     def _behind(self, rows: list[RoomRow]) -> tuple[list[int], list[tuple[RoomRow, int]]]:
@@ -358,12 +358,12 @@ class GroupCommit:
         behind: list[tuple[RoomRow, int]] = []
         for row in rows:
             if row.kind == DIRECT:
-                gate = hub.conversations.get(row.name)
-                if not hub.is_relevant(row.name):
+                gate = hub.direct.conversations.get(row.name)
+                if not hub.direct.is_relevant(row.name):
                     continue
                 last = gate.last if gate is not None else None
             else:
-                room = hub.room(row.name)
+                room = hub.rooms.get(row.name)
                 if room is None or room.gate is None:
                     continue
                 last = room.gate.last
@@ -386,10 +386,10 @@ class GroupCommit:
         later = {envelope.stored.pk for envelope in self._later}
         for message in messages:
             if message.type == MessageType.SINGLE_CHAT:
-                gate = hub.conversations.get_or_create(message.room, None)
+                gate = hub.direct.conversations.get_or_create(message.room, None)
                 if gate.last is None:
                     for envelope in gate.open(message.seq - 1):
-                        hub.send_direct(envelope)
+                        hub.direct.send(envelope)
             if message.pk not in later:
                 self._hand_on(envelope_of(message))
         self._say_later()

@@ -77,7 +77,7 @@ class Dispatcher:
 
     def _take_token(self, client: Member) -> None:
         assert client.user is not None
-        user = self.hub.user(client.user.id)
+        user = self.hub.users.get(client.user.id)
         if user is None or user.bucket is None:
             return
         wait = user.bucket.take(self.hub.now)
@@ -85,7 +85,7 @@ class Dispatcher:
             return
         if user.bucket.refused >= self.settings.flood_limit:
             wait = self.settings.rate_burst / self.settings.rate_limit
-            self.hub.block(client.user.id, wait)
+            self.hub.users.block(client.user.id, wait)
             raise ChatError("flooding", retry_after=wait)
         raise ChatError("rate_limited", retry_after=wait)
 
@@ -155,7 +155,7 @@ def group_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
 
 def joined_room(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
     """Return the room that a message is about; raise ChatError where its sender is not in it."""
-    room = chat.hub.room(envelope.room)
+    room = chat.hub.rooms.get(envelope.room)
     if room is None or client not in room:
         raise ChatError("not_joined", envelope.id)
     return room
@@ -164,7 +164,7 @@ def joined_room(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
 def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
     """Type 3: say it to one user, on all sockets; a missing or empty `to` never comes this far."""
     assert client.user is not None and envelope.to is not None
-    receiver = chat.hub.find_identity(envelope.to)
+    receiver = chat.hub.users.find_identity(envelope.to)
     envelope.user, envelope.sender = client.user, client
     if receiver is not None:
         envelope.to_id, envelope.to = receiver
@@ -174,10 +174,10 @@ def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
         return
     if receiver is None:
         raise ChatError("unknown_user", envelope.id)
-    fresh = chat.hub.direct_dedupe.register(envelope)
+    fresh = chat.hub.direct.dedupe.register(envelope)
     _acknowledge(chat, client, envelope)
     if fresh:
-        chat.hub.send_direct(envelope)
+        chat.hub.direct.send(envelope)
         chat.hub.peers.publish_ephemeral(envelope)
         chat.services.message_sent(client, envelope)
 

@@ -260,16 +260,16 @@ class Joining:
             arrival.member = arrival.member.current
             if arrival.member.closing or arrival.left or arrival.name.startswith(DIRECT):
                 continue
-            room, row = self._hub.room(arrival.name), arrival.row
+            room, row = self._hub.rooms.get(arrival.name), arrival.row
             if room is None and row is not None and not row.ephemeral:
                 fresh.append(room := self._open(row))
-            arrival.room = room = room or self._hub.open(arrival.name, None)
+            arrival.room = room = room or self._hub.rooms.open(arrival.name, None)
             if arrival.member not in room:
-                arrival.newcomer = self._hub.start_joining(arrival.member, room)
+                arrival.newcomer = self._hub.rooms.start_joining(arrival.member, room)
         return fresh
 
     def _open(self, row: RoomRow) -> Room:
-        room = self._hub.open(row.name, SeqGate(None))
+        room = self._hub.rooms.open(row.name, SeqGate(None))
         room.id, room.epoch = row.id, row.epoch
         return room
 
@@ -285,7 +285,7 @@ class Joining:
                 opening.done.set()
 
     def _open_rows(self, opening: Opening) -> list[Room]:
-        fresh = [self._open(row) for row in opening.rows if self._hub.room(row.name) is None]
+        fresh = [self._open(row) for row in opening.rows if self._hub.rooms.get(row.name) is None]
         opening.opened()
         return fresh
 
@@ -400,8 +400,8 @@ class Joining:
 
     def _forget(self, arrival: Arrival) -> None:
         if arrival.room is not None:
-            self._hub.stop_joining(arrival.member, arrival.room)
-            self._hub.close_if_empty(arrival.room)
+            self._hub.rooms.stop_joining(arrival.member, arrival.room)
+            self._hub.rooms.close_if_empty(arrival.room)
 
     def _let_in(self, arrival: Arrival, replays: Replays) -> None:
         member, room, newcomer = arrival.member, arrival.room, arrival.newcomer
@@ -417,11 +417,11 @@ class Joining:
         member.enqueue(self._synced(arrival))
         if newcomer is None or room is None:
             return
-        self._hub.stop_joining(member, room)
+        self._hub.rooms.stop_joining(member, room)
         for frame in replays.frames(member.wire.codec, newcomer.messages):
             member.enqueue(frame)
-        self._hub.join(member, room, arrival.upto)
-        self._hub.send_roster(member, room)
+        self._hub.rooms.join(member, room, arrival.upto)
+        self._hub.rooms.send_roster(member, room)
 
     def _synced(self, arrival: Arrival) -> bytes:
         room, row, envelope = arrival.room, arrival.row, arrival.envelope

@@ -130,6 +130,6 @@ class Runtime:
 
     def roster(self, room: str) -> list[Identity]:
         """Return the users in `room` on all workers; from any thread, but not from a tick."""
-        if self.cluster is None or self.hub.room(room) is not None:
-            return self.hub.members(room)
+        if self.cluster is None or self.hub.rooms.get(room) is not None:
+            return self.hub.rooms.users_in(room)
         return self.cluster.ask_roster(room)

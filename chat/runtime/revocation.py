@@ -25,7 +25,7 @@ class Revocation:
         self._hub.reactor.call(self._close_older, user_id, at_ms, failure)
 
     def _close_older(self, user_id: str, at_ms: int, failure: str) -> None:
-        user = self._hub.user(user_id)
+        user = self._hub.users.get(user_id)
         error = ChatError(failure if failure in FAILURES else "token_invalid")
         for client in list(user.clients) if user is not None else ():
             if client.issued <= at_ms:
@@ -38,12 +38,12 @@ class Revocation:
         self._hub.reactor.call(self._unsubscribe, user_id, room)
 
     def _unsubscribe(self, user_id: str, room_name: str) -> None:
-        user, room = self._hub.user(user_id), self._hub.room(room_name)
+        user, room = self._hub.users.get(user_id), self._hub.rooms.get(room_name)
         if user is None or room is self._hub.lobby:
             return
         for client in list(user.clients):
             # A Join that is under way may have read the user's rights before they were taken away.
             stopped = self._joining.cancel(client, room_name)
-            if (room is not None and self._hub.leave_room(client, room)) or stopped:
+            if (room is not None and self._hub.rooms.leave(client, room)) or stopped:
                 client.enqueue(client.wire.codec.notice(MessageType.LEAVE, {"room": room_name}))
                 self._io.removed(client, room_name)

@@ -70,9 +70,9 @@ class HandlerServices:
     def unsubscribe(self, client: Member, room: str) -> None:
         """Unsubscribe a client from a room, and cancel a Join of it that is under way."""
         self._joining.cancel(client, room)
-        found = self._hub.room(room)
+        found = self._hub.rooms.get(room)
         if found is not None:
-            self._hub.leave_room(client, found)
+            self._hub.rooms.leave(client, found)
 
     # ---- read marks ----------------------------------------------------------------------------------------------
 

@@ -62,14 +62,14 @@ class SiteMessages:
     def _send_direct(self, envelope: Envelope, publish: bool) -> bool:
         """Deliver a direct message whose conversation stores nothing; return False, undelivered, for any other."""
         hub = self._hub
-        receiver = hub.find_identity(envelope.to or "")
+        receiver = hub.users.find_identity(envelope.to or "")
         if receiver is not None:
             envelope.to_id, envelope.to = receiver
             envelope.room = direct_room("", envelope.to_id)
         if not self._dispatcher.is_ephemeral_direct(envelope.room):
             return False
-        hub.direct_dedupe.register(envelope)
-        hub.send_direct(envelope)
+        hub.direct.dedupe.register(envelope)
+        hub.direct.send(envelope)
         if publish:
             hub.peers.publish_ephemeral(envelope)
         return True
@@ -77,7 +77,7 @@ class SiteMessages:
     def _send_to_room(self, envelope: Envelope, publish: bool) -> bool:
         """Deliver a message to a room that stores nothing; return False, undelivered, for any other room."""
         hub = self._hub
-        room = hub.room(envelope.room)
+        room = hub.rooms.get(envelope.room)
         if room is not None and room.dedupe is not None:
             room.dedupe.register(envelope)
             room.broadcast(envelope)

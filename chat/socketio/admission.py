@@ -80,7 +80,7 @@ class Admission:
         try:
             self._guard.confirm(granted)  # a kick may have come since
             if self._namespaces.is_chat(connection.namespace):
-                self._hub.check_limits(granted.identity, connection.engine_session.member.address)
+                self._hub.users.check_limits(granted.identity, connection.engine_session.member.address)
         except ChatError as error:
             raise _refusal(error, connection) from None
 

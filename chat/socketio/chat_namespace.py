@@ -55,7 +55,7 @@ class ChatNamespace:
         member.expires, member.issued = granted.expires, granted.issued
         member.language, member.diff = connection.language, connection.wants_diffs
         hub, lobby = self._dispatcher.hub, connection.wants_lobby
-        hub.codecs[self._codec] = None
+        hub.direct.codecs[self._codec] = None
         if connection.resumption is not None:
             hub.admit(member, granted.identity, greet=False, lobby=False)
             self._restore_rooms(member, connection.resumption)
@@ -68,9 +68,9 @@ class ChatNamespace:
         hub, subscriptions = self._dispatcher.hub, resumption.subscriptions
         member.floors = dict(subscriptions.direct) or None
         for name, floor in subscriptions.rooms.items():
-            room = hub.room(name) or hub.open(name, None)
-            hub.join(member, room, max(0, floor - 1))
-            hub.send_roster(member, room)
+            room = hub.rooms.get(name) or hub.rooms.open(name, None)
+            hub.rooms.join(member, room, max(0, floor - 1))
+            hub.rooms.send_roster(member, room)
         for name in resumption.lost_rooms:
             member.enqueue(self._codec.notice(MessageType.LEAVE, {"room": name}))
         for name in resumption.ephemeral_rooms:

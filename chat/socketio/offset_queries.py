@@ -37,7 +37,7 @@ class OffsetQueries:
 
     def _subscriptions_at(self, user_id: str, pid: str, number: int) -> Subscriptions | None:
         """Return the present or saved rooms of a connection; None for one that connected after its packet `number`."""
-        user = self._hub.user(user_id)
+        user = self._hub.users.get(user_id)
         for member in user.clients if user is not None else ():
             connection = connection_of(member, self._namespace)
             if connection is not None and connection.accepted and connection.pid == pid:

@@ -142,7 +142,7 @@ class Replay:
     def _hold_open(self, resumption: Resumption, rooms: tuple[str, ...]) -> None:
         resumption.held_rooms, resumption.is_counted = rooms, True
         self._recovery.connections += 1
-        self._hub.codecs[self._codec] = None
+        self._hub.direct.codecs[self._codec] = None
         self._hub.add_absent(resumption.user_id, rooms, self._codec)
         self._start_here(resumption)
 
@@ -178,7 +178,7 @@ class Replay:
         return wait_until(self._hub.reactor, self._have_delivered, newest)
 
     def _have_delivered(self, newest: dict[str, int]) -> bool:
-        rooms = ((self._hub.room(name), seq) for name, seq in newest.items())
+        rooms = ((self._hub.rooms.get(name), seq) for name, seq in newest.items())
         return all(room is not None and room.last_seq >= seq for room, seq in rooms)
 
     # ---- rooms ---------------------------------------------------------------------------------------------------

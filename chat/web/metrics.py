@@ -50,7 +50,7 @@ class ChatCollector(Collector):
         )
         yield from _counters(stats)
         yield _histogram("chat_tick_seconds", "Seconds of a tick.", stats.ticks)
-        yield GaugeMetricFamily("chat_rooms", "Rooms that somebody is in.", len(hub.rooms()))
+        yield GaugeMetricFamily("chat_rooms", "Rooms that somebody is in.", len(hub.rooms))
         yield GaugeMetricFamily(
             "chat_store_waiting", "Messages that have yet to be stored.", runtime.group_commit.waiting
         )

@@ -9,7 +9,7 @@ from flask import Response, current_app, redirect, render_template, request, url
 from markupsafe import Markup
 
 from .. import i18n
-from ..rooms.hub import LOBBY
+from ..rooms.access import LOBBY
 from ..wire.envelope import Identity
 from . import first_paint
 from .context import service

@@ -6,8 +6,7 @@ import pytest
 
 from chat.config import Settings
 from chat.rooms import access
-from chat.rooms.access import Right, check, rights
-from chat.rooms.hub import LOBBY
+from chat.rooms.access import LOBBY, Right, check, rights
 from chat.store.history import Membership, RoomRow
 from chat.wire.envelope import Identity
 from chat.wire.errors import ChatError

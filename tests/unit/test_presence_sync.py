@@ -24,7 +24,7 @@ def join(house, process, name, room="den"):
 
 
 def roster(house, process, room="den"):
-    return {user.username for user in house.processes[process].hub.members(room)}
+    return {user.username for user in house.processes[process].hub.rooms.users_in(room)}
 
 
 def pass_lease(house):
@@ -52,7 +52,7 @@ def test_a_room_that_was_closed_unheard_is_empty_later(house):
     house.bus.every = 1
     bob.cut()
     house.settle()
-    assert house.processes[1].hub.room("den") is None
+    assert house.processes[1].hub.rooms.get("den") is None
     house.bus.every = 0
     assert roster(house, 0) == {"ann", "bob"}
     pass_lease(house)

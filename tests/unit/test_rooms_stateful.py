@@ -228,7 +228,7 @@ class Rooms(RuleBasedStateMachine):
         for number, process in enumerate(self.house.processes):
             here = [one for one in self.visitors if one.line is not None and one.process == number]
             wanted = {room for one in here for room in ROOMS if one.where[room] == IN}
-            opened = process.hub.rooms()
+            opened = process.hub.rooms
             assert {room.name for room in opened} == wanted | {"lobby"}
             assert not any(room.joining for room in opened)
 
@@ -264,7 +264,7 @@ class RoomsOnABus(Rooms):
 
     def check_rosters(self):
         for process in self.house.processes:
-            for room in process.hub.rooms():
+            for room in process.hub.rooms:
                 here = {
                     one.id for one in self.visitors if one.line is not None and one.where.get(room.name) == IN
                 }

@@ -115,4 +115,4 @@ def test_who_joins_a_room_on_both_sides_of_it_is_in_it_once(climbers):
         line.send('422["leave",{"room":"typing"}]')
         ann.settle()
         assert answers(line).keys() == {2}
-        assert ann.process.runtime.hub.room("typing") is None
+        assert ann.process.runtime.hub.rooms.get("typing") is None

@@ -1,0 +1,186 @@
+"""The users who are connected to this worker: by id, name and address, and the limits on their connections."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ..config import Settings
+from ..loop.reactor import Reactor
+from ..wire.envelope import Identity
+from ..wire.errors import ChatError
+from .limits import TokenBucket, UserRates
+from .member import Member
+from .peers import NO_PEERS, Peers
+
+
+class User:
+    """One connected user: the identity, all connections to this worker, and the rate limit that they share."""
+
+    __slots__ = ("identity", "clients", "bucket")
+
+    def __init__(self, identity: Identity, bucket: TokenBucket | None) -> None:
+        self.identity = identity
+        self.clients: list[Member] = []
+        self.bucket = bucket
+
+
+class ConnectedUsers:
+    """All users with a connection to this worker. Its methods run in the loop.
+
+    `lock` is held while the set changes. `max_connections` is what the process can serve, whatever the settings say.
+    """
+
+    def __init__(self, settings: Settings, reactor: Reactor, lock: Any, max_connections: int) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._lock = lock
+        self._max_connections = min(settings.max_connections, max_connections)
+        self._rates = UserRates(settings.rate_limit, settings.rate_burst)
+        self._users: dict[str, User] = {}
+        #: The same by name as written, and by case-folded name where that differs.
+        self._names: dict[str, User] = {}
+        self._folded: dict[str, User] = {}
+        self._addresses: Counter[str] = Counter()
+        #: Disconnected users whose direct messages are kept for a resumption: how many of their sessions.
+        self._absent: Counter[str] = Counter()
+        #: Connections of all users together.
+        self.connections = 0
+        self.peers: Peers = NO_PEERS
+
+    # ---- look-ups ----------------------------------------------------------------------------------------------
+
+    def get(self, user_id: str | None) -> User | None:
+        """Return the connected user of that id."""
+        return self._users.get(user_id) if user_id is not None else None
+
+    def find_identity(self, username: str) -> Identity | None:
+        """Return the user of that name who is connected to any worker: as written, else in any case."""
+        user = self._names.get(username)
+        if user is None:
+            key = username.casefold()
+            user = self._folded.get(key) or self._names.get(key)
+        return user.identity if user is not None else self.peers.find_user(username)
+
+    def is_expected(self, user_id: str) -> bool:
+        """Tell whether direct messages to a user are delivered or kept on this worker."""
+        return user_id in self._users or user_id in self._absent
+
+    def counts(self) -> tuple[list[tuple[Identity, int]], dict[str, int]]:
+        """Return the number of connections to this worker, by user and by address."""
+        return [(user.identity, len(user.clients)) for user in self._users.values()], dict(self._addresses)
+
+    def connections_from(self, address: str) -> int:
+        """Return the number of connections from an address, to all workers."""
+        return self._addresses[address] + self.peers.sockets_from(address)
+
+    # ---- limits ------------------------------------------------------------------------------------------------
+
+    def check_limits(self, identity: Identity, address: str) -> None:
+        """Raise ChatError where one more connection of this user from `address` exceeds a limit."""
+        settings = self._settings
+        wait = self._rates.blocked_for(identity.id, self._reactor.now)
+        if wait > 0:
+            raise ChatError("flooding", retry_after=wait)
+        if self.connections >= self._max_connections:
+            raise ChatError("server_full")
+        user = self._users.get(identity.id)
+        own = len(user.clients) if user is not None else 0
+        if own + self.peers.sockets_of(identity.id) >= settings.max_connections_per_user:
+            raise ChatError("too_many_for_user")
+        # A client behind a Unix socket has no address. Counted together, all of them would be refused.
+        if address and self.connections_from(address) >= settings.max_connections_per_ip:
+            raise ChatError("too_many_for_address")
+
+    def block(self, user_id: str, seconds: float) -> None:
+        """Refuse new connections of a flooding user for `seconds`."""
+        self._rates.block(user_id, seconds, self._reactor.now)
+
+    # ---- connections -------------------------------------------------------------------------------------------
+
+    def add(self, client: Member, identity: Identity) -> None:
+        """Add a connection of the user `identity`."""
+        with self._lock:
+            user = self._users.get(identity.id) or self._create(identity)
+            if user.identity != identity:
+                self._rename(user, identity)
+            user.clients.append(client)
+            self._addresses[client.address] += 1
+            self.connections += 1
+        self._publish_counts(user, client.address)
+
+    def remove(self, client: Member) -> User | None:
+        """Remove a connection and return its user; None where it is no user's connection."""
+        user = self.get(client.user.id) if client.user is not None else None
+        if user is None or client not in user.clients:
+            return None
+        with self._lock:
+            user.clients.remove(client)
+            if not user.clients:
+                self._forget(user)
+            self._addresses[client.address] -= 1
+            if not self._addresses[client.address]:
+                del self._addresses[client.address]
+            self.connections -= 1
+        self._publish_counts(user, client.address)
+        return user
+
+    def replace(self, old: Member, new: Member) -> bool:
+        """Put the connection `new` in the place of `old`; False where `old` is no user's connection."""
+        user = self.get(old.user.id) if old.user is not None else None
+        if user is None or old not in user.clients:
+            return False
+        with self._lock:
+            user.clients[user.clients.index(old)] = new
+        return True
+
+    def add_absent(self, user_id: str) -> None:
+        """Have direct messages to a disconnected user delivered to this worker, where its session is kept."""
+        self._absent[user_id] += 1
+        self.peers.watch_user(user_id)
+
+    def remove_absent(self, user_id: str) -> None:
+        """Undo one `add_absent`."""
+        self._absent[user_id] -= 1
+        if not self._absent[user_id]:
+            del self._absent[user_id]
+            self._unwatch(user_id)
+
+    def _create(self, identity: Identity) -> User:
+        bucket = self._rates.take_bucket(identity.id, self._reactor.now)
+        user = self._users[identity.id] = User(identity, bucket)
+        self._index(user)
+        self.peers.watch_user(identity.id)
+        return user
+
+    def _forget(self, user: User) -> None:
+        user_id = user.identity.id
+        del self._users[user_id]
+        self._unindex(user)
+        self._unwatch(user_id)
+        if user.bucket is not None:
+            self._rates.keep_bucket(user_id, user.bucket, self._reactor.now)
+
+    def _unwatch(self, user_id: str) -> None:
+        if not self.is_expected(user_id):
+            self.peers.unwatch_user(user_id)
+
+    def _rename(self, user: User, identity: Identity) -> None:
+        self._unindex(user)
+        user.identity = identity
+        self._index(user)
+
+    def _index(self, user: User) -> None:
+        name = user.identity.username
+        self._names[name] = user
+        if (key := name.casefold()) != name:
+            self._folded[key] = user
+
+    def _unindex(self, user: User) -> None:
+        name = user.identity.username
+        for index, key in ((self._names, name), (self._folded, name.casefold())):
+            if index.get(key) is user:
+                del index[key]
+
+    def _publish_counts(self, user: User, address: str) -> None:
+        self.peers.publish_counts(user.identity, len(user.clients), address, self._addresses[address])
