@@ -15,7 +15,7 @@ from .identity import passwords
 from .identity.guard import now_ms
 from .identity.names import BadName, NameTaken
 from .identity.passwords import BadPassword, Passwords
-from .rooms.group_commit import envelope_of
+from .rooms.stored_messages import envelope_of
 from .service import ANSWER_SECONDS, ChatService, UnknownRoom, UnknownUser
 from .store.history import RoomTaken, StoreUnavailable
 from .wire.codec import chat_json

@@ -10,7 +10,7 @@ from chat.cluster.broker.memory import Bus, MemoryBroker
 from chat.config import Settings
 from chat.identity.guard import Grant, Guard
 from chat.loop import reactor
-from chat.rooms import drain, group_commit
+from chat.rooms import catch_up, drain, group_commit
 from chat.rooms.client import Taken
 from chat.rooms.handlers import HANDLERS
 from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
@@ -25,7 +25,7 @@ from tests.unframed import messages
 from tests.wsclient import text_frame
 
 #: Modules that look at the clock while a chat is served.
-TIMED = (drain, reactor, group_commit)
+TIMED = (catch_up, drain, reactor, group_commit)
 
 
 class NoControl:

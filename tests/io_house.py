@@ -11,7 +11,7 @@ import pytest
 from chat.cluster.broker.memory import MemoryBroker
 from chat.identity.guard import Guard
 from chat.loop import reactor
-from chat.rooms import drain, group_commit
+from chat.rooms import catch_up, drain, group_commit
 from chat.rooms.client import Taken
 from chat.rooms.handlers import HANDLERS
 from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
@@ -29,7 +29,7 @@ from tests.turns import Clock, Slow, Turns, TurnsDriver
 from tests.unframed import frames
 from tests.wsclient import text_frame
 
-TIMED = (drain, reactor, group_commit)
+TIMED = (catch_up, drain, reactor, group_commit)
 
 
 class Driver(TurnsDriver):

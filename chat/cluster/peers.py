@@ -172,7 +172,7 @@ class ClusterPeers:
                 self._hub.reactor.report("a hint could not be taken", error)
 
     def _take_messages(self, origin: int, channel: str, rows: list[Any]) -> None:
-        self._group_commit.receive([bus_messages.message_of(row, origin) for row in rows])
+        self._group_commit.delivery.receive([bus_messages.message_of(row, origin) for row in rows])
 
     def _take_unstored(self, origin: int, channel: str, rows: list[Any]) -> None:
         for row in rows:

@@ -18,11 +18,11 @@ from ..wire.envelope import DIRECT, Envelope, MessageType, participants
 from ..wire.errors import ChatError
 from . import access
 from .access import Right
-from .group_commit import envelope_of
 from .hub import Hub
 from .member import Member
 from .room import JoinBuffer, Room
 from .seq_gate import SeqGate
+from .stored_messages import envelope_of
 
 log = logging.getLogger("chat")
 

@@ -67,7 +67,7 @@ class Runtime:
         dispatcher = Dispatcher(settings, services, dict(handlers))
         dispatcher.hub = self.hub
         if settings.io_chat_namespace:
-            self.io.recovery.follow(self.group_commit)
+            self.io.recovery.follow(self.group_commit.delivery)
             self.io.serve_chat(dispatcher, site.store.socketio, site.store.history, self._joining.open_rooms)
         #: Admits the clients of /ws/chat.
         self.admission = Admission(self.hub, self.jobs, site.guard, NativeWire(dispatcher))

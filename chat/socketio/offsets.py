@@ -112,7 +112,7 @@ def replayed(store: StorePosition, room: RoomPosition | None, pk: int, mark: int
 
 
 class Progress(Protocol):
-    """What a process has delivered of the store: chat.rooms.group_commit.GroupCommit."""
+    """What a process has delivered of the store: chat.rooms.stored_delivery.StoredDelivery."""
 
     origin: int
     mark: int | None

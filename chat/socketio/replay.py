@@ -14,8 +14,8 @@ from functools import partial
 from ..loop.reactor import Reactor
 from ..rooms import access
 from ..rooms.access import Right
-from ..rooms.group_commit import envelope_of
 from ..rooms.hub import Hub
+from ..rooms.stored_messages import envelope_of
 from ..store.history import PRIVATE, History, Message, RoomRow
 from ..store.io_missed import Doubt, IoMissed, Missed, Standing
 from . import offsets

@@ -6,7 +6,7 @@ Each test is a scene that is played again and again, its steps in other orders: 
 import random
 from contextlib import contextmanager
 
-from chat.rooms.group_commit import ROTATION_INTERVAL
+from chat.rooms.catch_up import ROTATION_INTERVAL
 from chat.store.history import PRIVATE
 from tests.house import House, identity, quick_settings
 from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said

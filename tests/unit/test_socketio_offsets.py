@@ -14,7 +14,7 @@ small, large = st.integers(0, 2**31 - 1), st.integers(0, 2**45)
 
 
 class GroupCommit:
-    """A process that delivers: what chat.rooms.group_commit.Writer tells a cursor."""
+    """A process that delivers: what chat.rooms.stored_delivery.StoredDelivery tells a cursor."""
 
     def __init__(self):
         self.origin = ORIGIN
