@@ -188,7 +188,9 @@ def pytest_sessionfinish(session):
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
     """Take over what a worker of pytest-xdist reports; one that crashed reports nothing."""
-    node.config.stash.setdefault(leftovers.KEY, []).extend(getattr(node, "workeroutput", {}).get("leftovers", ()))
+    node.config.stash.setdefault(leftovers.KEY, []).extend(
+        getattr(node, "workeroutput", {}).get("leftovers", ())
+    )
 
 
 def pytest_terminal_summary(terminalreporter, config):
