@@ -6,6 +6,10 @@ NODE := $(BIN)/python -m tools.node
 NPM_CI := $(NODE) npm ci --no-fund --no-audit --loglevel error
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
+# Workers of pytest-xdist, and how they share the tests: by file, so that what a file's tests share is started once, in
+# the order of tests/conftest.py.
+SIDE_BY_SIDE := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help run assets test lint format bench soak lock clean
 
@@ -18,8 +22,8 @@ run: .venv/.site assets ## serve the site on http://127.0.0.1:8000 (HOST, PORT);
 # With CHAT_ASSETS=source the site serves the modules as they are, and nothing is built.
 assets: $(if $(filter source,$(CHAT_ASSETS)),,chat/static/dist/manifest.json) ## build the front end if its sources have changed
 
-test: .venv/.dev chat/static/dist/manifest.json ## run all tests (ARGS="-k name" selects some)
-	$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests.side_by_side)
+test: .venv/.dev chat/static/dist/manifest.json ## run all tests (ARGS="-m 'not slow'" the quick ones, ARGS="-k name" some; -n 0 without workers)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: .venv/.dev node_modules/.dev ## check style, types and what imports what
 	$(BIN)/ruff check

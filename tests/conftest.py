@@ -174,11 +174,23 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    left = leftovers.end()
-    if left and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    """End what outlived the tests of this process; a worker of pytest-xdist reports it to its controller."""
+    left = session.config.stash.setdefault(leftovers.KEY, [])
+    left += leftovers.end()
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["leftovers"] = left
+    elif left and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    session.config.stash[leftovers.KEY] = left
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take over what a worker of pytest-xdist reports; one that crashed reports nothing."""
+    node.config.stash.setdefault(leftovers.KEY, []).extend(
+        getattr(node, "workeroutput", {}).get("leftovers", ())
+    )
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -23,30 +23,30 @@ from chat.store.io_missed import IoMissed
 from chat.store.io_sessions import IoSessions
 from chat.store.sql import SqlHistory
 from chat.wire.envelope import Identity
-from tests.house import Hooks, NoControl, quick_settings
-from tests.owner import Peer
-from tests.turns import Clock, Slow, Turns, TurnsDriver
-from tests.unframed import frames
+from tests.client_owner import Peer
+from tests.in_process import Hooks, NoControl, quick_settings
+from tests.server_frames import frames
+from tests.stepping import FakeClock, Scheduler, SteppedDriver, Yielding
 from tests.wsclient import text_frame
 
 TIMED = (catch_up, drain, reactor, group_commit)
 
 
-class Driver(TurnsDriver):
+class Driver(SteppedDriver):
     """A driver by turns that has locks too."""
 
     def allocate_waiting_lock(self):
-        return Lock(self._turns)
+        return Lock(self._scheduler)
 
 
 class Lock:
     """Held by one task at a time; the others wait for their turn."""
 
-    def __init__(self, turns):
-        self._turns, self._held = turns, False
+    def __init__(self, scheduler):
+        self._scheduler, self._held = scheduler, False
 
     def __enter__(self):
-        self._turns.pause(lambda: not self._held)
+        self._scheduler.pause(lambda: not self._held)
         self._held = True
 
     def __exit__(self, *_):
@@ -58,24 +58,24 @@ class Process:
 
     def __init__(self, url, settings, clock, bus=None):
         self._bus = bus
-        self.turns = Turns()
-        self.turns.clock = clock
+        self.scheduler = Scheduler()
+        self.scheduler.clock = clock
         self._engine = make_engine(url)
         self._history = SqlHistory(self._engine, run)
-        with self.in_turns():
+        with self.scheduled():
             self.runtime = Runtime(settings, self._site(), HANDLERS, 0)
 
     @contextmanager
-    def in_turns(self):
+    def scheduled(self):
         with pytest.MonkeyPatch.context() as patch:
             for module in TIMED:
-                patch.setattr(module, "time", self.turns.clock)
-            patch.setattr(reactor, "make_driver", lambda: Driver(self.turns))
+                patch.setattr(module, "time", self.scheduler.clock)
+            patch.setattr(reactor, "make_driver", lambda: Driver(self.scheduler))
             yield
 
     def _site(self):
-        slow = {part: Slow(self.turns, part(self._engine, run)) for part in (IoSessions, IoMissed)}
-        history = Slow(self.turns, self._history)
+        slow = {part: Yielding(self.scheduler, part(self._engine, run)) for part in (IoSessions, IoMissed)}
+        history = Yielding(self.scheduler, self._history)
         return Site(
             guard=Guard(
                 lambda name: {"name": name}, lambda claims: Identity(f"id-{claims['name']}", claims["name"])
@@ -92,14 +92,14 @@ class Process:
         )
 
     def step(self, choice):
-        with self.in_turns():
-            return self.turns.step(choice)
+        with self.scheduled():
+            return self.scheduler.step(choice)
 
     def connect(self, name):
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         handshake = Handshake("", "en", name, False)
-        with self.in_turns():
+        with self.scheduled():
             self.runtime.hub.reactor.call(
                 self.runtime.io_engine.open_websocket, Taken(ours.detach(), b"", b""), handshake
             )
@@ -107,9 +107,9 @@ class Process:
 
     def kill(self):
         """End it here and now, whatever it was doing."""
-        with self.in_turns():
+        with self.scheduled():
             self.runtime.broker.close()
-            self.turns.end()
+            self.scheduler.end()
             for parked in self.runtime.hub.reactor.parked():
                 parked.drop()
             self.runtime.hub.reactor.close()
@@ -121,7 +121,7 @@ class Line(Peer):
     """A client's end of its connection: Engine.IO packets."""
 
     def send(self, packet):
-        self.say(text_frame(packet))
+        self.write(text_frame(packet))
 
     def hear(self):
         """The packets that have come; pings are answered."""
@@ -185,7 +185,7 @@ def run(function):
 
 
 def new_clock():
-    return Clock()
+    return FakeClock()
 
 
 def io_settings(**others):

@@ -1,4 +1,4 @@
-"""Two machines that serve one chat: a gunicorn of two workers each, one database, and a cable each to one Valkey."""
+"""Two machines that serve one chat: a gunicorn of two workers each, one database, and a link each to one Valkey."""
 
 import json
 import os
@@ -7,27 +7,27 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests import leftovers
-from tests.cut import Cut
 from tests.databases import make_database, running_postgresql
+from tests.faulty_link import FaultyLink
 from tests.servers import Server
 from tests.valkeys import running_valkey
 from tests.waiting import until
 
 WORKERS = 2
-#: Seconds after which a worker that is silent is dead.
+#: Seconds after which a silent worker counts as dead.
 LEASE = 4.0
-#: Seconds that a user stays in the roster after the last socket went.
+#: Seconds that a user stays in the roster after the last socket closed.
 GRACE = 0.3
 #: Sockets that one user may have: one on each worker.
-MOST = 4
-#: Requests after which a machine's workers have all been asked, as good as surely.
-ASKED = 6
+MAX_SOCKETS = 4
+#: Requests after which each of a machine's workers has almost certainly answered one.
+REQUESTS = 6
 ENV = {
     "WEB_CONCURRENCY": WORKERS,
     "CHAT_WORKER_LEASE": LEASE,
     "CHAT_ROSTER_GRACE": GRACE,
     "CHAT_EPHEMERAL_ROOMS": "typing",
-    "CHAT_MAX_CONNECTIONS_PER_USER": MOST,
+    "CHAT_MAX_CONNECTIONS_PER_USER": MAX_SOCKETS,
     "CHAT_MAX_CONNECTIONS_PER_IP": 10_000,
     "CHAT_RATE_LIMIT": 50,
     "CHAT_RATE_BURST": 100,
@@ -36,10 +36,10 @@ ENV = {
 
 
 class Machine:
-    """One of them: `server` is its gunicorn, `cable` leads to Valkey."""
+    """One of them: `server` is its gunicorn, `link` leads to Valkey."""
 
-    def __init__(self, server, cable):
-        self.server, self.cable = server, cable
+    def __init__(self, server, link):
+        self.server, self.link = server, link
 
     @property
     def workers(self):
@@ -47,8 +47,8 @@ class Machine:
         return leftovers.children(self.server.pid)
 
     def broker_is(self, state):
-        """Whether /healthz says so, whichever of its workers answers; it is 200 in any case."""
-        return all(self._health()["broker"] == state for _ in range(ASKED))
+        """Whether /healthz of each of its workers reports this state of the broker; its status is 200 in any case."""
+        return all(self._health()["broker"] == state for _ in range(REQUESTS))
 
     def _health(self):
         status, _, body = self.server.get("/healthz")
@@ -56,26 +56,26 @@ class Machine:
         return json.loads(body)
 
     def metric(self, name):
-        """What /metrics of one of its workers says."""
+        """The value of a metric, as one of its workers has it."""
         _, _, body = self.server.get("/metrics")
         (line,) = re.findall(rf"^{name} (.*)$", body, re.MULTILINE)
         return float(line)
 
-    def places(self):
-        """{what `ends` returns of a client: pid of the worker that has the other end}."""
+    def workers_by_ends(self):
+        """{`ends(client)`: pid of the worker that holds the other end of its socket}."""
         port = self.server.port
         inodes = connections(port)
         return {
             (inodes[inode], port): pid for pid in self.workers for inode in sockets_of(pid) & inodes.keys()
         }
 
-    def place(self, client):
-        """The pid of the worker that has the other end of a socket."""
-        return self.places().get(ends(client))
+    def worker_of(self, client):
+        """The pid of the worker that holds the other end of a client's socket."""
+        return self.workers_by_ends().get(ends(client))
 
 
-class House:
-    """All of it: `machines`, `valkey`, `postgresql`, and `url`, the database's."""
+class Deployment:
+    """`machines`, `valkey`, `postgresql`, and `url`, that of the database."""
 
     def __init__(self, machines, valkey, postgresql, url):
         self.machines, self.valkey, self.postgresql, self.url = machines, valkey, postgresql, url
@@ -84,20 +84,20 @@ class House:
     def workers(self):
         return [pid for machine in self.machines for pid in machine.workers]
 
-    def places(self):
-        """{what `ends` returns of a client: pid of the worker that has the other end}, of all machines."""
-        return {place: pid for machine in self.machines for place, pid in machine.places().items()}
+    def workers_by_ends(self):
+        """{`ends(client)`: pid of the worker that holds the other end of its socket}, over all machines."""
+        return {ends: pid for machine in self.machines for ends, pid in machine.workers_by_ends().items()}
 
-    def is_well(self):
-        """Whether all workers are there, and have their broker."""
+    def is_healthy(self):
+        """Whether all workers run and reach the broker."""
         return all(len(machine.workers) == WORKERS and machine.broker_is("up") for machine in self.machines)
 
     @contextmanager
     def on_each_worker(self, token, accept=None):
-        """{pid: a socket with this token} for every worker that there is.
+        """{pid: a socket with this token} for each worker.
 
-        `client.greeting` is the first that it was told: a welcome, or what `accept(greeting)` likes; where a worker
-        says something else, another attempt is made.
+        `client.greeting` is the first message that it received: a welcome, or what `accept(greeting)` accepts; after
+        any other message it connects again.
         """
         accept = accept or is_welcome
         with ExitStack() as stack:
@@ -113,9 +113,9 @@ class House:
 
     def _try_one(self, machine, token, accept, found, stack):
         client = machine.server.socket(token=token, query="&roster=diff")
-        place, client.greeting = machine.place(client), json.loads(client.recv())
-        if place is not None and place not in found and accept(client.greeting):
-            found[place] = stack.enter_context(client)
+        worker, client.greeting = machine.worker_of(client), json.loads(client.recv())
+        if worker is not None and worker not in found and accept(client.greeting):
+            found[worker] = stack.enter_context(client)
         else:
             client.sock.close()
 
@@ -126,24 +126,24 @@ def is_welcome(greeting):
 
 @contextmanager
 def two_machines(app=None, envs=({}, {})):
-    """A House; `envs` is what each machine has beside ENV."""
+    """A Deployment; `envs` are the settings of each machine beside ENV."""
     with ExitStack() as stack:
         valkey = stack.enter_context(running_valkey())
         postgresql = stack.enter_context(running_postgresql())
-        url = make_database(postgresql, "house")
+        url = make_database(postgresql, "deployment")
         machines = []
         for env in envs:
-            cable = stack.enter_context(Cut(valkey.port))
-            own = {"CHAT_DATABASE_URL": url, "CHAT_REDIS_URL": f"redis://127.0.0.1:{cable.port}/0"}
+            link = stack.enter_context(FaultyLink(valkey.port))
+            own = {"CHAT_DATABASE_URL": url, "CHAT_REDIS_URL": f"redis://127.0.0.1:{link.port}/0"}
             server = stack.enter_context(Server("gunicorn-gevent", {**ENV, **own, **env}, app))
-            machines.append(Machine(server, cable))
-        house = House(machines, valkey, postgresql, url)
-        until(house.is_well)
-        yield house
+            machines.append(Machine(server, link))
+        deployment = Deployment(machines, valkey, postgresql, url)
+        until(deployment.is_healthy)
+        yield deployment
 
 
 def ends(client):
-    """The ports of both ends of a client's socket: its own alone may be another client's too, at another server."""
+    """The ports of both ends of a client's socket; a client of another server may have the same local port."""
     return client.sock.getsockname()[1], client.sock.getpeername()[1]
 
 

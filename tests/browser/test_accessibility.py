@@ -53,7 +53,7 @@ def violations_at(page, opener, axe):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_grave(scheme, axe, site, make_page, join):
+def test_axe_finds_nothing_serious(scheme, axe, site, make_page, join):
     page = make_page(color_scheme=scheme, base_url=site.url)
     page.goto("/login")
     found = violations(page, axe)
@@ -78,7 +78,7 @@ def test_axe_finds_nothing_grave(scheme, axe, site, make_page, join):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_grave_in_rooms(scheme, axe, past, join):
+def test_axe_finds_nothing_serious_in_rooms(scheme, axe, past, join):
     ann = join("Ann", color_scheme=scheme)
     title = f"Accessible {scheme}"
     room = past.room(title, ["Said before", f"@{ann.name}, look"], topic="For everybody", members=[ann])

@@ -31,7 +31,7 @@ def fill_and_send(page, name, password, button):
     page.get_by_role("button", name=button).click()
 
 
-def test_a_stranger_registers_and_is_in_the_chat(site, page):
+def test_a_new_user_registers_and_is_in_the_chat(site, page):
     page.goto("/")
     expect(page).to_have_url(f"{site.url}/login")
     page.get_by_role("link", name="Create an account").click()
@@ -43,7 +43,7 @@ def test_a_stranger_registers_and_is_in_the_chat(site, page):
     expect(page.get_by_test_id("account-menu")).to_contain_text("Grace Hopper")
 
 
-def test_what_is_wrong_with_a_form_is_said_beside_the_field(page, ada, console):
+def test_form_errors_are_shown_beside_the_field(page, ada, console):
     console.expect(REFUSED_FORM)
     page.goto("/register")
     fill_and_send(page, ada.name, "short", "Create account")
@@ -70,21 +70,21 @@ def test_a_wrong_password_is_refused_and_the_right_one_is_not(site, ada, console
     ada.wait_here()
 
 
-def test_log_in_leads_back_to_where_one_wanted_to_go(site, ada):
+def test_log_in_returns_to_the_requested_page(site, ada):
     ada.page.goto(f"{site.url}/account/password")
     expect(ada.page.get_by_role("heading", name="Log in")).to_be_visible()
     ada.log_in()
     expect(ada.page).to_have_url(f"{site.url}/account/password")
 
 
-def test_log_in_leads_to_no_other_site(site, ada):
+def test_log_in_redirects_to_no_other_site(site, ada):
     ada.page.goto(f"{site.url}/login?next=//evil.example/")
     ada.log_in()
     expect(ada.page).to_have_url(f"{site.url}/chat")
     ada.wait_here()
 
 
-def test_who_logs_out_is_out(site, ada):
+def test_log_out_ends_the_session_in_the_browser(site, ada):
     ada.page.goto(f"{site.url}/login")
     ada.log_in()
     ada.wait_here().log_out()
@@ -92,7 +92,7 @@ def test_who_logs_out_is_out(site, ada):
     expect(ada.page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_a_closed_site_says_so(make_server, make_page, console):
+def test_a_site_without_registration_says_so(make_server, make_page, console):
     console.expect("status of 403")
     closed = make_server(CHAT_REGISTRATION=0)
     page = make_page()

@@ -14,7 +14,7 @@ def front(request, site):
         yield proxy
 
 
-def test_one_registers_and_speaks(front, make_page):
+def test_a_user_registers_and_sends_a_message(front, make_page):
     page = make_page(ignore_https_errors=True)
     sockets = []
     page.on("websocket", lambda socket: sockets.append(socket.url))

@@ -21,7 +21,7 @@ def press_enter_of(session, key_code):
         session.send("Input.dispatchKeyEvent", {"type": kind, **key})
 
 
-def test_enter_sends_and_shift_enter_begins_a_line(ann):
+def test_enter_sends_and_shift_enter_starts_a_line(ann):
     ann.input.press_sequentially("one")
     ann.input.press("Shift+Enter")
     ann.input.press_sequentially("two")
@@ -33,7 +33,7 @@ def test_enter_sends_and_shift_enter_begins_a_line(ann):
     expect(ann.input).to_be_focused()
 
 
-def test_the_button_sends_what_is_not_blank(ann):
+def test_the_button_sends_text_that_is_not_blank(ann):
     send = ann.page.get_by_role("button", name="Send")
     expect(send).to_be_disabled()
     for blank in (" ", "\n\n", "\t"):
@@ -95,7 +95,7 @@ def test_drafts_are_kept_for_each_conversation_and_over_a_reload(ann, join):
     expect(ann.input).to_have_value("")
 
 
-def test_the_counter_comes_near_the_limit_and_beyond_it_nothing_is_sent(ann):
+def test_the_counter_appears_near_the_limit_and_longer_text_is_not_sent(ann):
     counter, send = ann.page.get_by_test_id("counter"), ann.page.get_by_test_id("send")
     ann.input.fill("x" * (LIMIT - 501))
     expect(counter).to_be_hidden()
@@ -117,7 +117,7 @@ def test_the_counter_comes_near_the_limit_and_beyond_it_nothing_is_sent(ann):
     expect(counter).to_be_hidden()
 
 
-def test_the_box_grows_with_what_is_in_it_to_a_point(ann):
+def test_the_composer_grows_with_its_text_up_to_a_limit(ann):
     low = ann.input.bounding_box()["height"]
     ann.input.fill("\n".join("abc"))
     assert ann.input.bounding_box()["height"] > 2 * low

@@ -98,7 +98,7 @@ def test_a_reload_is_seen_by_nobody(steady, join):
     ("how", "words"),
     [(signal.SIGTERM, "The server is restarting."), (signal.SIGKILL, "Connection lost.")],
 )
-def test_the_page_outlives_a_restart_of_the_server(how, words, make_server, meet, join, console):
+def test_the_page_survives_a_restart_of_the_server(how, words, make_server, meet, join, console):
     console.expect(*SERVER_AWAY)
     server = make_server()
     ann, ben = meet("Ann", at=server), join("Ben", at=server)
@@ -124,7 +124,7 @@ def test_the_page_outlives_a_restart_of_the_server(how, words, make_server, meet
         expect(person.roster_of(ann.name)).to_have_count(1)
 
 
-def test_a_message_whose_ack_was_lost_is_sent_again_and_heard_once(meet, ben):
+def test_a_message_whose_ack_was_lost_is_resent_and_received_once(meet, ben):
     ann = meet("Ann")
     lost = []
 
@@ -148,7 +148,7 @@ def test_a_message_whose_ack_was_lost_is_sent_again_and_heard_once(meet, ben):
         person.hears("Twice on the wire", times=1)
 
 
-def test_who_is_kicked_is_told_so_and_does_not_come_back(site, meet):
+def test_a_kicked_user_is_told_and_does_not_reconnect(site, meet):
     ann = meet("Ann")
     ann.page.clock.install()
     ann.enter()
@@ -198,7 +198,7 @@ def test_another_user_in_the_same_browser_does_not_take_over_the_page(site, meet
     expect(ann.page.get_by_test_id("account-menu")).to_contain_text(zoe.name)
 
 
-def test_what_comes_too_fast_is_held_and_then_sent(make_server, join):
+def test_messages_sent_too_fast_are_held_and_then_sent(make_server, join):
     server = make_server(CHAT_RATE_LIMIT=2, CHAT_RATE_BURST=1)
     ann = join("Ann", at=server)
     texts = ["one", "two", "three"]
@@ -209,7 +209,7 @@ def test_what_comes_too_fast_is_held_and_then_sent(make_server, join):
     expect(ann.messages.locator(".fc-message__text")).to_have_text(texts)
 
 
-def test_a_message_to_nobody_says_so_and_can_be_discarded(past, ann, ben):
+def test_a_message_to_an_unknown_user_shows_an_error_and_can_be_discarded(past, ann, ben):
     ann.turn_to(ben.name)
     nobody_any_more(past, ben)
     expect(ann.page.locator("[data-part=here]")).to_have_text("Offline")

@@ -65,7 +65,7 @@ def test_messages_of_one_author_stand_under_one_name(ann, ben):
     expect(ben.messages.locator(".fc-avatar:visible")).to_have_count(1)
 
 
-def test_direct_messages_reach_the_two_alone(ann, ben, join):
+def test_direct_messages_reach_their_two_users_alone(ann, ben, join):
     carl = join("Carl")
     ann.turn_to(ben.name)
     ann.say("Only for you")
@@ -81,7 +81,7 @@ def test_direct_messages_reach_the_two_alone(ann, ben, join):
     carl.hears("Only for you", times=0)
 
 
-def test_unread_messages_are_counted_until_they_are_seen(ann, ben):
+def test_unread_messages_are_counted_until_they_are_read(ann, ben):
     for one in ("One", "Two"):
         ann.turn_to(ben.name)
         ann.say(one)
@@ -99,7 +99,7 @@ def test_unread_messages_are_counted_until_they_are_seen(ann, ben):
     expect(ben.page).to_have_title(f"(1) {ann.name} · Chat")
 
 
-def test_a_second_tab_is_the_same_person(ann, ben):
+def test_a_second_tab_is_the_same_user(ann, ben):
     other = ann.second_tab()
     ann.say("From the first tab")
     other.hears("From the first tab")

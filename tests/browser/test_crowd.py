@@ -88,7 +88,7 @@ def top_of(message):
     return round(message.bounding_box()["y"])
 
 
-def test_a_flood_keeps_the_newest_in_sight_and_the_page_in_hand(ann, crowd):
+def test_under_a_flood_the_newest_stays_visible_and_the_page_responsive(ann, crowd):
     watch_most_nodes(ann)
     flood(crowd, "First wave", BURST // 2)
     ann.say("I can still write")
@@ -104,7 +104,7 @@ def test_a_flood_keeps_the_newest_in_sight_and_the_page_in_hand(ann, crowd):
     ann.wait_state("online")
 
 
-def test_what_the_flood_pushed_out_is_read_further_up(ann, crowd):
+def test_messages_pushed_out_by_a_flood_load_again_on_scrolling_up(ann, crowd):
     flood(crowd, "Wave", BURST - 2)
     shown_to(ann, CROWD * (BURST - 2))
     expect(ann.messages).to_have_count(KEPT)
@@ -114,7 +114,7 @@ def test_what_the_flood_pushed_out_is_read_further_up(ann, crowd):
     assert ann.messages.count() <= KEPT
 
 
-def test_the_flood_is_not_read_out_message_by_message(meet, room, crowd):
+def test_a_flood_is_not_announced_message_by_message(meet, room, crowd):
     ann = meet("Anna")
     ann.api("POST", f"rooms/{room}/join")
     ann.page.clock.install()
@@ -127,7 +127,7 @@ def test_the_flood_is_not_read_out_message_by_message(meet, room, crowd):
     expect(ann.page.locator("[data-part=announcer]")).to_contain_text("new messages")
 
 
-def test_who_reads_further_up_is_left_there_and_told_what_is_new(ann, crowd):
+def test_a_reader_scrolled_up_stays_there_and_sees_the_count_of_new_messages(ann, crowd):
     fill(ann, crowd)
     assert ann.at_bottom
     ann.log.hover()
@@ -146,7 +146,7 @@ def test_who_reads_further_up_is_left_there_and_told_what_is_new(ann, crowd):
     expect(ann.page).to_have_title(f"{ann.title.inner_text()} · Chat")
 
 
-def test_an_own_message_brings_its_writer_to_the_newest(ann, crowd):
+def test_sending_a_message_scrolls_to_the_newest(ann, crowd):
     fill(ann, crowd)
     ann.log.evaluate("log => log.scrollTo(0, 0)")
     expect(ann.jump).to_be_visible()
@@ -155,7 +155,7 @@ def test_an_own_message_brings_its_writer_to_the_newest(ann, crowd):
     expect(ann.jump).to_be_hidden()
 
 
-def test_reading_on_while_the_window_is_full(ann, crowd):
+def test_scrolling_down_while_the_window_is_full(ann, crowd):
     flood(crowd, "Old", KEPT // CROWD)
     expect(ann.messages).to_have_count(KEPT // CROWD * CROWD)
     ann.log.evaluate("log => log.scrollTo(0, log.scrollHeight / 2)")
@@ -171,7 +171,7 @@ def test_reading_on_while_the_window_is_full(ann, crowd):
         expect(ann.messages.last).not_to_have_attribute("data-seq", last)
 
 
-def test_somebody_is_found_in_a_large_roster(ann, crowd):
+def test_a_user_is_found_in_a_large_roster(ann, crowd):
     expect(ann.page.locator("[data-part=people-count]")).to_have_text(str(CROWD + 1))
     search = ann.page.get_by_role("searchbox", name="Find people")
     search.fill("SPEAKER 7 OF")

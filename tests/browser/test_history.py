@@ -111,7 +111,7 @@ class Wire:
 # -- a reload, and the way up
 
 
-def test_a_reload_shows_what_was_said(past, ann, ben, title):
+def test_a_reload_shows_earlier_messages(past, ann, ben, title):
     room = past.room(title, lines(1, 3), members=[ann])
     ann.enter(room)
     ann.say("And I say")
@@ -123,7 +123,7 @@ def test_a_reload_shows_what_was_said(past, ann, ben, title):
     expect(ann.page.get_by_test_id("older")).to_have_text("This is the start of the conversation.")
 
 
-def test_older_messages_come_as_one_scrolls_up_and_nothing_jumps(past, ann, title):
+def test_older_messages_load_on_scrolling_up_and_nothing_jumps(past, ann, title):
     room = past.room(title, lines(1, 230))
     ann.enter(room)
     expect(line(ann, 230)).to_be_in_viewport()
@@ -143,7 +143,7 @@ def test_older_messages_come_as_one_scrolls_up_and_nothing_jumps(past, ann, titl
     assert ann.texts == lines(1, 230)
 
 
-def test_the_window_stays_small_however_far_one_goes(past, ann, title):
+def test_the_window_stays_small_however_far_one_scrolls(past, ann, title):
     room = past.room(title, lines(1, 1200))
     ann.enter(room)
     ann.page.evaluate(
@@ -186,7 +186,7 @@ def test_scrolling_by_keys_reaches_the_beginning(past, ann, title):
     expect(ann.log).to_be_focused()
 
 
-def test_what_is_loaded_is_not_read_out(past, ann, title):
+def test_loaded_messages_are_not_announced(past, ann, title):
     room = past.room(title, lines(1, 200))
     ann.page.clock.install()
     ann.enter(room)
@@ -203,7 +203,7 @@ def test_what_is_loaded_is_not_read_out(past, ann, title):
 # -- trouble
 
 
-def test_older_messages_that_do_not_come_are_asked_for_again(past, ann, title, console):
+def test_a_failed_request_for_older_messages_is_repeated(past, ann, title, console):
     console.expect("net::ERR_FAILED")
     room = past.room(title, lines(1, 200))
     ann.enter(room)
@@ -217,7 +217,7 @@ def test_older_messages_that_do_not_come_are_asked_for_again(past, ann, title, c
     expect(edge.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_room_whose_messages_do_not_come_says_so(past, ann, title, console):
+def test_a_room_whose_messages_fail_to_load_says_so(past, ann, title, console):
     console.expect("net::ERR_FAILED")
     room = past.room(title, lines(1, 3))
     ann.without_first_answers()
@@ -229,7 +229,7 @@ def test_a_room_whose_messages_do_not_come_says_so(past, ann, title, console):
     ann.hears("Line 3 of the story")
 
 
-def test_a_page_that_began_without_a_server_loads_when_there_is_one(past, ann, title, console):
+def test_a_page_opened_without_a_server_loads_once_it_answers(past, ann, title, console):
     console.expect("net::ERR_FAILED", "WebSocket")
     past.room(title, lines(1, 3), members=[ann])
     wire = Wire(ann)
@@ -245,7 +245,7 @@ def test_a_page_that_began_without_a_server_loads_when_there_is_one(past, ann, t
     ann.hears("Line 3 of the story")
 
 
-def test_while_messages_are_on_their_way_their_places_are_shown(past, ann, title):
+def test_while_messages_load_placeholders_are_shown(past, ann, title):
     room = past.room(title, lines(1, 3))
     waiting = []
     ann.without_first_answers()
@@ -263,7 +263,7 @@ def test_while_messages_are_on_their_way_their_places_are_shown(past, ann, title
 # -- what is new
 
 
-def test_one_begins_at_the_line_before_what_is_new(past, ann, title):
+def test_a_room_opens_at_the_line_before_the_unread_messages(past, ann, title):
     room = past.room(title, members=[ann])
     past.say(room, lines(1, 100))
     ann.enter(room)
@@ -290,7 +290,7 @@ def test_one_begins_at_the_line_before_what_is_new(past, ann, title):
     expect(ann.new_line).to_have_count(0)
 
 
-def test_the_line_stays_while_one_reads_and_goes_with_the_own_answer(past, ann, title):
+def test_the_unread_line_stays_while_reading_and_goes_when_one_sends(past, ann, title):
     room = past.room(title, members=[ann])
     past.say(room, lines(1, 3))
     ann.enter(room)
@@ -304,7 +304,7 @@ def test_the_line_stays_while_one_reads_and_goes_with_the_own_answer(past, ann, 
     expect(ann.new_line).to_have_count(0)
 
 
-def test_reading_on_marks_as_read_what_was_seen(past, ann, title):
+def test_scrolling_down_marks_seen_messages_as_read(past, ann, title):
     room = past.room(title, members=[ann])
     past.say(room, lines(1, 300))
     wire = Wire(ann)
@@ -329,7 +329,7 @@ def test_reading_on_marks_as_read_what_was_seen(past, ann, title):
     expect(ann.new_line).to_have_count(0)
 
 
-def test_who_only_looks_at_the_past_has_read_nothing_of_the_present(past, ann, title):
+def test_looking_at_old_messages_marks_no_new_one_as_read(past, ann, title):
     room = past.room(title, lines(1, 200), members=[ann])
     past.say(room, lines(201, 400))
     ann.enter(room, at=20)
@@ -340,7 +340,7 @@ def test_who_only_looks_at_the_past_has_read_nothing_of_the_present(past, ann, t
     expect(ann.unread_of(title)).to_have_text("99+")
 
 
-def test_what_came_while_the_reader_was_elsewhere_is_behind_a_line(ann, ben, title):
+def test_messages_received_in_the_background_are_below_an_unread_line(ann, ben, title):
     room = ben.make_room(title)
     ann.api("POST", f"rooms/{room}/join")
     ann.enter(room)
@@ -361,7 +361,7 @@ def test_what_came_while_the_reader_was_elsewhere_is_behind_a_line(ann, ben, tit
 # -- after a reconnect
 
 
-def test_after_a_reconnect_there_is_what_was_missed_once_and_in_order(ann, ben, title):
+def test_after_a_reconnect_missed_messages_appear_once_and_in_order(ann, ben, title):
     room = ben.make_room(title)
     ann.api("POST", f"rooms/{room}/join")
     wire = Wire(ann)
@@ -399,7 +399,7 @@ def test_after_a_reconnect_there_is_what_was_missed_once_and_in_order(ann, ben, 
     assert len(set(ids)) == 2, "what was sent again has another id"
 
 
-def test_a_direct_message_that_was_missed_is_there_after_the_reconnect(ann, ben):
+def test_a_missed_direct_message_appears_after_the_reconnect(ann, ben):
     wire = Wire(ann)
     ann.enter()
     ann.turn_to(ben.name)
@@ -417,7 +417,7 @@ def test_a_direct_message_that_was_missed_is_there_after_the_reconnect(ann, ben)
     assert ann.texts == ["First", "Second", "Third"]
 
 
-def test_a_hole_is_filled_though_the_connection_holds(ann, ben):
+def test_a_gap_is_filled_while_the_connection_lasts(ann, ben):
     wire = Wire(ann)
     ann.enter()
     ann.turn_to(ben.name)
@@ -433,7 +433,7 @@ def test_a_hole_is_filled_though_the_connection_holds(ann, ben):
     assert ann.texts == ["First", "Second", "Third"]
 
 
-def test_who_missed_too_much_is_told_and_goes_on_where_it_was(make_server, meet):
+def test_after_missing_too_much_the_page_says_so_and_keeps_its_place(make_server, meet):
     server = make_server(CHAT_REPLAY_MAX=5)
     ann = meet("Ann", at=server)
     with Past(server) as past, server.socket("bob") as bob:
@@ -455,7 +455,7 @@ def test_who_missed_too_much_is_told_and_goes_on_where_it_was(make_server, meet)
         expect(line(ann, 120)).to_be_in_viewport()
 
 
-def test_a_message_that_cannot_be_stored_waits_and_says_why(ann, ben, title):
+def test_a_message_that_cannot_be_stored_waits_and_shows_why(ann, ben, title):
     room = ben.make_room(title)
     ann.api("POST", f"rooms/{room}/join")
     refusals = []
@@ -491,7 +491,7 @@ def test_a_message_that_cannot_be_stored_waits_and_says_why(ann, ben, title):
 # -- a crowd
 
 
-def test_who_reads_further_up_is_not_moved_by_a_crowd(past, ann, title):
+def test_a_reader_scrolled_up_is_not_moved_by_many_messages(past, ann, title):
     room = past.room(title, lines(1, 300))
     ann.api("POST", f"rooms/{room}/join")
     ann.enter(room)

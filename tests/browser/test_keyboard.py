@@ -34,7 +34,7 @@ def tab_through(page, stops, key="Tab"):
     return names
 
 
-def test_the_log_in_page_by_keys_alone(site, meet):
+def test_the_log_in_page_works_by_keyboard_alone(site, meet):
     ann = meet("Ann")
     page = ann.page
     page.context.clear_cookies()
@@ -49,7 +49,7 @@ def test_the_log_in_page_by_keys_alone(site, meet):
     ann.wait_here()
 
 
-def test_tab_goes_through_the_chat_in_its_natural_order(ann):
+def test_tab_follows_the_reading_order(ann):
     ann.turn_to(ann.name)
     ann.say("One")
     ann.say("Two")
@@ -78,7 +78,7 @@ def test_tab_goes_through_the_chat_in_its_natural_order(ann):
     expect(ann.input).to_be_focused()
 
 
-def test_the_messages_of_the_log_are_gone_through_by_arrows(ann):
+def test_arrow_keys_move_through_the_messages(ann):
     ann.turn_to(ann.name)
     for text in ("One", "Two", "Three"):
         ann.say(text)
@@ -106,7 +106,7 @@ def test_a_dialog_keeps_the_focus_and_gives_it_back(ann):
     expect(opener).to_be_focused()
 
 
-def test_a_conversation_is_begun_by_keys_alone(ann, join):
+def test_a_conversation_is_started_by_keyboard_alone(ann, join):
     ben = join("Ben")
     expect(ann.roster_of(ben.name)).to_be_visible()
     ann.roster.get_by_test_id("roster-item").first.focus()

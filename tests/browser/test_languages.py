@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from tests.browser.test_connection import nobody_any_more
 
 
-def test_the_browsers_language_is_the_sites(make_page, site):
+def test_the_site_uses_the_browsers_language(make_page, site):
     page = make_page(locale="zh-CN")
     page.goto(f"{site.url}/login")
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
@@ -13,13 +13,13 @@ def test_the_browsers_language_is_the_sites(make_page, site):
     expect(page.get_by_label("用户名")).to_be_visible()
 
 
-def test_another_language_is_answered_in_english(make_page, site):
+def test_other_languages_fall_back_to_english(make_page, site):
     page = make_page(locale="fr-FR")
     page.goto(f"{site.url}/login")
     expect(page.locator("html")).to_have_attribute("lang", "en")
 
 
-def test_the_switch_stays_where_one_is_and_is_remembered(join):
+def test_the_language_switch_keeps_the_page_and_is_remembered(join):
     ann = join("Ann")
     ann.say("Hello")
     ann.sent("Hello")
@@ -35,7 +35,7 @@ def test_the_switch_stays_where_one_is_and_is_remembered(join):
     expect(ann.page.get_by_role("heading", name="Change password")).to_be_visible()
 
 
-def test_what_the_server_says_to_a_chinese_reader_is_chinese(past, join, console):
+def test_server_texts_are_chinese_for_a_chinese_reader(past, join, console):
     console.expect("the server responded with a status of 404")
     ann, ben = join("安", locale="zh-CN"), join("Ben")
     ann.turn_to(ben.name)
@@ -50,7 +50,7 @@ def test_what_the_server_says_to_a_chinese_reader_is_chinese(past, join, console
     expect(ann.page.get_by_test_id("person-dialog").get_by_role("alert")).to_have_text("没有叫这个名字的人。")
 
 
-def test_every_sentence_of_the_page_is_translated(join):
+def test_every_text_of_the_page_is_translated(join):
     english, chinese = (
         join("Ann", locale=locale).page.evaluate(
             "JSON.parse(document.querySelector('#chat-config').textContent).strings"

@@ -77,7 +77,7 @@ def test_a_phone_shows_one_conversation_and_a_drawer(ann, join):
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_the_drawer_closes_by_its_button_beside_it_and_by_escape(motion, join):
+def test_the_drawer_closes_by_its_button_by_a_click_outside_and_by_escape(motion, join):
     ann = join("Ann", **PHONE, reduced_motion=motion)
     drawer, opener = sidebar_of(ann), ann.page.get_by_test_id("open-drawer")
     closers = [
@@ -109,7 +109,7 @@ def test_nothing_makes_a_phone_scroll_sideways(ann, meet):
         assert no_wider_than_its_window(ann.page), path
 
 
-def test_fingers_find_what_they_are_meant_to_touch(ann):
+def test_touch_targets_are_large_enough(ann):
     for look in LOOKS:
         look(ann)
         for button in ann.page.get_by_role("button").all():
@@ -120,7 +120,7 @@ def test_fingers_find_what_they_are_meant_to_touch(ann):
             ann.page.keyboard.press("Escape")
 
 
-def test_the_conversation_turns_with_the_window(join):
+def test_the_layout_follows_the_window_size(join):
     ann = join("Ann")
     ann.say("How wide is a line?")
     sidebar, side = sidebar_of(ann), ann.page.get_by_test_id("side")
@@ -135,7 +135,7 @@ def test_the_conversation_turns_with_the_window(join):
     assert 300 < ann.messages.last.bounding_box()["width"] < 900, "lines too long to read"
 
 
-def test_what_stands_beside_the_log_is_as_one_left_it(join):
+def test_side_panels_stay_as_the_reader_left_them(join):
     ann = join("Ann", viewport={"width": 1400, "height": 800})
     side = ann.page.get_by_test_id("side")
     expect(ann.roster).to_be_visible()
@@ -155,7 +155,7 @@ def test_what_stands_beside_the_log_is_as_one_left_it(join):
     expect(ann.roster).to_be_visible()
 
 
-def test_over_the_log_it_makes_way(join):
+def test_panels_over_the_log_close_again(join):
     ann, ben = join("Ann", viewport={"width": 900, "height": 700}), join("Ben")
     side = ann.page.get_by_test_id("side")
     expect(side).to_be_hidden()
@@ -173,7 +173,7 @@ def test_over_the_log_it_makes_way(join):
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
-def test_the_scheme_is_the_readers(scheme, is_dark, join):
+def test_the_colour_scheme_follows_the_reader(scheme, is_dark, join):
     ann = join("Ann", color_scheme=scheme)
     ann.say("Night or day?")
     body = ann.page.locator("body")

@@ -63,7 +63,7 @@ def choose(person, item):
 # -- made, found, joined
 
 
-def test_a_room_is_made_found_and_joined(ann, ben, title):
+def test_a_room_is_created_found_and_joined(ann, ben, title):
     make_room(ann, title, topic="What grows where")
     expect(ann.title).to_have_text(title)
     expect(ann.page.locator(".fc-room__topic")).to_have_text("What grows where")
@@ -87,7 +87,7 @@ def test_a_room_is_made_found_and_joined(ann, ben, title):
     expect(ann.roster.get_by_test_id("roster-item")).to_have_count(2)
 
 
-def test_what_is_said_in_one_room_is_not_heard_in_another(ann, ben, title):
+def test_messages_of_one_room_do_not_appear_in_another(ann, ben, title):
     room = ann.make_room(title)
     ann.turn_to_room(title)
     inside, outside = f"Inside {title}", f"Outside {title}"
@@ -103,7 +103,7 @@ def test_what_is_said_in_one_room_is_not_heard_in_another(ann, ben, title):
     ben.hears(outside, times=0)
 
 
-def test_a_name_that_is_taken_is_told_in_the_dialog(ann, title, console):
+def test_a_taken_name_is_reported_in_the_dialog(ann, title, console):
     console.expect(REFUSED)
     ann.make_room(title)
     form = make_room(ann, title.lower())
@@ -114,7 +114,7 @@ def test_a_name_that_is_taken_is_told_in_the_dialog(ann, title, console):
     expect(ann.title).to_have_text(f"{title} too")
 
 
-def test_a_room_is_looked_at_before_it_is_joined(past, ann, title):
+def test_a_room_can_be_previewed_before_joining(past, ann, title):
     room = past.room(title, ["Said before"])
     ann.page.goto(ann.link(room))
     ann.hears("Said before")
@@ -128,7 +128,7 @@ def test_a_room_is_looked_at_before_it_is_joined(past, ann, title):
     assert ann.texts == ["Said before", "Here I am"]
 
 
-def test_looking_for_rooms_that_are_not_there_and_making_one(ann, title):
+def test_a_search_without_results_offers_to_create_a_room(ann, title):
     ann.page.get_by_test_id("find-rooms").click()
     directory = dialog(ann, "directory")
     ann.page.keyboard.type(f"{title} nowhere")
@@ -143,7 +143,7 @@ def test_looking_for_rooms_that_are_not_there_and_making_one(ann, title):
 # -- private rooms
 
 
-def test_who_is_invited_sees_a_private_room_and_nobody_else(ann, ben, join, title, console):
+def test_only_invited_users_see_a_private_room(ann, ben, join, title, console):
     console.expect(REFUSED)
     carl = join("Carl")
     make_room(ann, title, kind="Private")
@@ -164,7 +164,7 @@ def test_who_is_invited_sees_a_private_room_and_nobody_else(ann, ben, join, titl
     expect(carl.page).to_have_url(carl.link())
 
 
-def test_inviting_somebody_who_does_not_exist(ann, title, console):
+def test_inviting_an_unknown_user_shows_an_error(ann, title, console):
     console.expect(REFUSED)
     make_room(ann, title, kind="Private")
     form = invite(ann, "Nobody At All")
@@ -186,7 +186,7 @@ def test_leaving_a_private_room_asks_first(ann, title):
     expect(ann.notice).to_be_hidden()
 
 
-def test_who_is_put_out_is_told_so(ann, ben, title):
+def test_a_removed_member_is_told(ann, ben, title):
     make_room(ann, title, kind="Private")
     invite(ann, ben.name)
     ann.page.keyboard.press("Escape")
@@ -207,7 +207,7 @@ def test_who_is_put_out_is_told_so(ann, ben, title):
     expect(ann.roster_of(ben.name)).to_have_count(0)
 
 
-def test_leaving_a_public_room_in_one_tab_leaves_it_in_the_other(ann, title):
+def test_leaving_a_room_in_one_tab_leaves_it_in_the_other(ann, title):
     ann.make_room(title)
     other = ann.second_tab()
     for one in (ann, other):
@@ -227,7 +227,7 @@ def test_the_lobby_cannot_be_left(ann):
     expect(ann.page.get_by_role("button", name="Name and topic…")).to_be_hidden()
 
 
-def test_a_new_topic_is_seen_by_everybody(ann, ben, title):
+def test_a_new_topic_appears_for_every_member(ann, ben, title):
     room = ann.make_room(title)
     ben.api("POST", f"rooms/{room}/join")
     for one in (ann, ben):
@@ -242,7 +242,7 @@ def test_a_new_topic_is_seen_by_everybody(ann, ben, title):
 # -- people
 
 
-def test_members_who_are_not_here_are_in_the_panel_too(past, ann, ben, title):
+def test_offline_members_are_listed_in_the_panel(past, ann, ben, title):
     room = past.room(title, by="Gardener")
     for one in (ann, ben):
         one.api("POST", f"rooms/{room}/join")
@@ -257,7 +257,7 @@ def test_members_who_are_not_here_are_in_the_panel_too(past, ann, ben, title):
     expect(ann.roster_of(ben.name)).to_have_count(0)
 
 
-def test_somebody_who_is_away_can_be_written_to(ann, meet, console):
+def test_an_offline_user_can_be_written_to(ann, meet, console):
     console.expect(REFUSED)
     zoe = meet("Zoe")
     ann.page.get_by_test_id("write-to").click()
@@ -281,7 +281,7 @@ def test_somebody_who_is_away_can_be_written_to(ann, meet, console):
     ann.hears("Read this when you come")
 
 
-def test_people_one_wrote_with_are_there_after_a_reload(ann, ben, join):
+def test_conversations_are_listed_after_a_reload(ann, ben, join):
     carl = join("Carl")
     for other in (ben, carl):
         ann.turn_to(other.name)
@@ -300,7 +300,7 @@ def test_people_one_wrote_with_are_there_after_a_reload(ann, ben, join):
 # -- unread, everywhere
 
 
-def test_rooms_count_what_is_unread_and_who_was_mentioned(ann, ben, title):
+def test_rooms_count_unread_messages_and_mentions(ann, ben, title):
     room = ann.make_room(title)
     ben.api("POST", f"rooms/{room}/join")
     ben.turn_to_room(title)
@@ -316,7 +316,7 @@ def test_rooms_count_what_is_unread_and_who_was_mentioned(ann, ben, title):
     expect(ann.page).to_have_title(f"{title} · Chat")
 
 
-def test_what_is_read_in_one_place_is_read_everywhere(site, ann, ben, meet, make_page, title):
+def test_a_message_read_on_one_device_is_read_on_all(site, ann, ben, meet, make_page, title):
     room = ann.make_room(title)
     ben.api("POST", f"rooms/{room}/join")
     page = make_page()
@@ -344,7 +344,7 @@ def test_what_is_read_in_one_place_is_read_everywhere(site, ann, ben, meet, make
 # -- many rooms, and trouble
 
 
-def test_among_many_rooms_one_is_found(make_server, meet):
+def test_a_room_is_found_among_many(make_server, meet):
     server = make_server(CHAT_MAX_ROOMS_PER_CLIENT=4)
     ann = meet("Ann", at=server)
     with Past(server) as past:
@@ -373,7 +373,7 @@ def test_among_many_rooms_one_is_found(make_server, meet):
         expect(ann.unread_of("Room 50")).to_have_text("1")
 
 
-def test_a_list_that_is_out_of_date_takes_no_room_away(ann, title):
+def test_an_outdated_room_list_removes_no_room(ann, title):
     held = []
     ann.without_first_answers()
     ann.page.route("**/chat/api/rooms", lambda route: hold_first(route, held))
@@ -398,7 +398,7 @@ def hold_first(route, held):
     held.append(route)
 
 
-def test_a_list_that_does_not_come_is_asked_for_again(ann, console, title):
+def test_a_failed_request_for_the_room_list_is_repeated(ann, console, title):
     console.expect("net::ERR_FAILED")
     ann.make_room(title)
     ann.without_first_answers()

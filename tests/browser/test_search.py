@@ -57,7 +57,7 @@ def allow_the_clipboard(person):
 # -- by words
 
 
-def test_a_message_is_found_looked_at_and_left_for_the_newest(past, ann, title):
+def test_a_found_message_is_opened_and_left_for_the_newest(past, ann, title):
     room = past.room(title, [*lines(1, 40), "The needle, thin as a hair", *lines(41, 300)])
     ann.api("POST", f"rooms/{room}/join")
     ann.enter(room)
@@ -78,7 +78,7 @@ def test_a_message_is_found_looked_at_and_left_for_the_newest(past, ann, title):
     ann.sent("Live again")
 
 
-def test_chinese_is_found_by_two_characters(past, ann, title):
+def test_two_chinese_characters_find_a_message(past, ann, title):
     room = past.room(title, ["今天下午的发布还是三点吗？", "太好了", "明天再说"])
     ann.enter(room)
     results = search(ann, "发布")
@@ -88,7 +88,7 @@ def test_chinese_is_found_by_two_characters(past, ann, title):
     marked(ann, "今天下午")
 
 
-def test_everywhere_means_all_the_rooms_one_is_in_and_no_other(past, ann, title):
+def test_searching_everywhere_covers_exactly_the_users_rooms(past, ann, title):
     mine = past.room(f"{title} mine", ["A zeppelin over the lake"])
     past.room(f"{title} foreign", ["Another zeppelin"], kind="private")
     ann.api("POST", f"rooms/{mine}/join")
@@ -104,7 +104,7 @@ def test_everywhere_means_all_the_rooms_one_is_in_and_no_other(past, ann, title)
     expect(results).to_have_count(1)  # what was found stays beside what is looked at
 
 
-def test_results_are_reached_and_opened_by_keys(past, ann, title):
+def test_results_are_reached_and_opened_by_keyboard(past, ann, title):
     room = past.room(title, [f"Apple {n}" for n in range(30)])
     ann.enter(room)
     results = search(ann, "apple")
@@ -135,7 +135,7 @@ def test_a_search_that_fails_can_be_tried_again(past, ann, title, console):
     expect(results).to_have_count(1)
 
 
-def test_markup_in_results_is_text(past, ann, title):
+def test_markup_in_search_results_is_text(past, ann, title):
     room = past.room(title, ["<img src=x onerror=alert(1)> plum <b>jam</b>"])
     ann.enter(room)
     results = search(ann, "plum")
@@ -157,7 +157,7 @@ def test_on_a_phone_a_result_leads_back_to_the_room(past, meet, title):
 # -- by address
 
 
-def test_the_address_of_a_message_leads_to_it_in_a_fresh_tab(past, ann, title):
+def test_the_link_of_a_message_opens_it_in_a_new_tab(past, ann, title):
     allow_the_clipboard(ann)
     room = past.room(title, lines(1, 300))
     ann.enter(room)
@@ -179,7 +179,7 @@ def test_the_address_of_a_message_leads_to_it_in_a_fresh_tab(past, ann, title):
     marked(fresh, "Line 210 of")
 
 
-def test_an_address_in_a_message_is_followed_in_place_and_back(past, ann, title):
+def test_a_link_to_a_message_opens_in_place_and_back_returns(past, ann, title):
     room = past.room(title, lines(1, 200))
     ann.enter()
     ann.turn_to(ann.name)
@@ -195,7 +195,7 @@ def test_an_address_in_a_message_is_followed_in_place_and_back(past, ann, title)
     marked(ann, "Line 30 of")
 
 
-def test_a_message_that_is_gone_has_neighbours(past, ann, title):
+def test_the_link_of_a_deleted_message_opens_its_neighbours(past, ann, title):
     room = past.room(title, lines(1, 5))
     ann.enter(room, at=4000)
     expect(ann.page.get_by_test_id("toast")).to_contain_text("That message no longer exists.")
@@ -203,7 +203,7 @@ def test_a_message_that_is_gone_has_neighbours(past, ann, title):
 
 
 @pytest.mark.parametrize("room", ["No such room", "p-AAAAAAAAAAAA", "dm:somebody:else", "a/b", "%", ".."])
-def test_an_address_that_leads_nowhere_says_so_kindly(room, ann, console):
+def test_a_link_to_nothing_shows_a_notice(room, ann, console):
     console.expect(REFUSED)
     ann.page.goto(ann.link(room, 3))
     ann.wait_here()
@@ -214,7 +214,7 @@ def test_an_address_that_leads_nowhere_says_so_kindly(room, ann, console):
     expect(ann.notice).to_be_hidden()
 
 
-def test_an_address_survives_the_way_over_the_log_in_page(past, ann, title):
+def test_a_link_survives_the_log_in_page(past, ann, title):
     room = past.room(title, lines(1, 100))
     ann.page.context.clear_cookies()
     ann.page.goto(ann.link(room, 12))
@@ -223,7 +223,7 @@ def test_an_address_survives_the_way_over_the_log_in_page(past, ann, title):
     marked(ann, "Line 12 of")
 
 
-def test_a_room_has_an_address_too(ann, title):
+def test_a_room_has_a_link(ann, title):
     ann.make_room(title)
     ann.enter()
     allow_the_clipboard(ann)
@@ -239,7 +239,7 @@ def test_a_room_has_an_address_too(ann, title):
     expect(ann.title).to_have_text(title)
 
 
-def test_what_was_pruned_is_not_asked_for(make_server, meet):
+def test_pruned_messages_are_not_requested(make_server, meet):
     server = make_server()
     ann = meet("Ann", at=server)
     with Past(server) as past:

@@ -63,7 +63,7 @@ def test_a_chat_that_failed_to_load_is_loaded_at_the_next_click(member, console)
     olga.wait_here()
 
 
-def test_the_panel_covers_a_phone_and_nothing_covers_the_panel(member):
+def test_the_panel_covers_the_phone_screen_and_nothing_covers_it(member):
     nora = member("Nora", **PHONE)
     launcher, panel = nora.page.get_by_test_id("widget-launcher"), nora.page.get_by_test_id("widget-panel")
     launcher.tap()
@@ -77,7 +77,7 @@ def test_the_panel_covers_a_phone_and_nothing_covers_the_panel(member):
     expect(launcher).to_be_focused()
 
 
-def test_rooms_in_the_panel_leave_the_site_alone(member):
+def test_rooms_in_the_panel_do_not_change_the_sites_page(member):
     rosa = member("Rosa")
     rosa.page.get_by_test_id("widget-launcher").click()
     rosa.wait_here()
@@ -112,7 +112,7 @@ def test_rooms_in_the_panel_leave_the_site_alone(member):
     rosa.hears("Nine o'clock")
 
 
-def test_a_menu_in_the_panel_does_what_is_chosen(member):
+def test_menus_in_the_panel_work(member):
     sepp = member("Sepp")
     sepp.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     sepp.page.get_by_test_id("widget-launcher").click()
@@ -124,7 +124,7 @@ def test_a_menu_in_the_panel_does_what_is_chosen(member):
     assert sepp.page.evaluate("navigator.clipboard.readText()") == f"{sepp.url}/talk/chat"
 
 
-def test_the_launcher_counts_what_came_while_the_panel_was_closed(member):
+def test_the_launcher_counts_messages_received_while_the_panel_was_closed(member):
     otto, paul = member("Otto"), member("Paul")
     for one in (otto, paul):
         one.page.get_by_test_id("widget-launcher").click()

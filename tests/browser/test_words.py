@@ -95,7 +95,7 @@ def test_addresses_are_links(ann):
         assert {"noopener", "noreferrer"} <= set(link.get_attribute("rel").split())
 
 
-def test_a_link_opens_a_tab_that_knows_nothing_of_this_one(site, ann):
+def test_a_link_opens_a_tab_without_an_opener(site, ann):
     ann.say(f"{site.url}/account")
     with ann.page.expect_popup() as opened:
         ann.message("/account").get_by_role("link", name=f"{site.url}/account").click()
@@ -103,13 +103,13 @@ def test_a_link_opens_a_tab_that_knows_nothing_of_this_one(site, ann):
     opened.value.close()
 
 
-def test_what_only_looks_like_an_address_is_none(ann):
+def test_text_that_only_resembles_an_address_is_no_link(ann):
     for text in NOT_LINKS:
         ann.say(text)
         expect(heard(ann, text).get_by_role("link")).to_have_count(0)
 
 
-def test_lines_and_spaces_stay(ann, ben):
+def test_line_breaks_and_spaces_are_kept(ann, ben):
     text = "def f():\n    return 1\n\n\tdone"
     ann.say(text)
     said = ben.message("def f")
@@ -127,7 +127,7 @@ def test_a_very_long_message_is_folded(ann, ben):
     expect(message.get_by_role("button")).to_have_count(0)
 
 
-def test_a_mention_stands_out(ann, ben):
+def test_a_mention_is_highlighted(ann, ben):
     ann.say(f"@{ben.name}, are you there?")
     ann.say(f"@{ben.name}0 is somebody else")
     ben.hears("somebody else")

@@ -141,7 +141,7 @@ def test_registration_is_throttled_by_address(few_tries, make_app):
     assert register(app.test_client(), "user3", environ_base=elsewhere).status_code == 303
 
 
-def test_register_while_logged_in_goes_on(client):
+def test_register_while_logged_in_redirects_to_the_chat(client):
     register(client)
     assert client.get("/register").location == client.get("/login").location == "/chat"
 
@@ -198,11 +198,11 @@ def test_the_session_is_renewed_at_log_in(client, ada):
 
 
 @pytest.mark.parametrize("target", ["/chat?x=1", "/account/password"])
-def test_next_leads_on(client, ada, target):
+def test_log_in_redirects_to_next(client, ada, target):
     assert log_in(client, path=f"/login?{urlencode({'next': target})}").location == target
 
 
-def test_the_way_to_a_page_leads_through_the_log_in(client, ada):
+def test_a_page_redirects_to_the_log_in_and_back(client, ada):
     ask = client.get("/account/password").location
     assert ask.startswith("/login?next=")
     assert log_in(client, path=ask).location == "/account/password"
@@ -226,7 +226,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("target", FOREIGN)
-def test_next_never_leads_away(client, ada, target):
+def test_next_never_leaves_the_site(client, ada, target):
     assert not is_own_path(target)
     assert log_in(client, path=f"/login?{urlencode({'next': target})}").location == "/chat"
     assert client.get(f"/lang/zh?{urlencode({'next': target})}").location == "/"
@@ -245,7 +245,7 @@ def test_guessing_at_one_account_is_throttled(few_tries, make_app):
     assert log_in(client, "bob").status_code == 400
 
 
-def test_an_unknown_account_is_throttled_alike(few_tries, make_app):
+def test_an_unknown_account_is_throttled_the_same_way(few_tries, make_app):
     client = make_app().test_client()
     assert [log_in(client, "nobody", f"wrong {n}").status_code for n in range(4)] == [400, 400, 400, 429]
 
@@ -257,7 +257,7 @@ def test_guessing_from_one_address_is_throttled(few_tries, make_app):
     assert log_in(client, "user7", environ_base={"REMOTE_ADDR": "10.0.0.2"}).status_code == 400
 
 
-def test_an_ipv6_customer_is_one_address(few_tries, make_app):
+def test_an_ipv6_network_counts_as_one_address(few_tries, make_app):
     client = make_app().test_client()
     codes = [
         log_in(client, f"user{n}", environ_base={"REMOTE_ADDR": f"2001:db8::{n}"}).status_code
@@ -336,26 +336,26 @@ def test_log_out(app, member):
     assert check(app, token) is None
 
 
-def test_log_out_is_told_to_running_servers(app, member):
+def test_log_out_reaches_running_servers(app, member):
     ada = users_of(app).by_name("ada")
     member.post("/logout")
     row = app.extensions["chat"].control.after(0)[-1]
     assert (row.kind, row.payload["user_id"]) == ("revoke", ada.id)
 
 
-def test_nobody_logs_out_by_a_link(member):
+def test_a_link_cannot_log_a_user_out(member):
     assert member.get("/logout").status_code == 405
     assert is_logged_in(member)
 
 
-def test_log_out_here_ends_the_other_sessions_as_it_ends_the_other_sockets(app, member):
+def test_log_out_ends_the_users_other_sessions_and_sockets(app, member):
     other = app.test_client()
     log_in(other)
     member.post("/logout")
     assert not is_logged_in(other)
 
 
-def test_a_cookie_from_before_the_log_out_does_not_come_back(app, member):
+def test_a_cookie_from_before_the_log_out_stays_invalid(app, member):
     cookie = member.get_cookie("session").value
     member.post("/logout")
     late = app.test_client()
@@ -391,7 +391,7 @@ def test_a_password_is_not_changed(app, member, old, new):
     assert log_in(app.test_client()).status_code == 303
 
 
-def test_the_password_cannot_be_guessed_from_inside_either(few_tries, make_app):
+def test_guessing_the_password_while_logged_in_is_throttled(few_tries, make_app):
     client = make_app().test_client()
     register(client)
     codes = [change(client, f"wrong {n}").status_code for n in range(4)]
@@ -420,7 +420,7 @@ def test_delete(app, member):
     assert "taken" in field_error(register(member), "username")
 
 
-def test_a_banned_user_is_out(app, member):
+def test_a_banned_user_is_logged_out(app, member):
     app.extensions["chat"].ban("ada")
     assert not is_logged_in(member)
     answer = log_in(member)
@@ -432,13 +432,13 @@ def test_a_banned_user_is_out(app, member):
 
 
 @pytest.mark.parametrize("path", ["/account", "/account/password", "/account/delete", "/chat"])
-def test_strangers_are_sent_to_the_log_in(client, path):
+def test_anonymous_visitors_are_redirected_to_the_log_in(client, path):
     answer = client.get(path)
     assert answer.status_code == 302
     assert answer.location.startswith("/login?")
 
 
-def test_home_leads_where_it_should(client):
+def test_home_redirects_to_the_chat_or_the_log_in(client):
     assert client.get("/").location == "/login"
     register(client)
     assert client.get("/").location == "/chat"
@@ -454,7 +454,7 @@ def guarded(make_app):
 
 
 @pytest.mark.parametrize("path", ["/register", "/login"])
-def test_forms_need_their_token(guarded, path):
+def test_forms_need_a_csrf_token(guarded, path):
     client = guarded.test_client()
     users_of(guarded).create("ada")
     answer = client.post(path, data={"username": "bob", "password": PASSWORD})
@@ -463,7 +463,7 @@ def test_forms_need_their_token(guarded, path):
     assert not is_logged_in(client)
 
 
-def test_a_whole_life_with_tokens(guarded):
+def test_every_form_works_with_its_csrf_token(guarded):
     client = guarded.test_client()
 
     def send(path, form_path=None, **fields):
@@ -482,7 +482,7 @@ def test_a_whole_life_with_tokens(guarded):
     assert send("/account/delete", password="another horse") == 303
 
 
-def test_a_token_of_another_session_does_not_count(guarded):
+def test_a_csrf_token_of_another_session_is_refused(guarded):
     mine, theirs = guarded.test_client(), guarded.test_client()
     token = csrf_token(mine, "/login")
     csrf_token(theirs, "/login")
@@ -519,7 +519,7 @@ def test_api_login_takes_no_form(client, ada):
     assert client.post("/api/login", data={"username": "ada", "password": PASSWORD}).status_code == 400
 
 
-def test_api_login_tells_nobody_who_exists(client, ada):
+def test_api_login_does_not_reveal_which_users_exist(client, ada):
     wrong, unknown = api_login(client, password="wrong horse"), api_login(client, "eve")
     assert wrong.status_code == unknown.status_code == 401
     assert wrong.json == unknown.json
@@ -535,7 +535,7 @@ def test_api_login_is_throttled(few_tries, make_app):
     assert log_in(client).status_code == 429  # one count for both doors
 
 
-def test_api_login_survives_odd_texts(client):
+def test_api_login_accepts_any_text(client):
     for text in ("\ud800", "\x00", "x" * 100_000, "\u202e", ""):
         assert api_login(client, text, text).status_code in {401, 429}
 
@@ -563,7 +563,7 @@ def catalogue(path, read):
         return {message.id: message.string for message in read(file) if message.id}
 
 
-def test_the_site_speaks_chinese_throughout():
+def test_every_page_is_translated_to_chinese():
     with (ROOT / "translations/babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     keywords = {**DEFAULT_KEYWORDS, "_l": None}
@@ -573,7 +573,7 @@ def test_the_site_speaks_chinese_throughout():
     assert {message for message in said if not words.get(message)} == set()
 
 
-def test_the_compiled_catalogue_is_that_of_the_source():
+def test_the_compiled_catalogue_matches_its_source():
     assert catalogue(CATALOGUE.with_suffix(".mo"), read_mo) == catalogue(CATALOGUE, read_po)
 
 
@@ -618,7 +618,7 @@ def test_a_forged_scheme_changes_nothing(client):
     assert "Secure" not in cookie(register(client, headers={"X-Forwarded-Proto": "https"}))
 
 
-def test_errors_are_pages_for_people_and_json_for_programs(client):
+def test_errors_are_html_for_browsers_and_json_for_programs(client):
     page = client.get("/nowhere", headers={"Accept": "text/html,*/*"})
     assert page.status_code == 404
     assert page.mimetype == "text/html"
@@ -637,7 +637,7 @@ def test_a_body_too_large_is_refused(client):
     assert answer.status_code == 413
 
 
-def test_what_breaks_has_a_page_even_without_the_database(make_app, tmp_path):
+def test_an_internal_error_has_a_page_even_without_the_database(make_app, tmp_path):
     app = make_app(TESTING=False)
     client = app.test_client()
     register(client)
@@ -652,7 +652,7 @@ def test_what_breaks_has_a_page_even_without_the_database(make_app, tmp_path):
 # The secret key
 
 
-def test_a_secret_is_made_once(tmp_path):
+def test_the_secret_is_generated_once(tmp_path):
     folder = tmp_path / "instance"
     secret = stored_secret(folder)
     assert len(secret) == 64
@@ -661,7 +661,7 @@ def test_a_secret_is_made_once(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["secret_key"]
 
 
-def test_starts_at_once_agree_on_the_secret(tmp_path):
+def test_concurrent_starts_agree_on_the_secret(tmp_path):
     barrier, secrets = threading.Barrier(8), []
 
     def start():
@@ -677,7 +677,7 @@ def test_starts_at_once_agree_on_the_secret(tmp_path):
     assert len(set(secrets)) == 1
 
 
-def test_the_environment_gives_the_secret(make_app, monkeypatch):
+def test_the_environment_sets_the_secret(make_app, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "from the environment, long enough")
     assert make_app(SECRET_KEY=None).secret_key == "from the environment, long enough"
     assert make_app().secret_key == SECRET
@@ -722,7 +722,7 @@ def end_of(socket):
         return closed.code
 
 
-def test_a_life_on_a_real_server(server):
+def test_register_chat_and_log_out_on_a_real_server(server):
     """Register, chat, change the password, log out: sockets of old tokens end, and the tokens are worth nothing."""
     browser = Browser(server)
     assert browser.send("/register", username="Mona", password=PASSWORD) == 303

@@ -1,4 +1,4 @@
-"""One chat over two machines of two workers each: what happens at one of them is known at all of them."""
+"""One chat on two machines with two workers each: what happens at one worker reaches all of them."""
 
 import json
 import time
@@ -23,45 +23,45 @@ SOON = 1.0
 
 
 @pytest.fixture(scope="module")
-def house():
-    with two_machines() as house:
-        yield house
+def deployment():
+    with two_machines() as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="module")
-def elsewhere(house):
-    """The chat of the same site in this process, which serves nobody and knows of no Valkey."""
-    chat = create_app({"CHAT_DATABASE_URL": house.url, "SECRET_KEY": SECRET}).extensions["chat"]
+def elsewhere(deployment):
+    """The chat of the same site in this process, which serves no clients and has no Valkey."""
+    chat = create_app({"CHAT_DATABASE_URL": deployment.url, "SECRET_KEY": SECRET}).extensions["chat"]
     yield chat
-    chat.users._db._engine.dispose()  # or its connections would be found lying about
+    chat.users._db._engine.dispose()  # or its connections would be reported as unclosed
 
 
 @pytest.fixture(params=["with Valkey", "without an answer of Valkey"])
-def broker(request, house):
-    """A context in which Valkey works, and one in which it is held still."""
-    yield nullcontext if request.param == "with Valkey" else house.valkey.paused
-    until(house.is_well)
+def broker(request, deployment):
+    """A context in which Valkey works, and one in which it is stopped."""
+    yield nullcontext if request.param == "with Valkey" else deployment.valkey.paused
+    until(deployment.is_healthy)
 
 
 @pytest.fixture
 def victim(elsewhere, request):
-    """A user with a row in the store, known by the name of the test."""
+    """A user with a row in the store, named after the test."""
     return elsewhere.users.create(f"victim{abs(hash(request.node.name)) % 10**8}")
 
 
-def told(client, began, **fields):
-    """The message that tells it, which has come in time."""
+def received_in_time(client, began, **fields):
+    """The message with these fields; it must arrive within IN_TIME of `began`."""
     message = client.recv_json(timeout=IN_TIME, **fields)
     assert time.monotonic() - began < IN_TIME
     return message
 
 
-# -- who is there, and what is stored nowhere
+# -- rosters, and messages that are not stored
 
 
-def test_who_comes_and_goes_is_told_at_every_worker(house):
-    with house.on_each_worker(token("ann")) as anns:
-        for machine in house.machines:
+def test_every_worker_reports_users_who_connect_and_disconnect(deployment):
+    with deployment.on_each_worker(token("ann")) as anns:
+        for machine in deployment.machines:
             with machine.server.socket(token=token("bob")) as bob:
                 bob.recv_json(type=1)
                 for ann in anns.values():
@@ -72,28 +72,28 @@ def test_who_comes_and_goes_is_told_at_every_worker(house):
                 ann.recv_until(lambda m: m["type"] == ROSTER_DIFF and "bob" in m["left"], timeout=IN_TIME)
 
 
-def test_what_is_stored_nowhere_is_heard_at_every_worker_once(house):
-    with house.on_each_worker(token("ann")) as anns:
+def test_an_ephemeral_message_is_received_once_at_every_worker(deployment):
+    with deployment.on_each_worker(token("ann")) as anns:
         for ann in anns.values():
             ann.send_json({"type": JOIN, "room": "typing"})
             ann.recv_json(type=SYNCED, room="typing")
-        until(lambda: all(all_hear(ann, anns.values(), "is this on?") for ann in anns.values()))
+        until(lambda: all(all_receive(ann, anns.values(), "is this on?") for ann in anns.values()))
         for number, ann in enumerate(anns.values()):
-            assert all_hear(ann, anns.values(), f"word {number}")
+            assert all_receive(ann, anns.values(), f"word {number}")
         for ann in anns.values():
-            assert words_in(ann.log) == [f"word {number}" for number in range(len(anns))]
+            assert numbered_texts(ann.log) == [f"word {number}" for number in range(len(anns))]
 
 
-def words_in(log):
-    said = [json.loads(got.payload).get("data") or "" for got in log if got.opcode == TEXT]
-    return [text for text in said if text.startswith("word")]
+def numbered_texts(log):
+    texts = [json.loads(got.payload).get("data") or "" for got in log if got.opcode == TEXT]
+    return [text for text in texts if text.startswith("word")]
 
 
-def all_hear(speaker, listeners, text):
-    """Say something in a room that keeps nothing; whether all hear it soon. Who has just come may not."""
-    speaker.send_json({"type": GROUP, "room": "typing", "data": text})
+def all_receive(sender, receivers, text):
+    """Send to the room that stores nothing; whether all receive it soon. One that has just joined may not."""
+    sender.send_json({"type": GROUP, "room": "typing", "data": text})
     try:
-        return all(one.recv_json(type=GROUP, data=text, timeout=SOON) for one in listeners)
+        return all(one.recv_json(type=GROUP, data=text, timeout=SOON) for one in receivers)
     except TimeoutError:
         return False
 
@@ -101,13 +101,13 @@ def all_hear(speaker, listeners, text):
 # -- limits
 
 
-def test_the_sockets_of_a_user_are_counted_over_all_workers(house):
-    with house.on_each_worker(token("many")) as sockets:
-        with house.on_each_worker(token("many"), accept=is_one_too_many) as refused:
+def test_the_sockets_of_a_user_are_counted_over_all_workers(deployment):
+    with deployment.on_each_worker(token("many")) as sockets:
+        with deployment.on_each_worker(token("many"), accept=is_one_too_many) as refused:
             assert refused.keys() == sockets.keys()
             assert {client.wait_closed()[0] for client in refused.values()} == {1013}
         sockets.popitem()[1].sock.close()
-        until(lambda: is_let_in(house.machines[0].server, "many"))
+        until(lambda: is_let_in(deployment.machines[0].server, "many"))
 
 
 def is_one_too_many(greeting):
@@ -122,13 +122,13 @@ def is_let_in(server, name):
 # -- Valkey
 
 
-def test_whether_valkey_answers_is_told_to_who_watches(house):
-    for machine in house.machines:
+def test_healthz_and_metrics_report_whether_valkey_answers(deployment):
+    for machine in deployment.machines:
         until(lambda machine=machine: machine.broker_is("up") and machine.metric("chat_broker_up") == 1)
-    with house.valkey.paused():
-        for machine in house.machines:
+    with deployment.valkey.paused():
+        for machine in deployment.machines:
             until(lambda machine=machine: machine.broker_is("down") and machine.metric("chat_broker_up") == 0)
-    until(house.is_well)
+    until(deployment.is_healthy)
 
 
 # -- decisions
@@ -138,12 +138,12 @@ def test_whether_valkey_answers_is_told_to_who_watches(house):
     ("decide", "code", "close"),
     [("kick", "kicked", 4403), ("ban", "banned", 4403), ("log_out", "token_invalid", 4401)],
 )
-def test_a_decision_reaches_every_worker_in_time(house, elsewhere, victim, broker, decide, code, close):
-    with house.on_each_worker(elsewhere.token_for(victim.identity)) as sockets, broker():
+def test_a_decision_reaches_every_worker_in_time(deployment, elsewhere, victim, broker, decide, code, close):
+    with deployment.on_each_worker(elsewhere.token_for(victim.identity)) as sockets, broker():
         began = time.monotonic()
         DECISIONS[decide](elsewhere, victim)
         for client in sockets.values():
-            assert told(client, began, type=ERROR)["code"] == code
+            assert received_in_time(client, began, type=ERROR)["code"] == code
             assert client.wait_closed()[0] == close
 
 
@@ -154,15 +154,15 @@ DECISIONS = {
 }
 
 
-def test_who_is_put_out_of_a_room_hears_it_at_no_worker_any_more(house, elsewhere, victim, broker):
-    server = house.machines[0].server
+def test_a_removed_member_is_unsubscribed_at_every_worker(deployment, elsewhere, victim, broker):
+    server = deployment.machines[0].server
     room = ask(server, "POST", "/rooms", {"title": f"attic of {victim.username}", "kind": "private"})["name"]
     member = ask(server, "POST", f"/rooms/{room}/members", {"username": victim.username})
-    with house.on_each_worker(elsewhere.token_for(victim.identity)) as sockets, broker():
+    with deployment.on_each_worker(elsewhere.token_for(victim.identity)) as sockets, broker():
         for client in sockets.values():
             client.send_json({"type": JOIN, "room": room})
             client.recv_json(type=SYNCED, room=room)
         began = time.monotonic()
         ask(server, "DELETE", f"/rooms/{room}/members/{member['id']}")
         for client in sockets.values():
-            told(client, began, type=LEAVE, room=room)
+            received_in_time(client, began, type=LEAVE, room=room)

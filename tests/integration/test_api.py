@@ -46,7 +46,7 @@ def ann(site):
         "Bearer a b",
     ],
 )
-def test_who_shows_no_token_is_refused(client, chat, authorization):
+def test_a_request_without_a_token_is_refused(client, chat, authorization):
     headers = {} if authorization is None else {"Authorization": authorization.encode().decode("latin-1")}
     answer = client.get(f"{ROOT}/rooms", headers=headers)
     assert (answer.status_code, answer.get_json()) == (401, {"error": "token过期", "code": "token_invalid"})
@@ -58,12 +58,12 @@ def test_a_token_is_not_a_password(client, chat):
     assert answer.status_code == 401
 
 
-def test_a_token_that_is_over_says_so(client, chat):
+def test_an_expired_token_is_refused_with_its_own_code(client, chat):
     answer = client.get(f"{ROOT}/rooms", headers={"Authorization": f"Bearer {token('ann', -5)}"})
     assert (answer.status_code, answer.get_json()["code"]) == (401, "token_expired")
 
 
-def test_the_tokens_name_of_the_scheme_is_read_in_any_case(client, chat):
+def test_the_authorization_scheme_is_case_insensitive(client, chat):
     answer = client.get(f"{ROOT}/rooms", headers={"Authorization": f"bEARER  {token('ann')}"})
     assert answer.status_code == 200
 
@@ -76,7 +76,7 @@ def test_a_cookie_is_no_token(client, chat):
     assert client.get(f"{ROOT}/rooms").status_code == 401
 
 
-def test_a_revoked_token_ends_and_a_banned_user_is_told(ann, chat):
+def test_a_revoked_token_and_a_banned_user_are_refused(ann, chat):
     assert ann.get("/rooms")[0] == 200
     chat.revoke(ann.id)
     assert code(ann.get("/rooms")) == (401, "token_invalid")
@@ -88,13 +88,13 @@ def test_a_revoked_token_ends_and_a_banned_user_is_told(ann, chat):
     assert code(ann.get("/rooms")) == (403, "banned")
 
 
-def test_a_ban_of_before_this_process_began_counts_too(app):
+def test_a_ban_from_before_this_process_started_counts(app):
     ann = Person(app, "ann")
     ann.chat.users.ban(ann.id)  # as another process would, that is over
     assert code(ann.get("/rooms")) == (403, "banned")
 
 
-def test_errors_speak_the_language_of_who_asks(ann):
+def test_errors_are_in_the_language_of_the_request(ann):
     there = "/rooms/nowhere"
     assert ann.get(there)[1]["error"] == "This room doesn't exist, or you don't have access to it."
     chinese = ann.ask("GET", there, headers={"Accept-Language": "zh-CN,zh;q=0.9"}).get_json()
@@ -102,7 +102,7 @@ def test_errors_speak_the_language_of_who_asks(ann):
     assert ann.get(there, lang="zh")[1] == chinese
 
 
-def test_no_other_origins_page_may_read_it(ann):
+def test_pages_of_other_origins_may_not_read_it(ann):
     for method in ("GET", "OPTIONS"):
         answer = ann.ask(method, "/rooms", headers={"Origin": "https://evil.example"})
         assert not [name for name, _ in answer.headers if name.lower().startswith("access-control-")]
@@ -118,7 +118,7 @@ def test_an_unknown_address_and_a_wrong_method_are_answered_in_json(ann):
     assert ann.ask("HEAD", "/rooms").status_code == 200
 
 
-def test_a_site_that_checks_for_forgery_lets_it_be(app):
+def test_a_sites_csrf_check_does_not_apply_to_it(app):
     app.config["WTF_CSRF_ENABLED"] = True
     assert app.test_client().post("/login", data={}).status_code == 400
     assert Person(app, "ann").make("tea") == "tea"
@@ -142,7 +142,7 @@ def test_a_site_that_checks_for_forgery_lets_it_be(app):
         ('"' + "x" * 20_000 + '"', "application/json", 413, "too_large"),
     ],
 )
-def test_a_body_that_cannot_be_read(ann, raw, kind, status, what):
+def test_an_unreadable_body_is_refused(ann, raw, kind, status, what):
     answer = ann.ask("POST", "/rooms", data=raw, content_type=kind)
     assert (answer.status_code, answer.get_json()["code"]) == (status, what)
 
@@ -150,7 +150,7 @@ def test_a_body_that_cannot_be_read(ann, raw, kind, status, what):
 # -- the store
 
 
-def test_a_store_that_does_not_answer_is_told(app, tmp_path):
+def test_an_unavailable_store_is_reported(app, tmp_path):
     ann = Person(app, "ann")
     assert ann.get("/rooms")[0] == 200
     with closing(sqlite3.connect(tmp_path / "chat.db")) as database:

@@ -42,7 +42,7 @@ def test_members_are_listed_in_pages(ann, site, tea):
     assert first == {**ann.shown, "role": "owner", "here": False}
 
 
-def test_an_owner_takes_somebody_in_whatever_the_case_of_the_name(ann, bob):
+def test_an_owner_adds_a_member_whatever_the_case_of_the_name(ann, bob):
     room = ann.make("plan", "private")
     status, member = ann.post(f"/rooms/{room}/members", {"username": bob.name.upper(), "role": "admin"})
     assert (status, member) == (201, {**bob.shown, "role": "admin", "here": False})
@@ -63,7 +63,7 @@ def test_an_owner_takes_somebody_in_whatever_the_case_of_the_name(ann, bob):
         ({"username": "{bob}", "role": []}, 400, "bad_role"),
     ],
 )
-def test_who_cannot_be_taken_in(ann, bob, tea, body, status, what):
+def test_users_who_cannot_be_added(ann, bob, tea, body, status, what):
     if body.get("username") == "{bob}":
         body = body | {"username": bob.name}
     assert code(ann.post(f"/rooms/{tea}/members", body)) == (status, what)
@@ -89,7 +89,7 @@ def club(ann, bob, site):
         ("member", "member", FORBIDDEN),
     ],
 )
-def test_who_takes_in_whom(club, eve, who, role, outcome):
+def test_who_may_add_members(club, eve, who, role, outcome):
     room, people = club
     answer = people[who].post(f"/rooms/{room}/members", {"username": eve.name, "role": role})
     assert (answer[0] if outcome == 201 else code(answer)) == outcome
@@ -124,7 +124,7 @@ DONE = None
         ("owner", "member", "king", (400, "bad_role")),
     ],
 )
-def test_who_gives_which_role(club, who, whom, role, outcome):
+def test_who_may_give_which_role(club, who, whom, role, outcome):
     room, people = club
     answer = people[who].patch(place(club, whom), {"role": role})
     if outcome is DONE:
@@ -147,14 +147,14 @@ def test_who_gives_which_role(club, who, whom, role, outcome):
         ("member", "owner", FORBIDDEN),
     ],
 )
-def test_who_puts_out_whom(club, who, whom, outcome):
+def test_who_may_remove_whom(club, who, whom, outcome):
     room, people = club
     answer = people[who].delete(place(club, whom))
     assert (answer if outcome is DONE else code(answer)) == (outcome or (204, None))
     assert (room in people[whom].rooms()) == (outcome is not DONE)
 
 
-def test_there_is_no_role_for_who_is_no_member(club, eve):
+def test_only_members_have_roles(club, eve):
     room, people = club
     for user_id in (eve.id, "nobody", "\x00", "x" * 9000):
         there = f"/rooms/{room}/members/{part(user_id)}"
@@ -163,14 +163,14 @@ def test_there_is_no_role_for_who_is_no_member(club, eve):
         assert code(people["member"].delete(there)) == FORBIDDEN
 
 
-def test_two_owners_may_step_down_but_one_stays(club):
+def test_the_last_owner_cannot_step_down(club):
     owner, second = club[1]["owner"], club[1]["admin"]
     owner.patch(place(club, "admin"), {"role": "owner"})
     assert owner.patch(place(club, "owner"), {"role": "member"})[0] == 200
     assert code(second.patch(place(club, "admin"), {"role": "member"})) == (403, "last_owner")
 
 
-def test_an_owner_is_looked_for_among_all_members(club, monkeypatch):
+def test_the_next_owner_is_chosen_from_all_members(club, monkeypatch):
     monkeypatch.setattr(members, "CHUNK", 1)
     owner, other = club[1]["owner"], club[1]["other"]
     owner.patch(place(club, "other"), {"role": "owner"})
@@ -180,7 +180,7 @@ def test_an_owner_is_looked_for_among_all_members(club, monkeypatch):
     assert other.patch(place(club, "other"), {"role": "admin"})[0] == 200
 
 
-def test_a_room_whose_owner_leaves_has_the_admin_for_owner(club):
+def test_an_admin_becomes_owner_when_the_owner_leaves(club):
     room, people = club
     assert people["owner"].post(f"/rooms/{room}/leave") == (204, None)
     assert people["admin"].rooms()[room]["role"] == "owner"
@@ -190,7 +190,7 @@ def test_a_room_whose_owner_leaves_has_the_admin_for_owner(club):
         assert people[name].post(f"/rooms/{room}/leave") == (204, None)
 
 
-def test_coming_and_going_again(bob, tea):
+def test_a_member_may_leave_and_join_again(bob, tea):
     assert bob.post(f"/rooms/{tea}/leave") == (204, None)  # never was there
     bob.join(tea)
     for _ in range(2):
@@ -200,7 +200,7 @@ def test_coming_and_going_again(bob, tea):
     assert tea in bob.rooms()
 
 
-def test_nobody_leaves_the_lobby_or_a_conversation(ann, bob):
+def test_the_lobby_and_conversations_cannot_be_left(ann, bob):
     conversation = ann.write(bob, "hello")
     for room in ("/rooms/lobby", f"/rooms/{part(conversation)}"):
         assert code(ann.post(f"{room}/leave")) == FORBIDDEN

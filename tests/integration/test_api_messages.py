@@ -61,12 +61,12 @@ def test_a_message_is_shown_as_on_the_wire(ann, bob, tea, long):
     assert message == {"type": 2, "user": bob.shown, "data": "25", "room": tea, "seq": 25}
 
 
-def test_the_house_has_no_user(ann, tea):
+def test_a_message_of_the_site_has_no_user(ann, tea):
     ann.chat.history.append([Draft(2, tea, None, "h1", False, "hear, hear")], 1)
     assert ann.get(f"/rooms/{tea}/messages")[1]["messages"][0]["user"] is None
 
 
-def test_history_is_read_backwards_without_overlap_or_hole(ann, long):
+def test_history_is_read_backwards_without_overlap_or_gap(ann, long):
     pages, before = [], {}
     while True:
         status, body = ann.get(long, limit=10, **before)
@@ -79,7 +79,7 @@ def test_history_is_read_backwards_without_overlap_or_hole(ann, long):
     assert pages == [span(16, 25), span(6, 15), span(1, 5)]
 
 
-def test_history_is_read_forwards_without_overlap_or_hole(ann, long):
+def test_history_is_read_forwards_without_overlap_or_gap(ann, long):
     pages, after = [], 0
     while True:
         status, body = ann.get(long, limit=10, after=after)
@@ -121,7 +121,7 @@ def test_history_around_a_message(ann, long, around, limit, expected, more_befor
         ({"after": 2**53 - 1}, True, False),
     ],
 )
-def test_beyond_either_end_there_is_nothing_but_a_way_back(ann, long, query, more_before, more_after):
+def test_a_page_beyond_either_end_is_empty_with_a_link_back(ann, long, query, more_before, more_after):
     status, body = ann.get(long, **query)
     assert seqs((status, body)) == []
     assert (body["more_before"], body["more_after"]) == (more_before, more_after)
@@ -135,7 +135,7 @@ def test_an_empty_room_has_no_more_in_any_direction(ann, tea, query):
     assert (body["messages"], body["more_before"], body["more_after"]) == ([], False, False)
 
 
-def test_what_was_pruned_is_not_promised(ann, tea, long):
+def test_pruned_messages_are_not_announced(ann, tea, long):
     history = ann.chat.history
     room = history.room(tea)
     history.prune(room.id, history.find(room.id, 25).ts + 1000)
@@ -223,7 +223,7 @@ def test_search_finds_words_in_all_of_a_users_rooms(ann, library, text, expected
     assert found(ann, q=text) == expected
 
 
-def test_search_in_one_room_and_in_none_of_others(ann, bob, eve, tea, library):
+def test_search_in_one_room_finds_nothing_of_other_rooms(ann, bob, eve, tea, library):
     assert found(ann, q="tea", room=library) == ["tea for two"]
     assert found(eve, q="green") == []
     assert found(eve, q="green", room=tea) == ["green, not black", "Green tea"]  # a public room is open
@@ -231,7 +231,7 @@ def test_search_in_one_room_and_in_none_of_others(ann, bob, eve, tea, library):
     assert found(bob, q="green", room=conversation) == ["green between us"]
 
 
-def test_search_goes_on_where_its_page_ended(ann, tea):
+def test_search_continues_where_its_page_ended(ann, tea):
     ann.say(tea, *(f"word {number}" for number in range(25)))
     texts, before = [], {}
     for count in (10, 10, 5):
@@ -257,7 +257,7 @@ def test_search_goes_on_where_its_page_ended(ann, tea):
         ("q=tea&limit=0", "bad_limit"),
     ],
 )
-def test_a_search_that_cannot_be_made(ann, query, what):
+def test_invalid_searches_are_refused(ann, query, what):
     assert code(ann.get(f"/search?{query}")) == (400, what)
 
 
@@ -279,7 +279,7 @@ def test_unread_messages_and_mentions_are_counted_until_they_are_read(ann, bob, 
     assert bob.get("/unread")[1] == {"rooms": {"lobby": {"unread": 1, "mentions": 0}}, "total": 1}
 
 
-def test_what_was_read_stays_read(ann, bob, tea):
+def test_the_read_position_never_goes_back(ann, bob, tea):
     bob.join(tea)
     ann.say(tea, "1", "2", "3")
     there = f"/rooms/{tea}/read"
@@ -292,13 +292,13 @@ def test_what_was_read_stays_read(ann, bob, tea):
 
 
 @pytest.mark.parametrize("seq", [None, -1, 1.5, "2", True, [], 2**53, 2**70])
-def test_a_seq_that_is_none(ann, seq):
+def test_an_invalid_seq_is_refused(ann, seq):
     body = json.dumps({"seq": seq})
     answer = ann.ask("POST", "/rooms/lobby/read", data=body, content_type="application/json")
     assert (answer.status_code, answer.get_json()["code"]) in [(400, "bad_seq"), (400, "bad_json")]
 
 
-def test_who_is_no_member_has_nothing_to_read(bob, tea):
+def test_only_members_have_a_read_position(bob, tea):
     assert code(bob.post(f"/rooms/{tea}/read", {"seq": 1})) == (403, "not_joined")
 
 
@@ -313,7 +313,7 @@ def test_a_user_is_found_by_name(ann, bob):
         assert code(ann.get(f"/users/{part(name)}")) == (404, "unknown_user")
 
 
-def test_a_conversation_that_has_not_begun_reads_as_empty(ann, bob):
+def test_a_conversation_without_messages_reads_as_empty(ann, bob):
     name = ann.get(f"/users/{bob.name}")[1]["room"]
     address = f"/rooms/{part(name)}"
     status, room = ann.get(address)
@@ -328,7 +328,7 @@ def test_a_conversation_that_has_not_begun_reads_as_empty(ann, bob):
     assert name not in ann.rooms()
 
 
-def test_a_conversation_waits_for_who_was_away(ann, bob):
+def test_a_conversation_keeps_messages_for_a_disconnected_user(ann, bob):
     conversation = ann.write(bob, "hello", f"@{bob.name}?")
     room = bob.rooms()[conversation]
     assert (room["kind"], room["role"], room["peer"]) == ("direct", "member", ann.shown)
@@ -341,7 +341,7 @@ def test_a_conversation_waits_for_who_was_away(ann, bob):
     assert bob.post(f"{address}/read", {"seq": 2})[1]["unread"] == 0
 
 
-def test_who_talks_to_oneself_is_the_other_one_too(ann):
+def test_a_conversation_with_oneself_names_oneself_as_the_peer(ann):
     room = ann.get(f"/users/{ann.name}")[1]["room"]
     assert ann.get(f"/rooms/{part(room)}")[1]["peer"] == ann.shown
     assert ann.names(f"/rooms/{part(room)}/members", "members") == [ann.name]
@@ -349,7 +349,7 @@ def test_who_talks_to_oneself_is_the_other_one_too(ann):
     assert ann.rooms()[room]["peer"] == ann.shown
 
 
-def test_what_the_house_says_to_one_user_is_for_that_one(ann, eve):
+def test_a_direct_message_of_the_site_is_for_its_receiver_alone(ann, eve):
     ann.chat.history.append([Draft(3, None, None, new("h"), False, "hello", ann.name, ann.id)], 1)
     (room,) = (room for room in ann.rooms().values() if room["kind"] == "direct")
     assert (room["peer"], room["unread"], room["last"]["user"]) == (None, 1, None)

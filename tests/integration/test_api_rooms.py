@@ -51,7 +51,7 @@ def tea(ann):
 # -- making rooms
 
 
-def test_a_new_user_is_in_the_lobby_and_has_read_all(ann, bob):
+def test_a_new_user_is_in_the_lobby_with_nothing_unread(ann, bob):
     bob.say("lobby", "one", "two")
     status, body = ann.get("/rooms")
     assert status == 200
@@ -75,7 +75,7 @@ def test_a_new_user_is_in_the_lobby_and_has_read_all(ann, bob):
     }
 
 
-def test_a_public_room_is_made_found_and_joined(ann, bob):
+def test_a_public_room_is_created_found_and_joined(ann, bob):
     status, made = ann.post(
         "/rooms", {"title": " Tea  house ", "kind": "public", "topic": "Green\tand black"}
     )
@@ -101,7 +101,7 @@ def joined(person, name):
 
 
 @pytest.mark.parametrize("name", HARD_NAMES)
-def test_a_room_may_be_called_so(ann, bob, name):
+def test_valid_room_titles(ann, bob, name):
     name = new(name)
     assert ann.make(name) == name
     address = f"/rooms/{part(name)}"
@@ -116,7 +116,7 @@ def test_a_room_may_be_called_so(ann, bob, name):
     assert bob.post(f"{address}/leave") == (204, None)
 
 
-def test_what_a_pattern_would_mean_is_taken_as_it_is(ann):
+def test_pattern_characters_in_a_query_are_literal(ann):
     mine = new("pattern")
     for title in ("50% off", "500 off", "50_off", "50xoff"):
         ann.make(f"{mine} {title}")
@@ -151,23 +151,23 @@ def test_what_a_pattern_would_mean_is_taken_as_it_is(ann):
         ({"title": "tea", "kind": "public", "ephemeral": 1}, "bad_flag"),
     ],
 )
-def test_a_room_that_cannot_be_made(ann, fields, what):
+def test_invalid_rooms_are_refused(ann, fields, what):
     assert code(ann.post("/rooms", fields)) == (400, what)
     assert list(ann.rooms()) == ["lobby"]
 
 
-def test_the_longest_of_all(ann):
+def test_the_longest_title_and_topic_are_accepted(ann):
     room = ann.make("茶" * 64, topic="👨‍👩‍👧" + "茶" * 245)
     assert len(ann.rooms()[room]["topic"]) == 250
 
 
 @pytest.mark.parametrize("write", [str, str.upper, "\u3000{}  ".format, lambda title: f"ｔ{title[1:]}"])
-def test_a_public_name_is_there_once(bob, tea, write):
+def test_public_names_are_unique(bob, tea, write):
     assert code(bob.post("/rooms", {"title": write(tea), "kind": "public"})) == (409, "room_taken")
     assert bob.make(write(tea), "private").startswith("p-")
 
 
-def test_a_site_may_let_its_users_make_a_few_rooms(tmp_path_factory):
+def test_a_site_may_limit_the_rooms_of_a_user(tmp_path_factory):
     site = make_site(tmp_path_factory, CHAT_MAX_ROOMS_CREATED=2)
     ann, bob = Person(site, "ann"), Person(site, "bob")
     for title in ("one", "two"):
@@ -177,12 +177,12 @@ def test_a_site_may_let_its_users_make_a_few_rooms(tmp_path_factory):
     assert bob.make("three")
 
 
-def test_a_site_may_let_its_users_make_none(tmp_path_factory):
+def test_a_site_may_forbid_users_to_create_rooms(tmp_path_factory):
     ann = Person(make_site(tmp_path_factory, CHAT_CREATE_ROOMS=False), "ann")
     assert code(ann.post("/rooms", {"title": "tea", "kind": "public"})) == (403, "rooms_closed")
 
 
-def test_an_ephemeral_room_says_so(tmp_path_factory):
+def test_an_ephemeral_room_is_marked_as_such(tmp_path_factory):
     ann = Person(make_site(tmp_path_factory, CHAT_EPHEMERAL_ROOMS="typing-*"), "ann")
     ann.make("typing-1")
     ann.make("cursors", ephemeral=True)
@@ -198,7 +198,7 @@ def test_an_ephemeral_room_says_so(tmp_path_factory):
 # -- private rooms
 
 
-def test_a_private_rooms_name_says_nothing_and_its_title_is_for_its_members(ann, bob):
+def test_a_private_rooms_name_is_random_and_its_title_is_for_members(ann, bob):
     name = ann.make("秘密 plan/2", "private")
     assert name.startswith("p-") and len(name) > 12
     assert ann.rooms()[name]["title"] == "秘密 plan/2"
@@ -229,9 +229,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), QUESTIONS)
-def test_a_private_room_and_a_conversation_of_others_are_as_if_they_were_not(
-    ann, bob, eve, method, path, body
-):
+def test_a_private_room_or_conversation_of_other_users_looks_unknown(ann, bob, eve, method, path, body):
     private = ann.make("plan", "private")
     ann.say(private, "secret")
     conversation = ann.write(bob, "secret")
@@ -245,7 +243,7 @@ def test_a_private_room_and_a_conversation_of_others_are_as_if_they_were_not(
     assert len({tuple(answer.headers.items()) for answer in answers}) == 1
 
 
-def test_search_says_nothing_of_a_private_room(ann, bob, eve):
+def test_search_does_not_reveal_private_rooms(ann, bob, eve):
     private = ann.make("plan", "private")
     ann.say(private, "secret word")
     ann.write(bob, "secret line")
@@ -257,7 +255,7 @@ def test_search_says_nothing_of_a_private_room(ann, bob, eve):
     assert list(eve.rooms()) == ["lobby"]
 
 
-def test_who_was_put_out_of_a_private_room_knows_it_no_more(ann, bob):
+def test_a_removed_member_cannot_see_the_private_room(ann, bob):
     room = ann.make("plan", "private")
     place = ann.add(room, bob)
     assert bob.get(f"/rooms/{room}/messages")[0] == 200

@@ -38,7 +38,7 @@ def operations():
                 yield f"{method.upper()} {path}", item[method]
 
 
-def test_every_address_is_described_and_no_other():
+def test_every_route_is_described_and_no_other():
     served = {
         f"{method} {rule.replace('<', '{').replace('>', '}')}"
         for rule, _, actions in ROUTES
@@ -58,7 +58,7 @@ def codes():
                 )
 
 
-def test_failures_have_the_statuses_that_are_described():
+def test_failures_have_the_documented_statuses():
     described = set(codes())
     assert described == {(STATUS.get(code, BAD_REQUEST), code) for _, code in described}
     assert {code for _, code in described} <= FAILURES.keys()
@@ -67,7 +67,7 @@ def test_failures_have_the_statuses_that_are_described():
 
 
 @pytest.mark.parametrize(("prefix", "mount"), [("", ""), ("/talk", ""), ("/talk", "/site"), ("", "/站")])
-def test_the_document_says_where_it_is_served(tmp_path, prefix, mount):
+def test_the_document_names_the_servers_address(tmp_path, prefix, mount):
     app = Flask("site")
     app.config.update(SECRET_KEY=SECRET, CHAT_DATABASE_URL=f"sqlite:///{tmp_path}/chat.db")
     Chat(app, url_prefix=prefix)
@@ -97,7 +97,7 @@ def furnished(make_server):
     return server
 
 
-def test_a_server_answers_as_described(furnished, tmp_path):
+def test_a_server_answers_as_documented(furnished, tmp_path):
     """schemathesis asks for all of it, in good requests and in bad ones, the same in every run."""
     bob = json.loads(
         furnished.get("/chat/api/users/bob", {"Authorization": f"Bearer {furnished.token('ann')}"})[2]

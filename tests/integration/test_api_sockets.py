@@ -74,7 +74,7 @@ def eve(people):
     return people[2]
 
 
-def test_all_of_a_users_sockets_hear_that_the_list_of_rooms_is_another(ann, bob):
+def test_all_sockets_of_a_user_are_notified_of_a_changed_room_list(ann, bob):
     tabs, other = [ann.enter(), ann.enter()], bob.enter()
     room = ann.make("news", "private")
     for tab in tabs:
@@ -87,7 +87,7 @@ def test_all_of_a_users_sockets_hear_that_the_list_of_rooms_is_another(ann, bob)
     assert other.recv_json(type=11) == {"type": 11, "room": room, "change": "left"}
 
 
-def test_who_is_in_a_room_hears_that_it_is_called_otherwise(ann, bob):
+def test_clients_in_a_room_are_notified_of_a_new_title(ann, bob):
     room = ann.make("before", "private")
     ann.ask("POST", f"/rooms/{room}/members", {"username": "bob"})
     inside = bob.enter(room)
@@ -95,7 +95,7 @@ def test_who_is_in_a_room_hears_that_it_is_called_otherwise(ann, bob):
     assert inside.recv_json(type=11) == {"type": 11, "room": room, "change": "updated"}
 
 
-def test_who_was_put_out_hears_the_room_no_more(ann, bob):
+def test_a_removed_member_receives_no_more_messages(ann, bob):
     room = ann.make("club", "private")
     ann.ask("POST", f"/rooms/{room}/members", {"username": "bob"})
     inside, owner = bob.enter(room), ann.enter(room)
@@ -106,14 +106,14 @@ def test_who_was_put_out_hears_the_room_no_more(ann, bob):
     assert "gone?" not in [message["data"] for message in until_fence(inside) if message["type"] == 2]
 
 
-def test_an_old_client_hears_nothing_of_all_that(ann):
+def test_a_seed_client_receives_none_of_these_notices(ann):
     old = ann.enter(extended=False)
     ann.make("quiet")
     ann.ask("POST", "/rooms/lobby/read", {"seq": 0})
     assert {message["type"] for message in until_fence(old)} <= {1, 2}
 
 
-def test_what_was_read_is_told_to_the_users_other_tabs_alone(ann, bob):
+def test_a_read_position_is_sent_to_the_users_other_sockets_alone(ann, bob):
     ann.make("reading")
     bob.ask("POST", "/rooms/reading/join")
     tab, other = bob.enter("reading"), ann.enter("reading")
@@ -128,7 +128,7 @@ def test_what_was_read_is_told_to_the_users_other_tabs_alone(ann, bob):
     assert "reading" not in bob.ask("GET", "/unread")[1]["rooms"]
 
 
-def test_what_is_said_is_in_the_history_as_it_was_heard(ann, bob):
+def test_a_message_in_the_history_equals_the_one_received(ann, bob):
     ann.make("talk")
     one, other = ann.enter("talk"), bob.enter("talk")
     one.send_json({"type": 2, "room": "talk", "id": "a", "data": "北京 hello"})
@@ -140,7 +140,7 @@ def test_what_is_said_is_in_the_history_as_it_was_heard(ann, bob):
     assert bob.ask("GET", f"/rooms/{part(heard['room'])}/messages")[1]["messages"] == [heard]
 
 
-def test_members_who_are_connected_are_here(ann, bob):
+def test_connected_members_are_marked(ann, bob):
     ann.make("presence")
     bob.ask("POST", "/rooms/presence/join")
     bob.enter("presence")

@@ -54,7 +54,7 @@ def is_in(client):
     return client.recv_json(type=1, room="lobby") is not None
 
 
-def test_a_user_has_so_many_sockets_and_gets_a_place_back(sit):
+def test_sockets_of_a_user_are_limited_and_a_closed_one_frees_its_place(sit):
     first = sit("ann", "10.0.0.1")
     assert is_in(first) and is_in(sit("ann", "10.0.0.2"))
     assert turned_away(sit("ann", "10.0.0.3")) == "too_many_for_user"
@@ -63,7 +63,7 @@ def test_a_user_has_so_many_sockets_and_gets_a_place_back(sit):
     assert is_in(sit("ann", "10.0.0.4"))
 
 
-def test_an_address_has_so_many_sockets_whoever_they_are(sit):
+def test_sockets_of_an_address_are_limited_whoever_the_users_are(sit):
     clients = [sit(f"neighbour{i}", "10.0.0.1") for i in range(3)]
     assert all(map(is_in, clients))
     assert turned_away(sit("neighbour3", "10.0.0.1")) == "too_many_for_address"
@@ -72,13 +72,13 @@ def test_an_address_has_so_many_sockets_whoever_they_are(sit):
     assert is_in(sit("neighbour4", "10.0.0.1"))
 
 
-def test_only_the_address_that_the_proxy_saw_counts(sit):
+def test_only_the_address_seen_by_the_proxy_counts(sit):
     forged = [f"192.0.2.{i}, 10.0.0.1" for i in range(4)]
     assert all(is_in(sit(f"liar{i}", address)) for i, address in enumerate(forged[:3]))
     assert turned_away(sit("liar3", forged[3])) == "too_many_for_address"
 
 
-def test_the_house_has_so_many_places_in_all(sit, small):
+def test_the_sockets_of_the_server_are_limited(sit, small):
     clients = [sit(f"guest{i}", f"10.0.1.{i}") for i in range(6)]
     assert all(map(is_in, clients))
     assert turned_away(sit("late", "10.0.2.1")) == "server_full"
@@ -87,7 +87,7 @@ def test_the_house_has_so_many_places_in_all(sit, small):
     assert is_in(sit("late", "10.0.2.1"))
 
 
-def test_bad_tokens_take_no_place(sit, small):
+def test_sockets_with_bad_tokens_are_not_counted(sit, small):
     clients = [sit(f"guest{i}", f"10.0.1.{i}") for i in range(5)]
     assert all(map(is_in, clients))
     for _ in range(3):
@@ -141,7 +141,7 @@ def answers(client, count):
     return got
 
 
-def test_beyond_the_burst_messages_are_refused_with_ref_and_wait(enter):
+def test_messages_beyond_the_burst_are_refused_with_ref_and_wait(enter):
     fast, other = enter("fast1", "other1")
     fast.send_raw(b"".join(map(said, range(BURST + 3))))
     got = answers(fast, BURST + 3)
@@ -166,7 +166,7 @@ def test_a_users_sockets_share_one_rate(enter):
     assert answers(one, 1)[0]["code"] == "rate_limited"
 
 
-def test_to_come_again_is_no_way_around_the_rate(strict):
+def test_reconnecting_does_not_reset_the_rate(strict):
     with come(strict, "fast3") as first:
         first.recv_json(type=1)
         first.send_raw(b"".join(map(said, range(BURST))))
@@ -178,7 +178,7 @@ def test_to_come_again_is_no_way_around_the_rate(strict):
         assert [m.get("code") for m in answers(again, 3)][-1] == "rate_limited"
 
 
-def test_every_kind_of_message_counts(enter):
+def test_every_type_of_message_counts(enter):
     fast = enter("fast4")
     fast.send_raw((text_frame({"type": 1}) + frame(2, b"\x00")) * BURST)
     codes = []
@@ -189,7 +189,7 @@ def test_every_kind_of_message_counts(enter):
     assert codes.count("rate_limited") == BURST
 
 
-def test_a_flood_ends_the_socket_and_keeps_it_out_for_a_while(strict, enter):
+def test_a_flood_closes_the_socket_and_blocks_its_user_for_a_while(strict, enter):
     flooder, other = enter("flooder", "other5")
     flooder.send_raw(b"".join(map(said, range(BURST + FLOOD + 5))))
     last = flooder.recv_until(lambda m: m.get("code") not in (None, "rate_limited"))[-1]
@@ -244,7 +244,7 @@ def close_code(client):
     return closed.value.code
 
 
-def test_one_over_its_bytes_is_closed_with_4408_while_others_go_on(patient):
+def test_a_client_over_its_outbox_is_closed_with_4408_while_others_continue(patient):
     with (
         come(patient, "slow", rcvbuf=4096) as slow,
         come(patient, "speaker") as speaker,
@@ -275,7 +275,7 @@ def connections(server):
     return json.loads(server.get("/healthz")[2])["connections"]
 
 
-def test_one_who_stays_behind_too_long_is_closed_however_little_waits(patient):
+def test_a_client_that_lags_too_long_is_closed_however_little_waits(patient):
     with come(patient, "dozes", rcvbuf=4096) as dozes, come(patient, "chatty") as chatty:
         hear_of(chatty, "dozes")
         began = time.monotonic()

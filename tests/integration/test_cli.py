@@ -57,7 +57,7 @@ def test_create_user_takes_the_password_from_standard_input(run, client):
         ("eve", "", "at least 8"),
     ],
 )
-def test_create_user_says_what_is_wrong(run, users, name, password, sentence):
+def test_create_user_reports_errors(run, users, name, password, sentence):
     users.create("Bob")
     result = run("create-user", name, "--password-stdin", stdin=password)
     assert result.exit_code == 1
@@ -69,7 +69,7 @@ def test_create_user_says_what_is_wrong(run, users, name, password, sentence):
 # Tokens
 
 
-def test_token_prints_one_a_line_in_order(app, run, users):
+def test_token_prints_one_per_line_in_order(app, run, users):
     users.create_many(["Ada", "bob"])
     result = run("token", "bob", "ADA")
     found = [claims(app, token) for token in result.stdout.splitlines()]
@@ -85,7 +85,7 @@ def test_token_ttl(app, run, users):
 
 
 @pytest.mark.parametrize("ttl", ["0", "-5", "soon"])
-def test_token_refuses_a_useless_ttl(run, users, ttl):
+def test_token_refuses_an_invalid_ttl(run, users, ttl):
     users.create("ada")
     assert run("token", "ada", "--ttl", ttl).exit_code == 2
 
@@ -146,7 +146,7 @@ def test_db_upgrade(run):
         assert "up to date" in result.stdout
 
 
-def test_db_upgrade_makes_the_tables(tmp_path, monkeypatch):
+def test_db_upgrade_creates_the_tables(tmp_path, monkeypatch):
     from app import create_app
 
     monkeypatch.setenv("CHAT_UPGRADE_AT_START", "0")
@@ -160,7 +160,7 @@ def test_db_upgrade_makes_the_tables(tmp_path, monkeypatch):
 # Beside running servers
 
 
-def test_who_says_that_no_server_answers(run):
+def test_who_reports_that_no_server_answers(run):
     begun = time.monotonic()
     result = run("who")
     assert result.exit_code == 1
@@ -183,7 +183,7 @@ def closed_within(socket, seconds):
         return closed.code
 
 
-def test_the_running_server_obeys(make_server):
+def test_a_running_server_carries_out_the_commands(make_server):
     server = make_server()
     with server.socket("alice") as alice, server.socket("bob") as bob:
         alice.recv_json(type=1)
@@ -204,7 +204,7 @@ def test_the_running_server_obeys(make_server):
             assert socket.recv_json(type=1)
 
 
-def test_a_banned_user_has_no_way_in(make_server):
+def test_a_banned_user_cannot_connect(make_server):
     server = make_server()
     server.cli("token", "--create", "bob")
     server.cli("ban", "bob")

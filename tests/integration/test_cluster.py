@@ -88,7 +88,7 @@ def name():
 # -- messages
 
 
-def test_what_is_said_on_one_server_is_heard_on_the_other_at_once(come):
+def test_a_message_crosses_to_the_other_server_at_once(come):
     ann, bob = come(0, "ann"), come(1, "bob")
     for number in range(5):
         for speaker, listener in ((ann, bob), (bob, ann)):
@@ -96,7 +96,7 @@ def test_what_is_said_on_one_server_is_heard_on_the_other_at_once(come):
             assert hear(listener, f"word {number}") == echo
 
 
-def test_all_that_was_said_is_heard_once_and_in_order(come, database):
+def test_every_message_is_received_once_and_in_order_on_both(come, database):
     clients = [come(number % 2, "ann") for number in range(4)]
     for number in range(40):
         for place, client in enumerate(clients):
@@ -106,7 +106,7 @@ def test_all_that_was_said_is_heard_once_and_in_order(come, database):
     assert heard == [store] * 4
 
 
-def test_nothing_of_it_was_found_by_the_comparison_alone(sites, come):
+def test_no_message_was_found_by_the_comparison_alone(sites, come):
     late = [metric(site, "chat_messages_late_total") for site in sites]
     ann, bob = come(0, "ann"), come(1, "bob")
     for number in range(20):
@@ -115,7 +115,7 @@ def test_nothing_of_it_was_found_by_the_comparison_alone(sites, come):
     assert [metric(site, "chat_messages_late_total") for site in sites] == late
 
 
-def test_the_first_words_of_a_conversation_reach_both_ends_everywhere(come):
+def test_the_first_messages_of_a_conversation_reach_all_sockets_of_both_users(come):
     carl, dora = name(), name()
     sockets = {(who, place): come(place, who) for who in (carl, dora) for place in (0, 1)}
     for who, other in ((carl, dora), (dora, carl), (carl, dora)):
@@ -127,14 +127,14 @@ def test_the_first_words_of_a_conversation_reach_both_ends_everywhere(come):
                     hear(socket, text, DIRECT, to=other)
 
 
-def test_what_one_writes_to_oneself_is_heard_by_ones_other_socket(come):
+def test_a_message_to_oneself_reaches_ones_other_socket(come):
     me = name()
     here, there = come(0, me), come(1, me)
     tell(here, me, "a note")
     hear(there, "a note", DIRECT)
 
 
-def test_the_house_speaks_on_both(sites, come):
+def test_a_message_of_the_site_reaches_both_servers(sites, come):
     clients = [come(0, "ann"), come(1, "bob")]
     for number, site in enumerate(sites):
         site.say(f"from the house {number}")
@@ -143,7 +143,7 @@ def test_the_house_speaks_on_both(sites, come):
         assert one["user"] is None
 
 
-def test_the_house_writes_to_one_on_the_other_server(sites, come):
+def test_a_direct_message_of_the_site_reaches_the_other_server(sites, come):
     who = name()
     ann = come(0, who)
     until(lambda: has_a_row(sites[1], who))
@@ -151,7 +151,7 @@ def test_the_house_writes_to_one_on_the_other_server(sites, come):
     hear(ann, "psst", DIRECT, to=who)
 
 
-def test_a_room_that_the_other_server_has_just_made_can_be_joined_and_heard(sites, come):
+def test_a_room_just_created_on_the_other_server_can_be_joined(sites, come):
     ann, bob = come(0, "ann"), come(1, "bob")
     for number in range(5):
         room = make_room(sites[number % 2], f"fresh {next(numbers)}")["name"]
@@ -167,7 +167,7 @@ def hear_each_other(ann, bob, room):
         hear(listener, text, room=room)
 
 
-def test_a_room_that_is_open_on_one_server_alone_is_whole_on_the_other_when_it_opens(come, den):
+def test_a_room_open_on_one_server_is_complete_when_it_opens_on_the_other(come, den):
     ann, bob = join(come(0, "ann"), den), come(1, "bob")
     for number in range(3):
         say(ann, f"before {number}", room=den)
@@ -178,7 +178,7 @@ def test_a_room_that_is_open_on_one_server_alone_is_whole_on_the_other_when_it_o
     hear_each_other(ann, bob, den)
 
 
-def test_a_room_that_closes_and_opens_again_is_heard_again(come, den):
+def test_a_room_that_closes_and_opens_again_receives_again(come, den):
     ann, bob = join(come(0, "ann"), den), come(1, "bob")
     for _ in range(3):
         join(bob, den)
@@ -204,7 +204,7 @@ def who_is_there(client, room="lobby"):
     return names_in(client.recv_json(type=GROUP_LIST, room=room))
 
 
-def test_a_newcomer_is_shown_who_is_on_both_servers(come):
+def test_a_joining_client_gets_the_users_of_both_servers(come):
     here, there, new = name(), name(), name()
     ann, bob = come(0, here), come(1, there)
     told_of(ann, there)
@@ -213,7 +213,7 @@ def test_a_newcomer_is_shown_who_is_on_both_servers(come):
         assert {here, there} <= who_is_there(come(place, new))
 
 
-def test_a_client_that_knows_no_diffs_is_told_of_the_other_server_too(come):
+def test_a_client_without_diffs_gets_the_users_of_both_servers(come):
     old, who = come(0, "ann", query=""), name()
     bob = come(1, who)
     old.recv_until(lambda m: m["type"] == GROUP_LIST and who in names_in(m), SOON)
@@ -221,7 +221,7 @@ def test_a_client_that_knows_no_diffs_is_told_of_the_other_server_too(come):
     old.recv_until(lambda m: m["type"] == GROUP_LIST and who not in names_in(m), SOON)
 
 
-def test_who_is_on_both_servers_is_gone_with_the_last_socket(come):
+def test_a_user_on_both_servers_leaves_with_the_last_socket(come):
     who = name()
     eyes = [come(0, "ann"), come(1, "ann")]
     bobs = [come(0, who), come(1, who), come(1, who)]
@@ -238,7 +238,7 @@ def test_who_is_on_both_servers_is_gone_with_the_last_socket(come):
         assert who not in who_is_there(eye)
 
 
-def test_who_goes_over_to_the_other_server_has_not_left(come):
+def test_a_user_who_reconnects_to_the_other_server_has_not_left(come):
     who, after, eye = name(), name(), come(0, "ann")
     bob = come(0, who)
     for place in (1, 0, 1):
@@ -265,7 +265,7 @@ def test_a_new_name_is_known_on_both(come):
         assert old not in there
 
 
-def test_a_room_of_one_server_has_the_people_of_the_other(come, den):
+def test_the_roster_of_a_room_has_the_users_of_the_other_server(come, den):
     here, there = name(), name()
     ann, bob = join(come(0, here), den), join(come(1, there), den)
     for client in (ann, bob):
@@ -275,7 +275,7 @@ def test_a_room_of_one_server_has_the_people_of_the_other(come, den):
     assert who_is_there(ann, den) == {here}
 
 
-def test_the_json_api_knows_who_is_in_a_room_that_is_open_on_the_other_server_alone(sites, come, den):
+def test_the_json_api_lists_users_of_a_room_open_on_the_other_server_alone(sites, come, den):
     who = name()
     bob = join(come(0, who), den)
     until(lambda: has_a_row(sites[0], who))
@@ -296,7 +296,7 @@ def here_by_api(site, room):
 # -- what changes for one user
 
 
-def test_how_far_one_has_read_and_what_is_unread_is_known_at_once(sites, come):
+def test_read_positions_and_unread_counts_cross_at_once(sites, come):
     who = name()
     here, there = come(0, who), come(1, who)
     until(lambda: has_a_row(sites[0], who))  # or nobody could mention him
@@ -310,7 +310,7 @@ def test_how_far_one_has_read_and_what_is_unread_is_known_at_once(sites, come):
     assert there.recv_json(type=READ, unread=1) == here.recv_json(type=READ, unread=1, timeout=SOON) == wanted
 
 
-def test_a_private_room_opens_and_closes_at_once(sites, come):
+def test_access_to_a_private_room_changes_at_once(sites, come):
     who = name()
     guests = [come(0, who), come(1, who)]
     until(lambda: has_a_row(sites[0], who))
@@ -377,7 +377,7 @@ def come_in(everyday):
         yield come
 
 
-def test_the_command_line_is_heard_on_both(everyday, come_in):
+def test_a_message_of_the_command_line_reaches_both_servers(everyday, come_in):
     clients = [come_in(0, "ann"), come_in(1, "bob")]
     everyday[0].cli("send", "lobby", "from the command line")
     one, other = (hear(client, "from the command line") for client in clients)
@@ -385,7 +385,7 @@ def test_the_command_line_is_heard_on_both(everyday, come_in):
     assert one["user"] is None
 
 
-def test_the_command_line_is_told_of_everybody_whoever_answers(everyday, come_in):
+def test_the_command_line_lists_the_users_of_both_servers(everyday, come_in):
     room = make_room(everyday[0], "den")["name"]
     here, there = name(), name()
     ann, bob = come_in(0, here), join(come_in(1, there), room)
@@ -411,7 +411,7 @@ def come_alone(lonely):
         yield come
 
 
-def test_without_valkey_all_is_heard_by_the_comparison(lonely, come_alone):
+def test_without_valkey_messages_cross_by_the_comparison(lonely, come_alone):
     carl, dora = name(), name()
     ann, bob, twin = come_alone(0, carl), come_alone(1, dora), come_alone(1, carl)
     room = make_room(lonely[0], name())["name"]
@@ -453,7 +453,7 @@ def parting(fresh_database, valkey_server):
         yield sites
 
 
-def test_a_server_that_ends_takes_its_people_out_of_the_others_rosters_at_once(parting):
+def test_a_server_that_stops_removes_its_users_from_its_peers_rosters_at_once(parting):
     with entering_either(parting) as come:
         ann, bob = come(0, "ann"), come(1, "bob")
         told_of(ann, "bob")

@@ -81,7 +81,7 @@ def may_enter(site, user, made):
         settle(client)
 
 
-def test_a_kick_ends_all_sockets_of_the_user_and_the_token(site, enter, elsewhere, victim, old):
+def test_a_kick_closes_all_sockets_of_the_user_and_ends_the_token(site, enter, elsewhere, victim, old):
     other = enter("witness", query="&roster=diff")
     with come(site, victim, old) as one, come(site, victim, old, "&lang=zh") as two:
         began = time.monotonic()
@@ -95,7 +95,7 @@ def test_a_kick_ends_all_sockets_of_the_user_and_the_token(site, enter, elsewher
     assert turned_away(site, old) == ("token_invalid", 4401)
 
 
-def test_a_ban_keeps_out_with_any_token_until_it_is_lifted(site, elsewhere, victim, old):
+def test_a_ban_refuses_every_token_until_it_is_lifted(site, elsewhere, victim, old):
     with come(site, victim, old) as client:
         began = time.monotonic()
         elsewhere.ban(victim.username)
@@ -119,7 +119,7 @@ def until(condition):
         time.sleep(0.05)  # the table is read so often and no more
 
 
-def test_a_log_out_asks_for_a_fresh_token(site, elsewhere, victim, old):
+def test_a_log_out_requires_a_fresh_token(site, elsewhere, victim, old):
     with come(site, victim, old) as client:
         began = time.monotonic()
         elsewhere.revoke(victim.id)
@@ -128,7 +128,7 @@ def test_a_log_out_asks_for_a_fresh_token(site, elsewhere, victim, old):
     may_enter(site, victim, elsewhere.token_for(victim.identity))
 
 
-def test_an_old_token_cannot_be_used_to_renew_either(site, elsewhere, victim, old):
+def test_an_old_token_cannot_renew_a_socket(site, elsewhere, victim, old):
     elsewhere.revoke(victim.id)
     with come(site, victim, elsewhere.token_for(victim.identity)) as client:
         until(lambda: not admitted(site, old))
@@ -137,7 +137,7 @@ def test_an_old_token_cannot_be_used_to_renew_either(site, elsewhere, victim, ol
         assert client.wait_closed()[0] == 4401
 
 
-def test_a_socket_that_came_with_a_newer_token_stays(site, elsewhere, victim, old):
+def test_a_socket_with_a_newer_token_stays(site, elsewhere, victim, old):
     with (
         come(site, victim, old) as ends,
         come(site, victim, elsewhere.token_for(victim.identity)) as renewed,
@@ -150,7 +150,7 @@ def test_a_socket_that_came_with_a_newer_token_stays(site, elsewhere, victim, ol
         settle(renewed)
 
 
-def test_others_hear_nothing_of_it(site, enter, elsewhere, victim, old):
+def test_other_clients_receive_nothing(site, enter, elsewhere, victim, old):
     witness = enter("witness")
     with come(site, victim, old) as client:
         elsewhere.kick(victim.username)
@@ -161,12 +161,12 @@ def test_others_hear_nothing_of_it(site, enter, elsewhere, victim, old):
     assert not [m for m in told if m["type"] == 2 and m["data"] not in ("settled",) and m["user"]]
 
 
-def test_who_is_here_is_answered_across_processes(enter, elsewhere):
+def test_the_roster_is_read_across_processes(enter, elsewhere):
     enter("asked1", "asked2")
     assert {"asked1", "asked2"} <= {user.username for user in elsewhere.roster("lobby")}
 
 
-def test_the_house_speaks_from_another_process(enter, elsewhere):
+def test_another_process_can_send_a_message_of_the_site(enter, elsewhere):
     ann, bob = enter("ann", "bob")
     elsewhere.users.ensure(Identity("id-bob", "bob"))
     elsewhere.send("lobby", "closing at ten")
@@ -180,7 +180,7 @@ def test_the_house_speaks_from_another_process(enter, elsewhere):
     assert settle(bob, ann) == [[]]
 
 
-def test_a_row_that_makes_no_sense_is_passed_over(site, enter, elsewhere):
+def test_an_invalid_row_is_skipped(site, enter, elsewhere):
     ann = enter("ann")
     for kind, payload in (
         ("nonsense", {}),
@@ -193,7 +193,7 @@ def test_a_row_that_makes_no_sense_is_passed_over(site, enter, elsewhere):
     ann.recv_json(type=2, data="after nonsense", timeout=IN_TIME)
 
 
-def test_what_was_decided_before_a_restart_holds_after_it(make_server):
+def test_decisions_from_before_a_restart_hold_after_it(make_server):
     server = make_server(env=QUICK)
     chat = chat_on(server)
     kicked, banned = chat.users.create("kicked"), chat.users.create("banned")

@@ -28,7 +28,7 @@ def site(database_url):
         yield server
 
 
-def test_nothing_that_was_acknowledged_is_lost_when_the_worker_is_killed(site, database_url):
+def test_no_acknowledged_message_is_lost_when_the_worker_is_killed(site, database_url):
     chance = random.Random(20)
     absent = site.token("zoe")
     senders = [ResumingClient(site, f"s{n}", ROOMS, talker(chance)) for n in range(SENDERS)]

@@ -112,7 +112,7 @@ def connect():
 # -- pages
 
 
-def test_one_registers_and_gets_to_the_chat_over_tls(site, browser):
+def test_a_user_registers_and_opens_the_chat_over_tls(site, browser):
     form = browser.get(f"{site.url}/register")
     fields = {"username": f"ann-{site.kind}", "password": "correct horse"}
     fields["csrf_token"] = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.text)[1]
@@ -126,14 +126,14 @@ def test_one_registers_and_gets_to_the_chat_over_tls(site, browser):
         assert client.recv_json(type=1)
 
 
-def test_without_tls_one_is_sent_to_tls(site):
+def test_plain_http_is_redirected_to_tls(site):
     with trusting(site) as session:
         answer = session.get(f"http://127.0.0.1:{site.http_port}/chat?a=1", allow_redirects=False)
     assert answer.status_code == 308
     assert re.fullmatch(r"https://127\.0\.0\.1(:\d+)?/chat\?a=1", answer.headers["Location"])
 
 
-def test_metrics_stay_inside(site, nodes):
+def test_metrics_are_not_served_outside(site, nodes):
     assert "chat_connections" in nodes[0].get("/metrics")[2]
     for path in ("/metrics", "//metrics", "/%6detrics", "/metrics?x=1"):
         status, _, body = site.get(path)
@@ -141,14 +141,14 @@ def test_metrics_stay_inside(site, nodes):
 
 
 @pytest.mark.parametrize("site", ["nginx"], indirect=True)
-def test_a_body_that_is_too_long_is_not_even_passed_on(site, nodes):
+def test_a_body_that_is_too_long_is_refused_by_the_proxy(site, nodes):
     headers = {"Content-Type": "application/json"}
     assert site.request("POST", "/api/login", "x" * (256 * 1024 + 1), headers)[0] == 413
     assert not any('"POST /api/login' in node.log() for node in nodes)
 
 
 @pytest.mark.parametrize("site", ["nginx"], indirect=True)
-def test_the_nodes_are_asked_once_for_what_everybody_asks_for(site, nodes):
+def test_shared_files_are_fetched_from_a_node_once(site, nodes):
     path = "/chat/static/js/connection.js"
     answers = [site.get(path) for _ in range(30)]
     assert {status for status, _, _ in answers} == {200}
@@ -181,7 +181,7 @@ def test_pages_come_uncompressed(site, browser):
 # -- sockets
 
 
-def test_a_socket_talks_both_ways(site):
+def test_a_socket_carries_messages_both_ways(site):
     with enter(site, "ann") as ann, enter(site, "bob") as bob:
         ann.send_json({"type": 2, "data": "你好", "id": f"hello-{site.kind}"})
         assert bob.recv_json(type=2, data="你好")["user"]["username"] == "ann"
@@ -189,7 +189,7 @@ def test_a_socket_talks_both_ways(site):
         assert ann.recv_json(type=2, data="你也好")["user"]["username"] == "bob"
 
 
-def test_a_silent_socket_is_kept_by_its_heartbeat(site):
+def test_a_silent_socket_is_kept_open_by_its_heartbeat(site):
     with enter(site, "ann", query="&roster=diff") as ann:
         silent_until = time.monotonic() + 1.5 * READ_TIMEOUT
         while (left := silent_until - time.monotonic()) > 0:
@@ -221,13 +221,13 @@ def test_a_foreign_page_is_refused(site):
         ("https://127.0.0.1:1", {"X-Forwarded-Port": "1"}),
     ],
 )
-def test_no_client_can_tell_the_site_its_own_name(site, origin, lie):
+def test_no_client_can_choose_the_sites_host_name(site, origin, lie):
     with pytest.raises(Refused) as refused:
         site.socket(token=token("ann"), headers={"Origin": origin, **lie})
     assert refused.value.status == 403
 
 
-def test_the_site_sees_the_address_of_the_client_and_not_what_it_says(site, nodes):
+def test_the_site_sees_the_clients_real_address(site, nodes):
     name = f"stranger-{site.kind}"
     lies = {"X-Forwarded-For": PRETENDED, "X-Real-IP": PRETENDED, "Forwarded": f"for={PRETENDED}"}
     with enter_from(STRANGER, site, name, lies):
@@ -257,7 +257,7 @@ def test_stock_clients_stay_on_the_node_of_their_session(site, connect, transpor
     assert {client.eio.sid[:2] for client in clients} == {"a.", "b."}
 
 
-def test_a_poll_is_held_until_there_is_something_to_say(site, connect):
+def test_a_poll_is_held_until_there_is_a_packet(site, connect):
     listener = connect(site, "listener", transports=["polling"])
     heard = []
     listener.on("group_chat", lambda message, *_: heard.append(message))
@@ -271,7 +271,7 @@ def test_a_poll_is_held_until_there_is_something_to_say(site, connect):
 # -- a node that is away
 
 
-def test_a_node_that_is_down_is_passed_over_until_it_is_back(own_site, node):
+def test_a_node_that_is_down_is_skipped_until_it_is_back(own_site, node):
     node.end()
     for number in range(8):
         assert own_site.get("/login")[0] == 200
@@ -283,7 +283,7 @@ def test_a_node_that_is_down_is_passed_over_until_it_is_back(own_site, node):
     assert own_site.get(f"{POLLING}&sid=a.gone")[0] == 400
 
 
-def test_a_node_that_is_about_to_stop_is_passed_over(own_site, node, connect):
+def test_a_draining_node_is_skipped(own_site, node, connect):
     assert node.get("/drain")[0] == 200
     with pytest.raises(Refused) as refused:
         node.socket(token=token("ann"))
@@ -297,7 +297,7 @@ def test_a_node_that_is_about_to_stop_is_passed_over(own_site, node, connect):
 # -- logs
 
 
-def test_no_token_comes_into_any_log_of_the_proxy(own_site, node):
+def test_no_log_of_the_proxy_has_a_token(own_site, node):
     node.end()
     secret = token("ann")
     own_site.socket(token=secret).close()

@@ -115,7 +115,7 @@ def start(make_server):
 
 
 @pytest.mark.parametrize("kind", WORKERS)
-def test_a_crowd_leaves_batch_by_batch_and_all_that_was_acknowledged_is_stored(kind, start):
+def test_many_clients_are_drained_in_batches_and_every_acknowledged_message_is_stored(kind, start):
     server = start(kind, "3")
     with party(server, CROWD, TALKERS) as guests:
         guests.until_all_talk()
@@ -133,7 +133,7 @@ def test_a_crowd_leaves_batch_by_batch_and_all_that_was_acknowledged_is_stored(k
 
 
 @pytest.mark.parametrize("kind", WORKERS)
-def test_who_comes_while_the_workers_are_replaced_is_let_in_by_a_new_one(kind, start):
+def test_a_client_that_connects_during_the_replacement_gets_a_new_worker(kind, start):
     server = start(kind, "3")
     with party(server, 300) as guests:
         server.signal(signal.SIGHUP)
@@ -147,7 +147,7 @@ def test_who_comes_while_the_workers_are_replaced_is_let_in_by_a_new_one(kind, s
 
 
 @pytest.mark.parametrize("kind", WORKERS)
-def test_a_few_leave_at_once(kind, start):
+def test_few_clients_are_drained_at_once(kind, start):
     server = start(kind, FOR_EVER)
     with party(server, 30) as guests:
         server.signal(signal.SIGTERM)
@@ -157,7 +157,7 @@ def test_a_few_leave_at_once(kind, start):
 
 
 @pytest.mark.parametrize("kind", WORKERS)
-def test_after_ctrl_c_even_a_crowd_leaves_at_once(kind, start):
+def test_after_ctrl_c_even_many_clients_are_closed_at_once(kind, start):
     server = start(kind, FOR_EVER)
     with party(server, 300) as guests:
         server.interrupt()
@@ -178,7 +178,7 @@ def test_ctrl_c_cuts_a_drain_short(kind, start):
     assert guests.codes == {1012}
 
 
-def test_a_server_that_goes_on_accepting_lets_nobody_in_while_it_drains(start):
+def test_a_draining_server_that_still_accepts_refuses_new_sockets(start):
     """`chat.drain()` takes as long as it was told to at the most, whatever CHAT_DRAIN_SECONDS says."""
     server = start("pywsgi", FOR_EVER)
     with party(server, 300) as guests:

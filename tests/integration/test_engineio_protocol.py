@@ -109,13 +109,13 @@ def test_the_open_packet(quick, kind, upgrades):
     assert isinstance(session.sid, str) and len(session.sid) >= 20
 
 
-def test_a_polling_answer_is_plain_text_that_nobody_keeps(endpoint):
+def test_a_polling_answer_is_plain_text_and_is_not_cached(endpoint):
     headers = endpoint.ask().headers
     assert headers["Content-Type"].lower().replace(" ", "") == "text/plain;charset=utf-8"
     assert "no-store" in headers["Cache-Control"]
 
 
-def test_parameters_of_other_uses_are_passed_over(endpoint):
+def test_unknown_parameters_are_ignored(endpoint):
     assert endpoint.ask(t="N8hyd6w", b64="1", token="x").status == 200
 
 
@@ -191,7 +191,7 @@ def test_other_methods_do_nothing_to_a_session(echo, method):
     assert session.receive() == "4kept"
 
 
-def test_a_websocket_address_without_a_handshake(endpoint):
+def test_a_plain_request_to_the_websocket_transport_is_refused(endpoint):
     answer = endpoint.ask(transport="websocket")
     assert (answer.status, answer.json) == (400, BAD_REQUEST)
 
@@ -248,7 +248,7 @@ def test_a_form_is_read_as_the_payload_it_is(echo):
     assert session.poll().body == "4a=b&c"
 
 
-def test_a_poll_waits_for_what_comes(echo):
+def test_a_poll_waits_for_a_packet(echo):
     session = PollingSession(echo)
     waiting = session.begin_poll()
     assert session.post("4late").body == "ok"
@@ -288,7 +288,7 @@ def test_messages_keep_their_order(echo, kind):
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
-def test_a_noop_means_nothing(echo, kind):
+def test_a_noop_is_ignored(echo, kind):
     session = TRANSPORTS[kind](echo)
     session.send("6")
     session.send("4after")
@@ -329,7 +329,7 @@ def test_a_malformed_frame_ends_the_session(endpoint, packet):
     session.wait_closed()
 
 
-def test_a_poll_that_waits_hears_of_the_end(endpoint):
+def test_a_waiting_poll_gets_the_close_packet(endpoint):
     session = PollingSession(endpoint)
     waiting = session.begin_poll()
     assert session.post("abc").status == 400
@@ -375,7 +375,7 @@ def test_a_poll_and_a_post_may_run_at_once(echo):
     assert (post.answer().body, waiting.answer().body) == ("ok", "4hello")
 
 
-def test_a_post_that_breaks_off_does_no_harm(echo):
+def test_an_incomplete_post_does_no_harm(echo):
     session = PollingSession(echo)
     echo.begin_post(session.sid, {"Content-Length": "6"}, b"4he").abort()
     while (answer := session.post("4whole")).status == 400 and not echo.is_unknown(session.sid):
@@ -405,7 +405,7 @@ def test_the_server_pings_over_websocket(quick_echo, kind):
     assert 3 * INTERVAL / 2 < time.monotonic() - began < 4 * INTERVAL + SLACK
 
 
-def test_a_poller_who_does_not_answer_is_gone_in_time(quick):
+def test_a_polling_client_that_does_not_answer_is_closed_in_time(quick):
     session, began = PollingSession(quick), time.monotonic()
     until(lambda: quick.is_unknown(session.sid))
     assert time.monotonic() - began < INTERVAL + TIMEOUT + SLACK
@@ -429,7 +429,7 @@ def test_a_socket_that_does_not_answer_is_closed_in_time(quick, kind):
     assert quick.is_unknown(session.sid)
 
 
-def test_websocket_pongs_are_no_answer_to_a_ping(quick_echo):
+def test_websocket_pong_frames_do_not_answer_a_ping_packet(quick_echo):
     session = WebSocketSession(quick_echo)
     assert session.ws.recv() == "2"
     with pytest.raises((Closed, ConnectionError)):
@@ -446,7 +446,7 @@ def ping_on(ws):
         ws.ping()
 
 
-def test_an_unasked_pong_means_nothing(echo):
+def test_an_unsolicited_pong_is_ignored(echo):
     session = WebSocketSession(echo)
     session.send("3", "3probe", "4after")
     assert session.receive() == "4after"
@@ -493,14 +493,14 @@ def test_a_session_ends_with_its_socket(endpoint, kind, how):
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
-def test_as_much_as_the_handshake_promises(echo, kind):
+def test_a_payload_of_exactly_max_payload_is_accepted(echo, kind):
     session, whole = TRANSPORTS[kind](echo), "4" + "x" * (MAX_PAYLOAD - 1)
     session.send(whole)
     assert session.receive() == whole
 
 
 @pytest.mark.parametrize("size", [MAX_PAYLOAD + 1, 10**12])
-def test_a_post_that_promises_too_much_is_refused_unread(endpoint, size):
+def test_a_post_with_too_great_a_content_length_is_refused_unread(endpoint, size):
     session = PollingSession(endpoint)
     request = endpoint.begin_post(session.sid, {"Content-Length": str(size)})
     assert request.answer().status in (400, 413)
@@ -589,7 +589,7 @@ def test_an_upgrade_in_one_packet_with_the_handshake(echo):
     assert [ws.recv(), ws.recv()] == ["3probe", "4hello"]
 
 
-def test_what_waited_for_a_poll_comes_first_over_the_websocket(echo):
+def test_packets_that_waited_for_a_poll_come_first_over_the_websocket(echo):
     session = PollingSession(echo)
     said = [f"4{i}" for i in range(200)]
     session.send(*said[:50])
@@ -601,7 +601,7 @@ def test_what_waited_for_a_poll_comes_first_over_the_websocket(echo):
     assert [ws.recv() for _ in said] == said
 
 
-def test_a_poll_that_meets_the_upgrade_is_let_go(echo):
+def test_a_poll_that_waits_during_the_upgrade_gets_a_noop(echo):
     session = PollingSession(echo)
     ws = probe(session)
     met = session.begin_poll()
@@ -622,7 +622,7 @@ def test_a_second_websocket_is_refused(echo, kind):
     assert session.receive() == "4still here"
 
 
-def test_a_second_websocket_is_refused_while_the_first_is_tried_out(echo):
+def test_a_second_websocket_is_refused_while_the_first_is_probed(echo):
     session = PollingSession(echo)
     ws = probe(session)
     assert_turned_away(echo, session.sid)
@@ -647,7 +647,7 @@ def test_a_failed_probe_leaves_polling_alive(echo, packet):
     assert session.receive() == "4still here"
 
 
-def test_a_probe_that_goes_away_leaves_polling_alive(echo):
+def test_a_probe_that_disconnects_leaves_polling_alive(echo):
     session = PollingSession(echo)
     probe(session).close()
     session.send("4still here")
@@ -657,7 +657,7 @@ def test_a_probe_that_goes_away_leaves_polling_alive(echo):
     assert upgraded.receive() == "4second try"
 
 
-def test_a_session_that_ends_takes_its_probe_along(endpoint):
+def test_a_session_that_ends_closes_its_probe(endpoint):
     session = PollingSession(endpoint)
     ws = probe(session)
     session.post("1")
@@ -665,7 +665,7 @@ def test_a_session_that_ends_takes_its_probe_along(endpoint):
     assert endpoint.is_unknown(session.sid)
 
 
-def test_the_heartbeat_goes_on_over_the_upgrade(quick_echo):
+def test_the_heartbeat_continues_across_the_upgrade(quick_echo):
     session = PollingSession(quick_echo)
     assert session.poll().body == "2"
     ws = probe(session)
@@ -676,7 +676,7 @@ def test_the_heartbeat_goes_on_over_the_upgrade(quick_echo):
         ws.send_text("3")
 
 
-def test_a_ping_that_nobody_polled_comes_over_the_websocket(quick_echo):
+def test_an_unpolled_ping_comes_over_the_websocket(quick_echo):
     session = PollingSession(quick_echo)
     ws = probe(session)
     time.sleep(INTERVAL)  # the silence is what is tested
@@ -708,7 +708,7 @@ ORIGINS = {
 
 
 @pytest.mark.parametrize(("headers", "welcome"), ORIGINS.values(), ids=ORIGINS)
-def test_who_may_poll(endpoint, headers, welcome):
+def test_which_origins_may_poll(endpoint, headers, welcome):
     answer = endpoint.ask(headers=headers)
     if welcome:
         assert answer.status == 200
@@ -719,7 +719,7 @@ def test_who_may_poll(endpoint, headers, welcome):
 
 
 @pytest.mark.parametrize(("headers", "welcome"), ORIGINS.values(), ids=ORIGINS)
-def test_who_may_open_a_websocket(endpoint, headers, welcome):
+def test_which_origins_may_open_a_websocket(endpoint, headers, welcome):
     if welcome:
         assert endpoint.websocket(headers=headers).recv().startswith("0")
     else:
@@ -728,13 +728,13 @@ def test_who_may_open_a_websocket(endpoint, headers, welcome):
         assert refused.value.status == 403
 
 
-def test_the_sites_own_pages_may_come(endpoint):
+def test_the_sites_own_pages_may_connect_over_socketio(endpoint):
     headers = {"Origin": endpoint.server.url}
     assert endpoint.ask(headers=headers).status == 200
     assert endpoint.websocket(headers=headers).recv().startswith("0")
 
 
-def test_a_stranger_cannot_touch_a_session(echo):
+def test_a_foreign_origin_cannot_use_a_session(echo):
     session, stranger = PollingSession(echo), {"Origin": EVIL}
     assert session.post("4evil", stranger).json == FORBIDDEN
     assert echo.ask(headers=stranger, sid=session.sid).status == 403
@@ -744,7 +744,7 @@ def test_a_stranger_cannot_touch_a_session(echo):
     assert session.receive() == "4mine"
 
 
-def test_every_answer_to_a_friend_has_the_header(endpoint):
+def test_every_answer_to_an_allowed_origin_has_the_cors_header(endpoint):
     headers = {"Origin": FRIEND}
     sid = PollingSession(endpoint).sid
     answers = [
@@ -763,7 +763,7 @@ def preflight(endpoint, origin):
     return endpoint.ask("OPTIONS", None, {"Origin": origin, **asked})
 
 
-def test_the_preflight_of_a_friend(endpoint):
+def test_the_preflight_of_an_allowed_origin(endpoint):
     answer = preflight(endpoint, FRIEND)
     assert answer.status in (200, 204)
     assert answer.headers["Access-Control-Allow-Origin"] == FRIEND
@@ -772,11 +772,11 @@ def test_the_preflight_of_a_friend(endpoint):
     assert "content-type" in answer.headers["Access-Control-Allow-Headers"].lower()
 
 
-def test_the_preflight_of_a_stranger(endpoint):
+def test_the_preflight_of_a_foreign_origin(endpoint):
     assert "Access-Control-Allow-Origin" not in preflight(endpoint, EVIL).headers
 
 
-def test_any_origin_where_the_site_says_so(quick):
+def test_any_origin_is_allowed_where_the_site_allows_it(quick):
     headers = {"Origin": EVIL}
     assert quick.ask(headers=headers).headers["Access-Control-Allow-Origin"] in ("*", EVIL)
     assert preflight(quick, EVIL).headers["Access-Control-Allow-Origin"] in ("*", EVIL)
@@ -786,7 +786,7 @@ def test_any_origin_where_the_site_says_so(quick):
 # -- the server after all of this
 
 
-def test_no_client_made_the_server_stumble(site, quick_site):
+def test_the_server_logged_no_error(site, quick_site):
     for server in (site, quick_site):
         assert server.get("/healthz")[0] == 200
         assert "Traceback" not in server.log()

@@ -83,7 +83,7 @@ def test_the_prefix_is_in_every_address(heidi):
     assert [path for path in own if heidi.get(path).status != 200] == []
 
 
-def test_nothing_of_the_chat_answers_outside_the_prefix(club, heidi):
+def test_no_route_of_the_chat_is_outside_the_prefix(club, heidi):
     assert heidi.get("/chat").status == 404
     assert heidi.get("/healthz").status == 404
     with pytest.raises(Refused) as refused:
@@ -91,7 +91,7 @@ def test_nothing_of_the_chat_answers_outside_the_prefix(club, heidi):
     assert refused.value.status == 404
 
 
-def test_the_widget_stands_on_every_page_of_a_member_but_the_chats_own(club, heidi):
+def test_the_widget_is_on_every_page_of_a_member_except_the_chats_own(club, heidi):
     config = heidi.get("/").config(WIDGET_CONFIG)
     assert config["user"] == {"id": "1", "username": "Heidi"}
     assert config["socketPath"] == f"{PREFIX}/ws/chat"
@@ -109,7 +109,7 @@ def test_the_chat_page_has_the_sites_own_header(heidi):
 # -- who may come in
 
 
-def test_a_stranger_is_sent_to_the_sites_log_in_and_back(club):
+def test_an_anonymous_visitor_is_redirected_to_the_sites_log_in_and_back(club):
     club.member("Ulrich")
     stranger = Visitor(club)
     answer = stranger.get(f"{PREFIX}/chat")
@@ -118,7 +118,7 @@ def test_a_stranger_is_sent_to_the_sites_log_in_and_back(club):
     assert (back.status, back.headers["Location"]) == (302, f"{PREFIX}/chat")
 
 
-def test_a_stranger_gets_no_token(club):
+def test_an_anonymous_visitor_gets_no_token(club):
     answer = Visitor(club).ask_token()
     assert (answer.status, answer.json["code"]) == (401, "not_logged_in")
 
@@ -133,12 +133,12 @@ def test_a_stranger_gets_no_token(club):
         {"Sec_Fetch_Site": "same-site"},
     ],
 )
-def test_the_token_is_for_the_sites_own_pages(heidi, headers):
+def test_only_the_sites_own_pages_get_a_token(heidi, headers):
     answer = heidi.ask_token(**headers)
     assert (answer.status, answer.json["code"]) == (403, "foreign_origin")
 
 
-def test_the_token_names_the_member_and_is_kept_by_no_cache(heidi):
+def test_the_token_names_the_member_and_is_not_cached(heidi):
     answer = heidi.ask_token()
     assert answer.headers["Cache-Control"] == "no-store"
     assert sub(answer.json["token"]) == "1"
@@ -251,7 +251,7 @@ def test_the_sites_own_tokens_open_sockets(jwt_site):
         assert anna.wait_closed()[0] == 4403
 
 
-def test_a_token_that_the_site_took_back_opens_none(jwt_site):
+def test_a_token_that_the_site_revoked_opens_none(jwt_site):
     token = log_in(jwt_site, "anna@example.org")
     jwt_site.post_json("/api/logout", {}, {"Authorization": f"Bearer {token}"})
     with jwt_site.socket(token=token) as anna:
@@ -279,7 +279,7 @@ def unindented(text):
     return "\n".join(line.strip() for line in text.splitlines())
 
 
-def test_all_code_in_the_guide_stands_in_a_site_that_the_tests_run():
+def test_all_code_in_the_guide_is_from_a_tested_site():
     guide = (ROOT / "docs" / "adding-to-your-site.md").read_text()
     shown = re.findall(r"```(?:python|jinja)\n(.*?)```", guide, re.DOTALL)
     files = [*EXAMPLE.glob("*.py"), *EXAMPLE.rglob("*.html"), *Path(__file__).parent.glob("*_site*.py")]

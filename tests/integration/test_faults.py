@@ -1,7 +1,7 @@
-"""Two machines of two workers each, and what may befall them: played for real, under 200 clients who talk all the time.
+"""Faults of two machines with two workers each, played for real while 200 clients send all the time.
 
-After each fault every acknowledged message is stored once, every room's seq has no gap, what each client has heard is
-what the store has, and what each sees of who is there is right.
+After each fault every acknowledged message is stored once, no room's seq has a gap, each client has received what the
+store has, and each client's rosters are right.
 """
 
 import os
@@ -16,20 +16,20 @@ from tests.databases import stored
 from tests.integration.people import make_room, names_in
 from tests.machines import LEASE, two_machines
 from tests.resumer import ERROR, GROUP
-from tests.steady_crowd import RATE, SteadyClient, SteadyCrowd
+from tests.steady_load import RATE, SteadyClient, SteadyLoad
 from tests.tokens import token
 from tests.wsclient import text_frame
 
-CLIENTS, TALKERS = 200, 24
+CLIENTS, SENDERS = 200, 24
 ROOMS = ("lobby", "den", "attic")
-#: Seconds within which what is said at one worker is heard at the others, with or without Valkey.
+#: Seconds within which a message sent at one worker is received at the others, with or without Valkey.
 IN_TIME = 2.0
-#: What half of it takes no longer than at the speaker's own worker; and how much longer at another one, if Valkey
-#: carries it: by the comparison alone it would be 0.2 s or more.
+#: Bounds of medians in seconds: at the sender's own worker, and how much longer it may take at another one if Valkey
+#: carries the message; by the comparison with the store alone it would be 0.2 s or more.
 AT_ONCE, CARRIED = 0.25, 0.08
 #: Seconds that a roster may take beyond a lease, on a busy machine.
 MARGIN = 2.0
-#: Seconds for which Valkey is held still, and for which it or PostgreSQL is not there at all.
+#: Seconds for which Valkey is stopped, and for which Valkey or PostgreSQL does not run at all.
 STILL, AWAY = 20.0, 3.0
 
 FLOODING = 4429
@@ -38,179 +38,179 @@ numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def house():
-    with two_machines() as house:
+def deployment():
+    with two_machines() as deployment:
         for title in ROOMS[1:]:
-            make_room(house.machines[0].server, title)
-        yield house
+            make_room(deployment.machines[0].server, title)
+        yield deployment
 
 
 @pytest.fixture
-def crowd(house):
-    """Everybody is there, has met, and talks."""
-    clients = list(people(house, f"p{next(numbers)}x"))
-    with SteadyCrowd(clients, clients[:TALKERS]) as crowd:
-        crowd.until_synced()
-        for client in clients[:TALKERS]:
+def load(deployment):
+    """All clients are connected, know each other, and send."""
+    clients = list(make_clients(deployment, f"p{next(numbers)}x"))
+    with SteadyLoad(clients, clients[:SENDERS]) as load:
+        load.until_synced()
+        for client in clients[:SENDERS]:
             client.send(client.tell(client.peer, "hello"))
-        crowd.until(lambda: all(client.direct for client in clients[:TALKERS]))
-        crowd.until_all_see(crowd.names)
+        load.until(lambda: all(client.direct for client in clients[:SENDERS]))
+        load.until_all_see(load.names)
         for client in clients:
             client.left.clear()
-        crowd.begin_to_talk()
-        yield crowd
+        load.start_sending()
+        yield load
 
 
-def people(house, prefix):
-    """The clients, on both machines by turns; the talkers are pairs, on two machines each."""
+def make_clients(deployment, prefix):
+    """The clients, alternating between the machines; the senders form pairs, one of each pair on either machine."""
     for number in range(CLIENTS):
-        server = house.machines[number % 2].server
-        peer = f"{prefix}{number ^ 1}" if number < TALKERS else None
+        server = deployment.machines[number % 2].server
+        peer = f"{prefix}{number ^ 1}" if number < SENDERS else None
         yield SteadyClient(server, f"{prefix}{number}", ROOMS, peer)
 
 
-def check(house, crowd):
-    """Hold that all is as it should be: in the store, with everybody, and in each worker's own roster."""
-    crowd.until_as_stored(lambda: stored(house.url))
-    crowd.until_all_see(crowd.names)
-    with house.on_each_worker(token("eye")) as eyes:
-        everybody = crowd.names | {"eye"}
-        crowd.until_all_see(everybody, rooms=["lobby"])
-        for eye in eyes.values():
-            eye.recv_here()
-            eye.send_json({"type": 1})
-            assert names_in(eye.recv_json(type=1)) == everybody
+def check(deployment, load):
+    """Assert that the store, each client and each worker's own roster are right."""
+    load.until_as_stored(lambda: stored(deployment.url))
+    load.until_all_see(load.names)
+    with deployment.on_each_worker(token("probe")) as probes:
+        expected = load.names | {"probe"}
+        load.until_all_see(expected, rooms=["lobby"])
+        for probe in probes.values():
+            probe.recv_here()
+            probe.send_json({"type": 1})
+            assert names_in(probe.recv_json(type=1)) == expected
 
 
-def check_nobody_was_disturbed(crowd):
-    """Hold that the fault cost nobody his connection, and that nobody was said to have gone who was there."""
-    assert {client.connections for client in crowd.clients} == {1}
-    assert crowd.told_to_have_left() & crowd.names == set()
+def check_clients_undisturbed(load):
+    """Assert that no client lost its connection, and that no connected user was reported as left."""
+    assert {client.connections for client in load.clients} == {1}
+    assert load.reported_as_left() & load.names == set()
 
 
-def check_in_time(house, watch):
-    """Hold that what was said came to the speaker's own worker at once, and to the others by the comparison."""
-    workers = house.workers
-    elsewhere = watch.between(workers, workers)
+def check_in_time(deployment, watch):
+    """Assert that messages were received at the sender's own worker at once, and at its peers by the comparison."""
+    workers = deployment.workers
+    elsewhere = watch.between(workers)
     assert median(watch.within(workers)) < AT_ONCE
     assert elsewhere[len(elsewhere) * 9 // 10] < IN_TIME
 
 
 def check_at_once(watch, workers):
-    """Hold that Valkey carries what is said between these workers: it is hardly later there than where it was said."""
-    assert median(watch.between(workers, workers)) < median(watch.within(workers)) + CARRIED
+    """Assert that Valkey carries messages between these workers: they take hardly longer than at one worker."""
+    assert median(watch.between(workers)) < median(watch.within(workers)) + CARRIED
 
 
-def test_a_worker_is_killed(house, crowd):
-    victim = busiest(house, crowd)
-    gone = [client for client in crowd.clients if client.worker == victim and client.peer is None][:10]
-    crowd.take_out(gone)
+def test_a_worker_is_killed(deployment, load):
+    victim = busiest(deployment, load)
+    gone = [client for client in load.clients if client.worker == victim and client.peer is None][:10]
+    load.remove(gone)
     os.kill(victim, signal.SIGKILL)
     for client in gone:
         client.socket.sock.close()
-    crowd.until_all_see(crowd.names, LEASE + MARGIN)
-    assert crowd.told_to_have_left() & crowd.names == set()
-    crowd.until(house.is_well)
-    check(house, crowd)
+    load.until_all_see(load.names, LEASE + MARGIN)
+    assert load.reported_as_left() & load.names == set()
+    load.until(deployment.is_healthy)
+    check(deployment, load)
 
 
-def test_a_worker_stands_still(house, crowd):
-    """For longer than a lease: it is out of the others' rosters, and when it goes on nothing was lost."""
-    victim = busiest(house, crowd)
+def test_a_worker_is_stopped_for_longer_than_a_lease(deployment, load):
+    """Its users leave its peers' rosters; after it continues nothing is lost."""
+    victim = busiest(deployment, load)
     os.kill(victim, signal.SIGSTOP)
-    crowd.go_on(LEASE + MARGIN)
+    load.go_on(LEASE + MARGIN)
     os.kill(victim, signal.SIGCONT)
-    crowd.until_all_see(crowd.names)
-    assert {client.connections for client in crowd.clients} == {1}
+    load.until_all_see(load.names)
+    assert {client.connections for client in load.clients} == {1}
     assert {
-        client.name: client.left for client in crowd.clients if client.worker == victim and client.left
+        client.name: client.left for client in load.clients if client.worker == victim and client.left
     } == {}
-    check(house, crowd)
+    check(deployment, load)
 
 
-def busiest(house, crowd):
-    """The pid of the worker that has most of the clients."""
-    crowd.locate(house)
-    return Counter(client.worker for client in crowd.clients).most_common(1)[0][0]
+def busiest(deployment, load):
+    """The pid of the worker with the most clients."""
+    load.locate(deployment)
+    return Counter(client.worker for client in load.clients).most_common(1)[0][0]
 
 
-def test_valkey_is_killed_and_comes_back_empty(house, crowd):
-    house.valkey.kill()
-    check_in_time(house, heard_in(crowd, house, AWAY))
-    assert all(machine.broker_is("down") for machine in house.machines)
-    house.valkey.start()
-    crowd.until(house.is_well)
-    check_at_once(heard_in(crowd, house, AWAY), house.workers)
-    check_nobody_was_disturbed(crowd)
-    check(house, crowd)
+def test_valkey_is_killed_and_restarts_empty(deployment, load):
+    deployment.valkey.kill()
+    check_in_time(deployment, lags_during(load, deployment, AWAY))
+    assert all(machine.broker_is("down") for machine in deployment.machines)
+    deployment.valkey.start()
+    load.until(deployment.is_healthy)
+    check_at_once(lags_during(load, deployment, AWAY), deployment.workers)
+    check_clients_undisturbed(load)
+    check(deployment, load)
 
 
-def heard_in(crowd, house, seconds):
-    """Let the crowd talk for so long, and return the stopwatch."""
-    with crowd.timing(house) as watch:
-        crowd.go_on(seconds)
+def lags_during(load, deployment, seconds):
+    """Keep sending for so many seconds, and return the stopwatch."""
+    with load.timing(deployment) as watch:
+        load.go_on(seconds)
     return watch
 
 
-def test_valkey_is_held_still(house, crowd):
-    """For longer than a lease: workers that hear of nobody any more have no reason to think that all are dead."""
-    with house.valkey.paused():
-        check_in_time(house, heard_in(crowd, house, STILL / 2))
-        assert all(machine.broker_is("down") for machine in house.machines)
-        for client in leave(crowd, 5):
-            crowd.add(SteadyClient(client.server, f"{client.name}new", ROOMS))
-        check_in_time(house, heard_in(crowd, house, STILL / 2))
-    crowd.until(house.is_well)
-    crowd.until_all_see(crowd.names)
-    check_nobody_was_disturbed(crowd)
-    check(house, crowd)
+def test_valkey_is_stopped_for_longer_than_a_lease(deployment, load):
+    """A worker that receives nothing from any peer must not count all of them as dead."""
+    with deployment.valkey.paused():
+        check_in_time(deployment, lags_during(load, deployment, STILL / 2))
+        assert all(machine.broker_is("down") for machine in deployment.machines)
+        for client in leave(load, 5):
+            load.add(SteadyClient(client.server, f"{client.name}new", ROOMS))
+        check_in_time(deployment, lags_during(load, deployment, STILL / 2))
+    load.until(deployment.is_healthy)
+    load.until_all_see(load.names)
+    check_clients_undisturbed(load)
+    check(deployment, load)
 
 
-def leave(crowd, number):
-    """The last ones go away, and are returned."""
-    gone = crowd.clients[-number:]
-    crowd.take_out(gone)
+def leave(load, number):
+    """Disconnect the last clients, and return them."""
+    gone = load.clients[-number:]
+    load.remove(gone)
     for client in gone:
         client.socket.sock.close()
     return gone
 
 
 @pytest.mark.parametrize("fault", ["cut", "swallow"])
-def test_one_machine_is_cut_off_from_valkey(house, crowd, fault):
-    near, far = house.machines
-    with far.cable.broken(fault):
-        watch = heard_in(crowd, house, LEASE)
-        check_in_time(house, watch)
+def test_one_machine_is_cut_off_from_valkey(deployment, load, fault):
+    near, far = deployment.machines
+    with far.link.broken(fault):
+        watch = lags_during(load, deployment, LEASE)
+        check_in_time(deployment, watch)
         check_at_once(watch, near.workers)
-        crowd.until(lambda: far.broker_is("down"))
+        load.until(lambda: far.broker_is("down"))
         assert near.broker_is("up")
-        leave(crowd, 5)
-    crowd.until(house.is_well)
-    crowd.until_all_see(crowd.names)
-    assert {client.connections for client in crowd.clients} == {1}
-    check(house, crowd)
+        leave(load, 5)
+    load.until(deployment.is_healthy)
+    load.until_all_see(load.names)
+    assert {client.connections for client in load.clients} == {1}
+    check(deployment, load)
 
 
-def test_postgresql_is_restarted(house, crowd):
-    house.postgresql.stop()
-    crowd.go_on(0.5)  # what was acknowledged before is still on its way
-    acks = crowd.acks
-    crowd.go_on(AWAY)
-    assert crowd.acks == acks
-    assert any(client.errors for client in crowd.clients)
-    house.postgresql.start()
-    check_nobody_was_disturbed(crowd)
-    check(house, crowd)
+def test_postgresql_is_restarted(deployment, load):
+    deployment.postgresql.stop()
+    load.go_on(0.5)  # acks of earlier messages may still arrive
+    acks = load.acks
+    load.go_on(AWAY)
+    assert load.acks == acks
+    assert any(client.errors for client in load.clients)
+    deployment.postgresql.start()
+    check_clients_undisturbed(load)
+    check(deployment, load)
 
 
-def test_a_client_floods(house, crowd):
-    with house.machines[0].server.socket(token=token("flood")) as flood:
+def test_a_client_floods(deployment, load):
+    with deployment.machines[0].server.socket(token=token("flood")) as flood:
         flood.send_raw(b"".join(text_frame({"type": GROUP, "data": "me"}) for _ in range(2_000)))
         flood.recv_json(type=ERROR, code="flooding")
         assert flood.wait_closed()[0] == FLOODING
-    crowd.go_on(
-        2 * TALKERS / RATE
-    )  # somebody has spoken after it at each worker: what is left of it is stored
-    assert not any(client.errors for client in crowd.clients)
-    check_nobody_was_disturbed(crowd)
-    check(house, crowd)
+    load.go_on(
+        2 * SENDERS / RATE
+    )  # a later message was sent at each worker: what remains of the flood is stored
+    assert not any(client.errors for client in load.clients)
+    check_clients_undisturbed(load)
+    check(deployment, load)

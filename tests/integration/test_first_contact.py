@@ -55,7 +55,7 @@ def test_the_log_names_each_socket_and_no_token(make_server):
         ("gunicorn-gthread", {"WEB_CONCURRENCY": "2"}, ()),
     ],
 )
-def test_several_workers_are_refused_with_a_sentence(kind, env, options):
+def test_several_workers_are_refused_with_a_message(kind, env, options):
     server = Server(kind, env, options=options)
     try:
         assert server.launch().wait_exit(30) != 0
@@ -85,7 +85,7 @@ def certificate(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", TLS_KINDS)
-def test_tls_by_gunicorn_itself_is_refused_with_a_sentence(kind, certificate):
+def test_tls_by_gunicorn_itself_is_refused_with_a_message(kind, certificate):
     options, context = certificate
     server = Server(kind, options=options)
     server.tls = context
@@ -93,7 +93,7 @@ def test_tls_by_gunicorn_itself_is_refused_with_a_sentence(kind, certificate):
         alice.recv()
 
 
-def test_a_wrong_setting_stops_the_start_with_a_sentence():
+def test_an_invalid_setting_stops_the_start_with_a_message():
     server = Server("gunicorn-gevent", {"CHAT_RATE_LIMIT": "many"})
     try:
         assert server.launch().wait_exit(30) != 0

@@ -36,7 +36,7 @@ def viewer(enter):
     return enter("viewer", query="&roster=diff")
 
 
-def test_one_who_vanished_is_out_of_the_roster_in_time(site, viewer):
+def test_a_vanished_client_leaves_the_roster_in_time(site, viewer):
     with come(site, "ghost", auto_pong=False) as ghost:
         hear_of(viewer, "ghost")
         began = time.monotonic()
@@ -47,7 +47,7 @@ def test_one_who_vanished_is_out_of_the_roster_in_time(site, viewer):
         assert [got.opcode for got in ghost.log].count(PING) == 1
 
 
-def test_one_who_only_answers_pings_stays(site, enter):
+def test_a_client_that_only_answers_pings_stays(site, enter):
     with come(site, "quiet") as quiet:
         pings, began = 0, time.monotonic()
         while pings < 4:
@@ -56,7 +56,7 @@ def test_one_who_only_answers_pings_stays(site, enter):
         settle(quiet, enter("witness"))
 
 
-def test_one_who_talks_needs_no_ping(site, enter):
+def test_any_traffic_counts_as_a_sign_of_life(site, enter):
     """Whatever comes from a client is a sign of life, an answer to nothing too."""
     with come(site, "talker", auto_pong=False) as talker:
         end = time.monotonic() + 2 * (INTERVAL + TIMEOUT)
@@ -67,7 +67,7 @@ def test_one_who_talks_needs_no_ping(site, enter):
         settle(talker, enter("witness"))
 
 
-def test_a_close_that_is_never_answered_ends_all_the_same(site):
+def test_an_unanswered_close_ends_the_connection_in_time(site):
     with come(site, "mute") as mute:
         mute.recv_json(type=1)
         mute.send_raw(frame(TEXT, b"{}", mask=False))
@@ -94,7 +94,7 @@ HALVES = {
 }
 
 
-def test_half_a_message_held_open_ends_the_socket(enter):
+def test_an_unfinished_message_ends_the_socket_in_time(enter):
     # a pong would come to lie within the half one
     sockets = [enter(f"half{i}", auto_pong=False) for i in range(len(HALVES))]
     began = time.monotonic()
@@ -105,7 +105,7 @@ def test_half_a_message_held_open_ends_the_socket(enter):
         assert MESSAGE - 0.1 < time.monotonic() - began < MESSAGE + SLACK, kind
 
 
-def test_one_who_always_has_the_next_message_begun_is_no_such_one(site):
+def test_a_client_that_always_has_a_message_begun_stays(site):
     whole = text_frame({"type": 2, "data": "steady"})
     with come(site, "steady") as steady:
         steady.recv_json(type=1)

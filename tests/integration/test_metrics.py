@@ -23,7 +23,7 @@ def read(url):
     }
 
 
-def test_it_counts_who_is_there_and_what_is_said(make_server):
+def test_it_counts_clients_and_messages(make_server):
     server = make_server(env={"CHAT_METRICS": "1"})
     with entering(server) as enter:
         ann, bob = enter("ann", "bob")
@@ -45,7 +45,7 @@ def test_it_counts_who_is_there_and_what_is_said(make_server):
     assert after["chat_reactor_stalled",] == 0
 
 
-def test_errors_of_those_who_never_came_in_are_counted_too(make_server):
+def test_errors_of_refused_sockets_are_counted(make_server):
     server = make_server(env={"CHAT_METRICS": "1"})
     client = server.socket(token="nobody")
     assert client.wait_closed()[0] == 4401
@@ -53,14 +53,14 @@ def test_errors_of_those_who_never_came_in_are_counted_too(make_server):
     assert read(f"{server.url}/metrics")["chat_errors_total", "token_invalid"] == 1
 
 
-def test_without_the_setting_there_is_nothing_to_read(server):
+def test_without_the_setting_there_are_no_metrics(server):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{server.url}/metrics", timeout=10)
     refused.value.close()
     assert refused.value.code == 404
 
 
-def test_each_worker_shows_its_own_on_a_port(make_server, valkey_server):
+def test_each_worker_serves_its_own_metrics_on_a_port(make_server, valkey_server):
     port = free_port()
     env = {"CHAT_METRICS_PORT": port, "WEB_CONCURRENCY": 2, "CHAT_REDIS_URL": valkey_server.url}
     server = make_server(env={**env, "CHAT_REDIS_PREFIX": "metrics"})

@@ -81,7 +81,7 @@ def until(question, wanted, timeout=10.0):
 
 
 @pytest.mark.parametrize("path", ["/announce", "/announce/thread", "/announce/pool"])
-def test_the_house_speaks_to_the_room(site, enter, path):
+def test_the_site_sends_to_a_room(site, enter, path):
     alice, bob = enter("alice"), enter("bob")
     assert post(site, path, text=f"from {path} 🎉") == (200, "said")
     for client in (alice, bob):
@@ -91,7 +91,7 @@ def test_the_house_speaks_to_the_room(site, enter, path):
         assert message["seq"] > 0
 
 
-def test_the_house_speaks_to_one_user_alone(site, enter):
+def test_the_site_sends_to_one_user_alone(site, enter):
     alice, bob = enter("alice"), enter("bob")
     assert post(site, "/remind/BOB", text="Your boots are ready.") == (200, "told")
     message = bob.recv_json(type=3)
@@ -100,7 +100,7 @@ def test_the_house_speaks_to_one_user_alone(site, enter):
     assert all(m["type"] != 3 for m in alice.recv_until(lambda m: m.get("data") == "all"))
 
 
-def test_the_house_speaks_in_the_order_it_spoke(site, enter):
+def test_messages_of_the_site_keep_their_order(site, enter):
     alice = enter("alice")
     for number in range(20):
         post(site, "/announce", text=f"n{number}")
@@ -110,14 +110,14 @@ def test_the_house_speaks_in_the_order_it_spoke(site, enter):
     assert seqs == list(range(seqs[0], seqs[0] + 20))
 
 
-def test_what_is_too_long_for_a_message_is_refused_where_it_is_said(site, enter):
+def test_a_text_that_is_too_long_is_refused_at_the_call(site, enter):
     alice = enter("alice")
     assert post(site, "/announce", text="x" * 10_001)[0] == 500
     post(site, "/announce", text="ok")
     assert alice.recv_json(type=2)["data"] == "ok"
 
 
-def test_a_script_in_another_process_is_heard(site, enter):
+def test_a_script_in_another_process_can_send(site, enter):
     alice, bob = enter("alice"), enter("bob")
     script(site, "chat.send('lobby', '下午好 from a script'); chat.direct('bob', 'psst')")
     assert alice.recv_json(type=2, timeout=CONTROL)["data"] == "下午好 from a script"
@@ -127,7 +127,7 @@ def test_a_script_in_another_process_is_heard(site, enter):
 # -- see
 
 
-def test_the_roster_names_who_is_here(site, enter):
+def test_the_roster_names_connected_users(site, enter):
     enter("alice"), enter("bob")
     assert set(json.loads(site.get("/here")[2])) >= {"alice", "bob"}
 
@@ -137,7 +137,7 @@ def test_a_script_sees_the_roster_of_the_server(site, enter):
     assert {"alice", "carol"} <= set(script(site, "print(*[i.username for i in chat.roster('lobby')])"))
 
 
-def test_somebody_is_thrown_out_by_a_view_and_by_a_script(site, enter):
+def test_a_view_and_a_script_can_kick_a_user(site, enter):
     for ask in (
         lambda: post(site, "/throw-out/carol"),
         lambda: script(site, "chat.kick('carol')"),
@@ -154,7 +154,7 @@ def test_somebody_is_thrown_out_by_a_view_and_by_a_script(site, enter):
 # -- hear
 
 
-def test_the_signals_of_a_session_come_in_order_and_with_the_facts(site, enter):
+def test_the_signals_of_a_session_are_in_order_and_complete(site, enter):
     alice, bob = enter("alice"), enter("bob")
     alice.send_json({"type": 2, "data": "hello all", "id": "a1"})
     ack = alice.recv_json(type=4, ref="a1")
@@ -180,7 +180,7 @@ def test_a_repeated_message_is_announced_once(site, enter):
     assert [fact[0] for fact in facts] == ["connect", "message", "disconnect"]
 
 
-def test_a_receiver_that_sleeps_or_fails_holds_nobody_up(site, enter):
+def test_a_receiver_that_sleeps_or_fails_delays_no_client(site, enter):
     alice, bob = enter("alice"), enter("bob")
     begun = time.monotonic()
     for text in ("slow", "broken", "after"):

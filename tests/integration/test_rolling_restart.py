@@ -1,4 +1,4 @@
-"""The workers are replaced while everybody talks: nobody loses a message, or hears one twice."""
+"""The workers are replaced while all clients send: no client misses a message or receives one twice."""
 
 import os
 import signal
@@ -10,11 +10,11 @@ from tests.integration.people import make_room
 from tests.leftovers import children
 from tests.machines import connections, sockets_of
 from tests.servers import Server
-from tests.steady_crowd import SteadyClient, SteadyCrowd
+from tests.steady_load import SteadyClient, SteadyLoad
 from tests.waiting import until
 
-#: More than go at once, on each of two workers.
-CLIENTS, TALKERS = 240, 60
+#: More than one batch of the drain, on each of two workers.
+CLIENTS, SENDERS = 240, 60
 ROOMS = ("lobby", "den")
 DRAIN_SECONDS = 2
 ENV = {
@@ -26,8 +26,8 @@ ENV = {
 PATIENCE = 60.0
 
 
-class Guest(SteadyClient):
-    """A client that notes how its connections ended, and whether it ever had to begin anew."""
+class RestartClient(SteadyClient):
+    """A client that records the close codes of its connections, and whether it ever had to start afresh."""
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -42,13 +42,13 @@ class Guest(SteadyClient):
         self.begun = {room: view.begun for room, view in self.views.items()}
 
     @property
-    def has_a_hole(self):
+    def has_a_gap(self):
         return any(view.begun != self.begun[room] for room, view in self.views.items())
 
 
 @pytest.fixture(params=[(1, "sqlite"), (2, "postgresql")], ids=["one worker", "two workers"])
 def site(request, fresh_database):
-    """A server of so many workers; `database` is its URL."""
+    """A server of so many workers; `database` is the URL of its database."""
     workers, kind = request.param
     env = {**ENV, "CHAT_DATABASE_URL": fresh_database(kind), "WEB_CONCURRENCY": workers}
     if workers > 1:
@@ -62,58 +62,58 @@ def site(request, fresh_database):
 
 
 @pytest.fixture
-def crowd(site):
-    """Everybody is there, has met, and talks."""
-    guests = [Guest(site, f"g{n}", ROOMS, f"g{n ^ 1}") for n in range(CLIENTS)]
-    talkers = guests[:TALKERS]
-    with SteadyCrowd(guests, talkers) as crowd:
-        crowd.until_synced()
-        for guest in talkers:
-            guest.send(guest.tell(guest.peer, "hello"))
-        crowd.until(lambda: all(guest.direct for guest in talkers))
-        for guest in guests:
-            guest.note_begin()
-        crowd.begin_to_talk()
-        yield crowd
+def load(site):
+    """All clients are connected, know each other, and send."""
+    clients = [RestartClient(site, f"g{n}", ROOMS, f"g{n ^ 1}") for n in range(CLIENTS)]
+    senders = clients[:SENDERS]
+    with SteadyLoad(clients, senders) as load:
+        load.until_synced()
+        for client in senders:
+            client.send(client.tell(client.peer, "hello"))
+        load.until(lambda: all(client.direct for client in senders))
+        for client in clients:
+            client.note_begin()
+        load.start_sending()
+        yield load
 
 
-def restart_all(site, crowd):
-    """SIGHUP: gunicorn starts new workers and tells the old ones to stop."""
+def restart_all(site, load):
+    """SIGHUP: gunicorn starts new workers and stops the old ones."""
     old = workers_of(site)
     site.signal(signal.SIGHUP)
-    wait_for_others(site, crowd, old)
-    assert all(guest.codes for guest in crowd.clients)
+    wait_for_new_workers(site, load, old)
+    assert all(client.codes for client in load.clients)
 
 
-def restart_one(site, crowd):
-    """SIGTERM to one worker, the one with most clients: gunicorn starts another in its place."""
+def restart_one(site, load):
+    """SIGTERM to the worker with the most clients: gunicorn starts another in its place."""
     here = connections(site.port).keys()
     one = max(workers_of(site), key=lambda pid: len(sockets_of(pid) & here))
     os.kill(one, signal.SIGTERM)
-    wait_for_others(site, crowd, {one})
+    wait_for_new_workers(site, load, {one})
 
 
 def workers_of(site):
     return set(children(site.pid))
 
 
-def wait_for_others(site, crowd, old):
-    """Let all talk until there are others in the place of `old`, and everybody is back."""
-    crowd.until(lambda: not old & workers_of(site) and len(workers_of(site)) == site.workers, PATIENCE)
-    crowd.until_synced()
-    crowd.go_on(0.5)
+def wait_for_new_workers(site, load, old):
+    """Keep sending until new workers have replaced `old` and every client is connected again."""
+    load.until(lambda: not old & workers_of(site) and len(workers_of(site)) == site.workers, PATIENCE)
+    load.until_synced()
+    load.go_on(0.5)
 
 
-def test_nobody_loses_or_doubles_a_message_while_the_workers_are_replaced(site, crowd):
-    restart_all(site, crowd)
-    said = sum(len(guest.said) for guest in crowd.clients)
-    restart_one(site, crowd)
-    restart_all(site, crowd)
-    assert sum(len(guest.said) for guest in crowd.clients) > said
-    assert {code for guest in crowd.clients for code in guest.codes} == {1012}
-    assert not [guest.errors for guest in crowd.clients if guest.errors]
-    crowd.until_as_stored(lambda: stored(site.database))
-    assert not any(guest.has_a_hole for guest in crowd.clients)
+def test_no_message_is_lost_or_doubled_while_the_workers_are_replaced(site, load):
+    restart_all(site, load)
+    said = sum(len(client.said) for client in load.clients)
+    restart_one(site, load)
+    restart_all(site, load)
+    assert sum(len(client.said) for client in load.clients) > said
+    assert {code for client in load.clients for code in client.codes} == {1012}
+    assert not [client.errors for client in load.clients if client.errors]
+    load.until_as_stored(lambda: stored(site.database))
+    assert not any(client.has_a_gap for client in load.clients)
     log = site.log()
     for bad in ("Traceback", "WORKER TIMEOUT", "SIGKILL"):
         assert bad not in log

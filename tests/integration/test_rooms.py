@@ -82,7 +82,7 @@ def texts(messages):
 # -- coming in
 
 
-def test_who_joins_hears_the_room_and_sees_who_is_there(enter, room):
+def test_a_joined_client_receives_messages_and_the_roster(enter, room):
     ann, bob = enter("ann", "bob")
     (synced,) = [m for m in join(ann, room, id="j1") if m["type"] == 8]
     assert synced == {
@@ -102,7 +102,7 @@ def test_who_joins_hears_the_room_and_sees_who_is_there(enter, room):
     assert (heard["data"], heard["seq"], heard["user"]["username"]) == ("in here", 1, "bob")
 
 
-def test_nobody_hears_a_room_that_he_is_not_in(enter, room):
+def test_a_client_receives_nothing_of_rooms_it_has_not_joined(enter, room):
     ann, bob = enter("ann", "bob")
     join(ann, room)
     say(ann, room, "among us")
@@ -111,14 +111,14 @@ def test_nobody_hears_a_room_that_he_is_not_in(enter, room):
 
 
 @pytest.mark.parametrize("kind", [1, 2])
-def test_to_speak_in_a_room_is_to_be_in_it(enter, room, kind):
+def test_only_joined_clients_may_send_to_a_room(enter, room, kind):
     ann = enter("ann")
     ann.send_json({"type": kind, "room": room, "data": "hello?", "id": "x"})
     error = ann.recv_json(type=0)
     assert (error["code"], error["ref"]) == ("not_joined", "x")
 
 
-def test_a_private_room_is_for_its_members_and_the_others_learn_nothing_of_it(enter, chat):
+def test_a_private_room_looks_unknown_to_other_users(enter, chat):
     secret = chat.create_room("plans", private=True, creator=Identity("id-ann", "ann")).name
     ann, bob = enter("ann", "bob")
     assert join(ann, secret)[-1]["type"] == 8
@@ -127,7 +127,7 @@ def test_a_private_room_is_for_its_members_and_the_others_learn_nothing_of_it(en
     assert refused == join(bob, "p-doesnotexist")[-1]
 
 
-def test_a_member_who_is_put_out_hears_no_more(enter, chat):
+def test_a_removed_member_is_unsubscribed(enter, chat):
     room = chat.create_room("club", private=True, creator=Identity("id-ann", "ann"))
     chat.history.join(room.id, Identity("id-bob", "bob"))
     ann, bob = enter("ann", "bob")
@@ -142,7 +142,7 @@ def test_a_member_who_is_put_out_hears_no_more(enter, chat):
     assert join(bob, room.name)[-1]["code"] == "unknown_room"
 
 
-def test_one_socket_is_in_so_many_rooms_at_most(enter, chat):
+def test_the_rooms_of_a_socket_are_limited(enter, chat):
     ann = enter("ann")
     rooms = [chat.create_room(f"many {i} {time.time_ns()}").name for i in range(5)]
     assert [join(ann, room)[-1].get("code") for room in rooms] == [None] * 4 + ["too_many_rooms"]
@@ -154,7 +154,7 @@ def test_one_socket_is_in_so_many_rooms_at_most(enter, chat):
 # -- what was missed
 
 
-def test_what_was_missed_comes_in_order_before_synced_and_the_new_after_it(back, enter, room):
+def test_missed_messages_come_in_order_before_synced_and_new_ones_after(back, enter, room):
     ann = enter("ann")
     join(ann, room)
     say(ann, room, *(f"m{i}" for i in range(1, 11)))
@@ -177,7 +177,7 @@ def test_with_the_newest_seq_nothing_is_missed(back, enter, room):
 @pytest.mark.parametrize(
     "fields", [{"since": 99}, {"since": 1, "epoch": "another"}, {"since": 0, "epoch": ""}], ids=str
 )
-def test_a_past_that_is_not_ours_is_not_recovered(back, enter, room, fields):
+def test_a_since_of_another_history_is_not_recovered(back, enter, room, fields):
     ann, late = enter("ann"), back("late")
     join(ann, room)
     say(ann, room, "one", "two")
@@ -196,7 +196,7 @@ def test_the_right_epoch_is_recovered(back, enter, room):
 
 
 @pytest.mark.parametrize(("since", "recovered"), [(4, True), (3, False)])
-def test_too_much_is_not_sent(back, enter, room, since, recovered):
+def test_more_than_replay_max_is_not_sent(back, enter, room, since, recovered):
     ann = enter("ann")
     join(ann, room)
     say(ann, room, *(f"m{i}" for i in range(REPLAY_MAX + 4)))
@@ -204,7 +204,7 @@ def test_too_much_is_not_sent(back, enter, room, since, recovered):
     assert (len(texts(seen)), seen[-1]["recovered"]) == (REPLAY_MAX if recovered else 0, recovered)
 
 
-def test_what_retention_took_is_not_recovered(back, enter, chat, room):
+def test_pruned_messages_are_not_recovered(back, enter, chat, room):
     ann = enter("ann")
     join(ann, room)
     say(ann, room, "old", "older")
@@ -218,7 +218,7 @@ def test_what_retention_took_is_not_recovered(back, enter, chat, room):
     assert (texts(seen), seen[-1]["recovered"]) == (["young"], True)
 
 
-def test_joining_a_room_one_is_in_brings_only_what_came_before(back, enter, room):
+def test_joining_again_sends_only_earlier_messages(back, enter, room):
     ann, bob = enter("ann", "bob")
     join(ann, room)
     say(ann, room, "one", "two")
@@ -247,7 +247,7 @@ def test_the_lobby_can_be_left_and_joined(back, enter):
 # -- conversations of two
 
 
-def test_a_message_to_one_who_is_away_waits(back, enter, chat):
+def test_a_message_to_a_disconnected_user_waits(back, enter, chat):
     chat.users.ensure(Identity("id-away", "away"))
     ann = enter("ann")
     ann.send_json({"type": 3, "to": "AWAY", "data": "call me", "id": f"d{time.time_ns()}"})
@@ -259,7 +259,7 @@ def test_a_message_to_one_who_is_away_waits(back, enter, chat):
     assert (message["data"], message["to"], message["seq"]) == ("call me", "away", ack["seq"])
 
 
-def test_a_conversation_is_for_its_two(enter):
+def test_a_conversation_is_for_its_two_users(enter):
     ann, bob, eve = enter("ann", "bob", "eve")
     ann.send_json({"type": 3, "to": "bob", "data": "psst", "id": f"d{time.time_ns()}"})
     room = ann.recv_json(type=4)["room"]
@@ -268,7 +268,7 @@ def test_a_conversation_is_for_its_two(enter):
     assert join(bob, room)[-1]["type"] == 8
 
 
-def test_what_came_live_does_not_come_again_with_a_join(enter):
+def test_a_join_does_not_repeat_live_messages(enter):
     ann, _ = enter("ann", "bob")
     ids = iter(range(time.time_ns(), 2**63))
     for text in ("one", "two"):
@@ -287,7 +287,7 @@ def test_what_came_live_does_not_come_again_with_a_join(enter):
 # -- ephemeral rooms
 
 
-def test_an_ephemeral_room_needs_no_making_and_has_no_past(back, enter):
+def test_an_ephemeral_room_needs_no_creation_and_has_no_history(back, enter):
     ann, bob = enter("ann", "bob")
     (synced,) = [m for m in join(ann, "typing-1") if m["type"] == 8]
     assert synced == {"type": 8, "room": "typing-1", "epoch": "", "recovered": True}
@@ -298,7 +298,7 @@ def test_an_ephemeral_room_needs_no_making_and_has_no_past(back, enter):
     assert back("late", ("typing-1", 0)).recv_json(type=8)["recovered"] is False
 
 
-def test_a_room_that_was_made_ephemeral_keeps_nothing(enter, chat):
+def test_a_room_that_became_ephemeral_stores_nothing(enter, chat):
     room = chat.create_room(f"quick {time.time_ns()}", ephemeral=True).name
     ann, bob = enter("ann", "bob")
     for client in (ann, bob):
@@ -312,7 +312,7 @@ def test_a_room_that_was_made_ephemeral_keeps_nothing(enter, chat):
 # -- reading
 
 
-def test_what_one_socket_has_read_the_others_learn(enter, chat, room):
+def test_a_read_position_is_sent_to_the_users_other_sockets(enter, chat, room):
     first = enter("ann", query="&roster=diff")
     second = enter("ann", query="&roster=diff")
     chat.history.join(chat.history.room(room).id, Identity("id-ann", "ann"))
@@ -325,7 +325,7 @@ def test_what_one_socket_has_read_the_others_learn(enter, chat, room):
     assert second.recv_json(type=10) == expected
 
 
-def test_who_is_no_member_has_no_place_to_keep_it(enter, room):
+def test_only_a_member_can_store_a_read_position(enter, room):
     ann = enter("ann")
     ann.send_json({"type": 10, "room": room, "seq": 1, "id": "r1"})
     error = ann.recv_json(type=0)
@@ -335,7 +335,7 @@ def test_who_is_no_member_has_no_place_to_keep_it(enter, room):
 # -- over a restart
 
 
-def test_seq_and_ids_go_on_over_a_restart(make_server, tmp_path):
+def test_seq_and_ids_continue_after_a_restart(make_server, tmp_path):
     env = {"CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/chat.db"}
     for expected in (1, 2):
         with entering(make_server(env=env)) as enter:

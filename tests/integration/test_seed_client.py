@@ -91,7 +91,7 @@ def test_a_whole_conversation(site):
         ann.until(lambda: set(ann.online) == {"tom", "ann"})
 
 
-def test_one_leaves_and_comes_back(site):
+def test_a_seed_client_disconnects_and_reconnects(site):
     with SeedClient(site, "stays") as stays:
         with SeedClient(site, "comes") as comes:
             stays.until(lambda: "comes" in stays.online)
@@ -106,7 +106,7 @@ def test_one_leaves_and_comes_back(site):
             again.until(lambda: ("stays", "welcome back") in again.lines)
 
 
-def test_the_server_restarts_under_it(make_server):
+def test_a_seed_client_survives_a_server_restart(make_server):
     server = make_server(env={"CHAT_ROSTER_GRACE": "0.2"})
     key = token("tom")
     with SeedClient(server, "tom", key) as tom:
@@ -120,7 +120,7 @@ def test_the_server_restarts_under_it(make_server):
         tom.until(lambda: ("tom", "again") in tom.lines)
 
 
-def test_two_windows_of_one_user(site):
+def test_two_sockets_of_one_seed_user(site):
     with (
         SeedClient(site, "twin") as one,
         SeedClient(site, "twin") as two,
@@ -137,7 +137,7 @@ def test_two_windows_of_one_user(site):
             assert window.private == [("friend", "to both")]
 
 
-def test_an_expired_token_is_told_in_its_words_and_the_socket_ends(site):
+def test_an_expired_token_is_reported_in_the_seeds_words_and_closes(site):
     with SeedClient(site, "late", token("late", ttl=-10)) as late:
         with pytest.raises(wsclient.Closed):
             late.until(lambda: False)
@@ -145,7 +145,7 @@ def test_an_expired_token_is_told_in_its_words_and_the_socket_ends(site):
         assert late.lines == late.online == []
 
 
-def test_its_mistakes_cost_it_nothing_but_an_error(site):
+def test_a_seed_clients_mistakes_are_answered_with_an_error(site):
     with SeedClient(site, "sloppy") as sloppy:
         sloppy.ws.send_text("not json")
         sloppy.send(type=SINGLE_CHAT, data="to nobody")

@@ -65,7 +65,7 @@ def names_in(message):
 # -- talking
 
 
-def test_a_newcomer_is_welcomed_and_then_told_who_is_here(site):
+def test_a_new_client_gets_the_welcome_and_then_the_roster(site):
     with site.socket("alice") as alice:
         assert json.loads(alice.recv()) == {"type": 2, "user": None, "data": WELCOME}
         listing = json.loads(alice.recv())
@@ -95,7 +95,7 @@ def test_a_direct_message_reaches_its_receiver_alone(site, two):
         )
 
 
-def test_the_roster_follows_who_comes_and_goes(site, two):
+def test_the_roster_follows_connects_and_disconnects(site, two):
     alice, _ = two
     with site.socket("dave"):
         alice.recv_until(lambda m: "dave" in names_in(m))
@@ -121,7 +121,7 @@ def test_a_fragmented_message_with_a_ping_between_its_pieces(site, two):
     assert [got.payload for got in alice.log if got.opcode == PONG] == [b"between"] * 6
 
 
-def test_binary_is_answered_with_an_error_and_harms_nobody(site, two):
+def test_binary_is_answered_with_an_error_alone(site, two):
     alice, bob = two
     alice.send_frame(BINARY, b"\x00\x01")
     assert alice.recv_json(type=0)["code"]
@@ -144,20 +144,20 @@ def test_a_client_that_closes_gets_its_close_frame_back(site, two):
     bob.recv_until(lambda m: m["type"] == 1 and "alice" not in names_in(m))
 
 
-def test_a_client_that_resets_leaves_too(site, two):
+def test_a_client_that_resets_leaves_the_roster(site, two):
     alice, bob = two
     alice.abort()
     bob.recv_until(lambda m: m["type"] == 1 and "alice" not in names_in(m))
 
 
-def test_the_server_closes_whoever_breaks_the_protocol(site, two):
+def test_the_server_closes_a_client_that_violates_the_protocol(site, two):
     alice, bob = two
     alice.send_raw(frame(wsclient.TEXT, b"{}", mask=False))
     assert alice.wait_closed()[0] == 1002
     bob.recv_until(lambda m: m["type"] == 1 and "alice" not in names_in(m))
 
 
-def test_a_bad_token_is_told_and_closed_whatever_came_with_the_handshake(site, two):
+def test_a_bad_token_is_reported_and_closed_whatever_came_with_the_handshake(site, two):
     _, bob = two
     early = wsclient.text_frame({"type": 2, "data": "smuggled"})
     with site.socket(token="not.a.token", early=early) as stranger:
@@ -187,7 +187,7 @@ def test_a_client_that_vanished_leaves_the_roster(brisk_site):
 # -- readers that do not read
 
 
-def test_a_stalled_reader_holds_up_nobody_and_its_stream_stays_whole(site):
+def test_a_stalled_reader_delays_no_client_and_its_stream_stays_whole(site):
     texts = [f"{i:04d}" + chr(33 + i) * 50_000 for i in range(60)]  # 3 MB: past every socket buffer
     with site.socket("alice") as alice, site.socket("bob") as bob, site.socket("carol", rcvbuf=4096) as slow:
         for client in (alice, bob, slow):
@@ -223,7 +223,7 @@ def test_the_sites_own_websocket_routes_still_work(site):
             own.recv()
 
 
-def test_parked_sockets_keep_no_thread_and_no_page_waiting(site):
+def test_parked_sockets_block_no_thread_and_no_page(site):
     with ExitStack() as open_sockets:
         site.get("/healthz")
         before = threads(site.pid)
@@ -244,7 +244,7 @@ def threads(pid):
 
 
 @pytest.mark.parametrize("kind", DRAINING_KINDS)
-def test_sigterm_says_1012_at_once_though_a_page_is_still_served(kind):
+def test_sigterm_closes_with_1012_at_once_while_a_page_is_still_served(kind):
     with start(kind, ROOMY) as server, server.socket("alice") as alice:
         alice.recv_json(type=1)
         page = Page(server, "/slow?seconds=4")

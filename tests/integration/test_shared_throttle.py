@@ -18,13 +18,13 @@ def workers(valkey_server):
     return [SharedThrottle(3, 60, shared_throttle.connect(valkey_server.url), name) for _ in range(3)]
 
 
-def test_a_try_counts_on_whichever_worker_it_is_made(workers):
+def test_an_attempt_counts_at_every_worker(workers):
     assert [worker.take("ann") for worker in workers] == [0, 0, 0]
     assert [55 < worker.take("ann") <= 60 for worker in workers] == [True] * 3
     assert workers[0].take("bob") == 0
 
 
-def test_a_good_one_is_given_back_everywhere(workers):
+def test_a_successful_attempt_is_not_counted_at_any_worker(workers):
     assert [worker.take("ann") for worker in workers] == [0, 0, 0]
     workers[1].give_back("ann")
     assert workers[2].take("ann") == 0
@@ -38,7 +38,7 @@ def test_the_window_slides(valkey_server):
     until(lambda: throttle.take("ann") == 0)
 
 
-def test_nobodys_name_or_address_stands_in_redis(workers, valkey_server):
+def test_no_name_or_address_is_stored_in_redis(workers, valkey_server):
     workers[0].take("ann@198.51.100.7")
     keys = b" ".join(shared_throttle.connect(valkey_server.url).keys("*"))
     assert b"ann" not in keys and b"198" not in keys

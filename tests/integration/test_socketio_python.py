@@ -230,7 +230,7 @@ def test_changes_of_the_roster_alone(connect, enter):
 # -- the end, and coming back
 
 
-def test_who_is_kicked_is_told_so_and_does_not_come_back(site, connect, transports):
+def test_a_kicked_user_is_told_and_does_not_reconnect(site, connect, transports):
     name = f"python-{transports and transports[0]}"
     ann = connect(None, auth={"token": site.user(name)}, transports=transports, reconnection_delay=0.1)
     site.kick(name)

@@ -60,7 +60,7 @@ def serving(url):
         yield server
 
 
-def test_what_cannot_be_stored_is_refused_and_can_be_resent(database):
+def test_a_message_that_cannot_be_stored_is_refused_and_can_be_resent(database):
     url, fail = database
     with serving(url) as server, entering(server) as enter:
         ann, bob = enter("ann", "bob", query="&roster=diff")
@@ -120,7 +120,7 @@ def locked(url):
         other.execute("ROLLBACK")
 
 
-def test_a_locked_database_holds_up_what_is_stored_and_nothing_else(database_url):
+def test_a_locked_database_delays_only_stored_messages(database_url):
     with serving(database_url) as server, entering(server) as enter:
         ann, bob = enter("ann", "bob", query="&roster=diff")
         for one in (ann, bob):

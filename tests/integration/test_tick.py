@@ -61,7 +61,7 @@ def wait_for_log(site, text, times=1):
         time.sleep(0.02)  # the log is written when it is written
 
 
-def test_one_that_raises_on_what_came_with_the_handshake_does_too(site, enter):
+def test_a_handler_that_raises_on_early_data_ends_its_own_connection_alone(site, enter):
     good = enter("good")
     with site.socket(token=token("hasty"), early=text_frame({"type": RAISE})) as hasty:
         assert hasty.recv_json(type=0)["code"] == "internal"
@@ -69,7 +69,7 @@ def test_one_that_raises_on_what_came_with_the_handshake_does_too(site, enter):
     says_soon(good)
 
 
-def test_one_who_came_but_half_way_in_is_out_again(site, enter):
+def test_a_client_whose_admission_fails_is_removed(site, enter):
     witness = enter("witness", query="&roster=diff")
     site.get("/break-the-door")
     early = text_frame({"type": 2, "data": "as who?"})
@@ -81,7 +81,7 @@ def test_one_who_came_but_half_way_in_is_out_again(site, enter):
     assert json.loads(site.get("/healthz")[2])["connections"] == 2
 
 
-def test_one_who_is_kicked_while_coming_in_does_not_come_in(site, enter):
+def test_a_user_kicked_during_admission_is_not_admitted(site, enter):
     witness = enter("witness", query="&roster=diff")
     site.get("/kick-at-the-door")
     with site.socket(token=token("late")) as late:
@@ -91,7 +91,7 @@ def test_one_who_is_kicked_while_coming_in_does_not_come_in(site, enter):
     assert all(b"late" not in got.payload for got in witness.log)
 
 
-def test_those_whom_an_earlier_handler_of_the_batch_closed_are_skipped(enter):
+def test_clients_closed_earlier_in_the_batch_are_skipped(enter):
     clients = enter(*(f"rival{i}" for i in range(6)))
     packet = text_frame({"type": CLOSE_OTHERS, "id": "x"}) + text_frame({"type": 2, "data": "I am left"})
     for client in clients:
@@ -127,7 +127,7 @@ def wait_heard(site, name, texts):
         time.sleep(0.05)  # only the receiver knows when it is done
 
 
-def test_a_receiver_that_sleeps_delays_neither_its_speaker_nor_others(site, enter):
+def test_a_receiver_that_sleeps_delays_no_client(site, enter):
     sleeper, other = enter("sleeper", "other")
     sleeper.send_json({"type": 2, "data": "sleep"})
     heard_before(other, "sleep")
@@ -143,7 +143,7 @@ def test_a_receiver_that_sleeps_delays_neither_its_speaker_nor_others(site, ente
 
 
 @pytest.mark.parametrize("way", ["throw", "exit"])
-def test_a_receiver_that_throws_is_logged_and_hears_the_next_one(site, enter, way):
+def test_a_receiver_that_raises_is_logged_and_called_again(site, enter, way):
     name = f"{way}er"
     speaker = enter(name)
     for text in (way, "next", way, "last"):
@@ -155,7 +155,7 @@ def test_a_receiver_that_throws_is_logged_and_hears_the_next_one(site, enter, wa
 # -- the log
 
 
-def test_a_busy_log_stalls_no_tick(site, enter):
+def test_a_blocked_log_delays_no_tick(site, enter):
     bad, good = enter("bad", "good")
     done, told = [], site.log().count(RAISED)
     page = threading.Thread(target=lambda: done.append(site.get("/hold-the-log?seconds=1.5")[2]))
@@ -179,7 +179,7 @@ def test_a_busy_log_stalls_no_tick(site, enter):
 # -- its health
 
 
-def test_health_says_so_when_the_reactor_has_stopped(make_server):
+def test_healthz_reports_a_stopped_reactor(make_server):
     server = make_server(env=QUICK, app=APP)
     with server.socket(token=token("ann")) as ann:
         ann.recv_json(type=1)

@@ -77,7 +77,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("make", "code"), BAD.values(), ids=BAD)
-def test_a_bad_token_is_told_and_closed_and_never_in_the_client_set(site, enter, make, code):
+def test_a_bad_token_is_reported_and_closed_and_never_a_client(site, enter, make, code):
     observer = enter("observer", query="&roster=diff")
     early = b"".join(
         text_frame(message)
@@ -114,7 +114,7 @@ def names_heard_of(client):
     return (speakers | set().union(*map(names_in, told))) & {"observer", "intruder", "honest", "['a']", ""}
 
 
-def test_a_token_anywhere_but_in_the_query_counts_for_nothing(site):
+def test_a_token_is_read_from_the_query_alone(site):
     good = token("ann")
     for headers in ({"Authorization": f"Bearer {good}"}, {"Cookie": f"access_token_cookie={good}"}):
         with site.socket(token="", headers=headers) as stranger:
@@ -122,13 +122,13 @@ def test_a_token_anywhere_but_in_the_query_counts_for_nothing(site):
             assert stranger.wait_closed()[0] == 4401
 
 
-def test_a_good_token_of_a_plain_library_is_as_good(site):
+def test_a_valid_token_of_another_library_is_accepted(site):
     """Without the claims that only ours have: what another issuer of the site's would write."""
     with site.socket(token=token("plain", iat_ms=None, jti=None, fresh=None, nbf=None)) as plain:
         hear_of(plain, "plain")
 
 
-def test_a_refused_socket_may_say_what_it_likes_and_nobody_hears(site, enter):
+def test_messages_of_a_refused_socket_are_dropped(site, enter):
     observer = enter("observer")
     with site.socket(token="bad") as intruder:
         for _ in range(20):
@@ -220,7 +220,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-def test_foreign_pages_are_refused_before_the_upgrade(site, origin):
+def test_pages_of_foreign_origins_are_refused_before_the_upgrade(site, origin):
     with pytest.raises(Refused) as refused:
         site.socket(token=token("page"), headers={"Origin": origin})
     assert refused.value.status == 403
@@ -250,7 +250,7 @@ def test_behind_a_trusted_proxy_the_forwarded_host_counts():
         assert refused.value.status == 403
 
 
-def test_any_page_may_connect_where_the_site_says_so():
+def test_any_page_may_connect_where_the_site_allows_it():
     with Server("gunicorn-gevent", {"CHAT_ALLOWED_ORIGINS": "*"}) as server:
         for origin in ("https://evil.example", "null"):
             with server.socket(token=token("page"), headers={"Origin": origin}) as page:

@@ -53,7 +53,7 @@ def winds_in(client):
     return {text for text in data if text.endswith(" wind")}
 
 
-def test_each_sees_its_own_alone(both, enter):
+def test_each_site_sees_its_own_users_alone(both, enter):
     anna, ben = enter("north", "anna"), enter("north", "ben")
     olga, _ = enter("south", "olga"), enter("south", "anna")
     for client, names in ((anna, {"anna", "ben"}), (ben, {"anna", "ben"}), (olga, {"olga", "anna"})):
@@ -62,7 +62,7 @@ def test_each_sees_its_own_alone(both, enter):
     assert set(state(both, "south")["here"]) == {"anna", "olga"}
 
 
-def test_each_hears_its_own_alone(both, enter):
+def test_clients_of_each_site_receive_its_own_messages_alone(both, enter):
     norths, souths = [enter("north", n) for n in "ab"], [enter("south", n) for n in "ac"]
     norths[0].send_json({"type": 2, "data": "north wind"})
     souths[0].send_json({"type": 2, "data": "south wind"})
@@ -73,7 +73,7 @@ def test_each_hears_its_own_alone(both, enter):
             assert winds_in(client) == {own}
 
 
-def test_what_one_site_says_the_other_does_not_hear(both, enter):
+def test_a_message_of_one_site_does_not_reach_the_other(both, enter):
     anna, olga = enter("north", "anna"), enter("south", "olga")
     both.request("POST", "/north/announce/snow")
     both.request("POST", "/south/announce/sun")
@@ -81,13 +81,13 @@ def test_what_one_site_says_the_other_does_not_hear(both, enter):
     assert olga.recv_until(lambda m: m.get("data") in {"snow", "sun"})[-1]["data"] == "sun"
 
 
-def test_nobody_reaches_a_user_of_the_other_site(both, enter):
+def test_a_user_of_the_other_site_is_unknown(both, enter):
     anna, _ = enter("north", "anna"), enter("south", "olga")
     anna.send_json({"type": 3, "to": "olga", "data": "over there?", "id": "d1"})
     assert anna.recv_json(type=0)["code"] == "unknown_user"
 
 
-def test_a_token_of_one_site_is_none_of_the_other(both, enter):
+def test_a_token_of_one_site_is_invalid_at_the_other(both, enter):
     stranger = enter("south", None, token=token_of(both, "north", "stranger"))
     assert stranger.recv_json(type=0)["code"] == "token_invalid"
     assert stranger.wait_closed()[0] == 4401
@@ -114,7 +114,7 @@ def test_a_handler_of_one_site_is_unknown_in_the_other(both, enter):
     assert olga.recv_until(lambda m: m["type"] in {0, COMPASS})[-1]["code"] == "unknown_type"
 
 
-def test_a_receiver_hears_the_app_that_it_asked_for(both, enter):
+def test_a_receiver_gets_the_signals_of_its_own_app(both, enter):
     anna, olga = enter("north", "anna"), enter("south", "olga")
     anna.send_json({"type": 2, "data": "hei"})
     olga.send_json({"type": 2, "data": "ciao"})
@@ -136,7 +136,7 @@ def test_the_page_knows_where_its_site_is_mounted(both, site):
     assert re.search(rf'"{BASES[site]}/chat/static/(dist/page-\w+|js/page)\.js"', body)
 
 
-def test_the_end_is_told_in_both_sites(both, enter):
+def test_both_sites_announce_the_shutdown(both, enter):
     """The last one: it ends the server."""
     anna, olga = enter("north", "anna"), enter("south", "olga")
     for client in (anna, olga):

@@ -45,7 +45,7 @@ def come(sites):
         client.sock.close()
 
 
-def test_what_is_said_on_one_server_is_heard_on_the_other_in_time(come):
+def test_a_message_crosses_to_the_other_server_in_time(come):
     speaker, listener = come(0, "ann"), come(1, "bob")
     for text in ("first", "second", "third"):
         speaker.send_json({"type": GROUP, "data": text})
@@ -54,7 +54,7 @@ def test_what_is_said_on_one_server_is_heard_on_the_other_in_time(come):
         assert time.monotonic() - began < IN_TIME
 
 
-def test_all_speak_at_once_and_all_hear_the_same(sites, database):
+def test_all_clients_send_at_once_and_receive_the_same_order(sites, database):
     make_room(sites[0], "den")
     clients = [ResumingClient(sites[number % 2], f"c{number}", ("lobby", "den")) for number in range(6)]
     with Crowd(clients) as crowd:
@@ -76,7 +76,7 @@ def speak_in_both(client):
     return client.say(("lobby", "den")[len(client.said) % 2], "hi")
 
 
-def test_who_changes_servers_goes_on_where_it_was(sites, database):
+def test_a_client_that_changes_servers_resumes(sites, database):
     talker = ResumingClient(sites[0], "ann", ("lobby",), window=2)
     wanderer = ResumingClient(sites[0], "bob", ("lobby",))
     with Crowd([wanderer, talker]) as crowd:
@@ -102,7 +102,7 @@ def up_to(count):
     return lambda client: client.say("lobby", "hi") if len(client.said) < count else None
 
 
-def test_a_conversation_reaches_every_socket_of_both(come, database):
+def test_a_direct_message_reaches_every_socket_of_both_users(come, database):
     sockets = {(name, number): come(number, name) for name in ("carl", "dora") for number in (0, 1)}
     for number in range(30):
         for (name, place), client in sockets.items():
@@ -119,7 +119,7 @@ def test_a_conversation_reaches_every_socket_of_both(come, database):
         assert messages == [one for one in store if one not in own]
 
 
-def test_the_first_words_of_two_who_speak_at_once_reach_both(sites, come):
+def test_the_first_messages_of_two_simultaneous_senders_reach_both(sites, come):
     names = [f"early{number}" for number in range(6)]
     tokens = dict(zip(names, sites[0].cli("token", "--create", *names).split(), strict=True))
     for left, right in zip(names[::2], names[1::2], strict=True):
@@ -130,7 +130,7 @@ def test_the_first_words_of_two_who_speak_at_once_reach_both(sites, come):
         assert other.recv_json(type=DIRECT, timeout=IN_TIME)["data"] == "hello"
 
 
-def test_how_far_one_has_read_is_known_on_the_other_server(come):
+def test_a_read_position_is_known_on_the_other_server(come):
     here, there = come(0, "erin"), come(1, "erin")
     here.send_json({"type": GROUP, "data": "to be read", "id": "read-1"})
     seq = here.recv_json(type=GROUP, id="read-1")["seq"]
@@ -139,7 +139,7 @@ def test_how_far_one_has_read_is_known_on_the_other_server(come):
     assert here.recv_json(type=READ) == there.recv_json(type=READ, timeout=IN_TIME) == wanted
 
 
-def test_a_private_room_opens_and_closes_on_the_other_server(sites, come):
+def test_access_to_a_private_room_changes_on_the_other_server(sites, come):
     guest = sites[0].token("frank")
     room = ask(sites[0], "POST", "/rooms", {"title": "attic", "kind": "private"}, name="ann")["name"]
     with sites[1].socket(token=guest, query="&roster=diff") as frank:
@@ -165,7 +165,7 @@ def test_a_private_room_opens_and_closes_on_the_other_server(sites, come):
         ]
 
 
-def test_the_house_speaks_from_a_process_that_serves_nobody(sites, come):
+def test_a_process_without_clients_can_send_a_message_of_the_site(sites, come):
     listeners = [come(number, name) for number, name in enumerate(("ann", "bob"))]
     sites[0].cli("send", "lobby", "from the command line")
     heard = [one.recv_json(type=GROUP, data="from the command line", timeout=IN_TIME) for one in listeners]

@@ -43,7 +43,7 @@ def test_the_server_starts_without_a_warning(site):
 # -- coming
 
 
-def test_a_newcomer_gets_the_welcome_and_then_the_list_that_holds_him(site):
+def test_a_new_client_gets_the_welcome_and_then_a_roster_with_itself(site):
     with come(site, "newton") as newton:
         assert newton.recv() == WELCOME
         listing = json.loads(newton.recv())
@@ -61,7 +61,7 @@ def test_no_extension_is_negotiated(site):
         assert {(got.rsv, got.fin) for got in zipped.log} == {(0, True)}
 
 
-def test_what_comes_with_the_handshake_is_served(site):
+def test_data_sent_with_the_handshake_is_served(site):
     early = text_frame({"type": 2, "data": "early bird", "id": "e1"}) + frame(PING, b"early")
     with come(site, "early", early=early) as client:
         assert client.recv() == WELCOME
@@ -82,7 +82,7 @@ def test_half_a_frame_with_the_handshake_is_finished_later(site):
 # -- type 1
 
 
-def test_a_group_list_is_answered_to_who_asks(enter):
+def test_a_group_list_request_is_answered(enter):
     ann, bob = enter("ann", "bob")
     ann.send_json({"type": 1, "room": "anywhere"})
     listing = ann.recv_json(type=1)
@@ -137,7 +137,7 @@ def test_seq_begins_with_1_and_has_no_gap():
             assert heard[:4] == [(text, seq) for seq, (text, _) in enumerate(said, 1)]
 
 
-def test_nobody_can_speak_as_another(enter):
+def test_no_client_can_send_as_another_user(enter):
     ann, bob = enter("ann", "bob")
     ann.send_json({"type": 2, "data": "me", "user": user("bob"), "seq": 99, "ts": 1, "username": "bob"})
     heard = bob.recv_json(type=2, data="me")
@@ -148,13 +148,13 @@ def test_nobody_can_speak_as_another(enter):
 @pytest.mark.parametrize(
     "text", ["", "大家好 😀", "<script>alert(1)</script>", 'q"\\\n\t\r', "x" * 10_000, "😀" * 10_000]
 )
-def test_text_arrives_as_it_was_said(enter, text):
+def test_text_arrives_as_it_was_sent(enter, text):
     ann, bob = enter("ann", "bob")
     ann.send_json({"type": 2, "data": text})
     assert bob.recv_json(type=2)["data"] == text
 
 
-def test_everyone_hears_many_speakers_in_one_order(enter):
+def test_all_clients_receive_many_senders_in_one_order(enter):
     names = [f"speaker{i}" for i in range(8)]
     clients = enter(*names)
     listener = enter("listener")
@@ -202,7 +202,7 @@ def test_a_direct_message_has_these_fields_and_reaches_its_receiver_alone(enter)
     assert settle(ann, cat) == [[]]
 
 
-def test_a_conversation_has_one_order_whoever_speaks(enter):
+def test_a_conversation_has_one_order_whoever_sends(enter):
     ann, bob = enter("ann", "bob")
     ann.send_json({"type": 3, "to": "bob", "data": "1", "id": "c1"})
     first = ann.recv_json(type=4)
@@ -220,7 +220,7 @@ def test_a_direct_message_reaches_every_socket_of_the_receiver(enter):
     assert desk.recv_json(type=3) == phone.recv_json(type=3)
 
 
-def test_of_the_senders_sockets_the_others_that_are_extended_hear_it(site, enter):
+def test_the_senders_other_extended_sockets_receive_it(site, enter):
     sending, bob = enter("ann", "bob")
     plain = enter("ann")
     by_query = enter("ann", query="&roster=diff")
@@ -236,7 +236,7 @@ def test_of_the_senders_sockets_the_others_that_are_extended_hear_it(site, enter
     assert settle(bob, sending, plain) == [[], []]
 
 
-def test_a_message_to_oneself_is_heard_on_every_socket_once(enter):
+def test_a_message_to_oneself_is_received_once_on_every_socket(enter):
     ann = enter("ann")
     other = enter("ann", query="&roster=diff")
     ann.send_json({"type": 3, "to": "ann", "data": "note"})
@@ -254,7 +254,7 @@ def test_a_name_is_found_in_another_case(enter):
 # -- type 4
 
 
-def test_an_ack_comes_for_an_id_alone_and_before_the_echo(enter):
+def test_an_ack_needs_an_id_and_comes_before_the_echo(enter):
     ann = enter("ann")
     ann.send_json({"type": 2, "data": "none"})
     ann.send_json({"type": 2, "data": "one", "id": "编号 1"})
@@ -274,7 +274,7 @@ def test_only_the_sender_gets_the_ack(enter):
     assert settle(ann, bob) == [[]]
 
 
-def test_the_same_id_again_gets_the_same_ack_and_is_said_once(site, enter):
+def test_a_repeated_id_gets_the_same_ack_and_is_sent_once(site, enter):
     ann, bob = enter("ann", "bob")
     message = {"type": 2, "data": "once", "id": "r1"}
     ann.send_json(message)
@@ -292,7 +292,7 @@ def test_the_same_id_again_gets_the_same_ack_and_is_said_once(site, enter):
     assert [m["data"] for m in heard] == ["once"]
 
 
-def test_a_repeated_direct_message_is_said_once_too(enter):
+def test_a_repeated_direct_message_is_sent_once(enter):
     ann, bob = enter("ann", "bob")
     for _ in range(2):
         ann.send_json({"type": 3, "to": "bob", "data": "once", "id": "d1"})
@@ -316,7 +316,7 @@ def test_each_user_and_each_room_has_its_own_ids(enter):
 # -- type 5
 
 
-def test_diffs_instead_of_lists_for_who_asks(site, enter):
+def test_clients_that_ask_get_diffs_instead_of_lists(site, enter):
     viewer = enter("viewer", query="&roster=diff")
     with come(site, "guest"):
         came = viewer.recv_until(lambda m: "guest" in names_in(m))
@@ -330,7 +330,7 @@ def test_diffs_instead_of_lists_for_who_asks(site, enter):
     assert "guest" not in names_in(viewer.recv_json(type=1))
 
 
-def test_others_get_lists_and_no_diffs(site, enter):
+def test_other_clients_get_lists_and_no_diffs(site, enter):
     plain = enter("plain")
     with come(site, "guest2"):
         hear_of(plain, "guest2")
@@ -338,7 +338,7 @@ def test_others_get_lists_and_no_diffs(site, enter):
     assert 5 not in {json.loads(got.payload)["type"] for got in plain.log if got.opcode == TEXT}
 
 
-def test_many_coming_and_going_leave_every_viewer_with_the_truth(site, enter):
+def test_after_many_connects_and_disconnects_every_roster_is_right(site, enter):
     lists, diffs = enter("lister"), enter("differ", query="&roster=diff")
     here = set()
     for turn in range(3):
@@ -367,7 +367,7 @@ def test_many_coming_and_going_leave_every_viewer_with_the_truth(site, enter):
 # -- the roster
 
 
-def test_three_tabs_are_one_entry_and_a_reload_is_no_news(site, enter):
+def test_three_tabs_are_one_entry_and_a_reload_changes_nothing(site, enter):
     viewer = enter("watcher", query="&roster=diff")
     tabs = [come(site, "tabby") for _ in range(3)]
     hear_of(viewer, "tabby")
@@ -435,7 +435,7 @@ BAD = [
 ]
 
 
-def test_bad_input_of_every_kind_is_answered_and_touches_nobody_else(enter):
+def test_bad_input_of_every_kind_is_answered_and_affects_no_other_client(enter):
     ann, bob = enter("ann", "bob")
     for value, code, ref in BAD:
         if isinstance(value, bytes):
@@ -489,7 +489,7 @@ def test_every_error_of_a_bad_message_is_in_that_table():
         ("", "fr", "en"),
     ],
 )
-def test_errors_speak_the_language_asked_for(enter, query, accepted, language):
+def test_errors_are_in_the_requested_language(enter, query, accepted, language):
     ann = enter("ann", query=query, headers={"Accept-Language": accepted})
     ann.send_text("?")
     assert ann.recv_json(type=0)["data"] == getattr(FAILURES["bad_json"], language)
@@ -517,7 +517,7 @@ def padded(size):
     return head + b"p" * (size - len(head) - 2) + b'"}'
 
 
-def test_a_message_of_the_greatest_size_is_served_whole_or_in_fragments(enter):
+def test_a_message_of_the_greatest_size_is_accepted_whole_or_in_fragments(enter):
     ann = enter("ann")
     ann.send_frame(TEXT, padded(LIMIT))
     ann.recv_json(type=2, data="x")
@@ -533,7 +533,7 @@ def test_one_byte_more_closes_with_1009(enter, pieces):
     assert settle(bob) == []
 
 
-def test_a_length_that_is_only_claimed_costs_nothing_and_closes(enter):
+def test_a_frame_that_claims_too_great_a_length_is_closed_with_1009(enter):
     ann = enter("ann")
     ann.send_raw(bytes((0x81, 0xFF)) + (1 << 40).to_bytes(8, "big") + b"mask")
     assert ann.wait_closed()[0] == 1009
@@ -555,7 +555,7 @@ def test_a_length_that_is_only_claimed_costs_nothing_and_closes(enter):
         ({"Connection": "keep-alive"}, 426),
     ],
 )
-def test_a_bad_handshake_gets_an_answer_in_http(site, change, status):
+def test_a_bad_handshake_gets_an_http_answer(site, change, status):
     with pytest.raises(Refused) as refused:
         site.socket(token=token("ann"), headers=change)
     assert refused.value.status == status
@@ -563,7 +563,7 @@ def test_a_bad_handshake_gets_an_answer_in_http(site, change, status):
         assert refused.value.headers.get("sec-websocket-version", "13") == "13"
 
 
-def test_a_plain_request_is_told_what_lives_here(site):
+def test_a_plain_request_is_told_that_this_is_a_websocket(site):
     assert site.get("/ws/chat")[0] == 426
 
 
@@ -591,7 +591,7 @@ def test_a_close_is_answered_and_its_sender_leaves(site, enter):
     ],
     ids=["no mask", "rsv", "opcode 3", "no beginning", "a ping in pieces", "half a close code", "no UTF-8"],
 )
-def test_a_broken_protocol_closes_its_own_connection_alone(enter, data, code):
+def test_a_protocol_error_closes_its_own_connection_alone(enter, data, code):
     ann, bob = enter("ann", "bob")
     ann.send_raw(data + text_frame({"type": 2, "data": "too late"}))
     assert ann.wait_closed()[0] == code
@@ -599,7 +599,7 @@ def test_a_broken_protocol_closes_its_own_connection_alone(enter, data, code):
     assert all(b"too late" not in got.payload for got in bob.log)
 
 
-def test_binary_fragments_are_one_bad_message(enter):
+def test_binary_fragments_count_as_one_bad_message(enter):
     ann = enter("ann")
     ann.send_raw(frame(BINARY, b"a", fin=False) + frame(PING, b"p") + frame(CONTINUATION, b"b"))
     assert ann.recv_json(type=0)["code"] == "binary"
@@ -623,7 +623,7 @@ def test_no_token_payload_is_ever_shown(site, enter):
     assert not re.search(rb"example.org|admin|jti|iat_ms", told)
 
 
-def test_health_tells_how_many_are_here(site, enter):
+def test_healthz_reports_the_number_of_clients(site, enter):
     enter("ann", "bob")
     status, _, body = site.get("/healthz")
     assert status == 200
@@ -631,7 +631,7 @@ def test_health_tells_how_many_are_here(site, enter):
     assert json.loads(body)["connections"] >= 2
 
 
-def test_the_handshake_may_come_in_drops(site):
+def test_the_handshake_may_arrive_byte_by_byte(site):
     """A slow line: the request in pieces, then a frame in pieces."""
     pieces = (
         f"GET /ws/chat?token={token('slowpoke')}",
@@ -649,7 +649,7 @@ def test_the_handshake_may_come_in_drops(site):
         client.recv_json(type=2, data="drop by drop")
 
 
-def test_whatever_is_sent_nobody_else_notices(site, enter):
+def test_arbitrary_input_affects_no_other_client(site, enter):
     """Garbage of every shape, the same in each run: as messages on one socket, as bare bytes on many."""
     chance = random.Random(2)
     witness, vandal = enter("witness", "vandal")
@@ -680,7 +680,7 @@ def garbage(chance):
 # -- other houses
 
 
-def test_a_user_with_a_new_name_is_known_by_it_on_every_socket(site, enter):
+def test_a_new_name_is_used_on_every_socket(site, enter):
     viewer = enter("viewer", query="&roster=diff")
     with site.socket(token=token("maiden", sub="m1")) as old:
         hear_of(viewer, "maiden")

@@ -6,8 +6,8 @@ from chat.loop.stats import Stats
 from chat.rooms.client import CLOSE_TIMEOUT, READ_BYTES, READ_MESSAGES
 from chat.rooms.room import write_all
 from chat.wire import frames
-from tests import owner as owners
-from tests.unframed import frames as unframed
+from tests import client_owner as owners
+from tests.server_frames import frames as unframed
 from tests.wsclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame, text_frame
 
 ROOM = frames.text_frame(b"the room's")
@@ -61,14 +61,14 @@ def close_of(data):
 
 def test_whole_messages_are_handed_on_in_order(owner, pair):
     client, peer = pair
-    peer.say(
+    peer.write(
         text_frame("one")
         + frame(BINARY, b"two")
         + frame(TEXT, b"thr", fin=False)
         + frame(CONTINUATION, b"ee")
     )
     assert client.readable() is False
-    assert owner.heard == ["one", b"two", "three"]
+    assert owner.received == ["one", b"two", "three"]
 
 
 def test_reading_with_nothing_there_is_nothing(owner, pair):
@@ -80,21 +80,21 @@ def test_reading_with_nothing_there_is_nothing(owner, pair):
 def test_a_message_cut_in_pieces_is_heard_when_it_is_whole(owner, pair):
     client, peer = pair
     for byte in text_frame("你好"):
-        assert owner.heard == []
-        peer.say(bytes([byte]))
+        assert owner.received == []
+        peer.write(bytes([byte]))
         client.readable()
-    assert owner.heard == ["你好"]
+    assert owner.received == ["你好"]
 
 
 def test_so_many_messages_are_taken_in_one_go_and_the_rest_wants_another(owner, pair):
     client, peer = pair
     texts = [str(i) for i in range(2 * READ_MESSAGES + 1)]
-    peer.say(b"".join(map(text_frame, texts)))
+    peer.write(b"".join(map(text_frame, texts)))
     assert client.readable() is True
-    assert owner.heard == texts[:READ_MESSAGES]
+    assert owner.received == texts[:READ_MESSAGES]
     assert client.readable() is True
     assert client.readable() is False
-    assert owner.heard == texts
+    assert owner.received == texts
 
 
 def test_so_many_bytes_are_read_in_one_go(owner, pair):
@@ -102,20 +102,20 @@ def test_so_many_bytes_are_read_in_one_go(owner, pair):
     one = text_frame("x" * 8_000)
     count = 2 * READ_BYTES // len(one) + 1
     peer.sock.setblocking(True)
-    peer.say(one * count)
+    peer.write(one * count)
     client.readable()
-    assert 0 < len(owner.heard) <= READ_BYTES // len(one)
-    while len(owner.heard) < count:
-        before = len(owner.heard)
+    assert 0 < len(owner.received) <= READ_BYTES // len(one)
+    while len(owner.received) < count:
+        before = len(owner.received)
         client.readable()
-        assert len(owner.heard) - before <= READ_BYTES // len(one) + 1
+        assert len(owner.received) - before <= READ_BYTES // len(one) + 1
 
 
 def test_hearing_from_a_client_is_a_sign_of_life(owner, pair):
     client, peer = pair
     client.pinged = owner.now
     owner.now += 5
-    peer.say(frame(PONG))
+    peer.write(frame(PONG))
     client.readable()
     assert (client.seen, client.pinged) == (owner.now, 0.0)
 
@@ -129,34 +129,34 @@ def test_an_unfinished_message_remembers_when_it_began(owner, pair):
         frame(PING),
         frame(CONTINUATION)[:3],
     ):
-        peer.say(piece)
+        peer.write(piece)
         client.readable()
         assert client.began == began
         owner.now += 1
-    peer.say(frame(CONTINUATION)[3:])
+    peer.write(frame(CONTINUATION)[3:])
     client.readable()
 
 
 def test_a_finished_message_is_forgotten_and_the_next_one_begins_anew(owner, pair):
     client, peer = pair
-    peer.say(text_frame("whole"))
+    peer.write(text_frame("whole"))
     client.readable()
     assert client.began == 0.0
     half = text_frame("half")
-    peer.say(half[:5])
+    peer.write(half[:5])
     client.readable()
     owner.now += 5
-    peer.say(half[5:] + half[:5])
+    peer.write(half[5:] + half[:5])
     client.readable()
     assert client.began == owner.now
-    peer.say(half[5:])
+    peer.write(half[5:])
     client.readable()
     assert client.began == 0.0
 
 
 def test_a_ping_is_answered_with_its_payload(owner, pair):
     client, peer = pair
-    peer.say(frame(PING, b"abc") + frame(PONG, b"unasked"))
+    peer.write(frame(PING, b"abc") + frame(PONG, b"unasked"))
     client.readable()
     owner.flush()
     assert unframed(peer.read()) == [(PONG, b"abc")]
@@ -296,7 +296,7 @@ def test_a_close_of_ours_is_answered_and_then_the_socket_ends(owner, pair):
     owner.flush()
     assert unframed(peer.read()) == [unframed(OWN)[0], (CLOSE, close_payload(4401, "token"))]
     assert client.fd >= 0
-    peer.say(frame(CLOSE, close_payload(4401)))
+    peer.write(frame(CLOSE, close_payload(4401)))
     client.readable()
     assert client.fd < 0
     assert owner.forgotten == [client]
@@ -330,7 +330,7 @@ def test_a_peer_that_never_answers_our_close_is_dropped_after_its_time(owner, pa
 )
 def test_a_close_of_theirs_is_answered_and_the_socket_ends_at_once(owner, pair, payload, answer):
     client, peer = pair
-    peer.say(frame(CLOSE, payload))
+    peer.write(frame(CLOSE, payload))
     client.readable()
     assert owner.leavers == [client]
     owner.flush()
@@ -341,18 +341,18 @@ def test_a_close_of_theirs_is_answered_and_the_socket_ends_at_once(owner, pair, 
 
 def test_what_is_said_before_their_close_is_heard_and_nothing_after_it(owner, pair):
     client, peer = pair
-    peer.say(text_frame("before") + frame(CLOSE, close_payload(1000)) + text_frame("after"))
+    peer.write(text_frame("before") + frame(CLOSE, close_payload(1000)) + text_frame("after"))
     client.readable()
-    assert owner.heard == ["before"]
+    assert owner.received == ["before"]
 
 
 def test_nothing_that_a_closing_client_says_is_heard(owner, pair):
     client, peer = pair
     client.close(4401)
-    peer.say(text_frame("smuggled") + frame(PING, b"x"))
+    peer.write(text_frame("smuggled") + frame(PING, b"x"))
     client.readable()
     owner.flush()
-    assert owner.heard == []
+    assert owner.received == []
     assert [opcode for opcode, _ in unframed(peer.read())] == [CLOSE]
 
 
@@ -378,10 +378,10 @@ def test_closing_twice_is_closing_once(owner, pair):
 )
 def test_a_broken_protocol_is_closed_with_its_code_after_what_was_good(owner, pair, data, code):
     client, peer = pair
-    peer.say(text_frame("good") + data + text_frame("after"))
+    peer.write(text_frame("good") + data + text_frame("after"))
     client.readable()
     owner.flush()
-    assert owner.heard == ["good"]
+    assert owner.received == ["good"]
     assert close_of(peer.read()) == code
 
 
@@ -415,7 +415,7 @@ def test_a_client_that_is_behind_is_told_why_it_ends_without_all_that_waited(own
     owner.flush()
     data = drain(client, peer)
     assert data == expected + frames.close_frame(1012)
-    peer.say(frame(CLOSE, close_payload(1012)))
+    peer.write(frame(CLOSE, close_payload(1012)))
     client.readable()
     assert client.fd < 0
 

@@ -11,7 +11,7 @@ from chat.wire import codec
 from chat.wire.codec import MAX_ID, MAX_NAME, MAX_ROOM
 from chat.wire.envelope import Envelope, Identity
 from chat.wire.errors import FAILURES, ChatError
-from tests.unframed import frames, message
+from tests.server_frames import frames, message
 
 MAX_CHARS = 100
 ANN, BOB = Identity("1", "ann"), Identity("2", '李 "b" \\ 😀')

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pytest
 
 from chat.rooms.drain import BATCH_INTERVAL, SMALL_CROWD, STORE_POLL, STORE_TIMEOUT, Drain
-from tests import owner as owners
-from tests.house import House, quick_settings
+from tests import client_owner as owners
+from tests.in_process import Processes, quick_settings
 from tests.resumer import ACK, GROUP, JOIN
-from tests.unframed import frames, messages
+from tests.server_frames import frames, messages
 from tests.wsclient import CLOSE, close_payload
 
 CROWD, SECONDS = 1_000, 5.0
@@ -294,43 +294,43 @@ def test_the_wait_ends_when_it_must(hub, come, drain, slept):
 def talking(chance):
     """A process with five clients in the lobby, who have all just said something."""
     names = [f"c{number}" for number in range(5)]
-    house = House(1, quick_settings(), names)
-    lines = [house.connect(0, name) for name in names]
+    processes = Processes(1, quick_settings(), names)
+    lines = [processes.connect(0, name) for name in names]
     try:
         for line in lines:
             line.send({"type": JOIN, "room": "lobby"})
-        house.settle()
+        processes.settle()
         for number, line in enumerate(lines):
-            line.hear()
+            line.receive()
             for turn in range(3):
                 line.send({"type": GROUP, "data": "hi", "id": f"{number}-{turn}"})
-        yield house, lines
+        yield processes, lines
     finally:
         for line in lines:
-            line.cut()
-        house.end()
+            line.close()
+        processes.end()
 
 
-def take_turns(house, chance, most):
+def take_turns(processes, chance, most):
     for _ in range(chance.randrange(most)):
-        house.step(chance.randrange(8))
+        processes.step(chance.randrange(8))
 
 
 def test_what_was_taken_is_acknowledged_before_the_close():
     for number in range(ORDERS):
         chance = random.Random(number)
-        with talking(chance) as (house, lines):
-            take_turns(house, chance, 12)
-            house.drain(0)
+        with talking(chance) as (processes, lines):
+            take_turns(processes, chance, 12)
+            processes.drain(0)
             for turn in range(20):
                 chance.choice(lines).send({"type": GROUP, "data": "late", "id": f"late-{turn}"})
-                take_turns(house, chance, 4)
-                house.turns.clock.now += STORE_POLL
-            house.settle()
+                take_turns(processes, chance, 4)
+                processes.scheduler.clock.now += STORE_POLL
+            processes.settle()
             acked = []
             for data in [line.read() for line in lines]:
                 *_, last = frames(data)
                 assert last == (CLOSE, close_payload(1012)), number
                 acked += [one["ref"] for one in messages(data) if one["type"] == ACK]
-            stored = [one.id for one in house.store.told()["lobby"]]
+            stored = [one.id for one in processes.store.stored()["lobby"]]
             assert sorted(stored) == sorted(acked), number

@@ -41,7 +41,7 @@ def test_every_failure_speaks_both_languages(row):
         assert re.search(r"[\u4e00-\u9fff]", row.zh) and row.zh.endswith("。")
 
 
-def test_another_language_is_answered_in_english(row):
+def test_other_languages_fall_back_to_english(row):
     assert row.sentence("fr") == row.en
 
 

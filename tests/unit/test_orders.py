@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from chat.rooms.catch_up import ROTATION_INTERVAL
 from chat.store.history import PRIVATE
-from tests.house import House, identity, quick_settings
+from tests.in_process import Processes, identity, quick_settings
 from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
 
 ORDERS = 120
@@ -19,24 +19,24 @@ class Scene:
 
     def __init__(self, chance, **options):
         self.chance = chance
-        self.house = House(2, quick_settings(ephemeral_rooms=("typing*",), **options), ["ann", "bob"])
-        self.store = self.house.store
+        self.processes = Processes(2, quick_settings(ephemeral_rooms=("typing*",), **options), ["ann", "bob"])
+        self.store = self.processes.store
         self.attic = self.store.create_room("attic", PRIVATE, identity("ann"), name="attic")
         self.store.join(self.attic.id, identity("bob"))
         self.lines = []
 
     def come(self, name, process, *rooms):
         """A client, once it is in these rooms."""
-        line = self.house.connect(process, name)
+        line = self.processes.connect(process, name)
         self.lines.append(line)
         for room in rooms:
             line.send({"type": JOIN, "room": room})
-        self.house.settle()
-        line.hear()
+        self.processes.settle()
+        line.receive()
         return line
 
     def mix(self):
-        self.house.mix(self.chance)
+        self.processes.mix(self.chance)
 
     def say(self, line, *texts):
         for text in texts:
@@ -53,8 +53,8 @@ def playing(number, **options):
         raise
     finally:
         for line in scene.lines:
-            line.cut()
-        scene.house.end()
+            line.close()
+        scene.processes.end()
 
 
 def scenes(**options):
@@ -71,25 +71,25 @@ def test_a_room_opens_while_another_process_speaks_there():
     for scene in scenes():
         ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1)
         scene.say(ann, "0")
-        scene.house.settle()
+        scene.processes.settle()
         bob.send({"type": JOIN, "room": "attic", "since": 1})
         scene.say(ann, "1", "2", "3")
         scene.mix()
-        assert texts(bob.hear()) == ["1", "2", "3"]
+        assert texts(bob.receive()) == ["1", "2", "3"]
 
 
 def test_somebody_comes_from_a_process_that_has_heard_more():
     for scene in scenes():
         ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1, "attic")
         scene.say(ann, "1", "2", "3")
-        while "2" not in (heard := texts(ann.hear())):
-            scene.house.step(scene.chance.randrange(8))
-        ann.cut()
-        again = scene.house.connect(1, "ann")
+        while "2" not in (heard := texts(ann.receive())):
+            scene.processes.step(scene.chance.randrange(8))
+        ann.close()
+        again = scene.processes.connect(1, "ann")
         scene.lines.append(again)
         again.send({"type": JOIN, "room": "attic", "since": len(heard)})
         scene.mix()
-        assert heard + texts(again.hear()) == texts(bob.hear()) == ["1", "2", "3"]
+        assert heard + texts(again.receive()) == texts(bob.receive()) == ["1", "2", "3"]
 
 
 def test_a_conversation_begins_in_two_processes_at_once():
@@ -99,32 +99,32 @@ def test_a_conversation_begins_in_two_processes_at_once():
             line.send({"type": DIRECT, "to": to, "data": "hi"})
         scene.mix()
         for line in lines:
-            heard = [said(message).seq for message in line.hear() if message["type"] == DIRECT]
+            heard = [said(message).seq for message in line.receive() if message["type"] == DIRECT]
             assert heard == sorted(set(heard)) and len(heard) == 3  # all but its own
 
 
-def test_a_conversation_that_falls_silent_is_not_told_again_by_an_old_mark():
+def test_a_conversation_that_falls_silent_is_not_told_again_by_an_frozen_mark():
     with playing(0) as scene:
-        scene.store.old_mark, _ = scene.store.changed(None)
+        scene.store.frozen_mark, _ = scene.store.changed(None)
         ann, bob = scene.come("ann", 0), scene.come("bob", 1)
         for text in ("once", "and again"):
             ann.send({"type": DIRECT, "to": "bob", "data": text})
-            scene.house.settle()
-            assert [message["data"] for message in bob.hear() if message["type"] == DIRECT] == [text]
+            scene.processes.settle()
+            assert [message["data"] for message in bob.receive() if message["type"] == DIRECT] == [text]
             for _ in range(4):
-                scene.house.turns.clock.now += ROTATION_INTERVAL + 1.0
-                scene.house.settle()
-                assert bob.hear() == []
+                scene.processes.scheduler.clock.now += ROTATION_INTERVAL + 1.0
+                scene.processes.settle()
+                assert bob.receive() == []
 
 
 def test_a_word_is_heard_by_the_speakers_other_sockets_though_the_first_has_gone():
     for scene in scenes():
         first, other = scene.come("ann", 0), scene.come("ann", 0)
         first.send({"type": DIRECT, "to": "bob", "data": "hi", "id": "1"})
-        scene.house.step(0)
-        first.cut()
+        scene.processes.step(0)
+        first.close()
         scene.mix()
-        assert [message["id"] for message in other.hear() if message["type"] == DIRECT] == ["1"]
+        assert [message["id"] for message in other.receive() if message["type"] == DIRECT] == ["1"]
 
 
 def test_who_leaves_while_being_let_in_is_out():
@@ -132,14 +132,14 @@ def test_who_leaves_while_being_let_in_is_out():
         ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1)
         bob.send({"type": JOIN, "room": "attic", "since": 0})
         for _ in range(scene.chance.randrange(12)):
-            scene.house.step(scene.chance.randrange(8))
+            scene.processes.step(scene.chance.randrange(8))
         bob.send({"type": LEAVE, "room": "attic"})
         scene.mix()
-        *_, last = bob.hear()
+        *_, last = bob.receive()
         assert last == {"type": LEAVE, "room": "attic"}
         scene.say(ann, "1")
         scene.mix()
-        assert bob.hear() == []
+        assert bob.receive() == []
 
 
 def test_who_is_put_out_while_being_let_in_is_out():
@@ -147,15 +147,15 @@ def test_who_is_put_out_while_being_let_in_is_out():
         ann, bob = scene.come("ann", 0, "attic"), scene.come("bob", 1)
         bob.send({"type": JOIN, "room": "attic"})
         for _ in range(scene.chance.randrange(12)):
-            scene.house.step(scene.chance.randrange(8))
+            scene.processes.step(scene.chance.randrange(8))
         scene.store.leave(scene.attic.id, "id-bob")
-        scene.house.begin(scene.house.processes[1].revocation.unsubscribe_user, "id-bob", "attic")
+        scene.processes.spawn(scene.processes.runtimes[1].revocation.unsubscribe_user, "id-bob", "attic")
         scene.mix()
-        answers = [message for message in bob.hear() if message["type"] in (ERROR, LEAVE, SYNCED)]
+        answers = [message for message in bob.receive() if message["type"] in (ERROR, LEAVE, SYNCED)]
         assert answers[-1]["type"] == LEAVE or answers[-1]["code"] == "unknown_room"
         scene.say(ann, "1")
         scene.mix()
-        assert bob.hear() == []
+        assert bob.receive() == []
 
 
 def test_a_store_that_fails_keeps_nobody_from_a_room_that_needs_none():
@@ -165,7 +165,7 @@ def test_a_store_that_fails_keeps_nobody_from_a_room_that_needs_none():
         ann.send({"type": JOIN, "room": "attic", "id": "a"})
         ann.send({"type": JOIN, "room": "typing", "id": "b"})
         scene.mix()
-        answers = {message["ref"]: message for message in ann.hear() if "ref" in message}
+        answers = {message["ref"]: message for message in ann.receive() if "ref" in message}
         assert answers["a"]["code"] == "store_unavailable" and answers["b"]["type"] == SYNCED
 
 
@@ -175,5 +175,5 @@ def test_joins_that_come_at_once_do_not_outdo_the_limit():
         for number in range(4):
             ann.send({"type": JOIN, "room": f"typing-{number}"})
         scene.mix()
-        answers = [message.get("code") for message in ann.hear() if message["type"] in (ERROR, SYNCED)]
+        answers = [message.get("code") for message in ann.receive() if message["type"] in (ERROR, SYNCED)]
         assert sorted(answers, key=str) == [None, None, "too_many_rooms", "too_many_rooms"]

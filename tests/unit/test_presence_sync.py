@@ -2,98 +2,98 @@
 
 import pytest
 
-from tests.house import House, LossyBus, identity, quick_settings
+from tests.in_process import LossyBus, Processes, identity, quick_settings
 
 LEASE = 12.0
 
 
 @pytest.fixture
-def house():
-    house = House(2, quick_settings(worker_lease=LEASE), ["ann", "bob"], LossyBus())
-    house.store.ensure_room("lobby")
-    house.store.create_room("den", "public", None)
-    yield house
-    house.end()
+def processes():
+    processes = Processes(2, quick_settings(worker_lease=LEASE), ["ann", "bob"], LossyBus())
+    processes.store.ensure_room("lobby")
+    processes.store.create_room("den", "public", None)
+    yield processes
+    processes.end()
 
 
-def join(house, process, name, room="den"):
-    line = house.connect(process, name)
+def join(processes, process, name, room="den"):
+    line = processes.connect(process, name)
     line.send({"type": 6, "room": room})
-    house.settle()
+    processes.settle()
     return line
 
 
-def roster(house, process, room="den"):
-    return {user.username for user in house.processes[process].hub.rooms.users_in(room)}
+def roster(processes, process, room="den"):
+    return {user.username for user in processes.runtimes[process].hub.rooms.users_in(room)}
 
 
-def pass_lease(house):
+def pass_lease(processes):
     for _ in range(int(LEASE / 2.5) + 2):
-        house.settle()
+        processes.settle()
 
 
-def test_who_came_and_went_while_nothing_went_through_is_known_later(house):
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    assert roster(house, 0) == roster(house, 1) == {"ann", "bob"}
-    house.bus.every = 1
-    bob.cut()
-    cat = join(house, 1, "ann")
-    house.settle()
-    house.bus.every = 0
-    pass_lease(house)
-    assert roster(house, 0) == {"ann"}
+def test_who_came_and_went_while_nothing_went_through_is_known_later(processes):
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    assert roster(processes, 0) == roster(processes, 1) == {"ann", "bob"}
+    processes.bus.every = 1
+    bob.close()
+    cat = join(processes, 1, "ann")
+    processes.settle()
+    processes.bus.every = 0
+    pass_lease(processes)
+    assert roster(processes, 0) == {"ann"}
     for line in (ann, cat):
-        line.cut()
+        line.close()
 
 
-def test_a_room_that_was_closed_unheard_is_empty_later(house):
+def test_a_room_that_was_closed_unheard_is_empty_later(processes):
     """The process that closed it has nothing to tell of it any more."""
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.every = 1
-    bob.cut()
-    house.settle()
-    assert house.processes[1].hub.rooms.get("den") is None
-    house.bus.every = 0
-    assert roster(house, 0) == {"ann", "bob"}
-    pass_lease(house)
-    assert roster(house, 0) == {"ann"}
-    ann.cut()
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    processes.bus.every = 1
+    bob.close()
+    processes.settle()
+    assert processes.runtimes[1].hub.rooms.get("den") is None
+    processes.bus.every = 0
+    assert roster(processes, 0) == {"ann", "bob"}
+    pass_lease(processes)
+    assert roster(processes, 0) == {"ann"}
+    ann.close()
 
 
-def test_a_process_that_is_silent_is_empty_within_the_lease(house):
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.every = 1
-    begun = house.turns.clock.now
-    while "bob" in roster(house, 0):
-        assert house.turns.clock.now - begun <= LEASE
-        with house._in_turns():
-            house.turns.run(0.25)
-    assert house.turns.clock.now - begun > LEASE / 3
-    house.bus.every = 0
-    house.settle()
-    assert roster(house, 0) == {"ann", "bob"}, "it was never dead"
+def test_a_process_that_is_silent_is_empty_within_the_lease(processes):
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    processes.bus.every = 1
+    begun = processes.scheduler.clock.now
+    while "bob" in roster(processes, 0):
+        assert processes.scheduler.clock.now - begun <= LEASE
+        with processes._scheduled():
+            processes.scheduler.run(0.25)
+    assert processes.scheduler.clock.now - begun > LEASE / 3
+    processes.bus.every = 0
+    processes.settle()
+    assert roster(processes, 0) == {"ann", "bob"}, "it was never dead"
     for line in (ann, bob):
-        line.cut()
+        line.close()
 
 
-def test_the_living_are_never_gone_for_one_who_is_cut_off_himself(house):
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.cut.add(house.processes[0].broker)
+def test_the_living_are_never_gone_for_one_who_is_cut_off_himself(processes):
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    processes.bus.cut.add(processes.runtimes[0].broker)
     for _ in range(4):
-        house.settle()
-        assert roster(house, 0) == {"ann", "bob"}
-    assert roster(house, 1) == {"bob"}
-    house.bus.cut.clear()
-    house.settle()
-    assert roster(house, 0) == roster(house, 1) == {"ann", "bob"}
+        processes.settle()
+        assert roster(processes, 0) == {"ann", "bob"}
+    assert roster(processes, 1) == {"bob"}
+    processes.bus.cut.clear()
+    processes.settle()
+    assert roster(processes, 0) == roster(processes, 1) == {"ann", "bob"}
     for line in (ann, bob):
-        line.cut()
+        line.close()
 
 
-def test_who_asks_hears_who_is_in_a_room_that_is_not_open_here(house):
-    bob = join(house, 1, "bob")
+def test_who_asks_hears_who_is_in_a_room_that_is_not_open_here(processes):
+    bob = join(processes, 1, "bob")
     found = []
-    house.begin(lambda: found.append(house.processes[0].roster("den")))
-    house.settle()
+    processes.spawn(lambda: found.append(processes.runtimes[0].roster("den")))
+    processes.settle()
     assert found == [[identity("bob")]]
-    bob.cut()
+    bob.close()

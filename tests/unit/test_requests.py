@@ -2,34 +2,34 @@
 
 import pytest
 
-from tests.house import House, LossyBus, quick_settings
+from tests.in_process import LossyBus, Processes, quick_settings
 
 
 @pytest.fixture
-def house():
-    house = House(3, quick_settings(), [], LossyBus())
-    house.settle()
-    yield house
-    house.end()
+def processes():
+    processes = Processes(3, quick_settings(), [], LossyBus())
+    processes.settle()
+    yield processes
+    processes.end()
 
 
 @pytest.fixture
-def ask(house):
+def ask(processes):
     """ask(1, "add", 2, 3): what the first process is answered by process 1; a list of all answers for None."""
 
     def ask(place, *question):
         found = []
-        asker = house.processes[0].cluster
-        origin = None if place is None else house.processes[place].group_commit.origin
+        asker = processes.runtimes[0].cluster
+        origin = None if place is None else processes.runtimes[place].group_commit.origin
         if place is None:
-            house.begin(lambda: found.append(asker._questions.ask(None, *question)))
+            processes.spawn(lambda: found.append(asker._questions.ask(None, *question)))
         else:
-            house.begin(lambda: found.append(asker.ask(origin, *question)))
-        house.settle()
+            processes.spawn(lambda: found.append(asker.ask(origin, *question)))
+        processes.settle()
         (answer,) = found
         return answer
 
-    for number, process in enumerate(house.processes):
+    for number, process in enumerate(processes.runtimes):
         process.cluster.answers("add", lambda a, b, number=number: [number, a + b])
         process.cluster.answers("fail", lambda: 1 / 0)
     return ask
@@ -44,48 +44,48 @@ def test_all_answer(ask):
     assert sorted(ask(None, "add", 2, 3)) == [[1, 5], [2, 5]]
 
 
-def test_without_an_answer_one_goes_on(house, ask):
-    house.bus.every = 1
+def test_without_an_answer_one_goes_on(processes, ask):
+    processes.bus.every = 1
     assert ask(1, "add", 2, 3) is None
-    house.bus.every = 0
-    house.settle()
+    processes.bus.every = 0
+    processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_a_question_that_another_version_asks_is_not_answered(house, ask):
+def test_a_question_that_another_version_asks_is_not_answered(processes, ask):
     assert ask(1, "what nobody knows") is None
-    house.settle()
+    processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_an_answer_that_fails_disturbs_nobody(house, ask):
+def test_an_answer_that_fails_disturbs_nobody(processes, ask):
     assert ask(1, "fail") is None
-    house.settle()
+    processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_who_is_not_there_is_not_waited_for(house, ask):
-    now = house.turns.clock.now
+def test_who_is_not_there_is_not_waited_for(processes, ask):
+    now = processes.scheduler.clock.now
     found = []
-    house.begin(lambda: found.append(house.processes[0].cluster.ask(12345, "add", 2, 3)))
-    house.step(0)
+    processes.spawn(lambda: found.append(processes.runtimes[0].cluster.ask(12345, "add", 2, 3)))
+    processes.step(0)
     while not found:
-        house.step(0)
+        processes.step(0)
     assert found == [None]
-    assert house.turns.clock.now == now
+    assert processes.scheduler.clock.now == now
 
 
-def test_who_did_not_answer_is_asked_again_only_once_it_has_been_heard(house, ask):
+def test_who_did_not_answer_is_asked_again_only_once_it_has_been_heard(processes, ask):
     """Of a process that was killed, every one of its clients would wait for it."""
-    house.bus.every = 1
+    processes.bus.every = 1
     assert ask(1, "add", 2, 3) is None
-    now, found = house.turns.clock.now, []
-    origin = house.processes[1].group_commit.origin
-    house.begin(lambda: found.append(house.processes[0].cluster.ask(origin, "add", 2, 3)))
+    now, found = processes.scheduler.clock.now, []
+    origin = processes.runtimes[1].group_commit.origin
+    processes.spawn(lambda: found.append(processes.runtimes[0].cluster.ask(origin, "add", 2, 3)))
     while not found:
-        house.step(0)
+        processes.step(0)
     assert found == [None]
-    assert house.turns.clock.now == now
-    house.bus.every = 0
-    house.settle()
+    assert processes.scheduler.clock.now == now
+    processes.bus.every = 0
+    processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]

@@ -12,8 +12,8 @@ from chat.rooms.seq_gate import SeqGate
 from chat.wire.codec import NATIVE
 from chat.wire.envelope import Envelope, Identity
 from chat.wire.errors import ChatError
-from tests import owner as owners
-from tests.unframed import messages
+from tests import client_owner as owners
+from tests.server_frames import messages
 
 ANN, BOB = Identity("1", "ann"), Identity("2", "bob")
 

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from chat.store.history import PRIVATE
 from chat.wire.envelope import direct_room
-from tests.house import House, LossyBus, identity, quick_settings
-from tests.visitor import IN, JOINING, LEAVING, OUT, REPLAY_MAX, ROOMS, STORED, Visitor
+from tests.client_model import IN, JOINING, LEAVING, OUT, REPLAY_MAX, ROOMS, STORED, ClientModel
+from tests.in_process import LossyBus, Processes, identity, quick_settings
 
 NAMES = ["ann", "bob", "cat"]
 
@@ -25,19 +25,19 @@ steps = st.lists(st.integers(0, 7), max_size=16)
 
 
 class Rooms(RuleBasedStateMachine):
-    """Two processes, one store, and some clients of three users; each rule is followed by some steps of the house."""
+    """Two processes, one store, and some clients of three users; after each rule come some steps of the scheduler."""
 
     def __init__(self):
         super().__init__()
         options = quick_settings(replay_max=REPLAY_MAX, ephemeral_rooms=("typing",), worker_lease=2.0)
-        self.house = House(2, options, NAMES, self.make_bus())
-        self.store = self.house.store
+        self.processes = Processes(2, options, NAMES, self.make_bus())
+        self.store = self.processes.store
         self.store.ensure_room("lobby")
         self.store.create_room("den", "public", None)
         attic = self.store.create_room("attic", PRIVATE, identity("ann"), name="attic")
         self.store.join(attic.id, identity("bob"))
         self.log = defaultdict(list)
-        self.visitors = []
+        self.clients = []
         #: How often the store has failed, and how often when it last did not.
         self.outages = self.calm = 0
         self.failed = False
@@ -51,29 +51,29 @@ class Rooms(RuleBasedStateMachine):
         """Each user is on both processes, and in some rooms."""
         for name, process in product(NAMES, (0, 1)):
             self.come(name, process)
-        for one, room in product(self.visitors, ("lobby", "den")):
+        for one, room in product(self.clients, ("lobby", "den")):
             one.join(room, False, True, self.calm)
         self.settle()
 
     def teardown(self):
         try:
             if not self.failed:
-                self.store.down = self.store.forgetful = False
+                self.store.down = self.store.loses_answers = False
                 self.settle()
         finally:
-            for one in self.visitors:
+            for one in self.clients:
                 if one.line is not None:
-                    one.go()
-            self.house.end()
+                    one.disconnect()
+            self.processes.end()
 
     def come(self, name, process):
-        one = Visitor(name, len(self.visitors), self.log)
-        one.come(self.house.connect(process, name), process)
-        self.visitors.append(one)
+        one = ClientModel(name, len(self.clients), self.log)
+        one.connect(self.processes.connect(process, name), process)
+        self.clients.append(one)
 
     def pick(self, number, *where):
         """(a client that is connected, a room in which it is so); (None, None) where there are none."""
-        here = [one for one in self.visitors if one.line is not None]
+        here = [one for one in self.clients if one.line is not None]
         found = [(one, room) for one in here for room in ROOMS if one.where[room] in where]
         return found[number % len(found)] if found else (None, None)
 
@@ -145,56 +145,56 @@ class Rooms(RuleBasedStateMachine):
     def drop(self, number, steps):
         one = self.here(number)
         if one:
-            one.go()
+            one.disconnect()
             self.turn(steps)
 
     @rule(number=numbers, process=st.integers(0, 1), resend=st.booleans(), steps=steps)
     def come_back(self, number, process, resend, steps):
-        away = [one for one in self.visitors if one.line is None]
+        away = [one for one in self.clients if one.line is None]
         if away:
             one = away[number % len(away)]
-            one.come(self.house.connect(process, one.name), process)
+            one.connect(self.processes.connect(process, one.name), process)
             for room, view in one.views.items():
                 if view.last is not None:
                     one.join(room, True, True, self.calm)
             self.turn(steps)
 
     @rule(process=st.integers(0, 1), room=st.sampled_from(STORED), steps=steps)
-    def house_says(self, process, room, steps):
-        self.house.say(process, room, "news")
+    def site_sends(self, process, room, steps):
+        self.processes.send(process, room, "news")
         self.turn(steps)
 
     # -- the store
 
     @rule(loses_answers=st.booleans(), steps=steps)
     def store_fails(self, loses_answers, steps):
-        self.store.down, self.store.forgetful = not loses_answers, loses_answers
+        self.store.down, self.store.loses_answers = not loses_answers, loses_answers
         self.outages += 1
         self.turn(steps)
 
     @rule()
     def store_answers(self):
-        self.store.down = self.store.forgetful = False
+        self.store.down = self.store.loses_answers = False
         self.calm = self.outages
 
     # -- time
 
     def turn(self, steps):
         for choice in steps:
-            self.house.step(choice)
+            self.processes.step(choice)
         self.listen()
 
     @rule()
     def wait(self):
-        self.house.turns.clock.now += 1.0
+        self.processes.scheduler.clock.now += 1.0
 
     @rule()
     def settle(self):
-        self.house.settle()
+        self.processes.settle()
         self.listen()
-        if not (self.store.down or self.store.forgetful):
+        if not (self.store.down or self.store.loses_answers):
             self.failed = True
-            for one in self.visitors:
+            for one in self.clients:
                 one.check()
             self.check_acks()
             self.check_rooms()
@@ -203,13 +203,13 @@ class Rooms(RuleBasedStateMachine):
     def listen(self):
         self.failed = True  # unless it comes to its end
         self.read_log()
-        for one in self.visitors:
+        for one in self.clients:
             if one.line is not None:
                 one.listen(self.outages)
         self.failed = False
 
     def read_log(self):
-        for room, messages in self.store.told().items():
+        for room, messages in self.store.stored().items():
             self.log[room] += messages[len(self.log[room]) :]
 
     def check_acks(self):
@@ -218,15 +218,15 @@ class Rooms(RuleBasedStateMachine):
             assert [one.seq for one in log] == list(range(1, len(log) + 1))
             for one in log:
                 assert stored.setdefault((one.sender, one.id), (room, one.seq)) == (room, one.seq)
-        for one in self.visitors:
+        for one in self.clients:
             for id, place in one.acked.items():
                 assert place == ("typing", None) or stored[one.id, id] == place
             assert not any((one.id, id) in stored for id in one.not_joined if one.sent[id] == 1)
 
     def check_rooms(self):
         """A process keeps open what somebody is in, and nothing else."""
-        for number, process in enumerate(self.house.processes):
-            here = [one for one in self.visitors if one.line is not None and one.process == number]
+        for number, process in enumerate(self.processes.runtimes):
+            here = [one for one in self.clients if one.line is not None and one.process == number]
             wanted = {room for one in here for room in ROOMS if one.where[room] == IN}
             opened = process.hub.rooms
             assert {room.name for room in opened} == wanted | {"lobby"}
@@ -241,32 +241,32 @@ class RoomsOnABus(Rooms):
 
     @rule(every=st.sampled_from([0, 1, 2, 3, 7]))
     def hints_get_lost(self, every):
-        self.house.bus.every = every
+        self.processes.bus.every = every
 
     @rule(process=st.integers(0, 1))
     def cut_off(self, process):
-        self.house.bus.cut.add(self.house.processes[process].broker)
+        self.processes.bus.cut.add(self.processes.runtimes[process].broker)
 
     @rule()
     def heal(self):
-        self.house.bus.cut.clear()
-        self.house.bus.every = 0
+        self.processes.bus.cut.clear()
+        self.processes.bus.every = 0
 
     @rule()
     def compare_rosters(self):
         self.heal()
         for _ in range(3):
             self.settle()
-        if not (self.store.down or self.store.forgetful):
+        if not (self.store.down or self.store.loses_answers):
             self.failed = True
             self.check_rosters()
             self.failed = False
 
     def check_rosters(self):
-        for process in self.house.processes:
+        for process in self.processes.runtimes:
             for room in process.hub.rooms:
                 here = {
-                    one.id for one in self.visitors if one.line is not None and one.where.get(room.name) == IN
+                    one.id for one in self.clients if one.line is not None and one.where.get(room.name) == IN
                 }
                 assert {user.id for user in room.roster} == here, room.name
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chat.rooms.roster import MIN_INTERVAL, Roster
 from chat.wire.envelope import Identity
-from tests.unframed import message
+from tests.server_frames import message
 
 ANN, BOB, CAT = Identity("1", "ann"), Identity("2", "bob"), Identity("3", "cat")
 GRACE = 3.0

@@ -20,7 +20,7 @@ from chat.socketio.packets import (
     Packet,
 )
 from chat.wire.frames import BINARY, frame, text_frame
-from tests.unframed import frames as unframe
+from tests.server_frames import frames as unframe
 
 # -- Engine.IO payloads
 

@@ -5,7 +5,7 @@ import pytest
 from chat.socketio import offsets, packets, recovery
 from chat.socketio.packets import EVENT
 from chat.socketio.recovery import Recovery, Saved, Subscriptions
-from tests.unframed import frames as unframe
+from tests.server_frames import frames as unframe
 
 ROOM, OTHER = ("room", "a"), ("room", "b")
 

@@ -296,8 +296,8 @@ class Comings(RuleBasedStateMachine):
     def settle(self):
         for _ in range(self.rounds):
             for process in self.processes:
-                with process.in_turns():
-                    process.turns.run(self.stretch)
+                with process.scheduled():
+                    process.scheduler.run(self.stretch)
             self.listen()
         for one in self.visitors:
             if one.line is not None:

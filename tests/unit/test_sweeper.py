@@ -9,8 +9,8 @@ from chat.rooms.client import CLOSE_TIMEOUT
 from chat.rooms.sweeper import ROUND, SLICE, Sweeper
 from chat.wire.codec import frame
 from chat.wire.errors import ChatError
-from tests import owner as owners
-from tests.unframed import frames
+from tests import client_owner as owners
+from tests.server_frames import frames
 from tests.wsclient import CLOSE, PING, PONG, TEXT
 from tests.wsclient import frame as client_frame
 
@@ -101,7 +101,7 @@ def test_one_who_answers_stays_and_is_asked_again(hub, pair):
     for _ in range(5):
         hub.pass_time(INTERVAL)
         assert opcodes(peer) == [PING]
-        peer.say(client_frame(PONG))
+        peer.write(client_frame(PONG))
         client.readable()
     assert client.fd >= 0
 
@@ -110,7 +110,7 @@ def test_one_who_talks_is_not_asked(hub, pair):
     client, peer = pair
     for _ in range(20):
         hub.pass_time(INTERVAL / 3)
-        peer.say(client_frame(TEXT, b"{}"))
+        peer.write(client_frame(TEXT, b"{}"))
         client.readable()
     assert opcodes(peer) == []
 
@@ -120,10 +120,10 @@ def test_one_who_talks_is_not_asked(hub, pair):
 
 def test_a_message_held_open_ends_the_connection(hub, pair):
     client, peer = pair
-    peer.say(client_frame(TEXT, b"half")[:5])
+    peer.write(client_frame(TEXT, b"half")[:5])
     client.readable()
     hub.pass_time(HALF - 2)
-    peer.say(client_frame(TEXT, b"half")[5:6])  # a byte now and then does not help
+    peer.write(client_frame(TEXT, b"half")[5:6])  # a byte now and then does not help
     client.readable()
     assert client.closing == 0
     hub.pass_time(2 + ROUND)
@@ -132,9 +132,9 @@ def test_a_message_held_open_ends_the_connection(hub, pair):
 
 def test_fragments_without_an_end_do_too_though_pings_come_between(hub, pair):
     client, peer = pair
-    peer.say(client_frame(TEXT, b"a", fin=False))
+    peer.write(client_frame(TEXT, b"a", fin=False))
     for _ in range(int(HALF) + 2):
-        peer.say(client_frame(PING) + client_frame(0, b"b", fin=False))
+        peer.write(client_frame(PING) + client_frame(0, b"b", fin=False))
         client.readable()
         hub.pass_time(1)
     assert client.close_code == 4408

@@ -11,7 +11,7 @@ from chat.rooms.client import Taken
 from chat.socketio.sessions import Handshake
 from chat.store import migrate
 from tests.io_house import Line, Process, io_settings, new_clock
-from tests.unframed import frames
+from tests.server_frames import frames
 from tests.wsclient import text_frame
 
 ORDERS = 40
@@ -46,11 +46,11 @@ class Climber:
         return [payload.decode() for _, payload in frames(poller.take_all())]
 
     def settle(self):
-        with self.process.in_turns():
-            self.process.turns.run(1.25)
+        with self.process.scheduled():
+            self.process.scheduler.run(1.25)
 
     def _ask(self, function, *args):
-        with self.process.in_turns():
+        with self.process.scheduled():
             return self.process.runtime.hub.reactor.ask(function, *args)
 
 

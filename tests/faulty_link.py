@@ -1,4 +1,4 @@
-"""A cable that can be cut: a TCP proxy between a server and the one who uses it, with the faults of a network."""
+"""A TCP proxy between a server and its client that can play the faults of a network."""
 
 import select
 import socket
@@ -8,30 +8,30 @@ from contextlib import contextmanager
 
 #: Bytes read at once.
 CHUNK = 65_536
-#: What a socket that is closed with it sends: a reset, and not the end of a stream.
+#: SO_LINGER for a socket whose close shall send a reset instead of the end of the stream.
 RESET = struct.pack("ii", 1, 0)
 
 
-class Cut:
-    """Forwards what comes to `port` to the server at `target`, until it is told otherwise. A thread of its own.
+class FaultyLink:
+    """Forwards what arrives at `port` to the server at port `target`, in a thread of its own, unless a fault is set.
 
     `cut()`: every connection is reset, new ones are refused. `swallow()`: nothing is refused and nothing passes, as
-    where packets are dropped on the way; what was sent meanwhile arrives after `heal()`, as TCP has it.
+    when packets are dropped; what was sent meanwhile arrives after `heal()`, as over TCP.
     """
 
     def __init__(self, target):
         self._target = target
-        # Held all the time, so that nobody else is given the port while nobody listens at it.
-        self._place = bound(0)
-        self.port = self._place.getsockname()[1]
+        # Kept bound, so that the port is given to no other socket while there is no listener.
+        self._reservation = bound(0)
+        self.port = self._reservation.getsockname()[1]
         self._listener = None
-        self._links = []
+        self._connections = []
         self._mode = self._pass
         self._wanted = None
-        self._told = threading.Condition()
-        self._ear, self._mouth = socket.socketpair()
+        self._changed = threading.Condition()
+        self._wakeup, self._waker = socket.socketpair()
         self._listen()
-        self._thread = threading.Thread(target=self._run, name="cut", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="faulty link", daemon=True)
         self._thread.start()
 
     # -- what a test does
@@ -47,7 +47,7 @@ class Cut:
 
     @contextmanager
     def broken(self, fault):
-        """The fault ("cut", "swallow") lasts in here."""
+        """Play the fault ("cut" or "swallow") within the block."""
         getattr(self, fault)()
         try:
             yield
@@ -57,7 +57,7 @@ class Cut:
     def close(self):
         self._become(self._end)
         self._thread.join()
-        for one in (self._place, self._ear, self._mouth):
+        for one in (self._reservation, self._wakeup, self._waker):
             one.close()
 
     def __enter__(self):
@@ -67,46 +67,46 @@ class Cut:
         self.close()
 
     def _become(self, mode):
-        """Ask the thread to go over to another mode, and wait until it has."""
-        with self._told:
+        """Ask the thread to change its mode, and wait until it has."""
+        with self._changed:
             self._wanted = mode
-            self._mouth.send(b"!")
-            self._told.wait_for(lambda: self._wanted is None)
+            self._waker.send(b"!")
+            self._changed.wait_for(lambda: self._wanted is None)
 
     # -- the thread
 
     def _run(self):
         while self._mode != self._end:
             ready = self._wait()
-            if self._ear.fileno() in ready:
+            if self._wakeup.fileno() in ready:
                 self._change()
             elif self._mode == self._pass:
                 self._serve(ready)
 
     def _wait(self):
-        """{descriptor: its events} of what can go on."""
+        """{descriptor: its events} of the sockets that are ready."""
         poll = select.poll()
-        poll.register(self._ear, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
         if self._mode == self._pass:
             poll.register(self._listener, select.POLLIN)
-            for link in self._links:
-                for one, events in link.wants().items():
+            for connection in self._connections:
+                for one, events in connection.wants().items():
                     poll.register(one, events)
         return dict(poll.poll())
 
     def _change(self):
-        self._ear.recv(1)
-        with self._told:
+        self._wakeup.recv(1)
+        with self._changed:
             self._mode, self._wanted = self._wanted, None
             self._mode()
-            self._told.notify_all()
+            self._changed.notify_all()
 
     def _serve(self, ready):
         if self._listener.fileno() in ready:
             self._accept()
-        for link in self._links.copy():
-            if link.is_among(ready) and not link.carry(ready):
-                self._links.remove(link)
+        for connection in self._connections.copy():
+            if connection.is_among(ready) and not connection.forward(ready):
+                self._connections.remove(connection)
 
     def _accept(self):
         near, _ = self._listener.accept()
@@ -115,7 +115,7 @@ class Cut:
         except OSError:
             reset(near)
             return
-        self._links.append(Link(near, far))
+        self._connections.append(Connection(near, far))
 
     # -- its modes: what is done as one begins
 
@@ -129,9 +129,9 @@ class Cut:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        for link in self._links:
-            link.reset()
-        self._links.clear()
+        for connection in self._connections:
+            connection.reset()
+        self._connections.clear()
 
     def _end(self):
         self._refuse()
@@ -142,8 +142,8 @@ class Cut:
             self._listener.listen()
 
 
-class Link:
-    """One connection through the proxy: what one side has sent waits until the other takes it."""
+class Connection:
+    """One connection through the proxy: what one side has sent waits until the other side takes it."""
 
     def __init__(self, near, far):
         self._other = {near: far, far: near}
@@ -153,7 +153,7 @@ class Link:
             one.setblocking(False)
 
     def wants(self):
-        """{socket: the events that it can go on with}: it is read as long as the other side takes what it says."""
+        """{socket: events to wait for}: a side is read only while nothing waits for the other side."""
         return {
             one: (0 if self._waiting[other] else select.POLLIN)
             | (select.POLLOUT if self._waiting[one] else 0)
@@ -163,23 +163,25 @@ class Link:
     def is_among(self, ready):
         return any(one.fileno() in ready for one in self._other)
 
-    def carry(self, ready):
-        """Move what can be moved; False once the connection has ended, on both sides then."""
+    def forward(self, ready):
+        """Forward what can be forwarded; False once the connection has ended, which then ends both sides."""
         try:
-            alive = all(self._move(one, ready[one.fileno()]) for one in self._other if one.fileno() in ready)
+            alive = all(
+                self._forward(one, ready[one.fileno()]) for one in self._other if one.fileno() in ready
+            )
         except OSError:
             alive = False
         if not alive:
             self.reset()
         return alive
 
-    def _move(self, one, events):
+    def _forward(self, one, events):
         if events & select.POLLOUT:
             self._waiting[one] = self._waiting[one][one.send(self._waiting[one]) :]
         if events & (select.POLLIN | select.POLLHUP | select.POLLERR):
-            said = one.recv(CHUNK)
-            self._waiting[self._other[one]] += said
-            return bool(said)
+            data = one.recv(CHUNK)
+            self._waiting[self._other[one]] += data
+            return bool(data)
         return True
 
     def reset(self):
@@ -189,7 +191,7 @@ class Link:
 
 def bound(port):
     one = socket.socket()
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # there are two of them at the port
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the reservation is bound to the same port
     one.bind(("127.0.0.1", port))
     return one
 

@@ -1,4 +1,4 @@
-"""What a server said, out of its bytes: for tests that hold frames in their hands instead of a socket."""
+"""Frames and messages parsed from a server's bytes: for tests that have bytes instead of a socket."""
 
 import json
 
@@ -6,7 +6,7 @@ TEXT = 1
 
 
 def frames(data):
-    """(opcode, payload) of each whole frame in `data`, which must hold whole frames only."""
+    """(opcode, payload) of each frame in `data`, which must consist of whole frames."""
     found, at = [], 0
     while at < len(data):
         size, start = data[at + 1], at + 2
@@ -27,6 +27,6 @@ def messages(data):
 
 
 def message(data):
-    """The one JSON message that `data` is."""
+    """The only JSON message in `data`."""
     (only,) = messages(data)
     return only

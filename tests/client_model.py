@@ -1,24 +1,24 @@
-"""A client of the house that holds every answer against what it may expect: rooms as they are seen from outside."""
+"""A client that checks each answer against what the server may answer: rooms as they are seen from outside."""
 
 import sys
 from collections import Counter, defaultdict
 
 from tests.resumer import JOIN, LEAVE, Resumer, said
 
-#: attic is private to its members; what is said in typing is not stored.
+#: attic is private to its members; messages in typing are not stored.
 ROOMS = ["lobby", "den", "attic", "typing"]
 STORED = ROOMS[:3]
 MEMBERS = {"ann", "bob"}
-#: Few, so that a client often misses more.
+#: Small, so that a client often misses more.
 REPLAY_MAX = 3
 WRONG_EPOCH = "another!"
 
-#: Where a client is, as far as it knows: it waits for an answer in two of them.
+#: A client's state in a room, as far as it knows: in two of them it waits for an answer.
 OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
 
 
-class Visitor(Resumer):
-    """A client, and what it may believe: where it is, which answers it waits for, what it must have heard."""
+class ClientModel(Resumer):
+    """A client and its model: its state in each room, the answers it waits for, the messages it must have received."""
 
     def __init__(self, name, number, log):
         super().__init__(name, STORED, f"{name}{number}")
@@ -27,42 +27,42 @@ class Visitor(Resumer):
         self.serial = 0
         #: {id: how often it was sent}
         self.sent = Counter()
-        #: Ids of messages that it sent without being sure to be in their room, and of those refused for that.
+        #: Ids of messages sent while its state in their room was not certain, and of those refused for that.
         self.unsure, self.not_joined = set(), set()
-        #: Ids of what it heard in the room that keeps nothing.
+        #: Ids of the messages received in the room that stores none.
         self.typed = []
 
-    def come(self, line, process):
+    def connect(self, line, process):
         """Begin a connection."""
         self.begin()
         self.line, self.process = line, process
         self.where = dict.fromkeys(ROOMS, OUT)
-        #: {room: (id of the last Join or Leave, where it was before, the Join's since and whether its epoch is right)}
+        #: {room: (id of the last Join or Leave, the state before it, the Join's fields)}
         self.asked = {}
-        #: {ref: how many outages there had been} of what will be answered.
+        #: {ref: outages at the time of sending} of each message that will be answered.
         self.waiting = {}
         self.sent_here = set()
-        #: {conversation: what of it was heard here}
-        self.heard_direct = defaultdict(list)
-        #: {conversation: the last seq that need not be heard here}, once it has been let in.
+        #: {conversation: the messages of it received on this connection}
+        self.received_direct = defaultdict(list)
+        #: {conversation: the last seq that need not arrive on this connection}, after the welcome.
         self.floors = None
-        #: {conversation: since} of those that were joined here; what a refused Join has left out, nobody knows.
+        #: {conversation: since} of those joined on this connection; a refused Join may have left out any message.
         self.since = {}
         self.asked_direct = {}
 
-    def go(self):
-        self.line.cut()
+    def disconnect(self):
+        self.line.close()
         self.line = None
 
     # -- what it sends
 
-    def new_ask(self):
+    def new_request_id(self):
         self.serial += 1
         return f"{self.prefix}-ask-{self.serial}"
 
     def ask(self, kind, room, outages, **fields):
-        """Send a Join or a Leave; the answer to the one before need not come any more."""
-        id = self.new_ask()
+        """Send a Join or a Leave; the answer to the one before need not arrive any more."""
+        id = self.new_request_id()
         if room in self.asked:
             self.waiting.pop(self.asked[room][0], None)
         self.asked[room] = id, self.where[room], fields
@@ -86,7 +86,7 @@ class Visitor(Resumer):
         self.where[room] = LEAVING
 
     def join_direct(self, room, since, outages):
-        id, self.since[room] = self.new_ask(), since
+        id, self.since[room] = self.new_request_id(), since
         self.waiting[id], self.asked_direct[id] = outages, room
         self.line.send({"type": JOIN, "room": room, "id": id, "since": since})
 
@@ -94,21 +94,21 @@ class Visitor(Resumer):
         id = message["id"]
         self.sent[id] += 1
         self.sent_here.add(id)
-        self.waiting.setdefault(id, outages)  # where it is a repeat, the first one's answer may still come
+        self.waiting.setdefault(id, outages)  # of a repeated message the first one's answer may still arrive
         if self.where.get(message.get("room"), IN) != IN:
             self.unsure.add(id)
         self.line.send(message)
 
-    # -- what it hears
+    # -- what it receives
 
     def listen(self, outages):
-        for message in self.line.hear():
+        for message in self.line.receive():
             self.outages = outages
-            getattr(self, f"hear_{message['type']}", self.take)(message)
+            getattr(self, f"on_{message['type']}", self.take)(message)
 
-    def hear_2(self, message):
+    def on_2(self, message):
         if message.get("room") is None:
-            # The welcome: from now on all direct messages come.
+            # The welcome: from now on all direct messages arrive.
             self.floors = {room: len(log) for room, log in self.log.items()}
             return
         assert self.where[message["room"]] != OUT
@@ -117,25 +117,25 @@ class Visitor(Resumer):
         else:
             self.take(message)
 
-    def hear_3(self, message):
-        self.heard_direct[message["room"]].append(said(message))
+    def on_3(self, message):
+        self.received_direct[message["room"]].append(said(message))
 
-    def hear_4(self, message):
+    def on_4(self, message):
         assert message["ref"] in self.sent_here
         self.waiting.pop(message["ref"], None)
         self.take(message)
 
-    def hear_7(self, message):
+    def on_7(self, message):
         self.answered(message, OUT)
 
-    def hear_8(self, message):
+    def on_8(self, message):
         room = message["room"]
         if room.startswith("dm:"):
             self.synced_direct(room, message)
             return
         assert self.where[room] != OUT
         if room in self.views:
-            self.judge(message, *self.asked[room])
+            self.check_synced(message, *self.asked[room])
             self.take(message)
         self.answered(message, IN)
 
@@ -144,17 +144,17 @@ class Visitor(Resumer):
         self.floors[room] = self.since[room] if message["recovered"] else message["seq"]
         assert message["recovered"] or message["seq"] - self.since[room] > REPLAY_MAX
 
-    def judge(self, message, id, before, fields):
-        """Hold that a Synced says `recovered` where it may, and only there."""
+    def check_synced(self, message, id, before, fields):
+        """Assert that a Synced is `recovered` exactly where it may be."""
         since = fields.get("since")
         if not message["recovered"] and id == message["ref"]:
             assert since is not None
             assert fields["epoch"] == WRONG_EPOCH or message["seq"] - since > REPLAY_MAX
         if message["recovered"] and since is not None and before == OUT:
-            # So many from the store, and as many that came meanwhile.
+            # As many from the store, and as many that arrived meanwhile.
             assert message["seq"] - since <= 2 * REPLAY_MAX
 
-    def hear_0(self, message):
+    def on_0(self, message):
         code, ref = message["code"], message.get("ref")
         self.take(message)
         getattr(self, f"refused_{code}")(ref)
@@ -189,7 +189,7 @@ class Visitor(Resumer):
             self.waiting.pop(message["ref"], None)
             self.where[room] = where
 
-    # -- what must be true of it when nothing moves
+    # -- what must hold when the processes are at rest
 
     def check(self):
         for room, view in self.views.items():
@@ -206,11 +206,11 @@ class Visitor(Resumer):
                     self.check_direct(room, log)
 
     def check_direct(self, room, log):
-        heard = self.heard_direct[room]
-        assert sorted(heard) == sorted(set(heard)), "twice"
-        assert room in self.since or heard == sorted(heard), "out of order"
-        assert set(heard) <= set(log)
+        received = self.received_direct[room]
+        assert sorted(received) == sorted(set(received)), "twice"
+        assert room in self.since or received == sorted(received), "out of order"
+        assert set(received) <= set(log)
         new = set(log[self.floors.get(room, 0) :])
         if room != f"dm:{self.id}:{self.id}":
             new = {one for one in new if one.id not in self.sent_here}
-        assert new <= set(heard)
+        assert new <= set(received)

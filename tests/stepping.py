@@ -1,24 +1,24 @@
-"""A driver whose turns a test takes: whatever a process does happens one step at a time, in the order the test likes.
+"""A driver that the test steps: whatever a process does happens one step at a time, in an order that the test chooses.
 
-All loops, background runs and jobs of all processes live in one thread, on a clock that the test turns. A step is a
-tick of a loop that has something to do, or a background run up to where it waits next; every call of the store, and
-every question to the loop, is a place where it waits. So each order in which gevent or threads might do things can be
-had, and had again.
+All loops, background tasks and jobs of all processes run in one thread, on a clock that the test advances. A step is
+one tick of a loop that has work, or a background task up to the next point where it waits; each call of the store and
+each request to the loop is such a point. So any order that gevent or threads could produce can be produced, and
+repeated.
 """
 
 import select
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-#: Rounds of turns after which something must go round in circles.
-MANY = 1_000
+#: Rounds of steps after which `run` gives up: something never comes to rest.
+MOST_ROUNDS = 1_000
 
 
 def always():
     return True
 
 
-class Clock:
+class FakeClock:
     """Stands in for the module `time`; `now` is moved by hand."""
 
     def __init__(self):
@@ -34,11 +34,11 @@ class Clock:
         return int(self.now * 1e9)
 
 
-class Turns:
-    """Everything that waits for a turn."""
+class Scheduler:
+    """Everything that waits for its next step."""
 
     def __init__(self):
-        self.clock = Clock()
+        self.clock = FakeClock()
         self._test = getcurrent()
         self._waiting = {}
         self._loops = []
@@ -47,21 +47,21 @@ class Turns:
     # -- the test's side
 
     def ready(self):
-        """What can take a step now: functions, in an order that depends on nothing else."""
+        """The steps that can be taken now, as functions; their order is deterministic."""
         ticks = [loop.tick for loop in self._loops if loop.is_due()]
         return ticks + [lambda task=task: self._resume(task) for task, can in self._waiting.items() if can()]
 
     def step(self, choice=0):
-        """Let one of those who can take a step; False where there are none."""
+        """Take one of the steps that can be taken; False where there is none."""
         ready = self.ready()
         if ready:
             ready[choice % len(ready)]()
         return bool(ready)
 
     def run(self, seconds=0.0):
-        """Let all take turns until there is nothing to do, and for so many seconds."""
+        """Take all steps until there is nothing to do, and let so many seconds pass on the clock."""
         end = self.clock.now + seconds
-        for _ in range(MANY):
+        for _ in range(MOST_ROUNDS):
             ready = self.ready()
             for step in ready:
                 step()
@@ -72,7 +72,7 @@ class Turns:
         raise AssertionError("it never comes to rest")
 
     def end(self):
-        """End all that waits."""
+        """End every task that waits."""
         self._over = True
         for task in list(self._waiting):
             task.throw(GreenletExit)
@@ -81,7 +81,7 @@ class Turns:
 
     # -- the processes' side
 
-    def begin(self, function, *args):
+    def spawn(self, function, *args):
         self._waiting[greenlet(lambda: function(*args), self._test)] = always
 
     def add_loop(self, loop):
@@ -92,7 +92,7 @@ class Turns:
             self._loops.remove(loop)
 
     def pause(self, until=always):
-        """Wait for a turn; the test itself has it always."""
+        """Wait for the next step of the calling task; the test itself never waits."""
         task = getcurrent()
         if task is self._test:
             assert until(), "the test would wait for itself"
@@ -108,10 +108,10 @@ class Turns:
 
 
 class Event:
-    """What one background run waits for."""
+    """An event that background tasks wait for."""
 
-    def __init__(self, turns):
-        self._turns = turns
+    def __init__(self, scheduler):
+        self._scheduler = scheduler
         self._is_set = False
 
     def set(self):
@@ -121,25 +121,25 @@ class Event:
         self._is_set = False
 
     def wait(self, timeout=None):
-        clock = self._turns.clock
+        clock = self._scheduler.clock
         end = float("inf") if timeout is None else clock.now + timeout
         if not self._is_set:
-            self._turns.pause(lambda: self._is_set or clock.now >= end)
+            self._scheduler.pause(lambda: self._is_set or clock.now >= end)
         return self._is_set
 
 
-class TurnsDriver:
+class SteppedDriver:
     """A chat.loop.drivers.Driver."""
 
-    def __init__(self, turns):
-        self._turns = turns
+    def __init__(self, scheduler):
+        self._scheduler = scheduler
 
     def epoll(self):
         return select.epoll()
 
     def start(self, epoll, tick, timeout):
         self._epoll, self.tick, self._timeout = epoll, tick, timeout
-        self._turns.add_loop(self)
+        self._scheduler.add_loop(self)
 
     def is_due(self):
         return not self._timeout() or bool(self._epoll.poll(0, 1))
@@ -148,7 +148,7 @@ class TurnsDriver:
         pass
 
     def stop(self):
-        self._turns.remove_loop(self)
+        self._scheduler.remove_loop(self)
 
     def join(self):
         pass
@@ -157,7 +157,7 @@ class TurnsDriver:
         return True
 
     def spawn(self, function, *args):
-        self._turns.begin(function, *args)
+        self._scheduler.spawn(function, *args)
 
     background = spawn
 
@@ -165,30 +165,30 @@ class TurnsDriver:
         return function(*args)
 
     def event(self):
-        return Event(self._turns)
+        return Event(self._scheduler)
 
     def one_shot_event(self):
-        self._turns.pause()  # a loop in another thread may turn before it is asked
+        self._scheduler.pause()  # a loop in another thread may tick before it is asked
         return self.event()
 
     def sleep(self, seconds):
-        end = self._turns.clock.now + seconds
-        self._turns.pause(lambda: self._turns.clock.now >= end)
+        end = self._scheduler.clock.now + seconds
+        self._scheduler.pause(lambda: self._scheduler.clock.now >= end)
 
 
-class Slow:
-    """A History of which every call takes its time: others have turns before it is served, and before it returns."""
+class Yielding:
+    """A History whose calls take time: other tasks may step before a call is served, and again before it returns."""
 
-    def __init__(self, turns, history):
-        self._turns = turns
+    def __init__(self, scheduler, history):
+        self._scheduler = scheduler
         self._history = history
 
     def __getattr__(self, name):
         def call(*args, **options):
-            self._turns.pause()
+            self._scheduler.pause()
             try:
                 return getattr(self._history, name)(*args, **options)
             finally:
-                self._turns.pause()
+                self._scheduler.pause()
 
         return call

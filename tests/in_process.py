@@ -1,4 +1,4 @@
-"""Several processes of one chat on one store, all in this process and by turns; clients are on socket pairs."""
+"""Several processes of one chat on one store, simulated in the test's own process; clients connect by socket pairs."""
 
 import socket
 from contextlib import contextmanager
@@ -18,18 +18,23 @@ from chat.socketio.registry import Registry
 from chat.store.history import StoreUnavailable
 from chat.store.memory import MemoryHistory
 from chat.wire.envelope import Envelope, Identity
-from tests.owner import Peer
+from tests.client_owner import Peer
 from tests.resumer import Said
-from tests.turns import Slow, Turns, TurnsDriver
-from tests.unframed import messages
+from tests.server_frames import messages
+from tests.stepping import Scheduler, SteppedDriver, Yielding
 from tests.wsclient import text_frame
 
+<<<<<<< HEAD:tests/house.py
 #: Modules that look at the clock while a chat is served.
 TIMED = (catch_up, drain, reactor, group_commit)
+=======
+#: Modules that read the clock while a chat is served.
+TIMED = (catch_up, drain, reactor, group_commit)
+>>>>>>> tests:tests/in_process.py
 
 
 class NoControl:
-    """The control table of a site in which nobody is ever kicked."""
+    """The control table of a site that never kicks a user."""
 
     def after(self, last):
         return []
@@ -54,30 +59,30 @@ class Hooks:
 
 
 class Store(MemoryHistory):
-    """A history in memory that can also commit what it is given and then fail to say so."""
+    """A history in memory; it can also commit what it is given and then raise, as when the answer is lost."""
 
-    forgetful = False
-    #: A mark that does not move, as on PostgreSQL while somebody's long transaction is open.
-    old_mark = None
+    loses_answers = False
+    #: A mark that does not move, as on PostgreSQL during another client's long transaction.
+    frozen_mark = None
 
     def changed(self, mark):
         new, rows = super().changed(mark)
-        return (new if self.old_mark is None else self.old_mark), rows
+        return (new if self.frozen_mark is None else self.frozen_mark), rows
 
-    def told(self):
-        """{room: what was stored in it, as Said}, be the store down or not."""
+    def stored(self):
+        """{room: its stored messages, as Said}, whether the store is down or not."""
         rows = self._rooms.items()
         return {row.name: [_said(message) for message in self._messages[id]] for id, row in rows}
 
     def append(self, drafts, origin):
         results = super().append(drafts, origin)
-        if self.forgetful:
+        if self.loses_answers:
             raise StoreUnavailable("the answer was lost")
         return results
 
 
 class LossyBus(Bus):
-    """Loses every nth hint while `every` is not 0."""
+    """Loses every nth bus message while `every` is not 0."""
 
     every, count = 0, 0
 
@@ -86,26 +91,26 @@ class LossyBus(Bus):
         return bool(self.every) and self.count % self.every == 0
 
 
-class House:
-    """`processes` serve one `store`, joined by a `bus` where there is one; `turns` is who moves."""
+class Processes:
+    """`runtimes`, one per process, serve one `store`; a `bus` may join them. `scheduler` decides which takes a step."""
 
     def __init__(self, processes, settings, users, bus=None):
         self.bus = bus
-        self.turns = Turns()
+        self.scheduler = Scheduler()
         self.store = Store([identity(name) for name in users])
-        with self._in_turns():
-            self.processes = [self._process(settings) for _ in range(processes)]
+        with self._scheduled():
+            self.runtimes = [self._runtime(settings) for _ in range(processes)]
 
     @contextmanager
-    def _in_turns(self):
+    def _scheduled(self):
         with pytest.MonkeyPatch.context() as patch:
             for module in TIMED:
-                patch.setattr(module, "time", self.turns.clock)
-            patch.setattr(reactor, "make_driver", lambda: TurnsDriver(self.turns))
+                patch.setattr(module, "time", self.scheduler.clock)
+            patch.setattr(reactor, "make_driver", lambda: SteppedDriver(self.scheduler))
             yield
 
-    def _process(self, settings):
-        history = Slow(self.turns, self.store)
+    def _runtime(self, settings):
+        history = Yielding(self.scheduler, self.store)
         site = Site(
             guard=Guard(None, None),
             hooks=Hooks(),
@@ -116,67 +121,67 @@ class House:
         return Runtime(settings, site, HANDLERS, 0)
 
     def step(self, choice):
-        with self._in_turns():
-            self.turns.step(choice)
+        with self._scheduled():
+            self.scheduler.step(choice)
 
     def mix(self, chance, steps=40):
-        """Let whoever can move do so, in an order that `chance` chooses; somewhere a second passes. Then settle."""
+        """Run `steps` steps in a random order taken from `chance`, and one second somewhere among them. Then settle."""
         second = chance.randrange(steps)
         for number in range(steps):
             if number == second:
-                self.turns.clock.now += 1.0
+                self.scheduler.clock.now += 1.0
             self.step(chance.randrange(8))
         self.settle()
 
     def settle(self):
-        """Let all be done, and every process look for what the others have stored."""
-        with self._in_turns():
-            self.turns.run(2.5)
+        """Run until nothing is left to do, long enough for each process to poll what its peers have stored."""
+        with self._scheduled():
+            self.scheduler.run(2.5)
 
     def connect(self, process, name):
-        """A connection of the user to one of the processes, not yet in the lobby."""
+        """Connect the user to one of the processes; not yet in the lobby."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         granted = Grant(identity(name), float("inf"), 0)
-        with self._in_turns():
-            self.processes[process].admission.admit(
+        with self._scheduled():
+            self.runtimes[process].admission.admit(
                 Taken(ours.detach(), b"", b""), granted, "/", lobby=False, extended=True
             )
-        return Line(theirs)
+        return Connection(theirs)
 
-    def begin(self, function, *args):
-        """Let `function` run beside all else, where it may block."""
-        self.turns.begin(function, *args)
+    def spawn(self, function, *args):
+        """Run `function` beside everything else; it may block."""
+        self.scheduler.spawn(function, *args)
 
     def drain(self, process):
-        """Send the clients of a process away."""
-        with self._in_turns():
-            self.processes[process].shutdown.begin()
+        """Begin to drain a process: it disconnects its clients."""
+        with self._scheduled():
+            self.runtimes[process].shutdown.begin()
 
-    def say(self, process, room, text):
-        """Let the house say something; it is done when it is done."""
-        self.begin(self.processes[process].messages.send, Envelope(2, text, room))
+    def send(self, process, room, text):
+        """Begin to send a message of the site's own, which has no sender."""
+        self.spawn(self.runtimes[process].messages.send, Envelope(2, text, room))
 
     def end(self):
-        with self._in_turns():
-            self.turns.end()
-            for process in self.processes:
-                for parked in process.hub.reactor.parked():
+        with self._scheduled():
+            self.scheduler.end()
+            for runtime in self.runtimes:
+                for parked in runtime.hub.reactor.parked():
                     parked.drop()
-                process.hub.reactor.close()
+                runtime.hub.reactor.close()
 
 
-class Line(Peer):
+class Connection(Peer):
     """A client's end of its connection."""
 
     def send(self, message):
-        self.say(text_frame(message))
+        self.write(text_frame(message))
 
-    def hear(self):
-        """The messages that have come."""
+    def receive(self):
+        """The messages that have arrived since the last call."""
         return messages(self.read())
 
-    def cut(self):
+    def close(self):
         self.sock.close()
 
 
@@ -188,7 +193,7 @@ def identity(name):
     return Identity(f"id-{name}", name)
 
 
-def quick_settings(**others):
+def quick_settings(**options):
     """Settings without limits, heartbeats, grace or Socket.IO."""
     never = 1e9
     return Settings(
@@ -199,5 +204,5 @@ def quick_settings(**others):
         io_ping_interval=never,
         io_ping_timeout=never,
         roster_grace=0.0,
-        **others,
+        **options,
     )

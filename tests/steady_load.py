@@ -1,4 +1,4 @@
-"""A crowd that talks steadily, whatever happens, and in which everybody keeps what he hears and who is there."""
+"""Clients that send steadily, whatever happens; each records the messages and the rosters that it receives."""
 
 import json
 import time
@@ -11,30 +11,30 @@ from tests.resumer import DIRECT, GROUP, JOIN, SYNCED
 from tests.resuming_client import PATIENCE, Crowd, ResumingClient, check_against
 
 GROUP_LIST, ROSTER_DIFF = 1, 5
-#: Messages a second of all talkers together, and every how many of them goes to one user alone.
+#: Messages per second of all senders together; every DIRECT_EVERYth is a direct message.
 RATE, DIRECT_EVERY = 30.0, 5
-#: Seconds after which a message that the store could not take is sent again.
+#: Seconds after which a message is sent again that the store could not take.
 RETRY = 0.5
 
 
 class SteadyClient(ResumingClient):
-    """One of them. `peer` is the name of whom it writes to."""
+    """One of them. `peer` is the name of the user to whom it sends direct messages."""
 
     def __init__(self, server, name, rooms, peer=None):
         super().__init__(server, name, rooms)
         self.peer = peer
-        #: {room: the names of those who are in it}, as it was told.
+        #: {room: the names in its roster}, as received.
         self.rosters = {}
-        #: The names of those who were told to it to have left a room.
+        #: Every name that a RosterDiff has reported as left.
         self.left = set()
-        #: {conversation: seq up to which all was heard}, and those of which it has yet to be told what it missed.
+        #: {conversation: seq up to which it has everything}, and the conversations whose Synced has not arrived yet.
         self.known, self.asked = {}, set()
-        #: The pid of its worker, once the crowd has been located.
+        #: The pid of its worker, after SteadyLoad.locate.
         self.worker = None
         self.stopwatch = None
 
     def begin(self):
-        """Come into its rooms, and ask for what was said to it meanwhile."""
+        """Join its rooms, and ask for the direct messages that it missed."""
         self.rosters.clear()
         since = dict(self.known)
         self.asked = set(since)
@@ -55,14 +55,14 @@ class SteadyClient(ResumingClient):
         elif kind == DIRECT and room not in self.asked:
             self.known[room] = message["seq"]
         elif kind == SYNCED and room in self.asked:
-            # What came live before this was no reason to ask for less.
+            # A live message that arrived before this one does not shorten the gap.
             self.asked.discard(room)
             self.known[room] = max(one.seq for place, one in self.direct if place == room)
         elif kind == GROUP and room in self.views and self.stopwatch is not None:
-            self.stopwatch.heard(self, message)
+            self.stopwatch.received(self, message)
 
     def conversations(self):
-        """{room: what the other has said in it}."""
+        """{room: the other user's messages in it}."""
         found = defaultdict(list)
         for room, one in self.direct:
             if one.sender != self.id:
@@ -71,61 +71,61 @@ class SteadyClient(ResumingClient):
 
 
 class Stopwatch:
-    """How long messages take: `lags` is {(worker of the speaker, worker of the hearer): [seconds, …]}."""
+    """How long messages take: `lags` is {(worker of the sender, worker of the receiver): [seconds, …]}."""
 
     def __init__(self, clients):
-        self._places = {client.id: client.worker for client in clients}
-        self._said_at = {}
+        self._workers = {client.id: client.worker for client in clients}
+        self._sent_at = {}
         self.lags = defaultdict(list)
 
-    def said(self, message):
-        self._said_at[message["id"]] = time.monotonic()
+    def sent(self, message):
+        self._sent_at[message["id"]] = time.monotonic()
 
-    def heard(self, client, message):
-        said_at = self._said_at.get(message["id"])
-        if said_at is not None:
-            places = self._places[message["user"]["id"]], client.worker
-            self.lags[places].append(time.monotonic() - said_at)
+    def received(self, client, message):
+        sent_at = self._sent_at.get(message["id"])
+        if sent_at is not None:
+            workers = self._workers[message["user"]["id"]], client.worker
+            self.lags[workers].append(time.monotonic() - sent_at)
 
-    def between(self, some, others):
-        """The seconds, the fewest first, of what was said at `some` workers and heard at other ones of `others`."""
+    def between(self, workers):
+        """The lags, sorted, of messages sent at one of `workers` and received at another."""
         return sorted(
-            lag for (a, b), lags in self.lags.items() if a in some and b in others and a != b for lag in lags
+            lag for (a, b), lags in self.lags.items() if a != b and {a, b} <= set(workers) for lag in lags
         )
 
-    def within(self, some):
-        """Those of what was said and heard at one and the same worker."""
-        return sorted(lag for (a, b), lags in self.lags.items() if a == b and a in some for lag in lags)
+    def within(self, workers):
+        """The lags, sorted, of messages sent and received at the same one of `workers`."""
+        return sorted(lag for (a, b), lags in self.lags.items() if a == b and a in workers for lag in lags)
 
 
-class SteadyCrowd(Crowd):
-    """Some of its clients talk by turns, `rate` messages a second, in rooms and to their peers."""
+class SteadyLoad(Crowd):
+    """Some of its clients, the senders, take turns: `rate` messages a second, in rooms and to their peers."""
 
-    def __init__(self, clients, talkers, rate=RATE):
-        self._talkers, self._numbers = cycle(talkers), count(1)
+    def __init__(self, clients, senders, rate=RATE):
+        self._senders, self._numbers = cycle(senders), count(1)
         self._pause = 1 / rate
-        self._next_word = None
+        self._next_send = None
         self._stopwatch = None
         super().__init__(clients)
 
-    # -- talking
+    # -- sending
 
-    def begin_to_talk(self):
-        self._next_word = time.monotonic()
+    def start_sending(self):
+        self._next_send = time.monotonic()
 
-    def fall_silent(self):
-        self._next_word = None
+    def stop_sending(self):
+        self._next_send = None
 
     def turn(self, seconds):
         now = time.monotonic()
-        while self._next_word is not None and self._next_word <= now:
-            self._next_word += self._pause
-            self._speak(next(self._talkers))
-        if self._next_word is not None:
-            seconds = min(seconds, max(0.0, self._next_word - now))
+        while self._next_send is not None and self._next_send <= now:
+            self._next_send += self._pause
+            self._send_next(next(self._senders))
+        if self._next_send is not None:
+            seconds = min(seconds, max(0.0, self._next_send - now))
         super().turn(seconds)
 
-    def _speak(self, client):
+    def _send_next(self, client):
         number = next(self._numbers)
         rooms = list(client.views)
         if number % DIRECT_EVERY == 0:
@@ -133,26 +133,26 @@ class SteadyCrowd(Crowd):
         else:
             message = client.say(rooms[number % len(rooms)], f"for all {number}")
         if self._stopwatch is not None:
-            self._stopwatch.said(message)
-        if client.synced:  # else it goes with all that was not acknowledged
+            self._stopwatch.sent(message)
+        if client.synced:  # else it is sent with the other messages that are not acknowledged yet
             client.send(message)
 
     def until(self, condition, patience=PATIENCE):
         try:
             super().until(condition, patience)
         except AssertionError:
-            raise AssertionError(f"it did not come true within {patience} s") from None
+            raise AssertionError(f"the condition did not hold within {patience} s") from None
 
     def until_acked(self):
-        """Fall silent, and wait until all that was said is acknowledged."""
-        self.fall_silent()
+        """Stop sending, and wait until each message is acknowledged."""
+        self.stop_sending()
         deadline = time.monotonic() + PATIENCE
         while any(client.unacked for client in self.clients):
-            assert time.monotonic() < deadline, "what was said was never acknowledged"
-            self.go_on(RETRY if self._say_again() else 0.02)
+            assert time.monotonic() < deadline, "some messages were never acknowledged"
+            self.go_on(RETRY if self._send_again() else 0.02)
 
-    def _say_again(self):
-        """Say again, with the same ids, what the store could not take; whether there was anything."""
+    def _send_again(self):
+        """Send again, with the same ids, the messages that the store could not take; whether there were any."""
         refused = [client for client in self.clients if client.errors]
         for client in refused:
             codes, client.errors = {code for code, _ in client.errors}, []
@@ -161,24 +161,24 @@ class SteadyCrowd(Crowd):
                 client.send(*client.resend())
         return bool(refused)
 
-    # -- who is there
+    # -- rosters
 
     @property
     def names(self):
         return {client.name for client in self.clients}
 
     def until_all_see(self, names, patience=PATIENCE, rooms=None):
-        """Wait until everybody's picture of every one of his rooms, or of some, shows these users and nobody else."""
+        """Wait until the roster of each room (or of `rooms`), at each client, has exactly these users."""
 
-        def sees_them(client):
+        def has_them(client):
             return all(client.rosters.get(room) == names for room in rooms or client.views)
 
         try:
-            self.until(lambda: all(map(sees_them, self.clients)), patience)
+            self.until(lambda: all(map(has_them, self.clients)), patience)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {self._mistaken(names)}") from None
+            raise AssertionError(f"{error}: {self._wrong_rosters(names)}") from None
 
-    def _mistaken(self, names):
+    def _wrong_rosters(self, names):
         return [
             f"{client.name} in {room}: too many {sorted(roster - names)[:5]}, missing {sorted(names - roster)[:5]}"
             for client in self.clients
@@ -186,26 +186,26 @@ class SteadyCrowd(Crowd):
             if roster != names
         ][:10]
 
-    def told_to_have_left(self):
-        """The names of those who were told to somebody to have left a room."""
+    def reported_as_left(self):
+        """Every name that a RosterDiff has reported to one of the clients as left."""
         return set().union(*(client.left for client in self.clients))
 
-    def take_out(self, clients):
-        """Listen to these no more; they say nothing more either."""
+    def remove(self, clients):
+        """Read from these clients no longer; they send nothing more either."""
         self.clients = [client for client in self.clients if client not in clients]
 
-    def locate(self, house):
-        """Note of each client which worker has it."""
-        places = house.places()
+    def locate(self, deployment):
+        """Set `worker` of each client."""
+        workers = deployment.workers_by_ends()
         for client in self.clients:
-            client.worker = places.get(ends(client.socket))
+            client.worker = workers.get(ends(client.socket))
 
-    # -- whether all is as it should be
+    # -- checks
 
     @contextmanager
-    def timing(self, house):
-        """A Stopwatch for what is said, and heard, in here."""
-        self.locate(house)
+    def timing(self, deployment):
+        """A Stopwatch for the messages that are sent and received within the block."""
+        self.locate(deployment)
         self._set_stopwatch(Stopwatch(self.clients))
         yield self._stopwatch
         self._set_stopwatch(None)
@@ -216,22 +216,22 @@ class SteadyCrowd(Crowd):
             client.stopwatch = stopwatch
 
     def until_as_stored(self, stored):
-        """Fall silent; hold that each acknowledged message is stored once and that everybody hears what is stored.
+        """Stop sending; assert that each acknowledged message is stored once and each client receives what is stored.
 
-        `stored()` is what databases.stored returns.
+        `stored()` returns what databases.stored does.
         """
         self.until_acked()
         store = stored()
         self.until_heard({room: len(messages) for room, messages in store.items()})
-        wanted = {client: said_to(client, store) for client in self.clients}
-        self.until(lambda: all(length(one.conversations()) >= length(told) for one, told in wanted.items()))
+        wanted = {client: sent_to(client, store) for client in self.clients}
+        self.until(lambda: all(length(one.conversations()) >= length(sent) for one, sent in wanted.items()))
         for client in self.clients:
             assert client.conversations() == wanted[client], (client.name, differences(client, wanted))
         check_against(store, self.clients)
 
 
-def said_to(client, store):
-    """{room: what the other has said to a client in it}, of what is stored."""
+def sent_to(client, store):
+    """{room: the other user's stored messages in it}, of each of a client's conversations."""
     found = {}
     for room, messages in store.items():
         if room.startswith("dm:") and client.id in room.split(":"):
@@ -244,10 +244,10 @@ def length(conversations):
 
 
 def differences(client, wanted):
-    """[(conversation, the seqs that it heard, in order, those that it should have)] where they are not the same."""
-    heard, told = client.conversations(), wanted[client]
+    """[(conversation, received seqs in order, stored seqs)] of each conversation in which they differ."""
+    received, stored = client.conversations(), wanted[client]
     seqs = {
-        room: ([one.seq for one in heard[room]], [one.seq for one in told.get(room, [])])
-        for room in {*heard, *told}
+        room: ([one.seq for one in received[room]], [one.seq for one in stored.get(room, [])])
+        for room in {*received, *stored}
     }
     return [(room, *both) for room, both in seqs.items() if both[0] != both[1]]

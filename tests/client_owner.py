@@ -1,4 +1,4 @@
-"""The least that can own a client and be its wire: it remembers what it was told, and its clock stands still."""
+"""A minimal owner and wire of a client: it records what it is called with, and its clock stands still."""
 
 import socket
 
@@ -21,15 +21,15 @@ class Owner:
         self.outbox_bytes = outbox_bytes
         self.stats = Stats()
         self.buffer = memoryview(bytearray(READ_BYTES))
-        self.heard, self.leavers, self.forgotten, self.slow = [], [], [], []
+        self.received, self.leavers, self.forgotten, self.slow = [], [], [], []
         self.watched = {}
         self._dirty = []
 
     def on_text(self, client, payload):
-        self.heard.append(payload.decode())
+        self.received.append(payload.decode())
 
     def on_binary(self, client, payload):
-        self.heard.append(payload)
+        self.received.append(payload)
 
     def leave(self, client):
         self.leavers.append(client)
@@ -65,11 +65,11 @@ class Peer:
     def __init__(self, sock):
         self.sock = sock
 
-    def say(self, data):
+    def write(self, data):
         self.sock.sendall(data)
 
     def read(self):
-        """What has been sent so far."""
+        """What has arrived since the last call."""
         data = bytearray()
         try:
             while piece := self.sock.recv(1 << 16):
@@ -79,7 +79,7 @@ class Peer:
         return bytes(data)
 
     def ended(self):
-        """Whether the stream has ended; reads all that is before the end."""
+        """Whether the stream has ended; reads everything before the end."""
         self.read()
         try:
             return self.sock.recv(1) == b""
