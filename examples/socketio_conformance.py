@@ -1,9 +1,9 @@
-"""Socket.IO and Engine.IO that say back what they hear, with the short clocks of the public protocol suites.
+"""Socket.IO and Engine.IO echo servers with the short timeouts that the public protocol test suites expect.
 
     .venv/bin/gunicorn -c gunicorn.conf.py --bind 127.0.0.1:3000 examples.socketio_conformance:app
 
 /socket.io/ has the namespaces / and /custom, without the chat; /engine.io/ is a bare echo. An environment variable of
-the same name wins over a setting below.
+the same name overrides a setting below.
 """
 
 from gevent import monkey
@@ -37,22 +37,22 @@ add_engine_echo(app, "/engine.io")
 
 
 def greet(session, auth):
-    """Tell a newcomer what came with its handshake."""
+    """Send a client the auth data of its CONNECT."""
     session.emit("auth", auth or {})
 
 
 def message(session, *args):
-    """Say it back."""
+    """Send it back."""
     session.emit("message-back", *args)
 
 
 def message_with_ack(session, *args):
-    """Say it back as the ack."""
+    """Send it back as the ack."""
     return args
 
 
 def ask_back(session, *args):
-    """Ask the client the same, and tell it what it answered."""
+    """Send the event to the client with an ack, and then its answer."""
     session.emit("question", *args, ack=lambda *answer: session.emit("answered", *answer))
 
 

@@ -24,13 +24,8 @@ from tests.server_frames import messages
 from tests.stepping import Scheduler, SteppedDriver, Yielding
 from tests.wsclient import text_frame
 
-<<<<<<< HEAD:tests/house.py
-#: Modules that look at the clock while a chat is served.
-TIMED = (catch_up, drain, reactor, group_commit)
-=======
 #: Modules that read the clock while a chat is served.
 TIMED = (catch_up, drain, reactor, group_commit)
->>>>>>> tests:tests/in_process.py
 
 
 class NoControl:

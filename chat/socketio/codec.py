@@ -44,7 +44,7 @@ class SocketIOCodec:
 
     @property
     def recoverable(self) -> bool:
-        """Whether messages must be encoded even where no client is connected: one may reconnect and ask for them."""
+        """Whether messages are encoded even where no client is connected: one may reconnect and resume."""
         return self._recovery.keeps
 
     def welcome(self) -> bytes:

@@ -1,4 +1,4 @@
-"""One client's connection to one namespace: what a site's handlers get as `session`."""
+"""One client's connection to one namespace: the `session` that a site's handlers are called with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Owner(Protocol):
-    """What a connection needs of its server."""
+    """The server, as its connections see it."""
 
     @property
     def driver(self) -> Driver:

@@ -53,7 +53,7 @@ class Engine:
         self._addresses: Counter[str] = Counter()
         self._silent_until = 0.0
         slack = sweep_round(settings)
-        #: Early by up to a round, as the sweeper comes by once a round.
+        #: Shorter by a round of the sweeper, which checks each session once a round.
         self.ping_after = max(settings.io_ping_interval - slack, slack)
         self.pong_in = max(settings.io_ping_timeout - slack, slack)
 

@@ -13,7 +13,7 @@ Decorator = Callable[[Handler], Handler]
 
 
 class Handlers(Protocol):
-    """Where handlers are kept."""
+    """A collection of handlers: a Registry, or one that passes them on."""
 
     def add(self, namespace: str, event: str, handler: Handler) -> None:
         """Have `handler` serve `event` in `namespace`."""
@@ -33,19 +33,19 @@ class IO:
     def on(self, event: str, namespace: str = "/") -> Decorator:
         """Decorate the handler of `event`: called with the session and the event's arguments.
 
-        What it returns is the ack, if the client wants one; a tuple is several arguments.
+        Its result is sent as the ack, if the client wants one; a tuple is several arguments.
         """
         return self._decorator(namespace, event)
 
     def on_connect(self, namespace: str = "/") -> Decorator:
-        """Decorate what is asked for each new client: called with the session and its `auth`.
+        """Decorate the handler of a new client: called with the session and its `auth`.
 
-        It may refuse: return False, or raise ConnectRefused.
+        It may refuse the client: return False, or raise ConnectRefused.
         """
         return self._decorator(namespace, registry.CONNECT)
 
     def on_disconnect(self, namespace: str = "/") -> Decorator:
-        """Decorate what is told of each client that went: called with the session and the reason."""
+        """Decorate the handler of a client that disconnected: called with the session and the reason."""
         return self._decorator(namespace, registry.DISCONNECT)
 
     def _decorator(self, namespace: str, event: str) -> Decorator:
@@ -66,6 +66,6 @@ class IO:
     ) -> None:
         """Send an event to a room, to one client (`room=session.id`) or to all of a namespace; from any thread.
 
-        `bytes` in `args` travel as attachments. A process that serves no clients passes it on to those that do.
+        `bytes` in `args` travel as attachments. A process that serves no clients forwards it to those that do.
         """
         self._emit(namespace, room, packets.prepare([event, *args]), skip)

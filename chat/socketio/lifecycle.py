@@ -65,7 +65,7 @@ class Lifecycle:
             self._refuse(connection, ConnectRefused("Too busy"))
 
     def _admit(self, connection: Connection) -> None:
-        """Decide on a connection and tell its client; outside the loop."""
+        """Accept or refuse a connection; outside the loop."""
         reactor = self._hub.reactor
         try:
             granted = self._admission.check(connection)
@@ -102,7 +102,7 @@ class Lifecycle:
         resumption = connection.resumption
         missed = [] if resumption is None else self._resumer.frames(resumption)
         if missed is None:
-            # More was sent in this moment than the memory keeps. The client reconnects, and starts anew.
+            # More was sent in this moment than the memory keeps. The client reconnects, and starts over.
             self._put_back(connection)
             session.close("transport error")
             return

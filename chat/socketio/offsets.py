@@ -1,4 +1,4 @@
-"""Offsets: what a client has received, as the last argument of an event says it. No I/O.
+"""Offsets: the last argument of an event, which says what its client has received so far. No I/O.
 
     <origin>.<number>[.<pk>.<mark>[.<room>.<seq>][.h<peer_pk>][.r<replayed>.<at>]]
 
@@ -112,7 +112,7 @@ def replayed(store: StorePosition, room: RoomPosition | None, pk: int, mark: int
 
 
 class Progress(Protocol):
-    """What a process has delivered of the store: chat.rooms.stored_delivery.StoredDelivery."""
+    """How much of the store a process has delivered; chat.rooms.stored_delivery.StoredDelivery is one."""
 
     origin: int
     mark: int | None

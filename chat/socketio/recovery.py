@@ -54,7 +54,7 @@ class Saved(NamedTuple):
     scopes: Mapping[Any, int]
     #: The Engine.IO sessions that it has used: it does not receive what they skip.
     sids: frozenset[str]
-    #: Number of the newest packet at its CONNECT: where a client stands that has received no event since.
+    #: Number of the newest packet at its CONNECT: the position of a client that has received no event since.
     position: int
     subscriptions: Subscriptions | None = None
     until: float = 0.0

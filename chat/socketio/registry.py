@@ -1,4 +1,4 @@
-"""What a site registers for its own events: handlers by namespace and event, in one place for each app."""
+"""The handlers that a site registers for its own events, by namespace and event."""
 
 from __future__ import annotations
 

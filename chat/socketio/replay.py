@@ -1,9 +1,9 @@
-"""What a client of the chat missed before it resumes, out of the store.
+"""Finds in the store what a client of the chat missed before it resumed.
 
 The memory of recovery.py holds all events of one process for a while. The store holds the messages of the rooms that
 keep history, for every process. So it serves a client that was on a process that has ended or is another one, or that
 was disconnected for longer than the memory reaches. Either everything that was missed is found, or nothing is sent
-and the client starts anew.
+and the client starts over.
 """
 
 from __future__ import annotations

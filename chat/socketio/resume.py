@@ -1,7 +1,7 @@
-"""Resuming a connection: who the client is, and whether this process's memory or the store has its state.
+"""Resumes connections: checks who the client is, and finds its state in this process's memory or in the store.
 
 As in Socket.IO's connection state recovery, a client that was cut off presents its pid and its last offset. Either it
-gets its state back and everything that it missed, or it starts anew.
+gets its state back and everything that it missed, or it starts over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("chat")
 
 
 class IoStore(NamedTuple):
-    """What the store keeps for Socket.IO, and the key that pids are signed with."""
+    """The parts of the store that serve Socket.IO, and the key that pids are signed with."""
 
     sessions: IoSessions
     missed: IoMissed
@@ -65,31 +65,34 @@ class Resumer:
     # ---- in a job ------------------------------------------------------------------------------------------------
 
     def find(self, connection: Connection, granted: Grant | None) -> Resumption | None:
-        """Return what the client of `connection` resumes; None for one that starts anew. It may block."""
-        text, told = connection.auth.get("pid"), connection.auth.get("offset")
-        if not isinstance(text, str) or not isinstance(told, str | None) or not self._recovery.enabled:
+        """Return what the client of `connection` resumes; None for one that starts over. It may block."""
+        pid_text, offset_text = connection.auth.get("pid"), connection.auth.get("offset")
+        if not self._recovery.enabled or not isinstance(pid_text, str):
+            return None
+        if not isinstance(offset_text, str | None):
             return None
         pid = None
         if self._is_in_store(connection):
-            pid = self._check(text, granted)
+            pid = self._check(pid_text, granted)
             if pid is None:
                 return None
-            told = None if pid.outdated == pids.fingerprint(told) else told
-        offset = None if told is None else offsets.read(told)
-        if told is not None and offset is None:
+            if pid.outdated == pids.fingerprint(offset_text):
+                offset_text = None
+        offset = None if offset_text is None else offsets.read(offset_text)
+        if offset_text is not None and offset is None:
             return None
-        return self._find(connection, text, pid, offset)
+        return self._find(connection, pid_text, pid, offset)
 
     def new_pid(self, connection: Connection, granted: Grant) -> str | None:
         """Return the pid of a new connection to the chat; None where there is no store."""
         if not self._is_in_store(connection):
             return None
-        told = connection.auth.get("offset")
+        offset = connection.auth.get("offset")
         pid = Pid(
             self._recovery.origin,
             granted.issued,
             connection.wants_lobby,
-            pids.fingerprint(told if isinstance(told, str) else None),
+            pids.fingerprint(offset if isinstance(offset, str) else None),
             self._hub.lobby.epoch,
             connection.id,
             granted.identity.id,
@@ -271,7 +274,7 @@ class Resumer:
                 self._subscriptions.forget(saved.id)
 
     def _abandon(self, pid: str, resumption: Resumption | None) -> None:
-        """Record that the client of `pid` starts anew."""
+        """Record that the client of `pid` starts over."""
         self._resuming.discard(pid)
         if resumption is None:
             return

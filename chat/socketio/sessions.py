@@ -32,7 +32,7 @@ PING, PROBE_PONG = text_frame(engine_packets.PING), text_frame(engine_packets.PO
 
 
 class Handshake:
-    """What the request that opened a session says of its client."""
+    """Facts about a client from the request that opened its session."""
 
     __slots__ = ("address", "diff", "language", "lobby", "token")
 
@@ -66,7 +66,7 @@ class Layer(Protocol):
 
 
 class Owner(Protocol):
-    """What a session needs of its engine."""
+    """The engine, as its sessions see it."""
 
     hub: Hub
     settings: Settings

@@ -1,7 +1,7 @@
 """The chat rooms of each connection, kept in the store from their first change on.
 
-Whether a connection began in the lobby, its pid says. A change is stored before its client is told of it, so that
-whatever was acknowledged holds after a restart.
+The pid says whether a connection began in the lobby. A change is stored before it is acknowledged, so it holds after a
+restart.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class ForwardingClient:
     # ---- outside the loop --------------------------------------------------------------------------------------
 
     def listen(self) -> None:
-        """Accept peers, from the first call on: it must come before a client is told of a session of this worker."""
+        """Accept peers, from the first call on: call it before a client learns of a session of this worker."""
         with self._lock:
             begins, self._has_begun = not self._has_begun, True
             error = self._start_listener() if begins else None

@@ -18,7 +18,7 @@ import orjson
 from ...loop.reactor import Reactor
 
 LENGTHS = struct.Struct(">II")
-#: Largest head and body, in bytes: whoever announces more is no worker of ours.
+#: Largest head and body, in bytes: a connection that announces more does not come from a worker.
 MAX_HEAD, MAX_BODY = 1 << 16, 1 << 28
 #: Bytes read in a tick, and space for the descriptors that come with them: never more than one message's at once.
 READ_BYTES = 1 << 18
@@ -43,7 +43,7 @@ class Reader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterable[tuple[Head, bytes]]:
-        """Yield each message that is complete with `data`; raise ValueError for what no worker sends."""
+        """Yield each message that is complete with `data`; raise ValueError for anything malformed."""
         buffer = self._buffer
         buffer += data
         while len(buffer) >= LENGTHS.size:
@@ -80,7 +80,7 @@ class Link:
         self._on_message = on_message
         self._on_close = on_close
         self._reader = Reader()
-        #: What the kernel has not taken yet, each with the descriptor that goes along.
+        #: Data that the kernel has not taken yet, each with the descriptor that goes along.
         self._outbox: deque[tuple[memoryview, int | None]] = deque()
         #: Descriptors that have arrived, and whose message has not.
         self._received_fds: deque[int] = deque()
@@ -146,7 +146,7 @@ class Link:
         return self._received_fds.popleft()
 
     def fail(self, error: BaseException) -> None:
-        """Close: what came over it makes no sense."""
+        """Close it: the peer sent something malformed."""
         self.drop()
 
     def drop(self) -> None:

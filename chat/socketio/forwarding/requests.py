@@ -25,7 +25,7 @@ class PendingRequest:
         self.do = do
         self.sid = sid
         self.body = body
-        #: Called in the loop when nobody waits for the answer any more.
+        #: Called in the loop when the wait for the answer is given up.
         self.cancel: Callable[[], None] = _nothing
         self._done = done
         self._answer = b""

@@ -63,7 +63,7 @@ class LocalSession:
 
 
 class Forwarder(Protocol):
-    """What a forwarded session needs of the forwarding client; in the loop."""
+    """The forwarding client, as forwarded sessions see it; in the loop."""
 
     engine: Engine
 
@@ -71,7 +71,7 @@ class Forwarder(Protocol):
         """Send a request to a worker."""
 
     def transfer_socket(self, worker: str, taken: Taken, sid: str) -> None:
-        """Give a worker a socket that probes a session of its."""
+        """Give a worker a socket that probes one of its sessions."""
 
 
 class ForwardedSession:
