@@ -181,7 +181,7 @@ class Parked(Response):
     """What the view returns for a request whose socket is gone: each server's way to say nothing more."""
 
     def __init__(self, mode: str) -> None:
-        super().__init__()
+        super().__init__(status=101)
         self._mode = mode
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
