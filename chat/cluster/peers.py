@@ -252,8 +252,8 @@ class ClusterPeers:
             self._users.discard(user_id)
             self._broker.unsubscribe(bus_messages.user_channel(user_id))
 
-    def publish_counts(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
-        self._gossip.counted(user, sockets, address, from_there)
+    def publish_counts(self, user: Identity, sockets: int, address: str, from_address: int) -> None:
+        self._gossip.counted(user, sockets, address, from_address)
 
     def sockets_of(self, user_id: str) -> int:
         return self.presence.sockets_of(user_id)

@@ -241,11 +241,11 @@ class PresenceSync:
         self._moves.setdefault(room.name, {})[user.id] = None
         self._gather()
 
-    def counted(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
+    def counted(self, user: Identity, sockets: int, address: str, from_address: int) -> None:
         """Have it told how many sockets a user has here, and how many come from an address."""
         self._counts[user.id] = user, sockets
         if address:
-            self._addresses[address] = from_there
+            self._addresses[address] = from_address
         self._gather()
 
     def served_lately(self, origin: int) -> bool:

@@ -1,1 +1,1 @@
-"""Rooms and their clients in one process: hub, delivery, joining, group commit, limits, drain."""
+"""Clients and rooms in one process: hub, delivery, rosters, joining, group commit, access, limits, drain."""

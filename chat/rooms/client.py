@@ -1,71 +1,40 @@
-"""One parked connection: what it sent that is not yet whole, who it is, what waits to be sent to it."""
+"""One parked WebSocket: reads messages from it, and writes to it without waiting for the client."""
 
 from __future__ import annotations
 
 import _socket
 import contextlib
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from ..loop.stats import Stats
 from ..wire import frames
 from ..wire.errors import CloseCode
 from .member import GONE, Member, Wire
 from .outbox import PIECES, Outbox
+from .owner import Owner
 
-#: Bytes read from one client in a tick, and messages taken from them.
+#: Bytes read from one client in a tick, and messages served of them.
 READ_BYTES = 65_536
 READ_MESSAGES = 64
-#: Seconds that a peer has to answer our close frame.
+#: Seconds that a client has to answer our close frame.
 CLOSE_TIMEOUT = 2.0
-#: Below this, joining frames is cheaper than handing them over one by one.
+#: Up to this size, frames are joined for one send; above it, sendmsg takes them one by one.
 JOIN_BYTES = 16_384
 
 
 class Taken(NamedTuple):
-    """A socket taken away from the web server: its descriptor, the handshake's answer, what the client sent early."""
+    """A socket taken from the web server: its descriptor, the answer to the handshake, what the client sent early."""
 
     fd: int
     answer: bytes
     early: bytes
 
 
-class Owner(Protocol):
-    """What a client tells its hub, always from within the loop."""
-
-    outbox_bytes: int
-    stats: Stats
-    #: Where all clients of one loop read into: a tick reads one at a time, and each takes its bytes out.
-    buffer: memoryview
-
-    @property
-    def now(self) -> float:
-        """Monotonic seconds at the tick under way."""
-
-    def leave(self, client: Member) -> None:
-        """The client is closing: it is nobody's member from here on."""
-
-    def dirty(self, client: Member) -> None:
-        """The client has frames of its own to flush at the end of the tick."""
-
-    def watch_writable(self, client: Client, wanted: bool) -> None:
-        """The client has an outbox, or has none any more."""
-
-    def detach(self, client: Member) -> None:
-        """The client's descriptor is about to be closed."""
-
-    def note_slow(self, client: Member) -> None:
-        """The client's outbox grew over its bound."""
-
-    def report_failure(self, client: Client) -> None:
-        """Serving the client raised: it is to be told so, and closed."""
-
-
 class Client(Member):
-    """One connection over a parked WebSocket; at most one reader and one writer, both the loop.
+    """A connection over a parked WebSocket, with at most one reader and one writer: the loop.
 
-    `out.send(data)` is the whole write path and answers like socket.send. `out` is the socket itself while nothing
-    waits, else this client, which sends its own frames first, or queues. So a room's flush is one plain loop over its
-    members, with nothing between it and the kernel.
+    `out.send(data)` is the whole write path and returns what socket.send returns. `out` is the socket itself while
+    nothing waits, else this client, which sends its own frames first, or queues. So a room's flush is a plain loop
+    over its members that calls the kernel directly.
     """
 
     __slots__ = ("fd", "pinged", "_owner", "_parser", "_socket", "_own", "_outbox")
@@ -82,7 +51,7 @@ class Client(Member):
         self._parser = frames.Parser(max_message)
         self._own: list[bytes] | None = None
         self._outbox: Outbox | None = None
-        #: Monotonic seconds at which it was pinged, 0 once it was heard again.
+        #: Monotonic seconds at which it was pinged, 0 once it has sent something since.
         self.pinged = 0.0
 
     @property
@@ -91,7 +60,7 @@ class Client(Member):
         return self.fd < 0
 
     def readable(self) -> bool:
-        """Read once, bounded, and hand on what is whole; True when more is buffered and wants another tick."""
+        """Read once, bounded, and serve the whole messages; True when more is buffered and needs another tick."""
         data = b""
         if not self._parser.more:
             try:
@@ -110,7 +79,7 @@ class Client(Member):
         return self.feed(data)
 
     def feed(self, data: bytes) -> bool:
-        """Take in `data` as if it had been read now."""
+        """Serve `data` as if it had been read now; True when more is buffered."""
         parser = self._parser
         messages = parser.feed(data, READ_MESSAGES)
         owner = self._owner
@@ -120,20 +89,20 @@ class Client(Member):
             if opcode == frames.TEXT:
                 self.wire.on_text(self, payload)
             else:
-                self._take_other(opcode, payload)
+                self._serve_other(opcode, payload)
         if parser.more:
             return self.fd >= 0
         if parser.error is not None:
             self.close(parser.error.code, parser.error.reason)
         elif parser.partial:
-            # A ping between its fragments does not make an unfinished message any younger.
+            # A ping between the fragments of a message does not reset the time that it has taken.
             if not self.began or any(opcode < frames.CLOSE for opcode, _ in messages):
                 self.began = owner.now
         else:
             self.began = 0.0
         return False
 
-    def _take_other(self, opcode: int, payload: bytes) -> None:
+    def _serve_other(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.BINARY:
             self.wire.on_binary(self, payload)
         elif opcode == frames.PING:
@@ -147,12 +116,12 @@ class Client(Member):
             return
         code, _ = frames.parse_close(payload)
         self.close(CloseCode.NORMAL if code == frames.NO_STATUS else code)
-        # Both close frames will have passed: the socket ends as soon as ours is written.
+        # With ours, both close frames are sent: the socket is closed as soon as ours is written.
         self.close_code = code
         self.closing -= CLOSE_TIMEOUT
 
     def enqueue(self, data: bytes) -> None:
-        """Queue frames of this client's own; they leave at the end of the tick, before the room's."""
+        """Queue frames for this client alone; they are sent at the end of the tick, before the room's."""
         if self._own is not None:
             self._own.append(data)
         elif self._outbox is None:
@@ -165,7 +134,7 @@ class Client(Member):
             self._queue(data)
 
     def send(self, data: bytes) -> int:
-        """Take `data` to be sent after all that waits; None of it is refused, so the answer is its length."""
+        """Queue `data` after all that waits, and return its length: all of it is taken."""
         if self._outbox is not None:
             return self._queue(data)
         if self._own is not None:
@@ -174,7 +143,7 @@ class Client(Member):
         return len(data)
 
     def flush(self) -> None:
-        """Send the frames of its own that no room's flush took along, and end what has been closed."""
+        """Send the frames of its own that no room's flush has sent, and finish a close."""
         own = self._own
         if own is not None and self.fd >= 0:
             try:
@@ -186,7 +155,7 @@ class Client(Member):
             self._finish()
 
     def _send_own(self, pieces: list[bytes], count: int) -> None:
-        """Send `pieces`, of which the first `count` are of its own; with them it is an ordinary client again."""
+        """Send `pieces`, of which the first `count` are its own, and write to the socket directly again."""
         self._own = None
         self.out = self._socket
         stats = self._owner.stats
@@ -198,10 +167,9 @@ class Client(Member):
         else:
             size = sum(map(len, pieces))
             stats.bytes_out += size - sum(map(len, pieces[count:]))
-            if (
-                size > JOIN_BYTES and len(pieces) <= PIECES
-            ):  # the kernel takes no more than 1,024 pieces at once
-                self._send_apart(pieces, size)
+            # The kernel takes no more than 1,024 pieces at once.
+            if size > JOIN_BYTES and len(pieces) <= PIECES:
+                self._send_pieces(pieces, size)
                 return
             data = b"".join(pieces)
         try:
@@ -211,7 +179,7 @@ class Client(Member):
         if sent != size:
             self.keep_unsent(data, sent)
 
-    def _send_apart(self, pieces: list[bytes], size: int) -> None:
+    def _send_pieces(self, pieces: list[bytes], size: int) -> None:
         try:
             sent = self._socket.sendmsg(pieces)
         except BlockingIOError:
@@ -220,7 +188,7 @@ class Client(Member):
             self.keep_unsent(b"".join(pieces), sent)
 
     def keep_unsent(self, data: bytes, sent: int) -> None:
-        """Keep what the kernel did not take of `data` (all after `sent`) for when it can."""
+        """Keep what the kernel did not take of `data` (all after `sent`) in an outbox until it can."""
         self._outbox = Outbox(self._owner.now)
         self._outbox.append(memoryview(data)[sent:] if sent else data)
         self.out = self
@@ -239,7 +207,7 @@ class Client(Member):
             self._owner.note_slow(self)
 
     def writable(self) -> None:
-        """Send from the outbox; with its last byte the client is an ordinary one again."""
+        """Send from the outbox; once it is empty, write to the socket directly again."""
         outbox = self._outbox
         if outbox is None:
             return
@@ -268,14 +236,14 @@ class Client(Member):
         return self._outbox.since if self._outbox is not None else float("inf")
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin to close: leave the client set at once, send what waits and a close frame, then end."""
+        """Begin to close: leave the client set at once, send what waits and a close frame, then close the socket."""
         if self.closing or self.fd < 0:
             return
         self.closing = self._owner.now
         self.close_code = code
         self._owner.leave(self)
         if self._outbox is not None:
-            # What waits is dropped but for the piece that the kernel may hold the first half of.
+            # Drop what waits, except the piece of which the kernel may have taken a part.
             self._outbox.keep_first()
         self.enqueue(frames.close_frame(code, reason))
         self._owner.dirty(self)
@@ -291,8 +259,8 @@ class Client(Member):
             raise
 
     def _finish(self) -> None:
-        # The close frame is with the kernel. Unread bytes would turn our close into a reset that destroys it, so
-        # the write side ends now and the rest when the peer has ended too, or has had its time.
+        # The kernel has the close frame. Closing a socket with unread bytes would send a reset and lose the frame, so
+        # only the write side ends now; the rest ends with the client's side, or when its time is over.
         if self._owner.now - self.closing >= CLOSE_TIMEOUT:
             self.drop()
             return
@@ -302,7 +270,7 @@ class Client(Member):
             self.drop()
 
     def drop(self) -> None:
-        """End the connection here and now."""
+        """End the connection at once."""
         if self.fd < 0:
             return
         if not self.closing:

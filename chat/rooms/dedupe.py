@@ -1,4 +1,4 @@
-"""Ephemeral rooms: nothing is stored and nothing numbered, but an id that comes again is known again."""
+"""Ephemeral rooms store and number nothing, but recognise an id that is sent again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hashlib import blake2b
 from ..wire.envelope import Envelope
 from ..wire.errors import ChatError
 
-#: Ids that an ephemeral room remembers, and that all ephemeral direct conversations remember together.
+#: Ids kept for an ephemeral room, and for all ephemeral direct conversations together.
 REMEMBERED = 1_000
 REMEMBERED_DIRECT = 20_000
 
 
 class Dedupe:
-    """The last `bound` ids of one room or of many, each with the time that its message got."""
+    """The last `bound` ids of one or more rooms, each with the time of its message."""
 
     __slots__ = ("_bound", "_entries")
 
@@ -27,9 +27,9 @@ class Dedupe:
         return len(self._entries)
 
     def register(self, envelope: Envelope) -> bool:
-        """Give `envelope` its ts and return True; False for a repeat, which gets the first one's.
+        """Set the ts of `envelope` and return True; return False for a repeat, which gets the ts of the first.
 
-        Raises ChatError `id_conflict` where the id was used for another body.
+        Raises ChatError `id_conflict` where the id belongs to a message with another body.
         """
         if envelope.id is None or envelope.user is None:
             envelope.ts = _now_ms()

@@ -35,20 +35,21 @@ class DirectMessages:
         """Send a message to all connections of the receiver, and to the sender's other extended ones."""
         sender = envelope.sender
         frame = chat(envelope)
-        others = self._encode_others(envelope) if self.codecs else None
+        encoded = self._encode(envelope) if self.codecs else None
         receiver = self._users.get(envelope.to_id)
         for client in receiver.clients if receiver is not None else ():
             if _is_due(client, envelope):
-                client.enqueue(others.get(client.wire.codec, frame) if others else frame)
+                client.enqueue(encoded.get(client.wire.codec, frame) if encoded else frame)
         _confirm(envelope)
         own = self._users.get(envelope.user.id) if envelope.user is not None else None
         if own is None or own is receiver:
             return
         for client in own.clients:
             if client is not sender and client.extended and _is_due(client, envelope):
-                client.enqueue(others.get(client.wire.codec, frame) if others else frame)
+                client.enqueue(encoded.get(client.wire.codec, frame) if encoded else frame)
 
-    def _encode_others(self, envelope: Envelope) -> dict[Codec, bytes]:
+    def _encode(self, envelope: Envelope) -> dict[Codec, bytes]:
+        """Return the message for each codec beside the native one that has clients or keeps messages for them."""
         to_oneself = envelope.user is not None and envelope.to_id == envelope.user.id
         skip = None if to_oneself else envelope.sender
         return {codec: codec.chat(envelope, skip) for codec in self.codecs if codec.recoverable}

@@ -32,7 +32,7 @@ class JoinRequest:
         self.room: Room | None = None
         #: The store's row of it; None where it has none.
         self.row: RoomRow | None = None
-        #: What is said while the client joins; None where it is a member already.
+        #: Messages of the room while the client joins; None where it is a member already.
         self.buffer: JoinBuffer | None = None
         #: Seq of the last message that may have been missed; later ones are delivered live.
         self.upto = 0

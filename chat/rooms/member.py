@@ -1,4 +1,4 @@
-"""What the hub knows of one connection, whatever carries it and whatever it speaks."""
+"""One connection as the hub sees it, whatever its transport and its protocol."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..wire.envelope import Identity
 
 
 class Sink(Protocol):
-    """Where a member's bytes go."""
+    """Where a member's bytes are sent."""
 
     def send(self, data: bytes) -> int:
-        """Take `data`, or its beginning, and return how much; OSError as socket.send."""
+        """Take `data`, or its beginning, and return how many bytes; raises OSError as socket.send does."""
 
 
 class Gone:
-    """The sink of a connection that is over: it takes everything, and keeps nothing."""
+    """The sink of a connection that has ended: it discards everything."""
 
     def send(self, data: bytes) -> int:
         return len(data)
@@ -26,27 +26,27 @@ GONE = Gone()
 
 
 class Wire(Protocol):
-    """What a connection speaks. Its methods run in the loop."""
+    """The protocol of a connection. Its methods run in the loop."""
 
     @property
     def codec(self) -> Codec:
-        """How its clients are spoken to."""
+        """Encodes messages for its clients."""
 
     def on_text(self, member: Any, payload: bytes) -> None:
-        """Serve one whole text message; its UTF-8 is checked."""
+        """Serve one whole text message, whose UTF-8 is valid."""
 
     def on_binary(self, member: Any, payload: bytes) -> None:
         """Serve one whole binary message."""
 
     def check_heartbeat(self, member: Any, now: float) -> None:
-        """Look after the heartbeat; called about once a second, at monotonic seconds `now`."""
+        """Send the pings that are due, and close a member that does not answer; about once a second."""
 
     def on_close(self, member: Any) -> None:
-        """Take note that the member is closing; what is enqueued now still goes out before the close."""
+        """The member is closing. What is enqueued now is sent before the close frame."""
 
 
 class _Out:
-    # A base's slots come first: a flush over a crowd touches one cache line of each member, not two.
+    # The slots of a base come first: a flush over many members touches one cache line of each, not two.
     __slots__ = ("out",)
 
     out: Sink
@@ -78,58 +78,58 @@ class Member(_Out):
         self.user: Identity | None = None
         self.address = ""
         self.language = "en"
-        #: It used an extension of the original protocol, so it may be sent some.
+        #: It has used an extension of the original protocol, so it may be sent extended messages.
         self.extended = False
-        #: It wants RosterDiffs instead of pushed GroupLists.
+        #: It asked for RosterDiffs instead of pushed GroupLists.
         self.diff = False
-        #: Names of the rooms that it is in; the tuple is shared by all who are in the lobby alone.
+        #: Names of its rooms; all members that are in the lobby alone share one tuple.
         self.rooms: tuple[str, ...] = ()
-        #: Seq of the lobby's newest message when it came in: it hears what comes after.
+        #: Seq of the lobby's newest message when it joined: later ones are delivered live.
         self.entered = 0
-        #: {room or direct conversation: seq from which on it hears it live}; what is older comes by Join.
+        #: {room or direct conversation: seq from which on messages are delivered live}; older ones are read by Join.
         self.floors: dict[str, int] | None = None
-        #: Seconds (wall clock) at which its token ends.
+        #: Seconds (wall clock) at which its token expires.
         self.expires = float("inf")
         #: Milliseconds (wall clock) at which its token was issued.
         self.issued = 0
-        #: Monotonic seconds at which it was last heard.
+        #: Monotonic seconds at which it last sent something.
         self.seen = now
         #: Monotonic seconds since when it is closing, 0 while it is open.
         self.closing = 0.0
         self.close_code = 0
-        #: Monotonic seconds at which it began the message that it has not finished, 0 where there is none.
+        #: Monotonic seconds at which its unfinished message began, 0 where there is none.
         self.began = 0.0
 
     @property
     def current(self) -> Member:
-        """The member that its client is now: another one after a change of the transport."""
+        """The member of the same client now: another one after a change of the transport."""
         return self
 
     @property
     def gone(self) -> bool:
-        """True once nothing is left of the connection."""
+        """True once the connection has ended."""
         raise NotImplementedError
 
     @property
     def waiting(self) -> int:
-        """Bytes that have not been taken yet."""
+        """Bytes that wait to be sent."""
         raise NotImplementedError
 
     @property
     def behind_since(self) -> float:
-        """Monotonic seconds since when bytes have been waiting for a peer that is too slow, or infinity."""
+        """Monotonic seconds since when bytes have been waiting for a slow client, or infinity."""
         raise NotImplementedError
 
     def enqueue(self, data: bytes) -> None:
-        """Queue frames of this member's own; they leave at the end of the tick, before the room's."""
+        """Queue frames for this member alone; they are sent at the end of the tick, before the room's."""
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Send the frames of its own, and end what has been closed."""
+        """Send its own frames, and finish a close."""
         raise NotImplementedError
 
     def keep_unsent(self, data: bytes, sent: int) -> None:
-        """Keep what was not taken of `data` (all after `sent`) for when it can be."""
+        """Keep what was not taken of `data` (all after `sent`) until it can be sent."""
         raise NotImplementedError
 
     def close(self, code: int, reason: str = "") -> None:
@@ -141,5 +141,5 @@ class Member(_Out):
         raise NotImplementedError
 
     def drop(self) -> None:
-        """End the connection here and now."""
+        """End the connection at once."""
         raise NotImplementedError

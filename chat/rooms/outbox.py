@@ -1,4 +1,4 @@
-"""What waits for one slow client."""
+"""The bytes that wait for one slow client."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import deque
 from itertools import islice
 from typing import Any
 
-#: Pieces of an outbox handed to the kernel in one call.
+#: Pieces of an outbox passed to the kernel in one call.
 PIECES = 64
 
 
 class Outbox:
-    """References to the shared bytes that a slow client has not taken yet."""
+    """References to the shared bytes that the kernel has not taken yet for a slow client."""
 
     __slots__ = ("_pieces", "size", "since")
 
@@ -21,17 +21,17 @@ class Outbox:
         self.since = now
 
     def append(self, piece: bytes | memoryview) -> None:
-        """Add one more piece at the end."""
+        """Add a piece at the end."""
         if piece:
             self._pieces.append(piece)
             self.size += len(piece)
 
     def pieces(self) -> list[Any]:
-        """Return the first pieces, as many as one call should send."""
+        """Return the first pieces, as many as one call sends."""
         return list(islice(self._pieces, PIECES))
 
     def sent(self, count: int) -> None:
-        """Forget the first `count` bytes."""
+        """Remove the first `count` bytes."""
         self.size -= count
         pieces = self._pieces
         while count:

@@ -1,4 +1,4 @@
-"""What a hub tells the other processes of its site, and asks about them; cluster.py does it, or there are none."""
+"""The interface to the site's other workers: what a hub publishes and asks. cluster/peers.py implements it."""
 
 from __future__ import annotations
 
@@ -13,64 +13,64 @@ if TYPE_CHECKING:
 
 
 class Peers(Protocol):
-    """The other processes. In the loop, where nothing blocks, but for `ask`."""
+    """The other workers. Its methods run in the loop and do not block, except `ask`."""
 
     @property
     def alone(self) -> bool:
-        """Whether there can be none."""
+        """Whether there can be no other worker."""
 
-    # What happens here
+    # What this worker publishes and subscribes to
 
     def publish_stored(self, messages: Iterable[Message]) -> None:
-        """Tell them of messages that were stored and said here."""
+        """Publish messages that this worker has stored and delivered."""
 
     def publish_ephemeral(self, envelope: Envelope) -> None:
-        """Tell them of a message that is stored nowhere."""
+        """Publish a message of an ephemeral room or conversation."""
 
     def flush(self) -> None:
-        """Have it leave now: what is said here to many takes a while, and the others need not wait for it."""
+        """Send what is published now, before this worker's own delivery, which may take a while."""
 
     def room_opened(self, room: Room) -> None:
-        """Hear what is said in a room, and who is in it, from now on."""
+        """Subscribe to the messages and the roster of a room."""
 
     def room_closed(self, room: Room) -> None:
-        """Hear it no more."""
+        """Unsubscribe from it."""
 
     def user_joined(self, room: Room, user: Identity) -> None:
-        """Tell them that a user's first socket here is in a room."""
+        """Publish that the first connection of a user to this worker is in a room."""
 
     def user_left(self, room: Room, user: Identity) -> None:
-        """Tell them that the last one has left it."""
+        """Publish that the last one has left it."""
 
     def watch_user(self, user_id: str) -> None:
-        """Hear what is said to a user from now on, who is here or may come back here."""
+        """Subscribe to the direct messages of a user, who is connected or whose session is kept."""
 
     def unwatch_user(self, user_id: str) -> None:
-        """Hear it no more."""
+        """Unsubscribe from them."""
 
-    def publish_counts(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
-        """Tell them how many sockets a user has here, and how many come from an address."""
+    def publish_counts(self, user: Identity, sockets: int, address: str, from_address: int) -> None:
+        """Publish how many connections to this worker a user has, and how many come from an address."""
 
-    # What happens there
+    # What is known of other workers
 
     def sockets_of(self, user_id: str) -> int:
-        """Return how many sockets a user has on other processes, as far as is known."""
+        """Return how many connections a user has to other workers, as far as is known."""
 
     def sockets_from(self, address: str) -> int:
-        """Return how many come from an address there."""
+        """Return how many connections to other workers come from an address."""
 
     def find_user(self, username: str) -> Identity | None:
-        """Return who of that name, in any case, is connected there."""
+        """Return the user of that name, in any case, who is connected to another worker."""
 
     def served_recently(self, origin: int) -> bool:
-        """Tell whether a process is alive, or was less than CHAT_IO_RECOVERY_SECONDS ago."""
+        """Tell whether a worker is alive, or was less than CHAT_IO_RECOVERY_SECONDS ago."""
 
     def ask(self, origin: int, what: str, *parts: Any) -> Any:
-        """Return what a process answers, None where it does not in time; not from a tick, for it waits."""
+        """Return the answer of a worker, None where none comes in time; it waits: not from a tick."""
 
 
 class NoPeers:
-    """There are no others."""
+    """The peers of the only worker: none."""
 
     alone = True
 
@@ -101,7 +101,7 @@ class NoPeers:
     def unwatch_user(self, user_id: str) -> None:
         pass
 
-    def publish_counts(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
+    def publish_counts(self, user: Identity, sockets: int, address: str, from_address: int) -> None:
         pass
 
     def sockets_of(self, user_id: str) -> int:

@@ -189,7 +189,7 @@ class RoomRegistry:
         return user.identity
 
     def _flush(self, room: Room) -> None:
-        # What was said before a change of its members goes to the members of that time.
+        # Messages from before a change of the members go to the members of that time.
         if room.pending:
             room.flush(self._stats)
 
@@ -201,7 +201,7 @@ class RoomRegistry:
         room.note_roster_sent(client)
 
     def change_roster(self, room: Room, change: Callable[[Roster], None]) -> None:
-        """Apply what a peer told of an open room's users, and push it to the members."""
+        """Apply what a peer has published of an open room's users, and push it to the members."""
         with self._lock:
             change(room.roster)
         self._pushes[room.name].schedule()

@@ -1,4 +1,4 @@
-"""A room: its members on this worker, what waits to be sent to them, and its order."""
+"""A room: its members on this worker, the messages that wait for the flush, and its seq gate."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .seq_gate import SeqGate
 
 
 class Audience:
-    """The members of a room that are spoken to in one codec: each message is encoded once for all of them."""
+    """The members of a room that share a codec: each message is encoded once for all of them."""
 
     __slots__ = ("members", "pending")
 
     def __init__(self) -> None:
-        #: Each with the version of the roster's list that it was sent last.
+        #: Each member with the version of the roster's list that it was sent last.
         self.members: dict[Member, int] = {}
-        #: What was said since the last flush, as the codec has drafted it.
+        #: Messages since the last flush, as drafts of the codec.
         self.pending: list[Any] = []
 
 
 class JoinBuffer:
-    """A member that is still being told what it missed; what is said meanwhile waits for it."""
+    """The messages of a room that wait for a joining client until it has been sent what it missed."""
 
     __slots__ = ("messages", "overflowed")
 
@@ -35,17 +35,18 @@ class JoinBuffer:
         self.reset()
 
     def reset(self) -> None:
-        """Keep what is said from now on; what was said until now it is told otherwise."""
+        """Discard what is buffered: the client is sent it in another way."""
         self.messages: list[Envelope] = []
-        #: More was said than is kept: it has to reload.
+        #: There were more messages than are kept: the client has to reload.
         self.overflowed = False
 
 
 class Room:
-    """One room on this worker. All but who is in it is the loop's alone; the hub's lock guards that.
+    """One room on this worker. Only the loop uses it; its members and roster change under the hub's lock.
 
-    `gate` is None where nothing is stored: in ephemeral rooms, which know repeated ids by `known`. `talks` is called
-    when something waits for the flush.
+    `gate` is None in an ephemeral room, whose messages are not stored; `dedupe` recognises repeated ids there.
+    `on_pending(room)` is called when the first message waits for the flush. Of each joining client, `keep` messages
+    are buffered.
     """
 
     def __init__(
@@ -53,23 +54,23 @@ class Room:
         name: str,
         roster: Roster,
         gate: SeqGate | None,
-        talks: Callable[[Room], None],
+        on_pending: Callable[[Room], None],
         keep: int = 1_000,
     ) -> None:
         self.name = name
         self.roster = roster
         self.gate = gate
         self.dedupe = Dedupe() if gate is None else None
-        #: The store's number for it, and its epoch.
+        #: Its id and epoch in the store.
         self.id = 0
         self.epoch = ""
         self.audiences: dict[Codec, Audience] = {NATIVE: Audience()}
         self.joining: dict[Member, JoinBuffer] = {}
-        #: Members who are away and may come back to what was said meanwhile.
+        #: Disconnected clients whose sessions are kept for a resumption.
         self.absent = 0
-        #: True while something waits for the flush.
+        #: True while messages wait for the flush.
         self.pending = False
-        self._talks = talks
+        self._on_pending = on_pending
         self._keep = keep
 
     def __contains__(self, member: Member) -> bool:
@@ -78,17 +79,17 @@ class Room:
 
     @property
     def ephemeral(self) -> bool:
-        """Whether nothing of it is stored."""
+        """Whether its messages are not stored."""
         return self.gate is None
 
     @property
     def last_seq(self) -> int:
-        """Seq of the newest message that its members have heard."""
+        """Seq of the newest message that was delivered to its members."""
         return (self.gate.last or 0) if self.gate is not None else 0
 
     @property
     def empty(self) -> bool:
-        """Whether it can be forgotten: nobody is in it here, coming, expected back, or still to be told as leaving."""
+        """Whether it can be closed: it has no members, joining or absent clients, nor users whose leaving is unsent."""
         return not (
             self.joining
             or self.absent
@@ -97,12 +98,12 @@ class Room:
         )
 
     def members(self) -> Iterator[Member]:
-        """Walk over all members."""
+        """Iterate over all members."""
         for audience in self.audiences.values():
             yield from audience.members
 
     def add(self, member: Member) -> None:
-        """Let `member` hear what is said from now on."""
+        """Deliver messages to `member` from now on."""
         codec = member.wire.codec
         audience = self.audiences.get(codec)
         if audience is None:
@@ -110,55 +111,55 @@ class Room:
         audience.members[member] = 0
 
     def remove(self, member: Member) -> None:
-        """Let `member`, who is in the room, hear no more."""
+        """Stop delivering messages to `member`."""
         del self.audiences[member.wire.codec].members[member]
 
     def replace(self, old: Member, new: Member) -> None:
-        """Put `new`, who speaks the same codec, in the place of `old`."""
+        """Put `new`, which has the same codec, in the place of `old`."""
         members = self.audiences[old.wire.codec].members
         members[new] = members.pop(old)
 
     def note_roster_sent(self, member: Member) -> None:
-        """Take note that `member`, who is in the room, has the roster's newest list."""
+        """Note that `member` was sent the roster's newest list."""
         codec = member.wire.codec
         self.audiences[codec].members[member] = self.roster.list_for(codec).version
 
     def has_current_roster(self, member: Member) -> bool:
-        """Tell whether `member` has the roster's newest list."""
+        """Tell whether `member` was sent the roster's newest list."""
         codec = member.wire.codec
         return self.audiences[codec].members.get(member) == self.roster.list_for(codec).version
 
     def deliver(self, envelope: Envelope) -> None:
-        """Take a stored message, whoever brought it: it is said when its turn comes."""
+        """Pass a stored message through the gate, and broadcast what the gate lets through."""
         assert self.gate is not None
         self.broadcast_all(self.gate.take(envelope))
 
     def deliver_all(self, envelopes: Iterable[Envelope]) -> None:
-        """Take several of them."""
+        """Deliver several stored messages."""
         for envelope in envelopes:
             self.deliver(envelope)
 
     def broadcast_all(self, envelopes: Iterable[Envelope]) -> None:
-        """Say what the gate has let through."""
+        """Broadcast what the gate has let through."""
         for envelope in envelopes:
             self.broadcast(envelope)
 
     def broadcast(self, envelope: Envelope) -> None:
-        """Queue one message for every member, the sender too."""
+        """Queue a message for every member, the sender included."""
         if not self.pending:
             self.pending = True
-            self._talks(self)
+            self._on_pending(self)
         for codec, audience in self.audiences.items():
             if audience.members or codec.recoverable:
                 audience.pending.append(codec.draft(envelope))
-        for newcomer in self.joining.values():
-            if len(newcomer.messages) < self._keep:
-                newcomer.messages.append(envelope)
+        for buffer in self.joining.values():
+            if len(buffer.messages) < self._keep:
+                buffer.messages.append(envelope)
             else:
-                newcomer.overflowed = True
+                buffer.overflowed = True
 
     def flush(self, stats: Stats) -> None:
-        """Send what was said since the last flush: the same bytes to everyone of a codec, one write each."""
+        """Send the messages since the last flush: the same bytes to all members of a codec, one write each."""
         self.pending = False
         for codec, audience in self.audiences.items():
             pending = audience.pending
@@ -173,9 +174,9 @@ class Room:
 def write_all(
     members: dict[Member, int] | list[Member], data: bytes, stats: Stats, messages: int = 1
 ) -> None:
-    """Write `data`, which holds so many messages, once to each of `members`.
+    """Write `data`, which holds `messages` messages, once to each of `members`.
 
-    One that cannot take it all now keeps the rest; a dead one is dropped.
+    A member that cannot take all of it keeps the rest; one whose connection has failed is dropped.
     """
     size = len(data)
     stats.messages_out += messages * len(members)
@@ -192,7 +193,7 @@ def write_all(
         else:
             if sent != size:
                 behind.append((client, sent))
-    # Only now: both may take a client out of `members`.
+    # After the loop, because both may remove a client from `members`.
     for client, sent in behind:
         client.keep_unsent(data, sent)
     for client in dead:

@@ -1,4 +1,4 @@
-"""The seq gate: whoever brings a stored message, a room hears it in the order of seq, and once."""
+"""The seq gate: stored messages pass in the order of seq and once, in whatever order they arrive."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ..wire.envelope import Envelope
 
 
 class SeqGate:
-    """Lets the messages of one room through in order. In the loop.
+    """Lets the messages of one room or conversation through in order. In the loop.
 
-    `last` is the seq of the newest that went through; None until it is known where to begin, which holds all back.
+    `last` is the seq of the newest message that passed. While it is None, all messages wait for `open`.
     """
 
     __slots__ = ("last", "_early")
@@ -21,13 +21,13 @@ class SeqGate:
 
     @property
     def missing(self) -> range:
-        """The seqs that keep something from going through; empty where nothing waits."""
+        """The seqs for which a later message waits; empty where none waits."""
         if not self._early or self.last is None:
             return range(0)
         return range(self.last + 1, min(self._early))
 
     def take(self, envelope: Envelope) -> Iterable[Envelope]:
-        """Return what may be delivered now that `envelope` is here: nothing, it, or it and what waited for it."""
+        """Return the messages that pass now: none, `envelope`, or `envelope` and those that waited for it."""
         seq = envelope.seq
         assert seq is not None
         if self.last is None or seq > self.last + 1:
@@ -41,7 +41,7 @@ class SeqGate:
         return [envelope, *self._follow()]
 
     def open(self, last: int) -> Iterable[Envelope]:
-        """Begin after `last`; return what waits beyond it and may be delivered."""
+        """Begin after seq `last`, and return the waiting messages that pass now."""
         self.last = last
         self._early = {seq: envelope for seq, envelope in self._early.items() if seq > last}
         return list(self._follow())
@@ -56,11 +56,11 @@ class SeqGate:
 
 
 class Conversations:
-    """The gates of direct conversations, made at their first message here and dropped when nothing is said in them.
+    """The gates of direct conversations, created with the first message and dropped after a time without messages.
 
-    What other processes store in a conversation is found by looking for changes since a mark; a conversation without a
-    gate has been silent here since that mark, so that all of it since then is news. `turn` is called from time to
-    time, seldom enough that no mark is that old.
+    What peers store in a conversation is found by comparing with the store since a mark. A conversation without a gate
+    had no message here since that mark, so all its messages since then are new. `rotate` is called from time to time,
+    at intervals longer than the age of any mark.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Conversations:
         return len(self._gates) + len(self._older)
 
     def get(self, name: str) -> SeqGate | None:
-        """Return the gate of a conversation that has been heard lately."""
+        """Return the gate of a conversation with recent messages."""
         gate = self._gates.get(name)
         if gate is None:
             gate = self._older.pop(name, None)
@@ -80,14 +80,14 @@ class Conversations:
         return gate
 
     def get_or_create(self, name: str, last: int | None) -> SeqGate:
-        """Return the gate of a conversation; a new one begins after `last`, or holds back where that is None."""
+        """Return the gate of a conversation; a new one begins after seq `last`, or is closed where that is None."""
         gate = self.get(name)
         if gate is None:
             gate = self._gates[name] = SeqGate(last)
         return gate
 
     def rotate(self) -> None:
-        """Drop the gates that nobody asked for since the last turn and that hold nothing back."""
+        """Drop the gates that were not used since the last call, unless messages wait in them."""
         kept = {name: gate for name, gate in self._older.items() if gate.missing}
         self._older = self._gates | kept
         self._gates = {}

@@ -45,7 +45,7 @@ class StoredDelivery:
         self.last_pk = 0
         self.undelivered: set[int] = set()
         #: The first message of a conversation that is not opened yet, and all direct messages after it: a message
-        #: delivered out of the order of pk does not tell how far its receiver has got.
+        #: delivered out of the order of pk does not show how far its receiver has got.
         self._deferred: list[Envelope] = []
         #: Conversations to be opened, by id, and rooms with a gap, {id: name}: to be read from the store.
         self._unopened: set[int] = set()
@@ -55,7 +55,7 @@ class StoredDelivery:
 
     def deliver_results(self, batch: list[Queued], results: list[Stored | str]) -> None:
         """Answer the senders of a committed batch, deliver its new messages and publish them to peers."""
-        news: list[Message] = []
+        fresh: list[Message] = []
         has_direct = False
         for (envelope, chosen, answer), result in zip(batch, results, strict=True):
             if envelope.type == MessageType.SINGLE_CHAT and not has_direct:
@@ -67,14 +67,14 @@ class StoredDelivery:
                 else:
                     self._accept(envelope, result)
                     if result.fresh:
-                        news.append(result.message)
+                        fresh.append(result.message)
                 if answer is not None:
                     answer(result)
             except Exception as error:
                 # The message is stored. One broken connection must not stop the delivery of those after it.
                 if envelope.sender is not None:
                     self._hub.reactor.fail(envelope.sender.current, error)
-        self._hub.peers.publish_stored(news)
+        self._hub.peers.publish_stored(fresh)
 
     def _refuse(self, envelope: Envelope, chosen: bool, code: str) -> None:
         if not _is_sender_connected(envelope):

@@ -1,4 +1,4 @@
-"""The one timer for all clients: heartbeats, tokens that end, messages never finished, outboxes never emptied."""
+"""The one timer of all clients: heartbeats, expired tokens, unfinished messages, outboxes that stay full."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .client import CLOSE_TIMEOUT, Client
 from .hub import Hub
 from .member import Member
 
-#: Clients looked at in one go, so that a crowd does not hold up a tick.
+#: Clients checked in one tick, so that many clients do not make it long.
 SLICE = 1_000
-#: Seconds in which every client is looked at once, at the most.
+#: At most so many seconds pass between two checks of a client.
 ROUND = 1.0
 
 
 class Sweeper:
-    """Walks over all clients of a hub, a slice at a time, each once a round."""
+    """Checks all clients of a hub, a slice at a time, each once a round."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -28,7 +28,7 @@ class Sweeper:
         hub.reactor.call_later(self._round, self.sweep)
 
     def sweep(self) -> None:
-        """Look at the next slice."""
+        """Check the next slice."""
         hub = self._hub
         if not self._queue:
             self._queue = hub.clients()
@@ -37,7 +37,7 @@ class Sweeper:
         wall = time.time()
         for client in batch:
             try:
-                self._look(client, hub.now, wall)
+                self._check(client, hub.now, wall)
             except Exception as error:
                 hub.reactor.fail(client, error)
         hub.reactor.call_later(self._delay(), self.sweep)
@@ -46,7 +46,7 @@ class Sweeper:
         left = max(0.0, self._started + self._round - self._hub.now)
         return left / (len(self._queue) // SLICE + 2) if self._queue else left
 
-    def _look(self, client: Member, now: float, wall: float) -> None:
+    def _check(self, client: Member, now: float, wall: float) -> None:
         settings = self._hub.settings
         if client.gone:
             return
@@ -67,16 +67,16 @@ class Sweeper:
 
 
 class Heartbeat:
-    """Pings WebSockets that have been silent, and drops those that do not answer (RFC 6455 section 5.5.2)."""
+    """Pings silent WebSockets, and drops those that do not answer (RFC 6455 section 5.5.2)."""
 
     def __init__(self, settings: Settings) -> None:
         slack = sweep_round(settings)
-        # Early by up to a round instead of late: a vanished client is out within interval + timeout.
+        # Up to a round early, never late: a client that has vanished is dropped within interval + timeout.
         self._ping_after = max(settings.ping_interval - slack, slack)
         self._drop_after = max(settings.ping_timeout - slack, slack)
 
     def check(self, client: Client, now: float) -> None:
-        """Do what is due at monotonic seconds `now`."""
+        """Ping or drop a client if that is due at monotonic seconds `now`."""
         if client.pinged:
             if now - client.pinged >= self._drop_after:
                 client.drop()
@@ -86,6 +86,6 @@ class Heartbeat:
 
 
 def sweep_round(settings: Settings) -> float:
-    """Return the seconds in which every client is looked at once: a tenth of the shortest heartbeat, at the most."""
+    """Return the seconds in which every client is checked once: at most a tenth of the shortest heartbeat."""
     beats = settings.ping_interval, settings.ping_timeout, settings.io_ping_interval, settings.io_ping_timeout
     return min(ROUND, min(beats) / 10)

@@ -8,8 +8,8 @@ from typing import Any
 from ..identity.guard import Grant, Guard
 from ..loop.jobs import Jobs
 from ..rooms.client import Taken
-from ..rooms.handlers import NativeWire
 from ..rooms.hub import Hub
+from ..rooms.native_wire import NativeWire
 from ..wire.errors import ChatError, CloseCode
 
 log = logging.getLogger("chat")

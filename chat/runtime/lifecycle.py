@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from ..cluster.peers import ClusterPeers
 from ..config import Settings
 from ..loop.jobs import Jobs
+from ..rooms.dispatcher import Dispatcher, Handler
 from ..rooms.drain import Drain
 from ..rooms.group_commit import GroupCommit
-from ..rooms.handlers import Dispatcher, Handler, NativeWire
 from ..rooms.hub import Hub
 from ..rooms.joining import Joining
+from ..rooms.native_wire import NativeWire
 from ..rooms.sweeper import Sweeper
 from ..socketio.engine import Engine
 from ..socketio.forwarding.client import ForwardingClient
@@ -64,8 +65,7 @@ class Runtime:
         services = HandlerServices(
             self.hub, self.jobs, site.guard, site.hooks, self.group_commit, self._joining, signals
         )
-        dispatcher = Dispatcher(settings, services, dict(handlers))
-        dispatcher.hub = self.hub
+        dispatcher = Dispatcher(self.hub, services, dict(handlers))
         if settings.io_chat_namespace:
             self.io.recovery.follow(self.group_commit.delivery)
             self.io.serve_chat(dispatcher, site.store.socketio, site.store.history, self._joining.open_rooms)

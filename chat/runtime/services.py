@@ -1,6 +1,6 @@
 """What message handlers request and what may block: storing, joining, read marks, fresh tokens.
 
-It implements rooms.handlers.Services.
+It implements rooms.dispatcher.Services.
 Each method is called in a tick and returns at once; the work runs in a job or in a thread of its own, and its result
 comes back to the loop with `call_soon`.
 """

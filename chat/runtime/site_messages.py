@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..identity.guard import now_ms
+from ..rooms.dispatcher import Dispatcher
 from ..rooms.group_commit import GroupCommit
-from ..rooms.handlers import Dispatcher
 from ..rooms.hub import Hub
 from ..socketio.packets import Prepared
 from ..socketio.server import Server

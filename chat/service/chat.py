@@ -11,7 +11,8 @@ from flask import Flask, has_request_context
 from ..cluster.broker import make_broker
 from ..config import Settings
 from ..identity.guard import Guard
-from ..rooms.handlers import HANDLERS, Handler
+from ..rooms.dispatcher import Handler
+from ..rooms.handlers import HANDLERS
 from ..runtime import Runtime, Site, StoreAccess, WorkerLinks
 from ..socketio.io import IO
 from ..socketio.packets import Prepared

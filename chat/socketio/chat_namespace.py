@@ -8,7 +8,8 @@ import orjson
 
 from ..identity.guard import Grant
 from ..loop.jobs import Jobs
-from ..rooms.handlers import Dispatcher, joined_room
+from ..rooms.dispatcher import Dispatcher
+from ..rooms.handlers import joined_room
 from ..rooms.member import Member
 from ..store.history import StoreUnavailable
 from ..wire import codec as native

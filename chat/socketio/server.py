@@ -13,7 +13,7 @@ from typing import Any
 from ..identity.guard import Guard
 from ..loop.drivers import Driver
 from ..loop.jobs import Jobs
-from ..rooms.handlers import Dispatcher
+from ..rooms.dispatcher import Dispatcher
 from ..rooms.hub import Hub
 from ..rooms.member import Member
 from ..store.history import History

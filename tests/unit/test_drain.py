@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chat.rooms.drain import BATCH_INTERVAL, SMALL_CROWD, STORE_POLL, STORE_TIMEOUT, Drain
+from chat.rooms.drain import BATCH_INTERVAL, SINGLE_BATCH, STORE_POLL, STORE_TIMEOUT, Drain
 from tests import client_owner as owners
 from tests.in_process import Processes, quick_settings
 from tests.resumer import ACK, GROUP, JOIN
@@ -111,7 +111,7 @@ def drain(hub, store):
 # -- the pace
 
 
-@pytest.mark.parametrize("count", [0, 1, SMALL_CROWD])
+@pytest.mark.parametrize("count", [0, 1, SINGLE_BATCH])
 def test_a_small_crowd_goes_at_once(hub, come, drain, count):
     clients = come(count)
     drain.schedule(SECONDS)
@@ -122,7 +122,7 @@ def test_a_small_crowd_goes_at_once(hub, come, drain, count):
 def test_a_crowd_goes_evenly_over_the_time_that_there_is(hub, come, drain):
     come(CROWD)
     drain.schedule(SECONDS)
-    assert 0 < len(hub.leavers) < SMALL_CROWD
+    assert 0 < len(hub.leavers) < SINGLE_BATCH
     hub.pass_time(SECONDS / 2)
     assert CROWD * 0.4 < len(hub.leavers) < CROWD * 0.6
     hub.pass_time(SECONDS / 2)
@@ -200,7 +200,7 @@ def test_who_went_meanwhile_stays_what_it_was(hub, come, drain):
 
 
 def test_one_that_raises_keeps_nobody_here(hub, come, drain):
-    broken, *others = come(SMALL_CROWD)
+    broken, *others = come(SINGLE_BATCH)
     broken.wire = None
     hub.leave = lambda client: client.wire.on_close(client)
     drain.schedule(0)
