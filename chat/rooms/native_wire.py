@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..wire import codec
+from ..wire import decoding
 from ..wire.codec import NATIVE
 from ..wire.errors import ChatError
 from .dispatcher import Dispatcher
@@ -25,7 +25,7 @@ class NativeWire:
         dispatcher = self._dispatcher
         try:
             dispatcher.count(member)
-            dispatcher.serve(member, codec.decode(payload, dispatcher.max_chars))
+            dispatcher.serve(member, decoding.decode(payload, dispatcher.max_chars))
         except ChatError as error:
             if error.code == "rate_limited":
                 error.ref = self._ref(payload)
@@ -33,7 +33,7 @@ class NativeWire:
 
     def _ref(self, payload: bytes) -> str | None:
         try:
-            return codec.decode(payload, self._dispatcher.max_chars).id
+            return decoding.decode(payload, self._dispatcher.max_chars).id
         except ChatError as error:
             return error.ref
 
