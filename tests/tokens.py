@@ -1,4 +1,4 @@
-"""Tokens for users who need no row in the store, good ones and bad ones; signed here, not by what is under test."""
+"""Valid and invalid tokens, for users without a row in the store; signed here, not by the code under test."""
 
 import hmac
 import json
@@ -11,10 +11,10 @@ from tests.servers import SECRET
 DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 
 
-def claims(username, /, ttl=900, **others):
-    """What a token of `username` says; its id is "id-" and the name. Others are set or, with None, taken away."""
+def claims(username, /, ttl=900, **changes):
+    """The claims of a token of `username`, whose id is "id-" plus the name. `changes` set or, with None, remove claims."""
     now = time.time()
-    said = {
+    usual = {
         "fresh": False,
         "iat": int(now),
         "jti": uuid4().hex,
@@ -25,16 +25,16 @@ def claims(username, /, ttl=900, **others):
         "username": username,
         "iat_ms": int(now * 1000),
     }
-    return {name: value for name, value in {**said, **others}.items() if value is not None}
+    return {name: value for name, value in {**usual, **changes}.items() if value is not None}
 
 
-def token(username, /, ttl=900, *, key=SECRET, algorithm="HS256", **others):
-    """A JWT signed with the servers' own key, unless told otherwise."""
-    return sign({"alg": algorithm, "typ": "JWT"}, claims(username, ttl, **others), key)
+def token(username, /, ttl=900, *, key=SECRET, algorithm="HS256", **changes):
+    """A JWT, by default signed with the servers' own key."""
+    return sign({"alg": algorithm, "typ": "JWT"}, claims(username, ttl, **changes), key)
 
 
 def sign(header, body, key=SECRET):
-    """A JWT of this header, which is believed about the algorithm; one of none has no signature."""
+    """A JWT with this header, signed with the algorithm that it names; with "none" it has no signature."""
     signed = f"{encode(json.dumps(header).encode())}.{encode(json.dumps(body).encode())}"
     if header["alg"] not in DIGESTS:
         return f"{signed}."

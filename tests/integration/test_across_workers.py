@@ -38,7 +38,7 @@ def elsewhere(deployment):
 
 @pytest.fixture(params=["with Valkey", "without an answer of Valkey"])
 def broker(request, deployment):
-    """A context in which Valkey works, and one in which it is stopped."""
+    """A context in which Valkey works, and one in which it is suspended."""
     yield nullcontext if request.param == "with Valkey" else deployment.valkey.paused
     until(deployment.is_healthy)
 

@@ -29,7 +29,7 @@ IN_TIME = 2.0
 AT_ONCE, CARRIED = 0.25, 0.08
 #: Seconds that a roster may take beyond a lease, on a busy machine.
 MARGIN = 2.0
-#: Seconds for which Valkey is stopped, and for which Valkey or PostgreSQL does not run at all.
+#: Seconds for which Valkey is suspended, and for which Valkey or PostgreSQL does not run at all.
 STILL, AWAY = 20.0, 3.0
 
 FLOODING = 4429
@@ -114,7 +114,7 @@ def test_a_worker_is_killed(deployment, load):
     check(deployment, load)
 
 
-def test_a_worker_is_stopped_for_longer_than_a_lease(deployment, load):
+def test_a_worker_is_suspended_for_longer_than_a_lease(deployment, load):
     """Its users leave its peers' rosters; after it continues nothing is lost."""
     victim = busiest(deployment, load)
     os.kill(victim, signal.SIGSTOP)
@@ -152,7 +152,7 @@ def lags_during(load, deployment, seconds):
     return watch
 
 
-def test_valkey_is_stopped_for_longer_than_a_lease(deployment, load):
+def test_valkey_is_suspended_for_longer_than_a_lease(deployment, load):
     """A worker that receives nothing from any peer must not count all of them as dead."""
     with deployment.valkey.paused():
         check_in_time(deployment, lags_during(load, deployment, STILL / 2))
