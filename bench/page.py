@@ -22,10 +22,10 @@ from urllib.request import Request, urlopen
 from websockets.sync.client import connect
 
 from bench.report import aligned
-from bench.servers import Server, ServerFailed, Stand, free_port, ours_env, serving
+from bench.servers import Server, ServerFailed, free_port, ours_env, serving
 from bench.visit import FRAMES, LOCAL, SLOW, chromium, visit
+from bench.workspace import INSTALLED, PROJECT, Workspace
 
-PROJECT = Path(__file__).resolve().parent.parent
 #: The messages in the lobby before the first visit, about as long as real ones.
 SAID = 120
 WORDS = "The ferry leaves at ten past nine, and the one after it at noon; who wants to come along? {}"
@@ -81,11 +81,11 @@ class Site:
 def site():
     """A Site on a scratch database."""
     with tempfile.TemporaryDirectory(prefix="bench-page-") as scratch:
-        stand, port = Stand(PROJECT, PROJECT, Path(scratch)), free_port()
+        workspace, port = Workspace(INSTALLED, PROJECT, Path(scratch)), free_port()
         gunicorn = PROJECT / ".venv/bin/gunicorn"
         command = [gunicorn, "-b", f"127.0.0.1:{port}", "wsgi:app"]
-        env = {**ours_env(stand.scratch), "ACCESS_LOG": ""}
-        with serving(stand, Server("Flask-Chat", command, "ours", gunicorn, env), port, None):
+        env = {**ours_env(workspace.scratch), "ACCESS_LOG": ""}
+        with serving(workspace, Server("Flask-Chat", command, "ours", gunicorn, env), port, None):
             yield Site(f"http://127.0.0.1:{port}")
 
 

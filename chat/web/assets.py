@@ -89,9 +89,8 @@ class Assets:
             abort(404)
         encoding = _preferred(built.files[file])
         path = self._folder / (file + ENCODINGS.get(encoding, ""))
-        response = send_file(
-            path, TYPES[Path(file).suffix], conditional=True, etag=f"{file} {encoding}".strip()
-        )
+        response = send_file(path, TYPES[Path(file).suffix], conditional=True, etag=path.name)
+        del response.headers["Content-Disposition"]  # it would name the compressed copy
         if encoding:
             response.headers["Content-Encoding"] = encoding
         lasting = f"public, max-age={A_YEAR}, immutable"

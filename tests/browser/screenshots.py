@@ -63,6 +63,7 @@ class Stage:
         self.page.route_web_socket(re.compile("/ws/chat"), self._direct)
         self.page.route(re.compile("/chat/api/.*(messages|search)"), self._date_all)
         self.reader = Person(self.page, site.url, READER[language])
+        self.reader.without_first_answers()  # so that _date_all dates every message
 
     def _direct(self, socket):
         """Stand between page and server, so that a conversation of seconds seems to have taken its time."""

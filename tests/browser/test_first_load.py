@@ -62,7 +62,7 @@ def test_the_first_message_needs_neither_the_api_nor_the_socket(ann, console):
 def test_nothing_is_lost_between_the_document_and_the_socket(ann, past, title):
     held = []
     ann.page.clock.install()
-    ann.page.route_web_socket(re.compile("/ws/chat"), held.append)
+    ann.page.route_web_socket(re.compile("/ws/chat"), lambda socket: held.append(socket))
     ann.page.goto(ann.link())
     expect(ann.messages.last).to_contain_text("Earlier message")
     past.say("lobby", ["Sent in between"])
