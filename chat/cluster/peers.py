@@ -73,7 +73,7 @@ class ClusterPeers:
             "e": self._take_unstored,
         }
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Join the others."""
         self._hub.use_peers(self)
         self._broker.subscribe(bus_messages.ALL, bus_messages.process_channel(self.origin))
@@ -84,7 +84,7 @@ class ClusterPeers:
         for room in self._hub.rooms:
             self.room_opened(room)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Tell the others that nobody is here any more; nothing is told after that. From any thread."""
         self._hub.reactor.call(self._end)
 
@@ -93,11 +93,11 @@ class ClusterPeers:
         self._publish(bus_messages.ALL, "bye")
         self._has_ended = True
 
-    def tell_to_look(self) -> None:
+    def announce_control(self) -> None:
         """Tell the others that there is something in the control table; from any thread."""
         self._publish(bus_messages.ALL, "control")
 
-    def tell(self, kind: str, *parts: Any) -> None:
+    def publish(self, kind: str, *parts: Any) -> None:
         """Tell all others something that is no affair of this module; from any thread."""
         self._publish(bus_messages.ALL, kind, *parts)
 
@@ -116,15 +116,17 @@ class ClusterPeers:
                 read.append((channel, sender, *bus_messages.read(payload)))
             except ValueError:
                 log.warning("a hint of another process makes no sense")
-        self._hub.reactor.ask(self._take_all, read)
+        self._hub.reactor.call_and_wait(self._take_all, read)
 
     def subscribed(self, channels: list[str]) -> None:
         """Ask who is in the rooms that can be heard from now on."""
-        self._hub.reactor.ask(self._gossip.ask_all, [name[2:] for name in channels if name.startswith("r:")])
+        self._hub.reactor.call_and_wait(
+            self._gossip.ask_all, [name[2:] for name in channels if name.startswith("r:")]
+        )
 
     def changed(self, is_up: bool) -> None:
         """Begin to beat, or let everybody be until hints go through again."""
-        self._hub.reactor.ask(self._begin_to_beat if is_up else self._begin_to_wait)
+        self._hub.reactor.call_and_wait(self._begin_to_beat if is_up else self._begin_to_wait)
 
     # ---- the heartbeat ---------------------------------------------------------------------------------------------
 
@@ -195,11 +197,11 @@ class ClusterPeers:
         elif fresh:
             hub.direct.send(envelope)
 
-    def ask_roster(self, room: str) -> list[Identity]:
+    def fetch_roster(self, room: str) -> list[Identity]:
         """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""
-        return self._gossip.ask_roster(room) if self._broker.is_up else []
+        return self._gossip.fetch_roster(room) if self._broker.is_up else []
 
-    def answers(self, what: str, answer: Callable[..., Any]) -> None:
+    def handle_requests(self, what: str, answer: Callable[..., Any]) -> None:
         """Have `answer(*parts)` answer what other processes ask; in the loop, from JSON to JSON."""
         self._questions.answers[what] = answer
 

@@ -206,7 +206,7 @@ class PresenceSync:
         room = self._hub.rooms.get(name)
         return _rows(room.roster.local_users()) if room is not None else []
 
-    def ask_roster(self, room: str) -> list[Identity]:
+    def fetch_roster(self, room: str) -> list[Identity]:
         """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""
         rows = itertools.chain.from_iterable(self._questions.ask(None, WHO, room))
         return list({user.id: user for user in _identities(rows)}.values())

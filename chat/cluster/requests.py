@@ -46,9 +46,9 @@ class Requests:
         """Return what one process, or (None) each, answers in time; not from a tick, for it waits for them."""
         question = Question(self._reactor.driver.one_shot_event())
         number = next(self._numbers)
-        if self._reactor.ask(self._put, number, question, origin, what, parts):
+        if self._reactor.call_and_wait(self._put, number, question, origin, what, parts):
             question.done.wait(seconds)
-        self._reactor.ask(self._end, number, question, origin)
+        self._reactor.call_and_wait(self._end, number, question, origin)
         return question.answers
 
     def _put(

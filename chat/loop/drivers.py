@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP = 1, 4, 8, 16
 #: Seconds for which the end waits for what runs in threads.
-END_SECONDS = 5.0
+SHUTDOWN_SECONDS = 5.0
 
 
 class Driver(Protocol):
@@ -46,7 +46,7 @@ class Driver(Protocol):
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what `function` returns, run where it holds up no loop; never call it from a tick."""
 
-    def allocate_waiting_lock(self) -> Any:
+    def allocate_blocking_lock(self) -> Any:
         """Return a lock that may be held across calls that block; never take it in a tick."""
 
     def event(self) -> Any:
@@ -58,7 +58,7 @@ class Driver(Protocol):
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; never call it from a tick."""
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Let what runs in threads end, and begin nothing more there: the process is about to end."""
 
 
@@ -174,13 +174,13 @@ class GeventDriver:
         if not self.is_loop_thread():
             return function(*args)
         while self._ended:
-            self._gevent.sleep(END_SECONDS)
+            self._gevent.sleep(SHUTDOWN_SECONDS)
         result, error = self._hub.threadpool.apply(_outcome, (function, args))
         if error is not None:
             raise error
         return result
 
-    def allocate_waiting_lock(self) -> Any:
+    def allocate_blocking_lock(self) -> Any:
         from gevent.lock import RLock
 
         return RLock()
@@ -197,10 +197,10 @@ class GeventDriver:
     def sleep(self, seconds: float) -> None:
         self._gevent.sleep(seconds)
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         # A thread of the pool that is at work, or just begins, while the interpreter ends disturbs its exit.
         self._ended = True
-        end = time.monotonic() + END_SECONDS
+        end = time.monotonic() + SHUTDOWN_SECONDS
         while len(self._hub.threadpool) and time.monotonic() < end:
             self._gevent.sleep(0.01)
 
@@ -273,7 +273,7 @@ class ThreadDriver:
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
 
-    def allocate_waiting_lock(self) -> Any:
+    def allocate_blocking_lock(self) -> Any:
         return self._threading.RLock()
 
     def event(self) -> Any:
@@ -285,6 +285,6 @@ class ThreadDriver:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         # Its threads are daemons, which the interpreter leaves where they are.
         pass

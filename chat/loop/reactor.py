@@ -22,7 +22,7 @@ BATCH = 1024
 #: Seconds without a tick after which the reactor counts as stopped; it beats once a second.
 STALL = 5.0
 #: Seconds between two beats of an idle reactor.
-BEAT = 1.0
+IDLE_INTERVAL = 1.0
 
 
 class Failing(Protocol):
@@ -69,7 +69,7 @@ class Reactor:
         self._epoll = self.driver.epoll()
         self._parked: dict[int, Parked] = {}
         #: Descriptors of those that last as long as the process.
-        self._lasting: set[int] = set()
+        self._internal: set[int] = set()
         self._again: dict[Parked, None] = {}
         self._writing: set[Parked] = set()
         self._paused: set[Parked] = set()
@@ -81,29 +81,29 @@ class Reactor:
         self._epoll.register(self._wake, EPOLLIN)
         # A busy thread beside the loop otherwise holds the GIL 5 ms at each of a flush's many sends.
         sys.setswitchinterval(min(sys.getswitchinterval(), 0.0001))
-        self.call_later(BEAT, self._beat)
+        self.call_later(IDLE_INTERVAL, self._keep_ticking)
         self.driver.start(self._epoll, self.tick, self._timeout)
 
     def __len__(self) -> int:
-        return len(self._parked) - len(self._lasting)
+        return len(self._parked) - len(self._internal)
 
     def parked(self) -> list[Parked]:
         """Return all that is parked now."""
         return list(self._parked.values())
 
-    def add(self, parked: Parked, lasting: bool = False) -> None:
-        """Begin to read `parked`; in the loop only. One that is `lasting` is no client, and counts for nothing."""
+    def add(self, parked: Parked, internal: bool = False) -> None:
+        """Begin to read `parked`; in the loop only. One that is `internal` is no client, and counts for nothing."""
         self._epoll.register(parked.fd, EPOLLIN)
         self._parked[parked.fd] = parked
-        if lasting:
-            self._lasting.add(parked.fd)
+        if internal:
+            self._internal.add(parked.fd)
 
     def remove(self, parked: Parked) -> None:
         """Forget `parked`, before its descriptor is closed; in the loop only."""
         if self._parked.get(parked.fd) is parked:
             self._epoll.unregister(parked.fd)
             del self._parked[parked.fd]
-            self._lasting.discard(parked.fd)
+            self._internal.discard(parked.fd)
             self._again.pop(parked, None)
             self._writing.discard(parked)
             self._paused.discard(parked)
@@ -167,7 +167,7 @@ class Reactor:
             self._in_tick = False
             self.driver.rearm()
 
-    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+    def call_and_wait(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what `function(*args)` returns, or raise what it raises, run in the loop; not from a tick."""
         done = self.driver.one_shot_event()
         answers: list[tuple[Any, BaseException | None]] = []
@@ -278,7 +278,7 @@ class Reactor:
         """Return the seconds until the next tick must be, at the latest."""
         if self._again or self._soon:
             return 0.0
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else BEAT
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else IDLE_INTERVAL
 
-    def _beat(self) -> None:
-        self.call_later(BEAT, self._beat)
+    def _keep_ticking(self) -> None:
+        self.call_later(IDLE_INTERVAL, self._keep_ticking)

@@ -23,7 +23,7 @@ from .rows import ROOM_COLUMNS, fetch_messages, fetch_rooms, select_messages
 from .transactions import HistoryTransactions
 
 
-class Standing(NamedTuple):
+class ClientPosition(NamedTuple):
     """How far a client has heard, by chat.socketio.offsets."""
 
     #: The process that told it so.
@@ -48,7 +48,7 @@ class Missed(NamedTuple):
     mark: int
 
 
-class Doubt(NamedTuple):
+class Ambiguous(NamedTuple):
     """Rooms and conversations with messages of which the store cannot tell whether they were heard, by name."""
 
     rooms: list[str]
@@ -67,10 +67,10 @@ class IoMissed:
         self,
         user_id: str,
         floors: Mapping[str, int],
-        standing: Standing,
+        standing: ClientPosition,
         limit: int,
         heard: Mapping[str, int] = NOTHING,
-    ) -> Missed | Doubt | None:
+    ) -> Missed | Ambiguous | None:
         """Return what a user in the rooms of `floors`, by name, has missed there and in direct conversations.
 
         Nothing with a seq below a room's floor is missed. `heard` tells of some rooms up to which seq they were heard,
@@ -78,7 +78,7 @@ class IoMissed:
         raise StoreUnavailable.
         """
 
-        def work(connection: Connection) -> Missed | Doubt | None:
+        def work(connection: Connection) -> Missed | Ambiguous | None:
             mark = connection.execute(select(current_mark(connection))).scalar_one()
             late: list[Message] = []
             missed: list[Message] = []
@@ -94,7 +94,7 @@ class IoMissed:
                 if len(late) + len(missed) > limit:
                     return None
             if doubtful:
-                return Doubt(doubtful)
+                return Ambiguous(doubtful)
             return Missed(late, sorted(missed, key=lambda message: message.pk), mark)
 
         return self._db.read(work)
@@ -108,7 +108,7 @@ class _Room:
         connection: Connection,
         row: RoomRow,
         floor: int,
-        standing: Standing,
+        standing: ClientPosition,
         limit: int,
         heard: int | None,
     ) -> None:
@@ -181,7 +181,7 @@ class _Room:
 
 
 def _rooms(
-    connection: Connection, user_id: str, names: Mapping[str, int], standing: Standing
+    connection: Connection, user_id: str, names: Mapping[str, int], standing: ClientPosition
 ) -> Sequence[RoomRow]:
     """Return those of the user's rooms in which something may have been missed."""
     own = select(memberships.c.room_id).where(memberships.c.user_id == user_id)

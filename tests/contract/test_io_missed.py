@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chat.socketio import offsets
 from chat.socketio.offsets import Cursor, RoomPosition
 from chat.store.history import PUBLIC
-from chat.store.io_missed import NOTHING, Doubt, IoMissed, Standing
+from chat.store.io_missed import NOTHING, Ambiguous, ClientPosition, IoMissed
 from chat.store.sql import SqlHistory
 from chat.wire.envelope import direct_room
 from tests.contract.speech import ADA, BOB, CY, direct, draft
@@ -147,7 +147,7 @@ def missed(engine):
 
 def standing(part):
     position = offsets.read(offsets.write(HERE, 1, part).decode()).store
-    return position and Standing(
+    return position and ClientPosition(
         position.origin, position.pk, position.mark, position.room, position.peer_pk, position.replayed
     )
 
@@ -191,7 +191,7 @@ def check(process, missed, event):
         return
     expected, heard = process.missed(event), {}
     found = missed.find(ADA.id, floors, stands, LIMIT)
-    if isinstance(found, Doubt):
+    if isinstance(found, Ambiguous):
         doubtful = {message.room for message in since_mark if message.pk <= stands.heard}
         assert doubtful.issuperset(found.rooms)
         heard = {room: last_heard(told, room, floors) for room in found.rooms}
@@ -302,7 +302,7 @@ def test_where_nobody_knows_what_was_heard_it_says_so(missed, process):
     process.say_elsewhere(["two"])
     process.hint("two")
     process.say(["one"])
-    assert find(missed, process) == Doubt([process.names["two"]])
+    assert find(missed, process) == Ambiguous([process.names["two"]])
     process.look()
     process.say(["one"])
     assert find(missed, process)[:2] == ([], [])
@@ -314,7 +314,7 @@ def test_what_the_process_remembers_is_no_doubt(missed, process):
     process.hint("two")
     process.say_elsewhere(["two", "three"])
     process.say(["one"])
-    assert find(missed, process) == Doubt([two])
+    assert find(missed, process) == Ambiguous([two])
     found = find(missed, process, heard={two: 1})
     assert sorted((message.room, message.seq) for message in found.messages) == [
         (process.names["three"], 1),

@@ -30,8 +30,8 @@ def ask(processes):
         return answer
 
     for number, process in enumerate(processes.runtimes):
-        process.cluster.answers("add", lambda a, b, number=number: [number, a + b])
-        process.cluster.answers("fail", lambda: 1 / 0)
+        process.cluster.handle_requests("add", lambda a, b, number=number: [number, a + b])
+        process.cluster.handle_requests("fail", lambda: 1 / 0)
     return ask
 
 

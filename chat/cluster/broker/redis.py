@@ -67,7 +67,7 @@ class RedisBroker:
         self._sender = sender.to_bytes(SENDER_BYTES, "big")
         self._lock = allocate_lock()
         self._look = driver.event()
-        self._telling = driver.allocate_waiting_lock()
+        self._telling = driver.allocate_blocking_lock()
         self._links: dict[Node, Link] = {}
         #: The node of each slot; None where there is one server.
         self._slots: list[Node] | None = None
