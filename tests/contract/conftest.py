@@ -1,6 +1,7 @@
-"""The databases that the stores' contracts run on: SQLite files, and the session's PostgreSQL."""
+"""The backends of the contracts: SQLite files and the session's PostgreSQL for stores, Valkey servers for brokers."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
@@ -13,6 +14,22 @@ from chat.store.sql import SqlHistory
 from chat.store.users import Users
 from tests.contract.speech import ADA, BOB, CY
 from tests.contract.threads import run
+from tests.tls_relay import tls_relay
+from tests.valkey_cluster import running_cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster():
+    """A cluster of Valkey servers; shared, so every site needs a prefix."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_over_tls(valkey_server, tmp_path_factory):
+    """The session's Valkey server behind TLS."""
+    with tls_relay(valkey_server.port, tmp_path_factory.mktemp("tls")) as (port, trusted):
+        yield SimpleNamespace(url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={trusted}")
 
 
 @pytest.fixture(scope="session")

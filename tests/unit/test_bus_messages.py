@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.cluster.peers import bus_messages
+from chat.cluster import bus_messages
 from chat.store.history import Message
 from chat.wire.envelope import Envelope, Identity, MessageType, direct_room
 
@@ -15,7 +15,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 def carried(*parts):
     """The parts of a hint, as another process reads them."""
-    kind, read = bus_messages.read(bus_messages.write("k", *parts))
+    kind, read = bus_messages.decode(bus_messages.encode("k", *parts))
     assert kind == "k"
     return read
 
@@ -69,11 +69,11 @@ def test_what_is_stored_nowhere_is_the_same_on_the_other_side(envelope, to_id):
 )
 def test_what_is_no_hint_is_refused(payload):
     with pytest.raises(ValueError, match=r"."):
-        bus_messages.read(payload)
+        bus_messages.decode(payload)
 
 
 def test_a_hint_may_have_no_parts():
-    assert bus_messages.read(bus_messages.write("bye")) == ("bye", [])
+    assert bus_messages.decode(bus_messages.encode("bye")) == ("bye", [])
 
 
 def test_channels_never_meet():

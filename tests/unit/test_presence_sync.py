@@ -78,12 +78,12 @@ def test_a_process_that_is_silent_is_empty_within_the_lease(processes):
 
 def test_the_living_are_never_gone_for_one_who_is_cut_off_himself(processes):
     ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
-    processes.bus.cut.add(processes.runtimes[0].broker)
+    processes.bus.partitioned.add(processes.runtimes[0].broker)
     for _ in range(4):
         processes.settle()
         assert roster(processes, 0) == {"ann", "bob"}
     assert roster(processes, 1) == {"bob"}
-    processes.bus.cut.clear()
+    processes.bus.partitioned.clear()
     processes.settle()
     assert roster(processes, 0) == roster(processes, 1) == {"ann", "bob"}
     for line in (ann, bob):

@@ -22,7 +22,7 @@ def ask(processes):
         asker = processes.runtimes[0].cluster
         origin = None if place is None else processes.runtimes[place].group_commit.origin
         if place is None:
-            processes.spawn(lambda: found.append(asker._questions.ask(None, *question)))
+            processes.spawn(lambda: found.append(asker._requests.call(None, *question)))
         else:
             processes.spawn(lambda: found.append(asker.ask(origin, *question)))
         processes.settle()
