@@ -91,8 +91,8 @@ class SubscriptionStore:
         row = self._sessions.get(connection_id)
         if row is None or row.user_id != user_id:
             return None
-        self._sessions.adopt(connection_id, self._recovery.origin)
-        return row.rooms
+        self._sessions.take_over(connection_id, self._recovery.origin)
+        return kept.rooms
 
     def is_adopted_elsewhere(self, connection_id: str) -> bool:
         """Tell whether another process has stored the rooms of a connection since it was on this one."""
@@ -108,8 +108,8 @@ class SubscriptionStore:
             driver.sleep(INTERVAL)
             forgotten, self._forgotten = self._forgotten, []
             try:
-                self._sessions.forget(forgotten, self._recovery.origin)
-                if intervals % RENEW_EVERY == 0:
+                self._sessions.delete(gone, self._recovery.origin)
+                if intervals % RENEWALS == 0:
                     self._sessions.renew(self._recovery.origin, time.time_ns() // 1_000_000 - KEPT_MS)
                 intervals += 1
             except StoreUnavailable:
