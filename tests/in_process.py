@@ -81,7 +81,7 @@ class LossyBus(Bus):
 
     every, count = 0, 0
 
-    def loses(self):
+    def drops_next(self):
         self.count += 1
         return bool(self.every) and self.count % self.every == 0
 

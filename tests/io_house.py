@@ -35,7 +35,7 @@ TIMED = (catch_up, drain, reactor, group_commit)
 class Driver(SteppedDriver):
     """A driver by turns that has locks too."""
 
-    def allocate_waiting_lock(self):
+    def allocate_blocking_lock(self):
         return Lock(self._scheduler)
 
 

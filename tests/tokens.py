@@ -12,7 +12,7 @@ DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 
 
 def claims(username, /, ttl=900, **changes):
-    """The claims of a token of `username`, whose id is "id-" plus the name. `changes` set or, with None, remove claims."""
+    """The claims of a token of `username`, whose id is "id-" plus the name. `changes` set claims; None removes one."""
     now = time.time()
     usual = {
         "fresh": False,

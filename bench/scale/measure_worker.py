@@ -21,7 +21,7 @@ from chat.wire.envelope import Envelope, Identity
 
 MESSAGES = 200_000
 USERS = 100_000
-#: Users of one diff: those who come to a worker within chat.cluster.presence_sync.GATHER.
+#: Users of one diff: those who come to a worker within chat.cluster.presence_publisher.GATHER_SECONDS.
 GATHERED = 50
 
 
@@ -65,7 +65,7 @@ def hinted():
 def elsewhere():
     """(bytes, µs) of a user on another worker: its place in a room's roster, and the count of its sockets."""
     roster, presence = Roster("lobby", 3.0, 20e6), Presence()
-    there = presence.hear(1, 0.0)
+    there = presence.renew_lease(1, 0.0)
     there.version = 0
     users = [(secrets.token_hex(6), f"user{number:07}") for number in range(USERS)]
     told = [
@@ -80,7 +80,7 @@ def elsewhere():
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     roster, presence = Roster("lobby", 3.0, 20e6), Presence()
-    there = presence.hear(1, 0.0)
+    there = presence.renew_lease(1, 0.0)
     there.version = 0
     begun = time.thread_time()
     hear(roster, presence, there, told)
@@ -91,8 +91,8 @@ def hear(roster, presence, there, told):
     """Take what another worker tells of those who come: diffs of the roster, and counts."""
     for number, (joined, counts) in enumerate(told):
         identities = [Identity(*row) for row in orjson.loads(joined)]
-        moves = presence.move(there, "lobby", number, number + 1, identities, [])
+        moves = presence.apply_roster_delta(there, "lobby", number, number + 1, identities, [])
         for user in moves.joined:
             roster.join_on_peer(user)
         rows = [(Identity(id, name), count) for id, name, count in orjson.loads(counts)]
-        assert presence.count(there, number, number + 1, rows, {})
+        assert presence.apply_count_delta(there, number, number + 1, rows, {})

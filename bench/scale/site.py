@@ -14,8 +14,8 @@ from bench.scale.worker import HINT, LOOK, MICRO, READ, STORED, SWEEP, Worker
 
 #: Clients that the sweeper looks at in one go, and seconds between two heartbeats of one: CHAT_PING_INTERVAL.
 SLICE, PING = 1_000, 25
-#: Seconds between two heartbeats of a worker to all others (CHAT_WORKER_LEASE / BEATS), and rooms whose versions it
-#: tells with each: chat.cluster.presence_sync.MAX_ROOMS.
+#: Seconds between two heartbeats of a worker (CHAT_WORKER_LEASE / chat.cluster.heartbeat.BEATS_PER_LEASE), and rooms
+#: whose versions each of them repeats (chat.cluster.presence_publisher.MAX_VERSIONS).
 HEARTBEAT, TOLD = 15.0 / 6, 500
 #: Seconds before which no latency is counted, and messages that a run has at the least.
 WARM, LEAST = 0.2, 40

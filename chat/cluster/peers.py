@@ -1,7 +1,7 @@
-"""This process among those of its site: tells the others what happens here, and hears what happens there.
+"""This process among its peers: publishes what happens here, and handles the bus messages of other processes.
 
-All that crosses is a hint (broker/base.py). Stored messages that no hint told of the writer finds in the store; rosters
-and counts are told anew when a number shows that something is missing.
+Bus messages may be lost (broker/base.py). Stored messages whose bus message is lost are read from the store by
+chat.rooms.catch_up; rosters and counts are requested again when a version number shows that something is missing.
 """
 
 from __future__ import annotations
@@ -17,28 +17,26 @@ from ..store.history import Message
 from ..wire.envelope import Envelope, Identity, MessageType, participants
 from ..wire.errors import ChatError
 from . import bus_messages
-from .broker.base import Broker
+from .broker.base import Broker, BusMessage
+from .heartbeat import Heartbeat
 from .presence import Presence
+from .presence_publisher import PresencePublisher
 from .presence_sync import PresenceSync
-from .requests import Requests
+from .requests import Handler, Requests
 
 log = logging.getLogger("chat")
 
-#: Heartbeats in a lease, and the part of it after which a silent process is dead: with the two heartbeats that it may
-#: take to find out, everybody knows before the lease is over.
-BEATS = 6
-SILENCE = 0.6
-#: Seconds for which the answer of one process is waited for.
-PATIENCE = 2.0
-#: Stored messages in one hint.
+#: Seconds to wait for the response of one process.
+RESPONSE_SECONDS = 2.0
+#: Stored messages in one bus message.
 MAX_MESSAGES = 200
 
 
 class ClusterPeers:
-    """chat.rooms.peers.Others, and the broker's Listener.
+    """Implements chat.rooms.peers.Peers, and listens to the broker.
 
-    `look` is called when another process has written to the control table; `told(kind, parts)` gets what is no affair
-    of this module.
+    `control_changed()` is called when another process has written to the control table, `received_other(kind, parts)`
+    for bus messages of kinds that this module does not know. Both are called in the loop.
     """
 
     alone = False
@@ -48,145 +46,131 @@ class ClusterPeers:
         hub: Hub,
         group_commit: GroupCommit,
         broker: Broker,
-        look: Callable[[], None],
-        told: Callable[[str, list[Any]], None],
+        control_changed: Callable[[], None],
+        received_other: Callable[[str, list[Any]], None],
     ) -> None:
         self._hub, self._group_commit, self._broker = hub, group_commit, broker
-        self._look, self._told = look, told
-        self._call_later = hub.reactor.call_later
+        self._control_changed, self._received_other = control_changed, received_other
         self.origin = group_commit.origin
-        self._lease = hub.settings.worker_lease
         self.presence = Presence()
-        self._questions = Requests(hub.reactor, self._publish, self.presence)
-        self._gossip = PresenceSync(hub, self._publish, self.presence, self._questions)
-        #: Users whose direct messages are heard.
+        self._requests = Requests(hub.reactor, self._publish, self.presence)
+        self._publisher = PresencePublisher(hub, self._publish, self._requests)
+        self._sync = PresenceSync(hub, self._publish, self.presence)
+        self._heartbeat = Heartbeat(hub, broker, self.presence, self._publisher, self._sync)
+        #: Users whose direct messages this process receives.
         self._users: set[str] = set()
-        #: Messages that are stored nowhere and wait to be told, by channel.
-        self._said: dict[str, list[list[Any]]] = {}
-        self._beating = self._has_ended = False
-        #: When it beat last.
-        self._beat_at = 0.0
-        self._kinds = {
-            **self._gossip.kinds,
-            **self._questions.kinds,
-            "m": self._take_messages,
-            "e": self._take_unstored,
+        #: {channel: rows of messages that are not stored and wait for `flush`}
+        self._unstored: dict[str, list[list[Any]]] = {}
+        self._stopped = False
+        self._handlers: dict[str, Handler] = {
+            **self._publisher.handlers,
+            **self._sync.handlers,
+            **self._requests.handlers,
+            bus_messages.MESSAGES: self._handle_messages,
+            bus_messages.UNSTORED: self._handle_unstored,
+            bus_messages.CONTROL: lambda origin, channel, parts: self._control_changed(),
         }
 
-    def begin(self) -> None:
-        """Join the others."""
+    def start(self) -> None:
+        """Connect to the peers."""
         self._hub.use_peers(self)
         self._broker.subscribe(bus_messages.ALL, bus_messages.process_channel(self.origin))
-        self._hub.reactor.call(self._open_all)
-        self._broker.begin(self)
+        self._hub.reactor.call(self._subscribe_rooms)
+        self._broker.start(self)
 
-    def _open_all(self) -> None:
+    def _subscribe_rooms(self) -> None:
         for room in self._hub.rooms:
             self.room_opened(room)
 
-    def end(self) -> None:
-        """Tell the others that nobody is here any more; nothing is told after that. From any thread."""
-        self._hub.reactor.call(self._end)
+    def stop(self) -> None:
+        """Tell the peers that this process has no users any more, and publish nothing after that. From any thread."""
+        self._hub.reactor.call(self._leave)
 
-    def _end(self) -> None:
-        self._gossip.tell_gathered()
-        self._publish(bus_messages.ALL, "bye")
-        self._has_ended = True
+    def _leave(self) -> None:
+        self._publisher.publish_pending()
+        self._publish(bus_messages.ALL, bus_messages.LEAVE)
+        self._stopped = True
 
-    def tell_to_look(self) -> None:
-        """Tell the others that there is something in the control table; from any thread."""
-        self._publish(bus_messages.ALL, "control")
+    def announce_control(self) -> None:
+        """Tell the peers that the control table has a new row; from any thread."""
+        self._publish(bus_messages.ALL, bus_messages.CONTROL)
 
-    def tell(self, kind: str, *parts: Any) -> None:
-        """Tell all others something that is no affair of this module; from any thread."""
+    def publish(self, kind: str, *parts: Any) -> None:
+        """Send all peers a bus message of another module's kind: their `received_other` gets it. From any thread."""
         self._publish(bus_messages.ALL, kind, *parts)
 
     def _publish(self, channel: str, kind: str, *parts: Any) -> None:
-        if self._has_ended:
+        if self._stopped:
             return
-        self._broker.publish(channel, bus_messages.write(kind, *parts))
+        self._broker.publish(channel, bus_messages.encode(kind, *parts))
+
+    # ---- requests --------------------------------------------------------------------------------------------------
+
+    def ask(self, origin: int, what: str, *parts: Any) -> Any:
+        if not self._broker.is_up:
+            return None
+        responses = self._requests.call(origin, what, *parts, seconds=RESPONSE_SECONDS)
+        return responses[0] if responses else None
+
+    def handle_requests(self, what: str, function: Callable[..., Any]) -> None:
+        """Answer other processes' requests with `function(*parts)`; it runs in the loop, from JSON to JSON."""
+        self._requests.functions[what] = function
+
+    def fetch_roster(self, room: str) -> list[Identity]:
+        """Return the users whom responding peers have in a room; never call it from a tick, for it waits."""
+        return self._publisher.fetch_roster(room) if self._broker.is_up else []
 
     # ---- the broker's listener; outside the loop -------------------------------------------------------------------
 
-    def received(self, hints_: list[tuple[str, int, bytes]]) -> None:
-        """Take what the others tell."""
-        read = []
-        for channel, sender, payload in hints_:
+    def received(self, messages: list[BusMessage]) -> None:
+        """Handle bus messages of other processes."""
+        decoded = []
+        for channel, sender, payload in messages:
             try:
-                read.append((channel, sender, *bus_messages.read(payload)))
+                decoded.append((channel, sender, *bus_messages.decode(payload)))
             except ValueError:
-                log.warning("a hint of another process makes no sense")
-        self._hub.reactor.ask(self._take_all, read)
+                log.warning("a bus message of another process cannot be read")
+        self._hub.reactor.call_and_wait(self._handle_all, decoded)
 
     def subscribed(self, channels: list[str]) -> None:
-        """Ask who is in the rooms that can be heard from now on."""
-        self._hub.reactor.ask(self._gossip.ask_all, [name[2:] for name in channels if name.startswith("r:")])
+        """Request the rosters of rooms whose channel is subscribed from now on."""
+        rooms = [name[2:] for name in channels if name.startswith("r:")]
+        self._hub.reactor.call_and_wait(self._sync.request_rosters, rooms)
 
-    def changed(self, is_up: bool) -> None:
-        """Begin to beat, or let everybody be until hints go through again."""
-        self._hub.reactor.ask(self._begin_to_beat if is_up else self._begin_to_wait)
+    def connection_changed(self, is_up: bool) -> None:
+        """Start or resume the heartbeat, or wait for the connection."""
+        self._hub.reactor.call_and_wait(self._heartbeat.connected if is_up else self._heartbeat.disconnected)
 
-    # ---- the heartbeat ---------------------------------------------------------------------------------------------
+    # ---- bus messages; in the loop ---------------------------------------------------------------------------------
 
-    def _begin_to_beat(self) -> None:
-        self._gossip.begin_anew()
-        if not self._beating:
-            self._beating = True
-            self._beat()
-        else:
-            self._gossip.tell_beat()
-        self._gossip.ask_all([room.name for room in self._hub.rooms])
-
-    def _begin_to_wait(self) -> None:
-        # Who is cut off keeps what it knew: the others may be well.
-        self.presence.reprieve(self._hub.now)
-
-    def _beat(self) -> None:
-        now, before = self._hub.now, self._beat_at
-        self._beat_at = now
-        if not self._broker.is_up or now - before > 2 * self._lease / BEATS:
-            # Who stood still has yet to read what was told meanwhile.
-            self.presence.reprieve(now)
-        if self._broker.is_up:
-            self._gossip.tell_beat()
-            # Who has heard nothing at all, not even himself, has heard nothing of anybody.
-            heard_until = now - self._broker.silent_for()
-            for origin in self.presence.silent_since(heard_until - self._lease * SILENCE):
-                self._gossip.bury(origin)
-        self._call_later(self._lease / BEATS, self._beat)
-
-    # ---- taking; in the loop ---------------------------------------------------------------------------------------
-
-    def _take_all(self, read: list[tuple[str, int, str, list[Any]]]) -> None:
-        for channel, sender, kind, parts in read:
-            take = self._kinds.get(kind)
+    def _handle_all(self, messages: list[tuple[str, int, str, list[Any]]]) -> None:
+        for channel, sender, kind, parts in messages:
+            handle = self._handlers.get(kind)
             try:
-                if take is not None:
-                    take(sender, channel, parts)
-                elif kind == "control":
-                    self._look()
+                if handle is not None:
+                    handle(sender, channel, parts)
                 else:
-                    self._told(kind, parts)
+                    self._received_other(kind, parts)
             except Exception as error:
-                # Another version's, perhaps; it must not keep the next one from being heard.
-                self._hub.reactor.report("a hint could not be taken", error)
+                # Another version may have sent it. The next message must still be handled.
+                self._hub.reactor.report("a bus message could not be handled", error)
 
-    def _take_messages(self, origin: int, channel: str, rows: list[Any]) -> None:
+    def _handle_messages(self, origin: int, channel: str, rows: list[Any]) -> None:
         self._group_commit.delivery.receive([bus_messages.message_of(row, origin) for row in rows])
 
-    def _take_unstored(self, origin: int, channel: str, rows: list[Any]) -> None:
+    def _handle_unstored(self, origin: int, channel: str, rows: list[Any]) -> None:
         for row in rows:
-            self._take_one(bus_messages.envelope_of(row))
+            self._deliver_unstored(bus_messages.envelope_of(row))
 
-    def _take_one(self, envelope: Envelope) -> None:
+    def _deliver_unstored(self, envelope: Envelope) -> None:
         hub, ts = self._hub, envelope.ts
         is_direct = envelope.type == MessageType.SINGLE_CHAT
         room = None if is_direct else hub.rooms.get(envelope.room)
-        known = hub.direct.dedupe if is_direct else room.dedupe if room is not None else None
-        if known is None:
+        dedupe = hub.direct.dedupe if is_direct else room.dedupe if room is not None else None
+        if dedupe is None:
             return
         try:
-            fresh = known.register(envelope)
+            fresh = dedupe.register(envelope)
         except ChatError:
             return
         envelope.ts = ts
@@ -195,15 +179,7 @@ class ClusterPeers:
         elif fresh:
             hub.direct.send(envelope)
 
-    def ask_roster(self, room: str) -> list[Identity]:
-        """Return who is in a room, of those processes that answer in time; not from a tick, for it waits for them."""
-        return self._gossip.ask_roster(room) if self._broker.is_up else []
-
-    def answers(self, what: str, answer: Callable[..., Any]) -> None:
-        """Have `answer(*parts)` answer what other processes ask; in the loop, from JSON to JSON."""
-        self._questions.answers[what] = answer
-
-    # ---- what happens here (the Peers protocol) ----------------------------------------------------------------------
+    # ---- what happens in this process (the Peers protocol) ---------------------------------------------------------
 
     def publish_stored(self, messages: Iterable[Message]) -> None:
         by_channel: dict[str, list[list[Any]]] = {}
@@ -212,35 +188,36 @@ class ClusterPeers:
                 by_channel.setdefault(channel, []).append(bus_messages.message_row(message))
         for channel, rows in by_channel.items():
             for start in range(0, len(rows), MAX_MESSAGES):
-                self._publish(channel, "m", *rows[start : start + MAX_MESSAGES])
+                self._publish(channel, bus_messages.MESSAGES, *rows[start : start + MAX_MESSAGES])
 
     def publish_ephemeral(self, envelope: Envelope) -> None:
         row = bus_messages.envelope_row(envelope)
         for channel in _channels(envelope.type, envelope.room or ""):
-            self._said.setdefault(channel, []).append(row)
+            self._unstored.setdefault(channel, []).append(row)
 
     def flush(self) -> None:
-        if self._said:
-            self._tell_said()
+        if self._unstored:
+            self._publish_unstored()
         self._broker.flush()
 
-    def _tell_said(self) -> None:
-        said, self._said = self._said, {}
-        for channel, rows in said.items():
-            self._publish(channel, "e", *rows)
+    def _publish_unstored(self) -> None:
+        unstored, self._unstored = self._unstored, {}
+        for channel, rows in unstored.items():
+            self._publish(channel, bus_messages.UNSTORED, *rows)
 
     def room_opened(self, room: Room) -> None:
         self._broker.subscribe(bus_messages.room_channel(room.name))
 
     def room_closed(self, room: Room) -> None:
         self._broker.unsubscribe(bus_messages.room_channel(room.name))
-        self._gossip.closed(room)
+        self._sync.room_closed(room)
+        self._publisher.room_closed(room)
 
     def user_joined(self, room: Room, user: Identity) -> None:
-        self._gossip.joined(room, user)
+        self._publisher.user_joined(room, user)
 
     def user_left(self, room: Room, user: Identity) -> None:
-        self._gossip.left(room, user)
+        self._publisher.user_left(room, user)
 
     def watch_user(self, user_id: str) -> None:
         if user_id not in self._users:
@@ -252,8 +229,10 @@ class ClusterPeers:
             self._users.discard(user_id)
             self._broker.unsubscribe(bus_messages.user_channel(user_id))
 
-    def publish_counts(self, user: Identity, sockets: int, address: str, from_address: int) -> None:
-        self._gossip.counted(user, sockets, address, from_address)
+    def publish_counts(self, user: Identity, sockets: int, address: str, from_there: int) -> None:
+        self._publisher.counts_changed(user, sockets, address, from_there)
+
+    # ---- what is known of other processes (the Peers protocol) -----------------------------------------------------
 
     def sockets_of(self, user_id: str) -> int:
         return self.presence.sockets_of(user_id)
@@ -262,18 +241,14 @@ class ClusterPeers:
         return self.presence.sockets_from(address)
 
     def find_user(self, username: str) -> Identity | None:
-        return self.presence.named(username)
-
-    def ask(self, origin: int, what: str, *parts: Any) -> Any:
-        answers = self._questions.ask(origin, what, *parts, seconds=PATIENCE) if self._broker.is_up else []
-        return answers[0] if answers else None
+        return self.presence.find_user(username)
 
     def served_recently(self, origin: int) -> bool:
-        return self._gossip.served_lately(origin)
+        return self._sync.served_recently(origin)
 
 
 def _channels(kind: int, room: str) -> list[str]:
-    """Return the channels of those whom a message concerns."""
+    """Return the channels of the processes that a message concerns."""
     if kind != MessageType.SINGLE_CHAT:
         return [bus_messages.room_channel(room)]
     return [

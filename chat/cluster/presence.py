@@ -1,7 +1,8 @@
-"""Who is where: what each process of the site tells of its users, its rooms and its addresses. In the loop, no I/O.
+"""What this process knows of its peers: their users, rooms and addresses. In the loop, without I/O.
 
-A process tells what changes, each change with the number of the one before; who has missed one asks for all of it. A
-process that is silent for longer than the lease is dead, and so nobody is on it.
+A peer publishes numbered deltas: each contains the version before it. A delta whose predecessor is missing is not
+applied; the caller then requests a snapshot. A peer that is not seen for longer than its lease counts as dead, and its
+users as disconnected.
 """
 
 from __future__ import annotations
@@ -13,25 +14,26 @@ from typing import NamedTuple
 from ..wire.envelope import Identity
 
 
-class ForwardedSession:
-    """What is known of another process."""
+class PeerState:
+    """What is known of one peer."""
 
-    __slots__ = ("heard", "version", "users", "addresses", "rooms")
+    __slots__ = ("last_seen", "version", "users", "addresses", "rooms")
 
     def __init__(self, now: float) -> None:
-        #: When it was last heard, in monotonic seconds.
-        self.heard = now
-        #: Number of the last change of its counts that is known here; None where all has to be asked for.
+        #: When its last bus message arrived, in monotonic seconds.
+        self.last_seen = now
+        #: Version of its counts; None before the first snapshot.
         self.version: int | None = None
         #: {user's id: (identity, sockets)}
         self.users: dict[str, tuple[Identity, int]] = {}
+        #: {address: sockets}
         self.addresses: dict[str, int] = {}
-        #: Who is in a room there, of the rooms that are open here.
-        self.rooms: dict[str, RoomThere] = {}
+        #: Its part of the rosters of rooms that are open in this process, by name.
+        self.rooms: dict[str, PeerRoom] = {}
 
 
-class RoomThere:
-    """Who is in one room there, and the number of the last change that is known."""
+class PeerRoom:
+    """A peer's part of one room's roster, and its version."""
 
     __slots__ = ("version", "users")
 
@@ -40,187 +42,194 @@ class RoomThere:
         self.users: dict[str, Identity] = {}
 
 
-class Moves(NamedTuple):
-    """What is to be changed in a room's roster here."""
+class RosterDelta(NamedTuple):
+    """What changes in a room's roster."""
 
     joined: list[Identity]
+    #: Ids of users.
     left: list[str]
-    #: Those who were there already, under another name.
+    #: Users who were in the room before, with another name.
     renamed: Sequence[Identity] = ()
 
 
 class Presence:
-    """The other processes, by their numbers."""
+    """The known peers, by the number of the process (`origin`)."""
 
     def __init__(self) -> None:
-        self._there: dict[int, ForwardedSession] = {}
+        self._peers: dict[int, PeerState] = {}
+        #: Sums over all peers, and users by case-folded name.
         self._sockets: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
-        self._names: dict[str, Identity] = {}
+        self._by_name: dict[str, Identity] = {}
 
     def __len__(self) -> int:
-        return len(self._there)
+        return len(self._peers)
 
     def __contains__(self, origin: object) -> bool:
-        return origin in self._there
+        return origin in self._peers
 
     def origins(self) -> list[int]:
-        """Return the numbers of the processes that are known."""
-        return list(self._there)
+        """Return the numbers of the known peers."""
+        return list(self._peers)
 
-    def versions(self, origin: int) -> dict[str, int]:
-        """Return the number of the last change that is known of each room of a process."""
-        there = self._there.get(origin)
-        return {name: room.version for name, room in there.rooms.items()} if there is not None else {}
+    # ---- leases ----------------------------------------------------------------------------------------------------
 
-    def hear(self, origin: int, now: float) -> ForwardedSession:
-        """Take note that a process lives; it may be a new one."""
-        there = self._there.get(origin)
-        if there is None:
-            there = self._there[origin] = ForwardedSession(now)
-        there.heard = now
-        return there
+    def renew_lease(self, origin: int, now: float) -> PeerState:
+        """Note that a peer is alive, and return its state; an unknown peer is added."""
+        peer = self._peers.get(origin)
+        if peer is None:
+            peer = self._peers[origin] = PeerState(now)
+        peer.last_seen = now
+        return peer
 
-    def heard(self, origin: int) -> float | None:
-        """Return when a process was last heard, or None where it is not known."""
-        there = self._there.get(origin)
-        return there.heard if there is not None else None
+    def renew_all_leases(self, now: float) -> None:
+        """Start every peer's lease anew: this process may have been unable to receive anything."""
+        for peer in self._peers.values():
+            peer.last_seen = now
 
-    def silent_since(self, then: float) -> list[int]:
-        """Return the processes that nobody has heard since then."""
-        return [origin for origin, there in self._there.items() if there.heard < then]
+    def last_seen(self, origin: int) -> float | None:
+        """Return when a peer's last bus message arrived; None for an unknown peer."""
+        peer = self._peers.get(origin)
+        return peer.last_seen if peer is not None else None
 
-    def reprieve(self, now: float) -> None:
-        """Count everybody's silence from now on: it was we who could not hear."""
-        for there in self._there.values():
-            there.heard = now
+    def not_seen_since(self, then: float) -> list[int]:
+        """Return the peers whose last bus message arrived before `then`."""
+        return [origin for origin, peer in self._peers.items() if peer.last_seen < then]
 
-    def forget(self, origin: int) -> dict[str, list[str]]:
-        """Forget a process; return {room: ids of the users who were there}."""
-        there = self._there.pop(origin, None)
-        if there is None:
+    def remove(self, origin: int) -> dict[str, list[str]]:
+        """Remove a peer and return {room: ids of its users there}; {} for an unknown peer."""
+        peer = self._peers.pop(origin, None)
+        if peer is None:
             return {}
         self._set_counts(
-            there, [(user, 0) for user, _ in there.users.values()], dict.fromkeys(there.addresses, 0)
+            peer, [(user, 0) for user, _ in peer.users.values()], dict.fromkeys(peer.addresses, 0)
         )
-        return {name: list(room.users) for name, room in there.rooms.items()}
+        return {name: list(room.users) for name, room in peer.rooms.items()}
 
-    # ---- sockets ---------------------------------------------------------------------------------------------------
+    # ---- counts of sockets -----------------------------------------------------------------------------------------
 
     def sockets_of(self, user_id: str) -> int:
-        """Return how many sockets a user has there."""
+        """Return how many sockets a user has on all peers."""
         return self._sockets[user_id]
 
     def sockets_from(self, address: str) -> int:
-        """Return how many come from an address there."""
+        """Return how many sockets an address has on all peers."""
         return self._addresses[address]
 
-    def named(self, username: str) -> Identity | None:
-        """Return who of that name is there, in any case."""
-        return self._names.get(username.casefold())
+    def find_user(self, username: str) -> Identity | None:
+        """Return the user of that name, in any case, who is connected to a peer."""
+        return self._by_name.get(username.casefold())
 
-    def count(
+    def apply_count_delta(
         self,
-        there: ForwardedSession,
+        peer: PeerState,
         before: int,
         version: int,
         users: list[tuple[Identity, int]],
         addresses: dict[str, int],
     ) -> bool:
-        """Take a change of a process's counts; False where one before it is missing."""
-        if there.version != before:
+        """Set the changed counts of a peer; return False, and change nothing, if an earlier delta is missing."""
+        if peer.version != before:
             return False
-        there.version = version
-        self._set_counts(there, users, addresses)
+        peer.version = version
+        self._set_counts(peer, users, addresses)
         return True
 
-    def recount(
+    def apply_count_snapshot(
         self,
-        there: ForwardedSession,
+        peer: PeerState,
         version: int,
         users: list[tuple[Identity, int]],
         addresses: dict[str, int],
     ) -> None:
-        """Take all of a process's counts."""
-        gone = there.users.keys() - {user.id for user, _ in users}
+        """Replace all counts of a peer."""
+        gone = peer.users.keys() - {user.id for user, _ in users}
         self._set_counts(
-            there,
-            [*users, *((there.users[user_id][0], 0) for user_id in gone)],
-            {**dict.fromkeys(there.addresses, 0), **addresses},
+            peer,
+            [*users, *((peer.users[user_id][0], 0) for user_id in gone)],
+            {**dict.fromkeys(peer.addresses, 0), **addresses},
         )
-        there.version = version
+        peer.version = version
 
     def _set_counts(
-        self, there: ForwardedSession, users: list[tuple[Identity, int]], addresses: dict[str, int]
+        self, peer: PeerState, users: list[tuple[Identity, int]], addresses: dict[str, int]
     ) -> None:
         for user, count in users:
-            known, before = there.users.pop(user.id, (user, 0))
+            known, before = peer.users.pop(user.id, (user, 0))
             _add(self._sockets, user.id, count - before)
             if known != user or not self._sockets[user.id]:
                 self._forget_name(known)
             if count:
-                there.users[user.id] = user, count
-                self._names[user.username.casefold()] = user
+                peer.users[user.id] = user, count
+                self._by_name[user.username.casefold()] = user
         for address, count in addresses.items():
-            _add(self._addresses, address, count - there.addresses.pop(address, 0))
+            _add(self._addresses, address, count - peer.addresses.pop(address, 0))
             if count:
-                there.addresses[address] = count
+                peer.addresses[address] = count
 
     def _forget_name(self, user: Identity) -> None:
         name = user.username.casefold()
-        if name in self._names and self._names[name].id == user.id:  # or it is somebody else's by now
-            del self._names[name]
+        # By now the name may be another user's.
+        if name in self._by_name and self._by_name[name].id == user.id:
+            del self._by_name[name]
 
-    # ---- rooms -----------------------------------------------------------------------------------------------------
+    # ---- rosters of rooms ------------------------------------------------------------------------------------------
+
+    def room_versions(self, origin: int) -> dict[str, int]:
+        """Return {room: version} of the rosters that are known of a peer."""
+        peer = self._peers.get(origin)
+        return {name: room.version for name, room in peer.rooms.items()} if peer is not None else {}
 
     @staticmethod
-    def version_of(there: ForwardedSession, room: str) -> int:
-        """Return the number of the last change in a room there that is known."""
-        known = there.rooms.get(room)
+    def room_version(peer: PeerState, room: str) -> int:
+        """Return the version of a peer's roster of a room; 0 if none is known."""
+        known = peer.rooms.get(room)
         return known.version if known is not None else 0
 
     @staticmethod
-    def move(
-        there: ForwardedSession,
+    def apply_roster_delta(
+        peer: PeerState,
         room: str,
         before: int,
         version: int,
         joined: Iterable[Identity],
         left: Iterable[str],
-    ) -> Moves | None:
-        """Take a change of who is in a room there; None where one before it is missing."""
-        known = there.rooms.setdefault(room, RoomThere())
+    ) -> RosterDelta | None:
+        """Apply a delta and return what it changed; return None, and change nothing, if an earlier one is missing."""
+        known = peer.rooms.setdefault(room, PeerRoom())
         if known.version != before:
             return None
         known.version = version
-        came, renamed = _news(known.users, joined)
-        known.users.update((user.id, user) for user in (*came, *renamed))
-        return Moves(came, [user_id for user_id in left if known.users.pop(user_id, None)], renamed)
+        new, renamed = _compare(known.users, joined)
+        known.users.update((user.id, user) for user in (*new, *renamed))
+        return RosterDelta(new, [user_id for user_id in left if known.users.pop(user_id, None)], renamed)
 
     @staticmethod
-    def replace(there: ForwardedSession, room: str, version: int, users: Iterable[Identity]) -> Moves:
-        """Take all who are in a room there."""
-        known = there.rooms.setdefault(room, RoomThere())
+    def apply_roster_snapshot(
+        peer: PeerState, room: str, version: int, users: Iterable[Identity]
+    ) -> RosterDelta:
+        """Replace a peer's roster of a room and return what that changed."""
+        known = peer.rooms.setdefault(room, PeerRoom())
         before, known.users = known.users, {user.id: user for user in users}
         known.version = version
-        came, renamed = _news(before, known.users.values())
-        return Moves(came, [user_id for user_id in before if user_id not in known.users], renamed)
+        new, renamed = _compare(before, known.users.values())
+        return RosterDelta(new, [user_id for user_id in before if user_id not in known.users], renamed)
 
-    def close(self, room: str) -> None:
-        """Forget who is in a room there: it is open here no more."""
-        for there in self._there.values():
-            there.rooms.pop(room, None)
+    def forget_room(self, room: str) -> None:
+        """Forget the peers' rosters of a room that this process has closed."""
+        for peer in self._peers.values():
+            peer.rooms.pop(room, None)
 
 
-def _news(before: dict[str, Identity], now: Iterable[Identity]) -> tuple[list[Identity], list[Identity]]:
-    """Return those of `now` who were not there before, and those who had another name."""
-    came, renamed = [], []
+def _compare(before: dict[str, Identity], now: Iterable[Identity]) -> tuple[list[Identity], list[Identity]]:
+    """Return the users of `now` who are not in `before`, and those who have another name there."""
+    new, renamed = [], []
     for user in now:
         if user.id not in before:
-            came.append(user)
+            new.append(user)
         elif before[user.id] != user:
             renamed.append(user)
-    return came, renamed
+    return new, renamed
 
 
 def _add(counter: Counter[str], key: str, number: int) -> None:

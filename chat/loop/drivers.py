@@ -1,7 +1,7 @@
-"""What turns a reactor: gevent's loop, or a thread of its own. All that the two differ in stands here.
+"""What runs a reactor: gevent's loop, or a thread of its own. Everything in which the two differ is in this module.
 
-gevent is imported nowhere else in the chat. The locks, epoll and threads used in a tick are the original ones: in
-gevent's hub even a contended patched lock raises.
+No other module of the chat imports gevent. A tick uses the original locks, epoll and threads, not the ones that gevent
+has patched: in gevent's hub even a contended patched lock raises.
 """
 
 from __future__ import annotations
@@ -12,58 +12,58 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP = 1, 4, 8, 16
-#: Seconds for which the end waits for what runs in threads.
-END_SECONDS = 5.0
+#: Seconds for which `shut_down` waits for functions that run in threads.
+SHUTDOWN_SECONDS = 5.0
 
 
 class Driver(Protocol):
-    """What a reactor needs of the server that it lives in."""
+    """What a reactor needs from the server process that it runs in."""
 
     def epoll(self) -> Any:
-        """Return a new epoll, the kernel's own."""
+        """Return a new epoll object: the original one, unpatched."""
 
     def start(self, epoll: Any, tick: Callable[[], None], timeout: Callable[[], float]) -> None:
-        """Call `tick` whenever `epoll` has events, and `timeout()` seconds after the last at the latest."""
+        """Call `tick` whenever `epoll` has events, and at most `timeout()` seconds after the previous call."""
 
     def rearm(self) -> None:
-        """Take note that what `timeout` answers has changed."""
+        """Read `timeout()` again: its value has changed."""
 
     def stop(self) -> None:
-        """Call `tick` no more."""
+        """Stop calling `tick`."""
 
     def join(self) -> None:
-        """Wait, after `stop`, until the last tick has ended."""
+        """Wait until the last tick has ended; call `stop` first."""
 
     def is_loop_thread(self) -> bool:
-        """Tell whether the caller runs in the thread that calls `tick`."""
+        """Return whether the caller runs in the thread that calls `tick`."""
 
     def spawn(self, function: Callable[..., None], *args: Any) -> None:
-        """Run `function` soon, outside the tick, where it may block; callable from a tick."""
+        """Run `function(*args)` soon, outside the tick, where it may block; may be called from a tick."""
 
     def background(self, function: Callable[..., None]) -> None:
-        """Run `function`, which does not end, beside everything else."""
+        """Run `function`, which never returns, concurrently with everything else."""
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Return what `function` returns, run where it holds up no loop; never call it from a tick."""
+        """Run `function(*args)` where it blocks no loop and return its result; never call this from a tick."""
 
-    def allocate_waiting_lock(self) -> Any:
+    def allocate_blocking_lock(self) -> Any:
         """Return a lock that may be held across calls that block; never take it in a tick."""
 
     def event(self) -> Any:
-        """Return what may be waited for outside the tick, `wait(timeout)`, and set from anywhere, `set()`."""
+        """Return an event: `wait(timeout)` outside the tick, `set()` from anywhere."""
 
     def one_shot_event(self) -> Any:
-        """Return what the caller, in whatever thread, may wait for once, `wait(timeout)`, and the loop `set()`."""
+        """Return an event that the calling thread may `wait(timeout)` for once, and the loop may `set()`."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait without holding up the loop; never call it from a tick."""
+        """Sleep without blocking the loop; never call this from a tick."""
 
-    def end(self) -> None:
-        """Let what runs in threads end, and begin nothing more there: the process is about to end."""
+    def shut_down(self) -> None:
+        """Wait for functions that run in threads and start no more of them: the process is about to exit."""
 
 
 def make_driver() -> Driver:
-    """Return the driver for the server that this process runs: gevent's where gevent's loop serves it."""
+    """Return the driver for this process: GeventDriver if gevent's loop serves it, else ThreadDriver."""
     if "gevent" in sys.modules:
         from gevent import monkey
         from gevent._hub_local import get_hub_if_exists
@@ -82,15 +82,14 @@ def _original(module: str, name: str) -> Any:
 
 
 def allocate_lock() -> Any:
-    """Return a lock of the system's threads, patched or not: held briefly, and never across anything that yields."""
+    """Return an original thread lock, even in a patched process. Hold it briefly, never across a call that yields."""
     return _original("_thread", "allocate_lock")()
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """Return what `function` returns, or what it raises.
+    """Return (result, None), or (None, the exception that `function` raised).
 
-    What a thread of its pool raises gevent prints; where that fails (on a disk that is full), the caller would wait for
-    ever.
+    gevent prints an exception raised in its thread pool. If printing fails (disk full), the caller would wait forever.
     """
     try:
         return function(*args), None
@@ -99,23 +98,23 @@ def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, 
 
 
 class OneShotEvent:
-    """An event that one thread waits for once, with nothing but an original lock."""
+    """An event that one thread waits for once. It is built on an original lock alone."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
         self._lock.acquire()
 
     def set(self) -> None:
-        """Let the waiting thread go on."""
+        """Wake the waiting thread."""
         self._lock.release()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set; False where `timeout` seconds passed first."""
+        """Wait until it is set; return False if `timeout` seconds passed first."""
         return self._lock.acquire(timeout=-1 if timeout is None else timeout)
 
 
 class GeventDriver:
-    """gevent's own loop watches the epoll's descriptor; ticks run in its hub."""
+    """gevent's loop watches the epoll's file descriptor; ticks run in its hub."""
 
     def __init__(self) -> None:
         import gevent
@@ -126,7 +125,7 @@ class GeventDriver:
         self._thread = self._get_ident()
         self._watcher: Any = None
         self._timer: Any = None
-        self._ended = False
+        self._is_shut_down = False
         self._due = float("inf")
 
     def epoll(self) -> Any:
@@ -140,16 +139,16 @@ class GeventDriver:
         self.rearm()
 
     def rearm(self) -> None:
-        # The timer may fire early and find nothing due, but never late: most ticks need not touch it.
+        # The timer may fire early and find nothing due, but never late, so most ticks need not touch it.
         delay = self._timeout()
         due = time.monotonic() + delay
         if due < self._due:
             self._due = due
             self._timer.stop()
             self._timer = self._hub.loop.timer(delay)
-            self._timer.start(self._ring)
+            self._timer.start(self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._due = float("inf")
         self._tick()
 
@@ -158,7 +157,7 @@ class GeventDriver:
         self._timer.stop()
 
     def join(self) -> None:
-        # Whoever calls this runs in the loop's thread, so no tick does.
+        # The caller runs in the loop's thread, so no tick is running.
         pass
 
     def is_loop_thread(self) -> bool:
@@ -173,14 +172,14 @@ class GeventDriver:
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         if not self.is_loop_thread():
             return function(*args)
-        while self._ended:
-            self._gevent.sleep(END_SECONDS)
+        while self._is_shut_down:
+            self._gevent.sleep(SHUTDOWN_SECONDS)
         result, error = self._hub.threadpool.apply(_outcome, (function, args))
         if error is not None:
             raise error
         return result
 
-    def allocate_waiting_lock(self) -> Any:
+    def allocate_blocking_lock(self) -> Any:
         from gevent.lock import RLock
 
         return RLock()
@@ -191,22 +190,22 @@ class GeventDriver:
         return Event()
 
     def one_shot_event(self) -> Any:
-        # A thread of the pool has no loop of its own to wait in.
+        # A thread of the pool has no gevent loop to wait in.
         return self.event() if self.is_loop_thread() else OneShotEvent()
 
     def sleep(self, seconds: float) -> None:
         self._gevent.sleep(seconds)
 
-    def end(self) -> None:
-        # A thread of the pool that is at work, or just begins, while the interpreter ends disturbs its exit.
-        self._ended = True
-        end = time.monotonic() + END_SECONDS
+    def shut_down(self) -> None:
+        # A pool thread that runs or starts while the interpreter shuts down disturbs its exit.
+        self._is_shut_down = True
+        end = time.monotonic() + SHUTDOWN_SECONDS
         while len(self._hub.threadpool) and time.monotonic() < end:
             self._gevent.sleep(0.01)
 
 
 class ThreadDriver:
-    """A daemon thread of its own polls; site code has a few threads more."""
+    """A daemon thread polls; a few more threads run site code."""
 
     SITE_THREADS = 8
 
@@ -228,16 +227,16 @@ class ThreadDriver:
         return select.epoll()
 
     def start(self, epoll: Any, tick: Callable[[], None], timeout: Callable[[], float]) -> None:
-        def turn() -> None:
+        def run() -> None:
             while not self._stopped:
                 epoll.poll(timeout(), 1)
                 tick()
 
-        self._thread = self._threading.Thread(target=turn, name="chat-reactor", daemon=True)
+        self._thread = self._threading.Thread(target=run, name="chat-reactor", daemon=True)
         self._thread.start()
 
     def rearm(self) -> None:
-        # The thread asks for the timeout at each turn, and only it changes timers.
+        # The thread reads the timeout before each poll, and only that thread changes timers.
         pass
 
     def stop(self) -> None:
@@ -273,7 +272,7 @@ class ThreadDriver:
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
 
-    def allocate_waiting_lock(self) -> Any:
+    def allocate_blocking_lock(self) -> Any:
         return self._threading.RLock()
 
     def event(self) -> Any:
@@ -285,6 +284,6 @@ class ThreadDriver:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def end(self) -> None:
-        # Its threads are daemons, which the interpreter leaves where they are.
+    def shut_down(self) -> None:
+        # Its threads are daemons: the interpreter does not wait for them.
         pass

@@ -1,4 +1,4 @@
-"""Site code and everything else that may block: run outside the tick, in order, from bounded queues."""
+"""Job queues for site code and everything else that may block: bounded, in order, outside the tick."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Job = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class Jobs:
-    """One queue a session: its jobs run one at a time and in order, those of different sessions side by side.
+    """One queue for each session: a session's jobs run one at a time, in order; sessions run concurrently.
 
-    `put` may be called from a tick: it never blocks. `failed(error)` hears of a job that raised, outside the tick.
+    `put` never blocks, so a tick may call it. `failed(error)` is called, outside the tick, for each job that raised.
     """
 
     def __init__(self, driver: Driver, size: int, failed: Callable[[BaseException], None]) -> None:
@@ -29,11 +29,11 @@ class Jobs:
         self.dropped = 0
 
     def put(self, session: Hashable, function: Callable[..., Any], *args: Any) -> bool:
-        """Queue `function(*args)` for `session`; False when its queue is full, and the job is dropped."""
+        """Queue `function(*args)` for `session`; return False, and drop the job, if its queue is full."""
         return self._put(session, (function, args), self._size)
 
     def put_last(self, session: Hashable, function: Callable[..., Any], *args: Any) -> None:
-        """Queue what ends a session, which must run however full the queue is."""
+        """Queue the job that ends a session: it is accepted even if the queue is full."""
         self._put(session, (function, args), math.inf)
 
     def _put(self, session: Hashable, job: Job, size: float) -> bool:
@@ -55,7 +55,7 @@ class Jobs:
             function, args = job
             try:
                 function(*args)
-            except BaseException as error:  # gevent.Timeout and SystemExit too: the session's queue goes on
+            except BaseException as error:  # gevent.Timeout and SystemExit too: the queue must go on
                 with contextlib.suppress(Exception):
                     self._failed(error)
 

@@ -1,6 +1,7 @@
-"""One epoll for all parked sockets of an app: a tick reads all that is ready, then flushes once.
+"""The event loop: one epoll for all parked sockets of an app. A tick reads every ready socket, then flushes once.
 
-Nothing in a tick may block or throw. Site code never runs in one: see jobs.py.
+A parked socket is one that the reactor watches, with no thread or greenlet of its own. Nothing in a tick may block or
+raise. Site code never runs in a tick: see jobs.py.
 """
 
 from __future__ import annotations
@@ -17,59 +18,59 @@ from typing import Any, Protocol
 
 from .drivers import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Driver, make_driver
 
-#: Events taken from the kernel in one tick, at the most.
+#: Events that one tick takes from the kernel at most.
 BATCH = 1024
-#: Seconds without a tick after which the reactor counts as stopped; it beats once a second.
+#: Seconds without a tick after which the reactor counts as stalled.
 STALL = 5.0
-#: Seconds between two beats of an idle reactor.
-BEAT = 1.0
+#: Seconds between two ticks of an idle reactor.
+IDLE_INTERVAL = 1.0
 
 
 class Failing(Protocol):
-    """What can be closed for what it caused."""
+    """A connection that can be closed because of an error that it caused."""
 
     def fail(self, error: BaseException) -> None:
-        """Close: what this connection sent, or what was to be sent to it, raised `error`."""
+        """Close the connection: handling its input or its output raised `error`."""
 
 
 class Parked(Protocol):
-    """What the reactor holds: one socket that it reads and writes when it can."""
+    """A socket that the reactor watches, and reads and writes when it is ready."""
 
     fd: int
 
     def readable(self) -> bool:
-        """Read what is there, bounded; True when more is buffered and wants another tick."""
+        """Read a bounded part of what is available; return True if more is buffered and needs another tick."""
 
     def writable(self) -> None:
-        """Send what waits."""
+        """Send pending output."""
 
     def fail(self, error: BaseException) -> None:
-        """Close: what this socket sent, or what was to be sent to it, raised `error`."""
+        """Close the socket: handling its input or its output raised `error`."""
 
 
 class Reactor:
-    """The loop of one app in one process; made on first use, so after any fork.
+    """The loop of one app in one process, created at first use and therefore after any fork.
 
-    `flush` is called at the end of every tick, `log(message, error)` for what went wrong in one,
-    `took(seconds)` with its length.
+    It calls `flush()` at the end of every tick, `log(message, error)` for every error in one, and `observe(seconds)`
+    with its duration.
     """
 
     def __init__(
         self,
         flush: Callable[[], None],
         log: Callable[[str, BaseException], None],
-        took: Callable[[float], None] = lambda seconds: None,
+        observe: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.driver: Driver = make_driver()
         self.now = self._ticked = time.monotonic()
         self.pid = os.getpid()
         self._flush = flush
         self._log = log
-        self._took = took
+        self._observe = observe
         self._epoll = self.driver.epoll()
         self._parked: dict[int, Parked] = {}
-        #: Descriptors of those that last as long as the process.
-        self._lasting: set[int] = set()
+        #: File descriptors of sockets that belong to no client.
+        self._internal: set[int] = set()
         self._again: dict[Parked, None] = {}
         self._writing: set[Parked] = set()
         self._paused: set[Parked] = set()
@@ -79,50 +80,50 @@ class Reactor:
         self._in_tick = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, EPOLLIN)
-        # A busy thread beside the loop otherwise holds the GIL 5 ms at each of a flush's many sends.
+        # Otherwise a busy thread holds the GIL for 5 ms at each of the many sends of a flush.
         sys.setswitchinterval(min(sys.getswitchinterval(), 0.0001))
-        self.call_later(BEAT, self._beat)
+        self.call_later(IDLE_INTERVAL, self._keep_ticking)
         self.driver.start(self._epoll, self.tick, self._timeout)
 
     def __len__(self) -> int:
-        return len(self._parked) - len(self._lasting)
+        return len(self._parked) - len(self._internal)
 
     def parked(self) -> list[Parked]:
-        """Return all that is parked now."""
+        """Return the sockets that are parked now."""
         return list(self._parked.values())
 
-    def add(self, parked: Parked, lasting: bool = False) -> None:
-        """Begin to read `parked`; in the loop only. One that is `lasting` is no client, and counts for nothing."""
+    def add(self, parked: Parked, internal: bool = False) -> None:
+        """Watch and read `parked`; in the loop only. `len` counts all but the `internal` ones, which are no clients."""
         self._epoll.register(parked.fd, EPOLLIN)
         self._parked[parked.fd] = parked
-        if lasting:
-            self._lasting.add(parked.fd)
+        if internal:
+            self._internal.add(parked.fd)
 
     def remove(self, parked: Parked) -> None:
-        """Forget `parked`, before its descriptor is closed; in the loop only."""
+        """Stop watching `parked`, before its file descriptor is closed; in the loop only."""
         if self._parked.get(parked.fd) is parked:
             self._epoll.unregister(parked.fd)
             del self._parked[parked.fd]
-            self._lasting.discard(parked.fd)
+            self._internal.discard(parked.fd)
             self._again.pop(parked, None)
             self._writing.discard(parked)
             self._paused.discard(parked)
 
     def watch_writable(self, parked: Parked, wanted: bool) -> None:
-        """Ask for `writable()` calls, or no more of them; in the loop only."""
+        """Start or stop calling `writable()`; in the loop only."""
         if self._parked.get(parked.fd) is parked:
             (self._writing.add if wanted else self._writing.discard)(parked)
             self._watch(parked)
 
     def pause(self, parked: Parked) -> None:
-        """Read `parked` no more until `resume`: what it sends waits in the kernel; in the loop only."""
+        """Stop reading `parked` until `resume`; its input stays in the kernel. In the loop only."""
         if self._parked.get(parked.fd) is parked:
             self._paused.add(parked)
             self._again.pop(parked, None)
             self._watch(parked)
 
     def resume(self, parked: Parked) -> None:
-        """Read `parked` again, what it had buffered too; in the loop only."""
+        """Read `parked` again, including what it had buffered; in the loop only."""
         if parked in self._paused:
             self._paused.remove(parked)
             self._watch(parked)
@@ -133,27 +134,27 @@ class Reactor:
         self._epoll.modify(parked.fd, reading | EPOLLOUT if parked in self._writing else reading)
 
     def read_again(self, parked: Parked) -> None:
-        """Call `parked.readable()` in the next tick even if nothing new comes; in the loop only."""
+        """Call `parked.readable()` in the next tick even if no new input arrives; in the loop only."""
         if parked not in self._paused:
             self._again[parked] = None
 
     def read_now(self, parked: Parked) -> None:
-        """Read `parked` before its turn; in the loop only."""
+        """Read `parked` at once, not in its turn; in the loop only."""
         if self._parked.get(parked.fd) is parked:
             self._read_one(parked)
 
     def fail(self, parked: Failing, error: BaseException) -> None:
-        """Close `parked`, whose doing `error` was, and nobody else; in the loop only."""
+        """Close `parked`, and no other connection, because it caused `error`; in the loop only."""
         self.report("a connection failed", error)
         self._guard(parked.fail, error)
 
     def call_soon(self, function: Callable[..., None], *args: Any) -> None:
-        """Run `function` in the loop, after the flush of the tick under way; from any thread."""
+        """Run `function` in the loop, after the flush of the current tick; from any thread."""
         self._soon.append((function, args))
         os.eventfd_write(self._wake, 1)
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
-        """Run `function` in the loop: at once where this is the loop's thread between two ticks, else soon."""
+        """Run `function` in the loop: at once in the loop's thread between two ticks, otherwise soon."""
         if self._in_tick or not self.driver.is_loop_thread():
             self.call_soon(function, *args)
             return
@@ -167,8 +168,8 @@ class Reactor:
             self._in_tick = False
             self.driver.rearm()
 
-    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Return what `function(*args)` returns, or raise what it raises, run in the loop; not from a tick."""
+    def call_and_wait(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run `function(*args)` in the loop and return its result or raise its exception; not from a tick."""
         done = self.driver.one_shot_event()
         answers: list[tuple[Any, BaseException | None]] = []
 
@@ -192,19 +193,19 @@ class Reactor:
         heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), function, args))
 
     def stalled(self) -> bool:
-        """Tell whether the loop has stopped, or hangs."""
+        """Return whether the loop has stopped or hangs."""
         return time.monotonic() - self._ticked > STALL
 
     def close(self) -> None:
-        """Stop for good; what is still parked is closed by its owner before."""
+        """Stop for good. The owner must have closed every parked socket before."""
         self.driver.stop()
-        os.eventfd_write(self._wake, 1)  # a thread that polls learns now that it has stopped
+        os.eventfd_write(self._wake, 1)  # wakes a polling thread so that it sees the stop
         self.driver.join()
         self._epoll.close()
         os.close(self._wake)
 
     def tick(self) -> None:
-        """Read everything ready, run what is due, flush once. Never raises."""
+        """Read every ready socket, flush once, run due timers and calls. Never raises."""
         self._in_tick = True
         self.now = self._ticked = time.monotonic()
         try:
@@ -212,7 +213,7 @@ class Reactor:
             self._guard(self._flush)
             self._run_timers()
             self._run_soon()
-            self._took(time.monotonic() - self.now)
+            self._observe(time.monotonic() - self.now)
         except Exception as error:
             self.report("the tick failed", error)
         finally:
@@ -228,7 +229,7 @@ class Reactor:
         for fd, events in self._epoll.poll(0, BATCH):
             parked = get(fd)
             if parked is None:
-                # Either the wake-up, or closed by an earlier one of this batch.
+                # Either the wake-up, or a socket that an earlier event of this batch closed.
                 if fd == self._wake:
                     os.eventfd_read(fd)
                 continue
@@ -266,19 +267,19 @@ class Reactor:
         try:
             function(*args)
         except Exception as error:
-            self.report("the loop went on after an error", error)
+            self.report("the loop continues after an error", error)
 
     def report(self, message: str, error: BaseException) -> None:
-        """Log an error from within the loop; it never raises."""
-        # Who cannot even log goes on all the same: gevent stops a watcher for good whose callback raised.
+        """Log an error from within the loop. Never raises."""
+        # Logging may fail too; gevent would stop for good a watcher whose callback raised.
         with contextlib.suppress(Exception):
             self._log(message, error)
 
     def _timeout(self) -> float:
-        """Return the seconds until the next tick must be, at the latest."""
+        """Return the seconds after which the next tick must run."""
         if self._again or self._soon:
             return 0.0
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else BEAT
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else IDLE_INTERVAL
 
-    def _beat(self) -> None:
-        self.call_later(BEAT, self._beat)
+    def _keep_ticking(self) -> None:
+        self.call_later(IDLE_INTERVAL, self._keep_ticking)

@@ -28,7 +28,7 @@ class CatchUp:
         self._hub = hub
         self._history = history
         self._delivery = delivery
-        self._ask = hub.reactor.ask
+        self._ask = hub.reactor.call_and_wait
         self._rotated = time.monotonic()
 
     def open_lobby(self) -> None:

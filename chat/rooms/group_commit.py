@@ -132,7 +132,7 @@ class GroupCommit:
         stats.commits.observe(time.monotonic() - begun)
         with self._lock:
             del self._waiting[: len(batch)]
-        self._hub.reactor.ask(self._deliver, batch, results)
+        self._hub.reactor.call_and_wait(self._deliver, batch, results)
 
     def _deliver(self, batch: list[Queued], results: list[Stored | str]) -> None:
         self._done += len(batch)  # in the loop, where nothing reads it before the Acks are queued

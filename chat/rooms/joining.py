@@ -147,7 +147,7 @@ class Joining:
                 self._serve_part(part)
 
     def _serve_part(self, batch: list[JoinRequest]) -> None:
-        ask = self._hub.reactor.ask
+        ask = self._hub.reactor.call_and_wait
         try:
             allowed = self._check_rights(batch)
             self._opener.open_gates(ask(self._open_and_buffer, allowed))
@@ -167,7 +167,7 @@ class Joining:
     def _check_rights(self, batch: list[JoinRequest]) -> list[JoinRequest]:
         allowed, refused = self._rights.check(batch)
         if refused:
-            self._hub.reactor.ask(self._refuse, refused, "unknown_room")
+            self._hub.reactor.call_and_wait(self._refuse, refused, "unknown_room")
         return allowed
 
     def _serve_openings(self) -> None:
@@ -175,7 +175,7 @@ class Joining:
             openings, self._openings = self._openings, []
         for opening in openings:
             try:
-                self._opener.open_gates(self._hub.reactor.ask(self._open_rows, opening))
+                self._opener.open_gates(self._hub.reactor.call_and_wait(self._open_rows, opening))
             except Exception as error:
                 opening.error = error
             finally:

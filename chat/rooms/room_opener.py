@@ -33,7 +33,7 @@ class RoomOpener:
         for room in rooms:
             row = self._history.room(room.name)
             last = row.last_seq if row is not None else 0
-            self._hub.reactor.ask(self._open_gate, room, last)
+            self._hub.reactor.call_and_wait(self._open_gate, room, last)
 
     def _open_gate(self, room: Room, last: int) -> None:
         assert room.gate is not None
@@ -44,9 +44,9 @@ class RoomOpener:
 
         Otherwise such a client would receive again what it has.
         """
-        for room, (row, upto) in self._hub.reactor.ask(self._find_behind, batch).items():
+        for room, (row, upto) in self._hub.reactor.call_and_wait(self._find_behind, batch).items():
             messages = self._history.after(row.id, room.last_seq, upto, upto)
-            self._hub.reactor.ask(room.deliver_all, list(map(envelope_of, messages)))
+            self._hub.reactor.call_and_wait(room.deliver_all, list(map(envelope_of, messages)))
 
     def _find_behind(self, batch: list[JoinRequest]) -> dict[Room, tuple[RoomRow, int]]:
         """Return the rooms of which a client has received later messages than were delivered here, and up to where."""

@@ -103,16 +103,16 @@ class Runtime:
         cluster = ClusterPeers(
             self.hub, self.group_commit, self.broker, self._control.wake, self.messages.receive
         )
-        self.messages.publish = cluster.tell
+        self.messages.publish = cluster.publish
         queries = OffsetQueries(self.hub, self.io.recovery, self._settings.io_chat_namespace)
-        cluster.answers(DELIVERED, queries.delivered)
+        cluster.handle_requests(DELIVERED, queries.delivered)
         return cluster
 
     def _start(self) -> None:
         self.group_commit.start()
         self._joining.start()
         if self.cluster is not None:
-            self.cluster.begin()
+            self.cluster.start()
         self.driver.background(self._control.run)
         days = self._settings.retention_days
         if days:
@@ -126,10 +126,10 @@ class Runtime:
     def announce_control(self) -> None:
         """Have the other workers read the control table now; from any thread."""
         if self.cluster is not None:
-            self.cluster.tell_to_look()
+            self.cluster.announce_control()
 
     def roster(self, room: str) -> list[Identity]:
         """Return the users in `room` on all workers; from any thread, but not from a tick."""
         if self.cluster is None or self.hub.rooms.get(room) is not None:
             return self.hub.rooms.users_in(room)
-        return self.cluster.ask_roster(room)
+        return self.cluster.fetch_roster(room)

@@ -50,7 +50,7 @@ class Shutdown:
             self.begin()
         has_gone = self._drain.wait(seconds)
         self._leave_cluster()
-        self._driver.end()
+        self._driver.shut_down()
         return has_gone
 
     def drain(self, seconds: float) -> bool:
@@ -63,7 +63,7 @@ class Shutdown:
     def _leave_cluster(self) -> None:
         """Tell the other workers at once that no user is connected to this one."""
         if self._cluster is not None:
-            self._cluster.end()
+            self._cluster.stop()
             self._driver.sleep(LAST_MESSAGE_SECONDS)
 
     def drain_at_exit(self) -> None:

@@ -17,7 +17,7 @@ class Process:
         self.pid = os.getpid()
         self.driver = make_driver()
         #: Held while the runtime is created, which waits for the database.
-        self.starting = self.driver.allocate_waiting_lock()
+        self.starting = self.driver.allocate_blocking_lock()
 
 
 class Processes:

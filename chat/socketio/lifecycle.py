@@ -75,7 +75,7 @@ class Lifecycle:
             log.error("on_connect failed", exc_info=error)
             reactor.call(self._refuse, connection, ConnectRefused("internal"))
         else:
-            reactor.ask(self._accept, connection, granted)
+            reactor.call_and_wait(self._accept, connection, granted)
             if connection.has_deferred:
                 reactor.driver.sleep(PAUSE)
             reactor.call(connection.send_deferred)

@@ -17,7 +17,7 @@ from ..rooms.access import Right
 from ..rooms.hub import Hub
 from ..rooms.stored_messages import envelope_of
 from ..store.history import PRIVATE, History, Message, RoomRow
-from ..store.io_missed import Doubt, IoMissed, Missed, Standing
+from ..store.io_missed import Ambiguous, ClientPosition, IoMissed, Missed
 from . import offsets
 from .codec import SocketIOCodec
 from .offset_queries import DELIVERED
@@ -34,7 +34,7 @@ OpenRooms = Callable[[Iterable[RoomRow], Callable[[], None]], None]
 def wait_until(reactor: Reactor, condition: Callable[..., bool], *args: object) -> bool:
     """Check `condition(*args)` in the loop until it holds; False where that takes too long. Outside the loop."""
     for _ in range(CHECKS):
-        if reactor.ask(condition, *args):
+        if reactor.call_and_wait(condition, *args):
             return True
         reactor.driver.sleep(CHECK_EVERY)
     return False
@@ -120,10 +120,12 @@ class Replay:
         self, resumption: Resumption, floors: dict[str, int], offset: Offset, store: StorePosition
     ) -> Missed | None:
         user_id = resumption.user_id
-        standing = Standing(store.origin, store.pk, store.mark, store.room, store.peer_pk, store.replayed)
+        standing = ClientPosition(
+            store.origin, store.pk, store.mark, store.room, store.peer_pk, store.replayed
+        )
         find = partial(self._missed.find, user_id, floors, standing, self._hub.settings.replay_max)
         found = find()
-        if isinstance(found, Doubt):
+        if isinstance(found, Ambiguous):
             # The process that wrote the offset knows what it delivered, as long as the client may resume there.
             delivered = self._hub.peers.ask(
                 offset.origin, DELIVERED, user_id, resumption.pid, offset.number, found.rooms
@@ -134,7 +136,7 @@ class Replay:
     def _hold(self, resumption: Resumption, rows: list[RoomRow]) -> None:
         """Open the rooms, and have what is sent in them from now on kept for the client."""
         if resumption.held_rooms is not None:
-            self._hub.reactor.ask(self._start_here, resumption)
+            self._hub.reactor.call_and_wait(self._start_here, resumption)
         else:
             names = tuple(row.name for row in rows)
             self._open_rooms(rows, lambda: self._hold_open(resumption, names))

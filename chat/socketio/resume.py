@@ -121,12 +121,12 @@ class Resumer:
             return None
         resumption, found = None, False
         try:
-            resumption, is_covered = self._hub.reactor.ask(self._take, connection, text, offset)
+            resumption, is_covered = self._hub.reactor.call_and_wait(self._take, connection, text, offset)
             if resumption is None:
                 resumption = self._from_elsewhere(connection, text, pid, offset)
             elif pid is not None and self._was_elsewhere(resumption, offset):
                 # This process's memory is older than that.
-                self._hub.reactor.ask(self._discard, resumption)
+                self._hub.reactor.call_and_wait(self._discard, resumption)
                 resumption, is_covered = self._from_store(connection, text, pid), False
             if resumption is not None:
                 found = self._find_missed(resumption, offset, is_covered)
@@ -134,7 +134,7 @@ class Resumer:
             log.error("a client could not resume: the store is unavailable: %s", error)
         finally:
             if not found:
-                self._hub.reactor.ask(self._abandon, text, resumption)
+                self._hub.reactor.call_and_wait(self._abandon, text, resumption)
         return resumption if found else None
 
     def _find_missed(self, resumption: Resumption, offset: Offset | None, is_covered: bool) -> bool:

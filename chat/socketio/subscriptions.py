@@ -45,7 +45,7 @@ class SubscriptionStore:
     @cached_property
     def _lock(self) -> Any:
         """Held while rows are written, so that the newest state of a connection is written last."""
-        return self._hub.reactor.driver.allocate_waiting_lock()
+        return self._hub.reactor.driver.allocate_blocking_lock()
 
     # ---- changes -------------------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ class SubscriptionStore:
         ours = [join for join in joins if isinstance(join[0].wire, Session)]
         if ours and self._recovery.enabled:
             with self._lock:
-                self._save(self._hub.reactor.ask(self._add, ours))
+                self._save(self._hub.reactor.call_and_wait(self._add, ours))
 
     def _add(self, joins: list[tuple[Member, str, int]]) -> list[Connection]:
         changed: dict[Connection, None] = {}
@@ -75,7 +75,7 @@ class SubscriptionStore:
                 self._save([connection])
 
     def _save(self, connections: list[Connection]) -> None:
-        rows = self._hub.reactor.ask(_rows, connections)
+        rows = self._hub.reactor.call_and_wait(_rows, connections)
         self._sessions.save(rows, self._recovery.origin)
         if rows and not self._is_maintained:
             self._is_maintained = True
@@ -91,7 +91,7 @@ class SubscriptionStore:
         row = self._sessions.get(connection_id)
         if row is None or row.user_id != user_id:
             return None
-        self._sessions.adopt(connection_id, self._recovery.origin)
+        self._sessions.take_over(connection_id, self._recovery.origin)
         return row.rooms
 
     def is_adopted_elsewhere(self, connection_id: str) -> bool:
@@ -108,7 +108,7 @@ class SubscriptionStore:
             driver.sleep(INTERVAL)
             forgotten, self._forgotten = self._forgotten, []
             try:
-                self._sessions.forget(forgotten, self._recovery.origin)
+                self._sessions.delete(forgotten, self._recovery.origin)
                 if intervals % RENEW_EVERY == 0:
                     self._sessions.renew(self._recovery.origin, time.time_ns() // 1_000_000 - KEPT_MS)
                 intervals += 1

@@ -1,1 +1,1 @@
-"""What outlives the process: users, and the table through which other processes reach a running server."""
+"""The database: users, rooms with their members and messages, Socket.IO sessions, the control table."""

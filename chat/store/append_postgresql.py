@@ -1,6 +1,6 @@
-"""Append on PostgreSQL: one transaction in two round trips, pipelined.
+"""History.append on PostgreSQL: one transaction in two pipelined round trips.
 
-The rooms are locked in the order of their ids, so that appends side by side wait for each other and never in a circle.
+Rooms are locked in the order of their ids, so that concurrent appends wait for each other without a deadlock.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from sqlalchemy import Engine
 from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
-from .batch import Batch, Key, Place
+from .batch import Batch, Key, LockedRoom
 from .history import DIRECT, MEMBER, Draft, Message, Stored, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
-from .transactions import failures
+from .transactions import translated_errors
 
 _USERS = "SELECT name_key, id, username FROM chat_users WHERE name_key = ANY(%s) AND deleted_at IS NULL"
-_PATIENCE = "SELECT set_config('lock_timeout', %s, true)"
+_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %s, true)"
 _LOCK = (
     "SELECT name, id, last_seq, ephemeral FROM chat_rooms WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 )
-# Drawn under the rooms' locks, so that in each room pk grows with seq.
-_NUMBERS = "SELECT nextval('chat_messages_pk_seq') FROM generate_series(1, %s)"
-_KNOWN = (
+# Drawn while the rooms are locked, so that pk ascends with seq in each room.
+_NEXT_PKS = "SELECT nextval('chat_messages_pk_seq') FROM generate_series(1, %s)"
+_REPEATED = (
     "SELECT m.pk, r.name, m.room_id, m.seq, m.type, m.sender_id, m.sender_name, m.to_name, m.id, m.data, m.ts, m.origin"
     " FROM unnest(%s::text[], %s::text[], %s::text[]) AS k (room, sender_id, id)"
     " JOIN chat_rooms AS r ON r.name = k.room"
     " JOIN chat_messages AS m ON m.id = k.id AND m.sender_id = k.sender_id AND m.room_id = r.id"
 )
-# One value for all rows: psycopg would write arrays in Python, character by character.
+# One JSON value for all rows: psycopg encodes arrays in Python, character by character.
 _INSERT = (
     "INSERT INTO chat_messages"
     " (batch, pk, room_id, seq, type, sender_id, sender_name, to_name, id, data, ts, origin, terms)"
@@ -43,7 +43,7 @@ _INSERT = (
     " FROM json_to_recordset(%s::json) AS m (pk bigint, room_id bigint, seq bigint, type smallint, sender_id text,"
     " sender_name text, to_name text, id text, data text, ts bigint, origin bigint, terms tsvector)"
 )
-_SPOKEN = (
+_UPDATE_ROOMS = (
     "UPDATE chat_rooms AS r SET last_seq = last_seq + n, last_at = %s, changed = pg_current_xact_id()::text::bigint"
     " FROM unnest(%s::bigint[], %s::bigint[]) AS s (id, n) WHERE r.id = s.id"
 )
@@ -51,9 +51,9 @@ _MENTION = (
     "INSERT INTO chat_mentions (user_id, room_id, seq)"
     " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING"
 )
-# Only who holds this lock makes direct rooms, and holds no room's lock yet: two who made the same one at once would
-# wait for each other out of the order of ids.
-_ALONE = "SELECT pg_advisory_xact_lock(hashtext('flask-chat:direct'))"
+# Held by the only transaction that creates direct rooms, which holds no room's lock yet: two transactions that created
+# the same room would wait for each other, not in the order of ids.
+_LOCK_DIRECT = "SELECT pg_advisory_xact_lock(hashtext('flask-chat:direct'))"
 _DIRECT_ROOM = (
     "INSERT INTO chat_rooms"
     " (name, title, topic, kind, ephemeral, epoch, first_seq, last_seq, last_at, created_at, changed)"
@@ -66,19 +66,19 @@ _DIRECT_MEMBER = (
 )
 _NAME = "SELECT username FROM chat_users WHERE id = %s"
 
-#: A psycopg connection. psycopg is imported only where PostgreSQL is used.
+#: A psycopg connection. psycopg is imported only if PostgreSQL is used.
 Driver = Any
 
 
 class PostgresqlAppend:
-    """Appends through the engine's connections, waiting at most `busy_seconds` for a room's lock. Callable anywhere.
+    """Appends on connections of the engine, waiting at most `busy_seconds` for a room's lock; from any thread.
 
-    Under gevent it waits cooperatively; a greenlet must not be killed in it.
+    Under gevent it waits cooperatively. Its greenlet must not be killed meanwhile.
     """
 
     def __init__(self, engine: Engine, busy_seconds: float) -> None:
         self._engine = engine
-        self._patience = f"{max(1, round(busy_seconds * 1000))}ms"
+        self._lock_timeout = f"{max(1, round(busy_seconds * 1000))}ms"
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
         """Store the drafts: History.append."""
@@ -91,20 +91,20 @@ class PostgresqlAppend:
             try:
                 self._write(driver, batch, False)
             except psycopg.errors.UniqueViolation:
-                # Some id is known. That is rare, so it is not looked for at first.
+                # Some draft is a repeat. That is rare, so it is not checked first.
                 driver.rollback()
                 self._write(driver, batch, True)
         return batch.results
 
     def close(self) -> None:
-        """Do nothing: the connections are the engine's."""
+        """Do nothing: the connections belong to the engine."""
 
     @contextmanager
     def _driver(self) -> Iterator[Driver]:
         import psycopg
 
         try:
-            with failures(), self._connection() as connection:
+            with translated_errors(), self._connection() as connection:
                 yield connection.driver_connection
         except (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError) as error:
             raise StoreUnavailable(str(error).partition("\n")[0]) from error
@@ -118,39 +118,41 @@ class PostgresqlAppend:
             connection.invalidate()
             raise
         finally:
-            # The pool rolls back what is open.
+            # The pool rolls back an open transaction.
             connection.close()
 
-    def _write(self, driver: Driver, batch: Batch, look_for_known: bool) -> None:
-        places, known, pks = self._look(driver, batch, look_for_known)
-        missing = {name: pair for name, pair in batch.pairs.items() if name not in places}
+    def _write(self, driver: Driver, batch: Batch, check_repeats: bool) -> None:
+        rooms, stored, pks = self._lock_rooms(driver, batch, check_repeats)
+        missing = {name: users for name, users in batch.direct_rooms.items() if name not in rooms}
         if missing:
             driver.rollback()
-            _make_direct_rooms(driver, missing)
-            places, known, pks = self._look(driver, batch, look_for_known)
+            _create_direct_rooms(driver, missing)
+            rooms, stored, pks = self._lock_rooms(driver, batch, check_repeats)
         now = now_ms()
-        batch.place(places, known, iter(pks), now)
+        batch.assign(rooms, stored, iter(pks), now)
         with driver.pipeline():
             if batch.fresh:
                 driver.execute(_INSERT, [_rows(batch.fresh)])
-                driver.execute(_SPOKEN, [now, list(batch.spoken), list(batch.spoken.values())])
-            if named := list(batch.named()):
-                driver.execute(_MENTION, [list(column) for column in zip(*named, strict=True)])
+                counts = batch.counts
+                driver.execute(_UPDATE_ROOMS, [now, list(counts), list(counts.values())])
+            if mentions := list(batch.mentions()):
+                driver.execute(_MENTION, [list(column) for column in zip(*mentions, strict=True)])
             driver.commit()
 
-    def _look(
-        self, driver: Driver, batch: Batch, look_for_known: bool
-    ) -> tuple[dict[str, Place], dict[Key, Message], list[int]]:
+    def _lock_rooms(
+        self, driver: Driver, batch: Batch, check_repeats: bool
+    ) -> tuple[dict[str, LockedRoom], dict[Key, Message], list[int]]:
+        """Return the drafts' rooms, now locked, the stored messages that they repeat, and a pk for each draft."""
         names = list({name for name in batch.rooms if name is not None})
         with driver.pipeline():
-            driver.execute(_PATIENCE, [self._patience])
-            rooms = driver.execute(_LOCK, [names])
-            numbers = driver.execute(_NUMBERS, [len(batch.drafts)])
-            known = driver.execute(_KNOWN, _key_columns(batch)) if look_for_known else None
-            places = {name: Place(*rest) for name, *rest in rooms.fetchall()}
+            driver.execute(_LOCK_TIMEOUT, [self._lock_timeout])
+            locked = driver.execute(_LOCK, [names])
+            numbers = driver.execute(_NEXT_PKS, [len(batch.drafts)])
+            repeated = driver.execute(_REPEATED, _key_columns(batch)) if check_repeats else None
+            rooms = {name: LockedRoom(*rest) for name, *rest in locked.fetchall()}
             pks = [pk for (pk,) in numbers.fetchall()]
-            twins = map(to_message, known.fetchall()) if known else ()
-            return places, {_key(twin): twin for twin in twins}, pks
+            messages = map(to_message, repeated.fetchall()) if repeated else ()
+            return rooms, {_key(message): message for message in messages}, pks
 
 
 def _users(driver: Driver, keys: Iterable[str]) -> dict[str, Identity]:
@@ -191,12 +193,12 @@ def _row(message: Message) -> dict[str, Any]:
     }
 
 
-def _make_direct_rooms(driver: Driver, pairs: dict[str, list[Identity]]) -> None:
-    driver.execute(_ALONE)
+def _create_direct_rooms(driver: Driver, rooms: dict[str, list[Identity]]) -> None:
+    driver.execute(_LOCK_DIRECT)
     now = now_ms()
-    for room, pair in pairs.items():
-        made = driver.execute(_DIRECT_ROOM, [room, new_epoch(), now, now]).fetchone()
-        for id, username in pair if made else ():
-            # Who writes may have written the name in another way than its owner.
+    for room, users in rooms.items():
+        created = driver.execute(_DIRECT_ROOM, [room, new_epoch(), now, now]).fetchone()
+        for id, username in users if created else ():
+            # The sender may have spelled the receiver's name differently.
             name = (driver.execute(_NAME, [id]).fetchone() or (username,))[0]
-            driver.execute(_DIRECT_MEMBER, [made[0], id, name, name_key(name), MEMBER, now])
+            driver.execute(_DIRECT_MEMBER, [created[0], id, name, name_key(name), MEMBER, now])

@@ -1,7 +1,7 @@
-"""Append on SQLite: one short transaction over a connection that is kept open.
+"""History.append on SQLite: one short transaction on a connection that is kept open.
 
-This is the hottest path of the store, so it goes past SQLAlchemy: the statements are written out, and the loops over
-rows are SQLite's own (`executemany`), in which other threads may run.
+This is the hottest path of the store, so it bypasses SQLAlchemy. Its loops over rows are SQLite's own (`executemany`),
+during which other threads can run.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import NamedTuple
 
 from ..identity.names import name_key
 from ..wire.envelope import Identity
-from .batch import Batch, Key, Place, search_document
+from .batch import Batch, Key, LockedRoom, search_document
 from .history import DIRECT, MEMBER, Draft, Message, Stored, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
 
-#: KiB of pages that the connection keeps: the edges of all indexes that a write goes through.
+#: KiB of page cache: enough for the pages of all indexes that a write touches.
 _CACHE_KIB = 16_384
-#: Pages of the log at which a commit puts them all into the database: 16 MB. The pages at the edges are in it many
-#: times over, and are put there once; and one commit in some hundreds is slower, not one in fifty.
+#: Pages in the WAL (16 MB) at which a commit writes them back to the database. Hot pages are in it many times and are
+#: written back once, and one commit in some hundreds is slow instead of one in fifty.
 _CHECKPOINT_PAGES = 4_000
 
 _USERS = (
@@ -36,12 +36,12 @@ _USERS = (
     " WHERE name_key IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL"
 )
 _ROOMS = "SELECT name, id, last_seq, ephemeral FROM chat_rooms WHERE name IN (SELECT value FROM json_each(?))"
-# Two values, so that a room removed by hand cannot lead to a number that was given out before.
+# Two values, so that no number is assigned again after a room was deleted by hand.
 _LAST_NUMBER = (
     "SELECT max((SELECT coalesce(max(changed), 0) FROM chat_rooms),"
     " (SELECT coalesce(max(pk), 0) FROM chat_messages))"
 )
-_KNOWN = (
+_REPEATED = (
     "SELECT m.pk, r.name, m.room_id, m.seq, m.type, m.sender_id, m.sender_name, m.to_name, m.id, m.data, m.ts, m.origin"
     " FROM json_each(?) AS k CROSS JOIN chat_rooms AS r ON r.name = json_extract(k.value, '$[0]')"
     " CROSS JOIN chat_messages AS m ON m.id = json_extract(k.value, '$[2]')"
@@ -54,7 +54,7 @@ _INSERT = (
 )
 _INDEX = "INSERT INTO chat_search (rowid, terms) VALUES (?, ?)"
 _MENTION = "INSERT OR IGNORE INTO chat_mentions (user_id, room_id, seq) VALUES (?, ?, ?)"
-_SPOKEN = "UPDATE chat_rooms SET last_seq = last_seq + ?, last_at = ?, changed = ? WHERE id = ?"
+_UPDATE_ROOM = "UPDATE chat_rooms SET last_seq = last_seq + ?, last_at = ?, changed = ? WHERE id = ?"
 _DIRECT_ROOM = (
     "INSERT INTO chat_rooms"
     " (name, title, topic, kind, ephemeral, epoch, first_seq, last_seq, last_at, created_at, changed)"
@@ -67,7 +67,7 @@ _DIRECT_MEMBER = (
 _NAME = "SELECT username FROM chat_users WHERE id = ?"
 
 
-class _Kept(NamedTuple):
+class _OpenConnection(NamedTuple):
     """An open connection, and the process and the file that it belongs to."""
 
     connection: sqlite3.Connection
@@ -76,14 +76,14 @@ class _Kept(NamedTuple):
 
 
 class SqliteAppend:
-    """Appends to the database at `path`, waiting at most `busy_seconds` for other writers. Callable from any thread."""
+    """Appends to the database at `path`, waiting at most `busy_seconds` for other writers; from any thread."""
 
     def __init__(self, path: Path, busy_seconds: float) -> None:
         self._path = path
         self._busy_seconds = busy_seconds
-        # As many as ever appended at once, which is one where the writer does; a deque needs no lock.
-        self._idle: deque[_Kept] = deque()
-        self._abandoned: list[_Kept] = []
+        # One for each append that ever ran concurrently, usually a single one. A deque needs no lock.
+        self._idle: deque[_OpenConnection] = deque()
+        self._abandoned: list[_OpenConnection] = []
         _close_before_fork(self)
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
@@ -97,13 +97,13 @@ class SqliteAppend:
             try:
                 _write(connection, batch, False)
             except sqlite3.IntegrityError:
-                # Some id is known. That is rare, so it is not looked for at first.
+                # Some draft is a repeat. That is rare, so it is not checked first.
                 connection.execute("ROLLBACK")
                 _write(connection, batch, True)
         return batch.results
 
     def close(self) -> None:
-        """Close what is kept open; the next append opens anew."""
+        """Close the idle connections; the next append opens another."""
         with suppress(IndexError):
             while True:
                 self._idle.pop().connection.close()
@@ -111,23 +111,23 @@ class SqliteAppend:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            kept = self._take()
+            kept = self._check_out()
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(str(error)) from error
         try:
             yield kept.connection
             self._idle.append(kept)
         except sqlite3.OperationalError as error:
-            self._undo(kept)
+            self._roll_back(kept)
             raise StoreUnavailable(str(error)) from error
         except BaseException as error:
             kept.connection.close()
-            if type(error) is sqlite3.DatabaseError:  # damaged, or no database at all
+            if type(error) is sqlite3.DatabaseError:  # damaged, or not a database
                 raise StoreUnavailable(str(error)) from error
             raise
 
-    def _undo(self, kept: _Kept) -> None:
-        """Roll back and keep the connection: the log would go with it, and a full disk has no room for another."""
+    def _roll_back(self, kept: _OpenConnection) -> None:
+        """Roll back and keep the connection: closing it deletes the WAL, and a full disk has no room for a new one."""
         try:
             if kept.connection.in_transaction:
                 kept.connection.execute("ROLLBACK")
@@ -135,24 +135,24 @@ class SqliteAppend:
         except sqlite3.Error:
             kept.connection.close()
 
-    def _take(self) -> _Kept:
-        file = _identity(self._path)
+    def _check_out(self) -> _OpenConnection:
+        file = _file_id(self._path)
         while True:
             try:
                 kept = self._idle.pop()
             except IndexError:
                 return self._open(file)
             if kept.process != os.getpid():
-                # A fork's heritage: even closing it would take away its true owner's locks.
+                # Inherited by a fork: even closing it would release the locks of the parent.
                 self._abandoned.append(kept)
             elif kept.file != file:
-                # The database was replaced: what this connection writes, nobody would ever read.
+                # The file was replaced: what this connection writes would be lost.
                 kept.connection.close()
             else:
                 return kept
 
-    def _open(self, file: tuple[int, int]) -> _Kept:
-        # mode=rw: a database that has vanished is not to be made anew, without tables.
+    def _open(self, file: tuple[int, int]) -> _OpenConnection:
+        # mode=rw: a missing database must not be created again, without tables.
         connection = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -164,23 +164,24 @@ class SqliteAppend:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        return _Kept(connection, os.getpid(), file)
+        return _OpenConnection(connection, os.getpid(), file)
 
 
-def _write(connection: sqlite3.Connection, batch: Batch, look_for_known: bool) -> None:
+def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) -> None:
     execute = connection.execute
     execute("BEGIN IMMEDIATE")
     number, now = execute(_LAST_NUMBER).fetchone()[0], now_ms()
-    places = _places(connection, batch, number, now)
-    known = _known(connection, batch) if look_for_known else {}
-    batch.place(places, known, count(number + 1), now)
+    rooms = _ensure_rooms(connection, batch, number, now)
+    stored = _find_repeated(connection, batch) if check_repeats else {}
+    batch.assign(rooms, stored, count(number + 1), now)
     fresh = batch.fresh
     if fresh:
         last = fresh[-1].pk
         connection.executemany(_INSERT, [_row(message, last) for message in fresh])
         connection.executemany(_INDEX, [(m.pk, search_document(m.room_id, m.data)) for m in fresh])
-        connection.executemany(_SPOKEN, [(n, now, last, room_id) for room_id, n in batch.spoken.items()])
-        connection.executemany(_MENTION, batch.named())
+        updates = [(added, now, last, room_id) for room_id, added in batch.counts.items()]
+        connection.executemany(_UPDATE_ROOM, updates)
+        connection.executemany(_MENTION, batch.mentions())
     execute("COMMIT")
 
 
@@ -197,46 +198,48 @@ def _users(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Ide
     return {key: Identity(id, name) for key, id, name in connection.execute(_USERS, [json.dumps(keys)])}
 
 
-def _places(connection: sqlite3.Connection, batch: Batch, number: int, now: int) -> dict[str, Place]:
-    places = _find_places(connection, {name for name in batch.rooms if name is not None})
-    missing = {name: pair for name, pair in batch.pairs.items() if name not in places}
-    for name, pair in missing.items():
-        _make_direct_room(connection, name, pair, number, now)
-    return places | _find_places(connection, missing) if missing else places
+def _ensure_rooms(
+    connection: sqlite3.Connection, batch: Batch, number: int, now: int
+) -> dict[str, LockedRoom]:
+    rooms = _find_rooms(connection, {name for name in batch.rooms if name is not None})
+    missing = {name: users for name, users in batch.direct_rooms.items() if name not in rooms}
+    for name, users in missing.items():
+        _create_direct_room(connection, name, users, number, now)
+    return rooms | _find_rooms(connection, missing) if missing else rooms
 
 
-def _find_places(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, Place]:
+def _find_rooms(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, LockedRoom]:
     rows = connection.execute(_ROOMS, [json.dumps(list(names))])
-    return {name: Place(id, last_seq, ephemeral) for name, id, last_seq, ephemeral in rows}
+    return {name: LockedRoom(id, last_seq, ephemeral) for name, id, last_seq, ephemeral in rows}
 
 
-def _make_direct_room(
-    connection: sqlite3.Connection, room: str, pair: Iterable[Identity], number: int, now: int
+def _create_direct_room(
+    connection: sqlite3.Connection, room: str, users: Iterable[Identity], number: int, now: int
 ) -> None:
     room_id = connection.execute(_DIRECT_ROOM, (room, new_epoch(), now, now, number)).lastrowid
-    for id, username in pair:
-        # Who writes may have written the name in another way than its owner.
+    for id, username in users:
+        # The sender may have spelled the receiver's name differently.
         name = (connection.execute(_NAME, (id,)).fetchone() or (username,))[0]
         connection.execute(_DIRECT_MEMBER, (room_id, id, name, name_key(name), MEMBER, now))
 
 
-def _known(connection: sqlite3.Connection, batch: Batch) -> dict[Key, Message]:
-    rows = connection.execute(_KNOWN, [json.dumps(list(batch.keys()))])
+def _find_repeated(connection: sqlite3.Connection, batch: Batch) -> dict[Key, Message]:
+    rows = connection.execute(_REPEATED, [json.dumps(list(batch.keys()))])
     return {(row[2], row[5], row[8]): to_message(row) for row in rows}
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what tells this file from another that may come to stand in its place."""
+def _file_id(path: Path) -> tuple[int, int]:
+    """Return what distinguishes this file from one that replaces it."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
 def _close_before_fork(append: SqliteAppend) -> None:
-    """Close what is idle before the process forks: a child would believe that it holds the locks of its parent."""
-    mine = weakref.ref(append)
+    """Close idle connections before a fork: a child would believe that it holds its parent's locks."""
+    reference = weakref.ref(append)
 
     def close() -> None:
-        if (append := mine()) is not None:
+        if (append := reference()) is not None:
             append.close()
 
     os.register_at_fork(before=close)

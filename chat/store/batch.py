@@ -1,6 +1,6 @@
-"""What becomes of each draft of one append, worked out from what its transaction has found. No I/O.
+"""The result of each draft of one append, computed from what its transaction has read. No I/O.
 
-The databases differ in how they look up and write; what a draft is answered is decided here for both of them.
+The databases differ in how they read and write. What a draft results in is decided here for both.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .storable import is_storable, storable
 Key = tuple[int, str, str]
 
 
-class Place(NamedTuple):
-    """A room, locked: where its next message goes."""
+class LockedRoom(NamedTuple):
+    """A room whose row the transaction has locked."""
 
     id: int
     last_seq: int
@@ -28,37 +28,41 @@ class Place(NamedTuple):
 
 
 class Batch:
-    """The drafts of one append. Resolve, place, then write `fresh`, `spoken` and `named`, and return `results`."""
+    """The drafts of one append.
+
+    Call `resolve`, lock the rooms, call `assign`, write `fresh`, `counts` and `mentions()`, and return `results`.
+    """
 
     def __init__(self, drafts: Iterable[Draft], origin: int) -> None:
         self.drafts = [storable_draft(draft) for draft in drafts]
         self._origin = origin
-        #: The rooms' names, in the order of the drafts; None: a direct message to nobody that is known.
+        #: The rooms' names, in the order of the drafts; None: the receiver of a direct message is unknown.
         self.rooms: list[str | None] = []
         self._receivers: list[Identity | None] = []
-        self._named: list[list[str]] = []
-        self._begin()
+        #: Ids of the users whom each draft mentions.
+        self._mentioned: list[list[str]] = []
+        self._clear()
 
-    def _begin(self) -> None:
+    def _clear(self) -> None:
         self.results: list[Stored | str] = []
         self.fresh: list[Message] = []
 
     @property
     def names_to_resolve(self) -> list[str]:
-        """The keys of the names of receivers whose ids are not known."""
+        """The name_keys of receivers whose ids are not known."""
         return list(
             {name_key(draft.to or "") for draft in self.drafts if draft.room is None and draft.to_id is None}
         )
 
     def resolve(self, users: dict[str, Identity], find: Find) -> None:
-        """Learn where each draft goes, and whom it names, from {name_key: user} of `names_to_resolve` and `find`."""
+        """Find each draft's room and mentions; `users` is {name_key: user} for `names_to_resolve`."""
         self._receivers = [_receiver(draft, users) for draft in self.drafts]
         self.rooms = [_room(*pair) for pair in zip(self.drafts, self._receivers, strict=True)]
-        self._named = mentioned_in([draft.data for draft in self.drafts], find)
+        self._mentioned = mentioned_in([draft.data for draft in self.drafts], find)
 
     @property
-    def pairs(self) -> dict[str, list[Identity]]:
-        """{name: its one or two users} of the rooms of direct messages."""
+    def direct_rooms(self) -> dict[str, list[Identity]]:
+        """{name of a direct message's room: its one or two users}"""
         return {
             room: [user for user in dict.fromkeys((draft.sender, to)) if user]
             for draft, room, to in zip(self.drafts, self.rooms, self._receivers, strict=True)
@@ -66,34 +70,34 @@ class Batch:
         }
 
     def keys(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (room's name, sender's id, id) of the drafts, by which one that came before is known."""
+        """Yield (room's name, sender's id, id) of each draft: a stored message with the same key is a repeat."""
         for draft, room in zip(self.drafts, self.rooms, strict=True):
             if room is not None:
                 yield room, draft.sender.id if draft.sender else "", draft.id
 
-    def place(
-        self, places: dict[str, Place], known: dict[Key, Message], pks: Iterator[int], now: int
+    def assign(
+        self, rooms: dict[str, LockedRoom], stored: dict[Key, Message], pks: Iterator[int], now: int
     ) -> None:
-        """Give every draft its result: seqs from its room's last one on, or the message of which it is a repeat."""
-        self._begin()
-        known = dict(known)
-        seqs = {name: place.last_seq for name, place in places.items()}
+        """Compute every draft's result: a new message with its room's next seq, or the stored one that it repeats."""
+        self._clear()
+        stored = dict(stored)
+        seqs = {name: room.last_seq for name, room in rooms.items()}
         for draft, name, to in zip(self.drafts, self.rooms, self._receivers, strict=True):
-            place = places.get(name) if name is not None else None
-            if name is None or place is None or place.ephemeral:
+            room = rooms.get(name) if name is not None else None
+            if name is None or room is None or room.ephemeral:
                 self.results.append("unknown_user" if draft.room is None else "unknown_room")
                 continue
-            key = place.id, draft.sender.id if draft.sender else "", draft.id
-            message = known.get(key)
+            key = room.id, draft.sender.id if draft.sender else "", draft.id
+            message = stored.get(key)
             to_id = to.id if to else None
             if message is not None:
                 self.results.append(Stored(message, False, to_id) if _same(message, draft) else "id_conflict")
                 continue
             seq = seqs[name] = seqs[name] + 1
-            message = known[key] = Message(
+            message = stored[key] = Message(
                 next(pks),
                 name,
-                place.id,
+                room.id,
                 seq,
                 draft.type,
                 draft.sender,
@@ -107,20 +111,20 @@ class Batch:
             self.results.append(Stored(message, True, to_id))
 
     @property
-    def spoken(self) -> Counter[int]:
-        """How many new messages each room gets, by its id."""
+    def counts(self) -> Counter[int]:
+        """{room id: number of its new messages}"""
         return Counter(message.room_id for message in self.fresh)
 
-    def named(self) -> Iterator[tuple[str, int, int]]:
-        """Yield (user's id, room's id, seq) of those whom new messages name."""
-        if any(self._named):
-            for users, result in zip(self._named, self.results, strict=True):
+    def mentions(self) -> Iterator[tuple[str, int, int]]:
+        """Yield (user's id, room's id, seq) of each mention in a new message."""
+        if any(self._mentioned):
+            for users, result in zip(self._mentioned, self.results, strict=True):
                 if isinstance(result, Stored) and result.fresh:
                     yield from ((user_id, result.message.room_id, result.message.seq) for user_id in users)
 
 
 def storable_draft(draft: Draft) -> Draft:
-    """Return `draft` with a text that a database takes; codec has checked all else of it."""
+    """Return `draft` with a text that can be stored. The codec has checked its other fields."""
     return draft if is_storable(draft.data) else draft._replace(data=storable(draft.data))
 
 
@@ -139,10 +143,10 @@ def _room(draft: Draft, to: Identity | None) -> str | None:
 
 
 def _same(message: Message, draft: Draft) -> bool:
-    # The receiver follows from the room, and may be written in another way the second time.
+    # The room determines the receiver, whose name may be spelled differently in the repeat.
     return (message.type, message.data) == (draft.type, draft.data)
 
 
 def search_document(room_id: int, text: str) -> str:
-    """Return what SQLite's index of words holds for a message; deleting it there takes the same text again."""
+    """Return the text that SQLite's index stores for a message. Deleting it from the index needs the same text."""
     return f"{terms.room_term(room_id)} {terms.fts5_document(text)}"

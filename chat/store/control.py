@@ -1,6 +1,6 @@
-"""The control table: what one process asks of all the running servers, and their answers.
+"""The control table: requests of one process to all running servers, and their responses.
 
-Servers poll it, so that the command line reaches them with nothing but the database between.
+Servers poll it, so that the command line reaches them with only the database in between.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .transactions import HistoryTransactions
 
 
 class Row(NamedTuple):
-    """One request, or one answer to a request."""
+    """One request or response."""
 
     id: int
     kind: str
@@ -24,35 +24,35 @@ class Row(NamedTuple):
 
 
 class Control:
-    """Post rows and read those that came since. `run(fn)` runs fn off the event loop."""
+    """Posts rows and reads new ones. `run(fn)` runs fn off the event loop. Every method may raise StoreUnavailable."""
 
     def __init__(self, engine: Engine, run: Run) -> None:
         self._db = HistoryTransactions(engine, run)
 
     def post(self, kind: str, payload: dict[str, Any]) -> int:
-        """Store a row and return its id, which is higher than that of any row committed before."""
+        """Store a row and return its id, which is higher than the id of any row committed before."""
         row = {"kind": kind, "payload": payload, "created_at": now_ms()}
 
         def work(connection: Any) -> int:
-            # Or a reader could see the later id first, and never look back for the earlier one.
+            # Otherwise a reader could see a later id first and then skip the earlier one.
             lock(connection, "control")
             return connection.execute(table.insert().returning(table.c.id), row).scalar_one()
 
         return self._db.write(work)
 
     def after(self, last_id: int) -> list[Row]:
-        """Return the rows with a higher id than `last_id`, in order."""
+        """Return the rows with an id above `last_id`, in order."""
         wanted = (
             select(table.c.id, table.c.kind, table.c.payload).where(table.c.id > last_id).order_by(table.c.id)
         )
         return [Row(*row) for row in self._db.read(lambda connection: connection.execute(wanted).all())]
 
     def last_id(self) -> int:
-        """Return the highest id that the table holds, 0 when it is empty: where a new reader begins."""
+        """Return the highest id in the table, or 0: the position at which a new reader starts."""
         wanted = select(func.coalesce(func.max(table.c.id), 0))
         return self._db.read(lambda connection: connection.execute(wanted).scalar_one())
 
     def prune(self, older_than_ms: int) -> int:
-        """Delete the rows stored before that time (ms since 1970) and return how many they were."""
+        """Delete the rows stored before a time (ms since 1970) and return how many were deleted."""
         old = delete(table).where(table.c.created_at < older_than_ms)
         return self._db.write(lambda connection: connection.execute(old).rowcount)

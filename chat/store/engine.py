@@ -1,8 +1,7 @@
-"""The database: an engine from a URL, and whole transactions run off the event loop.
+"""The database engine for a URL, and transactions that run off the event loop.
 
-A greenlet that gave way inside a write transaction would freeze every other writer of the process, so code here
-never sees an open connection across a switch: it hands over a function of one, which runs from begin to commit in
-one piece.
+A greenlet that yielded inside a write transaction would block every other writer of the process. So callers never hold
+an open connection: they pass a function of one, which runs from begin to commit without a switch.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 
-from ..config import BadDatabaseUrl, check_database_url
+from ..config import BadDatabaseUrl
 
 T = TypeVar("T")
 #: Runs a function off the event loop (a thread pool under gevent) and returns its result.
@@ -23,9 +22,9 @@ Run = Callable[[Callable[[], Any]], Any]
 
 _BUSY_SECONDS = 10
 _READING = "chat_reading"
-#: A server that does not answer is given up after some seconds, and not when TCP does, a quarter of an hour later.
-#: libpq's names, in seconds, the last one in milliseconds; the URL may say otherwise.
-_PATIENCE = {
+#: Time limits after which an unresponsive server counts as lost; TCP's own are a quarter of an hour. The names are
+#: libpq's, in seconds, the last one in milliseconds. The URL may override them.
+_TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 5,
@@ -35,7 +34,7 @@ _PATIENCE = {
 
 
 class Transactions:
-    """Run functions of a connection, each as one whole transaction off the event loop."""
+    """Runs functions of a connection, each as one transaction off the event loop."""
 
     def __init__(self, engine: Engine, run: Run) -> None:
         self._engine = engine
@@ -43,11 +42,11 @@ class Transactions:
         self._run = run
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Return `work(connection)` of one consistent snapshot; `work` must not write."""
+        """Return `work(connection)`, run on one consistent snapshot; `work` must not write."""
         return self._run(lambda: self._whole(self._reader, work))
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Return `work(connection)` once it is committed; an exception undoes all of it."""
+        """Return `work(connection)` after its commit; an exception rolls everything back."""
         return self._run(lambda: self._whole(self._engine, work))
 
     @staticmethod
@@ -57,22 +56,35 @@ class Transactions:
 
 
 def make_engine(url: str) -> Engine:
-    """Make the engine for a database URL: a SQLite file or PostgreSQL; raise BadDatabaseUrl for anything else."""
+    """Return an engine for a SQLite file or PostgreSQL; raise BadDatabaseUrl for any other URL."""
     parsed = parse_url(url)
     return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
 
 
 def parse_url(url: str) -> URL:
-    """Read a database URL and set its driver: `postgres://` and `postgresql://` both mean psycopg 3."""
-    check_database_url(url)
-    parsed = make_url(url)
-    return parsed if parsed.get_backend_name() == "sqlite" else parsed.set(drivername="postgresql+psycopg")
+    """Parse a database URL and set its driver: `postgres://` and `postgresql://` both use psycopg 3."""
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise BadDatabaseUrl(
+            "CHAT_DATABASE_URL cannot be read: write sqlite:///path or postgresql://host/name."
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend in {"postgres", "postgresql"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise BadDatabaseUrl(f"CHAT_DATABASE_URL names {backend}: the chat runs on SQLite and PostgreSQL.")
+    if parsed.database in {None, "", ":memory:"}:
+        raise BadDatabaseUrl(
+            "CHAT_DATABASE_URL must name a file, for a SQLite in memory is seen by one thread: sqlite:///path"
+        )
+    return parsed
 
 
 def lock(connection: Connection, name: str) -> None:
-    """Let one transaction at a time through here, by name, until it ends.
+    """Hold the lock `name` until this transaction ends, so that one transaction at a time passes this point.
 
-    SQLite has one writer anyway. PostgreSQL gives out ids before it commits, and in no order of commits.
+    SQLite has one writer anyway. PostgreSQL assigns ids before the commit, so their order is not that of commits.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(
@@ -91,13 +103,13 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file and its folder: password hashes are nobody else's business, the WAL takes over the file's mode."""
+    """Create the file for its owner only, since it holds password hashes. The WAL file inherits the mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    # The driver would begin transactions by itself, and late: they are begun by _begin_sqlite.
+    # The driver would begin transactions by itself, and too late: _begin_sqlite does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
@@ -106,29 +118,29 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes its place at once: one that began by reading could not be let in later without losing its snapshot.
+    # A write transaction takes the lock at once: one that began by reading could fail to upgrade its snapshot later.
     reading = connection.get_execution_options().get(_READING)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _postgresql(url: URL) -> Engine:
-    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+    timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in url.query}
     try:
-        engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=patience)
+        engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=timeouts)
     except ModuleNotFoundError as error:
         raise BadDatabaseUrl(
             "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: psycopg[binary]"
         ) from error
-    _forget_after_fork(engine)
+    _dispose_after_fork(engine)
     return engine
 
 
-def _forget_after_fork(engine: Engine) -> None:
-    """Keep a forked worker from talking over its parent's connections."""
-    mine = weakref.ref(engine)
+def _dispose_after_fork(engine: Engine) -> None:
+    """Keep a forked child from using its parent's connections."""
+    reference = weakref.ref(engine)
 
-    def forget() -> None:
-        if (engine := mine()) is not None:
+    def dispose() -> None:
+        if (engine := reference()) is not None:
             engine.dispose(close=False)
 
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(after_in_child=dispose)

@@ -1,7 +1,7 @@
-"""The contract of a history: rooms, who is in them, and every message in its order.
+"""The contract of a history: rooms, their members, and their messages in order. No I/O.
 
-memory.py is its twin for tests, sql.py the one for SQLite and PostgreSQL; tests/contract/test_history.py holds them
-all to it. Nothing here does I/O.
+sql.py implements it on SQLite and PostgreSQL, memory/ in memory for tests. tests/contract/test_history*.py run one
+suite against all of them.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from ..wire.envelope import Identity
 
 PUBLIC, PRIVATE, DIRECT = "public", "private", "direct"
 OWNER, ADMIN, MEMBER = "owner", "admin", "member"
-#: What the name of every conversation of two begins with, and no other room's may.
+#: The prefix of the names of direct conversations. No other room's name may start with it.
 DIRECT_PREFIX = "dm:"
 
 
 class StoreUnavailable(Exception):
-    """The store does not answer, or cannot keep what it is given: nothing was stored. The next call tries anew."""
+    """The store does not respond or cannot store (disk full, locked, gone). Nothing was stored; a retry may succeed."""
 
 
 class RoomTaken(ValueError):
-    """Another room has the name, in some case or compatible form, or the name is of a kind that none may have."""
+    """Another room has this name, in any case or compatible form, or the name is reserved (`dm:`)."""
 
     code = "room_taken"
 
@@ -31,7 +31,7 @@ class RoomTaken(ValueError):
 
 
 class BadRoomName(ValueError):
-    """A room cannot be called that: 1 to 64 printable characters, no slash, no space at either end."""
+    """The name is not valid: 1 to 64 printable characters, no slash, no space at either end."""
 
     code = "bad_room"
 
@@ -43,41 +43,41 @@ class RoomRow(NamedTuple):
     """One room."""
 
     id: int
-    #: What the wire and URLs call it, unique. A public room's is its title, a private room's says nothing about it.
+    #: The unique name, on the wire and in URLs. A public room's name is its title, a private room's is random.
     name: str
-    #: What people see; empty for conversations of two.
+    #: The displayed title; empty for direct conversations.
     title: str
     topic: str
     #: PUBLIC, PRIVATE or DIRECT.
     kind: str
-    #: No seq, and nothing stored.
+    #: Whether messages have no seq and are not stored.
     ephemeral: bool
-    #: Eight random characters: another epoch is another history, whose seqs mean something else.
+    #: Eight random characters that identify the numbering: seqs of different epochs cannot be compared.
     epoch: str
-    #: The first seq that is kept; last_seq + 1 where none is.
+    #: The first seq that is still stored; last_seq + 1 if none is.
     first_seq: int
-    #: 0 where nothing was ever said.
+    #: 0 before the first message.
     last_seq: int
-    #: Milliseconds: the newest message's time, or the room's own.
+    #: Milliseconds: when the newest message was stored, or else the room was created.
     last_at: int
     created_by: str | None
     created_at: int
 
 
 class Draft(NamedTuple):
-    """A message that wants to be stored."""
+    """A message to be stored."""
 
     #: 2 for a room, 3 for one user.
     type: int
-    #: The room's name; None for a direct message, whose room follows from its two users.
+    #: The room's name; None for a direct message, whose two users determine the room.
     room: str | None
-    #: None for the house.
+    #: None for the server.
     sender: Identity | None
     id: str
-    #: Whether the client chose the id, so that the same message may come again.
+    #: Whether the client chose the id, so that it may send the same message again.
     chosen: bool
     data: str
-    #: A direct message's receiver: the id and the name, or, where the id is not known, the name in any spelling.
+    #: A direct message's receiver: name and id; or the name in any case, if the id is not known.
     to: str | None = None
     to_id: str | None = None
 
@@ -85,41 +85,41 @@ class Draft(NamedTuple):
 class Message(NamedTuple):
     """One stored message."""
 
-    #: Grows in the order of storing, over all rooms; on PostgreSQL, transactions side by side may interleave.
+    #: Primary key, ascending in the order of storing. On PostgreSQL, concurrent transactions may interleave.
     pk: int
     room: str
     room_id: int
-    #: From 1, without gaps, in each room.
+    #: The message's number in its room: 1, 2, 3 without gaps.
     seq: int
     type: int
-    #: The sender under the name of that time; None for the house.
+    #: The sender, with the name of that time; None for the server.
     user: Identity | None
-    #: A direct message's receiver, by name.
+    #: The name of a direct message's receiver.
     to: str | None
     id: str
     data: str
     #: Milliseconds since 1970.
     ts: int
-    #: A random number of the process that stored it.
+    #: The random number of the process that stored it.
     origin: int
 
 
 class Stored(NamedTuple):
-    """What became of a draft: the message as it is stored, and whether this draft made it (or one before)."""
+    """The result of a draft: the stored message, and whether it is new (`fresh`) or was stored by an earlier draft."""
 
     message: Message
     fresh: bool
-    #: A direct message's receiver.
+    #: The id of a direct message's receiver.
     to_id: str | None = None
 
 
 class Membership(NamedTuple):
-    """Somebody's place in a room."""
+    """A user's membership in a room."""
 
     user: Identity
     #: OWNER, ADMIN or MEMBER.
     role: str
-    #: The last seq that the user has read.
+    #: Seq of the last message that the user has read.
     read_seq: int
     joined_at: int
 
@@ -131,78 +131,80 @@ class RoomOf(NamedTuple):
     role: str
     read_seq: int
     unread: int
-    #: Messages after read_seq that name the user.
+    #: Messages after read_seq that mention the user.
     mentions: int
-    #: The other one of a conversation of two.
+    #: The other user of a direct conversation.
     peer: Identity | None
-    #: The newest message that is kept.
+    #: The newest message that is still stored.
     last: Message | None
 
 
 class History(Protocol):
-    """Rooms, members and messages. Every method blocks and may raise StoreUnavailable; each is one transaction.
+    """Rooms, members and messages. Every method blocks, is one transaction, and may raise StoreUnavailable.
 
-    A `mark` is a number that only the store which gave it can read.
+    A `mark` is a position in the order of commits: an integer whose meaning only this store knows. Times are in
+    milliseconds since 1970.
     """
 
     # Messages
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
-        """Store all drafts in one transaction; return for each what became of it, in their order, once committed.
+        """Store all drafts in one transaction and return the result of each, in their order, after the commit.
 
-        A room's new messages get the seqs that follow its last, in the order of the drafts. A draft whose id its sender
-        has used in that room is a repeat of that message; with other contents it is `id_conflict`. Other codes:
-        `unknown_room` (none of that name, or an ephemeral one), `unknown_user` (of a direct message). The first
-        direct message of two users makes their room. After StoreUnavailable nothing is stored, or, where the outcome
-        of a commit could not be learnt, all: the same drafts then come back as repeats.
+        A room's new messages get the next seqs, in the order of the drafts. The result is a Stored or an error code. A
+        draft whose id its sender has already used in that room is a repeat of that message, or `id_conflict` if its
+        contents differ. `unknown_room`: no such room, or an ephemeral one. `unknown_user`: no such receiver of a direct
+        message. The first direct message between two users creates their room. After StoreUnavailable nothing is
+        stored, or everything is, if the connection was lost during the commit: the same drafts are repeats then.
         """
 
     def changed(self, mark: int | None) -> tuple[int, list[RoomRow]]:
-        """Return a new mark, and the rooms that were made, changed or spoken in since the old one; None: only a mark.
+        """Return a new mark, and the rooms created, changed or written to since `mark`; with None, the mark only.
 
-        No change is ever missed, however late its transaction commits; one may be told twice.
+        No change is missed, however late its transaction commits. A change may be returned twice.
         """
 
     def new_in(self, room_ids: Sequence[int], mark: int) -> list[Message]:
-        """Return the messages of these rooms that were committed since the mark, and maybe some before it, by pk."""
+        """Return these rooms' messages committed since the mark, and perhaps some from before it, ordered by pk."""
 
     def after(self, room_id: int, seq: int, limit: int, upto: int | None = None) -> list[Message]:
-        """Return the first `limit` messages with a seq above `seq`, and not above `upto`, ascending."""
+        """Return the first `limit` messages with a seq above `seq` and at most `upto`, ascending."""
 
     def before(self, room_id: int, seq: int | None, limit: int) -> list[Message]:
-        """Return the last `limit` messages with a seq below `seq` (None: the newest of all), ascending."""
+        """Return the last `limit` messages with a seq below `seq` (None: the newest messages), ascending."""
 
     def newer(self, room_ids: Sequence[int], pk: int, limit: int) -> list[Message]:
-        """Return the first `limit` messages of these rooms with a higher pk, by pk."""
+        """Return the first `limit` messages of these rooms with a pk above `pk`, ordered by pk."""
 
     def find(self, room_id: int, seq: int) -> Message | None:
-        """Return one message; None where it is not kept."""
+        """Return one message; None if it is not stored."""
 
     def search(self, text: str, room_ids: Sequence[int], before_pk: int | None, limit: int) -> list[Message]:
-        """Return the newest `limit` messages of these rooms that hold all words of `text`, newest first.
+        """Return the newest `limit` messages of these rooms that contain all words of `text`, newest first.
 
-        The last word is a prefix. `before_pk` goes on where a page ended. A text without words finds nothing.
+        The last word is a prefix. `before_pk` is the cursor: the pk of the last message of the page before. A text
+        without words finds nothing.
         """
 
     def prune(self, room_id: int, before_ms: int) -> int:
-        """Delete the room's messages up to the first that is younger than `before_ms`; return how many.
+        """Delete the room's messages before the first one stored at or after `before_ms`; return how many.
 
-        In short transactions, each of which moves the room's first_seq.
+        It uses several short transactions, each of which advances the room's first_seq.
         """
 
     def prune_all(self, before_ms: int) -> int:
-        """Prune every room; return how many messages went."""
+        """Prune every room; return how many messages were deleted."""
 
     def export(self, room_id: int) -> Iterator[Message]:
-        """Yield the room's messages in order, read in chunks: what is said meanwhile comes too."""
+        """Yield the room's messages in order, read in chunks, including messages stored meanwhile."""
 
     # Rooms
 
     def room(self, name: str) -> RoomRow | None:
-        """Return the room of exactly that name."""
+        """Return the room of exactly this name, or None."""
 
     def rooms_named(self, names: Iterable[str]) -> dict[str, RoomRow]:
-        """Return {name: room} of those that there are."""
+        """Return {name: room} of the rooms that exist."""
 
     def create_room(
         self,
@@ -213,59 +215,59 @@ class History(Protocol):
         ephemeral: bool = False,
         name: str | None = None,
     ) -> RoomRow:
-        """Make a public or private room, its creator the owner; raise RoomTaken or BadRoomName.
+        """Create a public or private room owned by its creator; raise RoomTaken or BadRoomName.
 
-        Without `name` a public room is named by its title, and a private one at random. A public name is taken in any
-        case and compatible form.
+        Without `name`, a public room is named like its title, and a private one at random. Two public rooms cannot have
+        the same name in another case or compatible form.
         """
 
     def ensure_room(self, name: str, kind: str = PUBLIC) -> RoomRow:
-        """Return the room of that name, making it where it is missing; raise RoomTaken or BadRoomName."""
+        """Return the room of this name, creating it if it does not exist; raise RoomTaken or BadRoomName."""
 
     def update_room(
         self, room_id: int, *, title: str | None = None, topic: str | None = None
     ) -> RoomRow | None:
-        """Change what is given and return the room, None where there is none. A public room keeps its title."""
+        """Set the given values and return the room, or None if there is none. A public room keeps its title."""
 
     def directory(self, query: str, after: str | None, limit: int) -> list[RoomRow]:
-        """Return public rooms whose names hold `query`, in any case, by name, those after the name `after`."""
+        """Return public rooms whose names contain `query` in any case, ordered by name, from after the name `after`."""
 
     def count_created(self, user_id: str) -> int:
-        """Return how many rooms the user has made."""
+        """Return how many rooms the user has created."""
 
     # Members
 
     def role(self, room_id: int, user_id: str) -> str | None:
-        """Return the user's role in the room; None for no member."""
+        """Return the user's role in the room; None if the user is not a member."""
 
     def roles(self, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
-        """Return {(room id, user id): role} of those pairs that are memberships."""
+        """Return {(room id, user id): role} of the pairs that are memberships."""
 
     def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
-        """Make the user a member who has read all until now; False for one who was, whose role stays."""
+        """Add a member who has read everything so far; return False, and keep the role, if the user already is one."""
 
     def set_role(self, room_id: int, user_id: str, role: str) -> bool:
-        """Give a member another role; False for no member."""
+        """Change a member's role; return False if the user is not a member."""
 
     def leave(self, room_id: int, user_id: str) -> bool:
-        """End a membership; False where there was none."""
+        """Remove a member; return False if the user was not one."""
 
     def members(self, room_id: int, after: str | None, limit: int) -> list[Membership]:
-        """Return members by name, in any case, those after the name `after`."""
+        """Return members ordered by name, regardless of case, from after the name `after`."""
 
     def rooms_of(self, user_id: str) -> list[RoomOf]:
-        """Return the rooms that the user is a member of, the one spoken in last first."""
+        """Return the rooms that the user is a member of, the most recently active first."""
 
     def unread(self, user_id: str) -> dict[str, tuple[int, int]]:
-        """Return {name: (unread messages, those that name the user)} of the user's rooms that have any."""
+        """Return {name: (unread messages, unread mentions)} of the user's rooms that have any."""
 
     def mark_read(self, room_id: int, user_id: str, seq: int) -> tuple[int, int, int] | None:
-        """Move the user's read_seq forward to `seq`, never back nor beyond the last; None for no member.
+        """Advance the user's read_seq to `seq`, never back and never beyond the last seq.
 
-        Returns what holds now: (read_seq, unread, mentions).
+        Returns (read_seq, unread, mentions) as they are now; None if the user is not a member.
         """
 
     # The store
 
     def ping(self) -> None:
-        """Raise StoreUnavailable unless the store answers."""
+        """Raise StoreUnavailable unless the store responds."""

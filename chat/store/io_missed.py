@@ -1,8 +1,9 @@
-"""What a client of Socket.IO has missed, found in the store by where it stood: all of it, or nothing at all.
+"""Finds in the store what a Socket.IO client has missed, by its position: all of it, or nothing.
 
-A process hears its own messages in the order of pk, and others' at the latest at its next look for them. So of what was
-committed since the mark of the last look, its own were heard up to a pk. Others' were not heard beyond another pk;
-whether those up to it were, nobody can tell but for one room, unless the process remembers.
+A process delivers its own messages in the order of pk, and other processes' messages at the latest when it checks for
+them. So of the messages committed since the mark of its last check, it had delivered its own up to one pk, and none of
+other processes beyond another pk. Those up to it are ambiguous, except in one room: only the process may remember
+whether it delivered them. docs/decisions/0009 explains the method.
 """
 
 from __future__ import annotations
@@ -23,33 +24,35 @@ from .rows import ROOM_COLUMNS, fetch_messages, fetch_rooms, select_messages
 from .transactions import HistoryTransactions
 
 
-class Standing(NamedTuple):
-    """How far a client has heard, by chat.socketio.offsets."""
+class ClientPosition(NamedTuple):
+    """What a client has received, as its offset (chat.socketio.offsets) tells it."""
 
-    #: The process that told it so.
+    #: The process that sent the offset.
     origin: int
+    #: pk up to which it has received that process's messages.
     pk: int
+    #: Mark before which it has received all messages.
     mark: int
-    #: A room, by its id, in which it has heard up to this seq instead.
-    at: tuple[int, int] | None = None
-    #: pk beyond which nothing was heard of what other processes have committed since the mark; 0: nothing of it was.
-    heard: int = 0
-    #: Of what it missed, the pk up to which it has been told again, and the mark at which that was read.
-    retold: tuple[int, int] | None = None
+    #: (room id, seq): the exact position in one room, instead.
+    exact: tuple[int, int] | None = None
+    #: pk beyond which it has received nothing that other processes committed since the mark; 0: nothing of it at all.
+    peer_pk: int = 0
+    #: (pk, mark): of the messages that it missed, those up to pk were sent again; they were read at the mark.
+    resent: tuple[int, int] | None = None
 
 
 class Missed(NamedTuple):
-    """What a client has missed, and the mark before which nothing else has been committed."""
+    """The messages that a client has missed, and a mark before which no others were committed."""
 
-    #: Of the room that stands apart, those from before what `pk` and `mark` tell of; by seq.
+    #: Messages of the room with an exact position that precede `pk` and `mark`; by seq.
     late: list[Message]
-    #: All others, by pk.
+    #: All other messages, by pk.
     messages: list[Message]
     mark: int
 
 
-class Doubt(NamedTuple):
-    """Rooms and conversations with messages of which the store cannot tell whether they were heard, by name."""
+class Ambiguous(NamedTuple):
+    """Names of rooms with messages of which the store cannot tell whether the client has received them."""
 
     rooms: list[str]
 
@@ -58,7 +61,7 @@ NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class IoMissed:
-    """Finds it. `run(fn)` runs fn off the event loop."""
+    """Finds missed messages. `run(fn)` runs fn off the event loop."""
 
     def __init__(self, engine: Engine, run: Run) -> None:
         self._db = HistoryTransactions(engine, run)
@@ -67,129 +70,133 @@ class IoMissed:
         self,
         user_id: str,
         floors: Mapping[str, int],
-        standing: Standing,
+        position: ClientPosition,
         limit: int,
-        heard: Mapping[str, int] = NOTHING,
-    ) -> Missed | Doubt | None:
-        """Return what a user in the rooms of `floors`, by name, has missed there and in direct conversations.
+        known: Mapping[str, int] = NOTHING,
+    ) -> Missed | Ambiguous | None:
+        """Return what a user has missed in rooms and direct conversations, or which of them are ambiguous.
 
-        Nothing with a seq below a room's floor is missed. `heard` tells of some rooms up to which seq they were heard,
-        whatever `standing` says. None where it is more than `limit` messages, and where some are kept no more. May
-        raise StoreUnavailable.
+        `floors` is {room: seq of the first message that the client may receive there}. `known` is {room: seq of the
+        last message that it received there}, for rooms where that is known, whatever `position` says. Returns None if
+        there are more than `limit` messages, or some are no longer stored. May raise StoreUnavailable.
         """
 
-        def work(connection: Connection) -> Missed | Doubt | None:
+        def work(connection: Connection) -> Missed | Ambiguous | None:
             mark = connection.execute(select(current_mark(connection))).scalar_one()
             late: list[Message] = []
             missed: list[Message] = []
-            doubtful: list[str] = []
-            for row in _rooms(connection, user_id, floors, standing):
-                found = _Room(connection, row, floors.get(row.name, 0), standing, limit, heard.get(row.name))
-                if found.is_retelling_in_doubt() or not found.is_whole():
+            ambiguous: list[str] = []
+            for row in _changed_rooms(connection, user_id, floors, position):
+                floor, last_received = floors.get(row.name, 0), known.get(row.name)
+                found = _MissedInRoom(connection, row, floor, position, limit, last_received)
+                if found.is_resending_ambiguous() or not found.is_complete():
                     return None
-                if found.is_hearing_in_doubt():
-                    doubtful.append(row.name)
+                if found.is_ambiguous():
+                    ambiguous.append(row.name)
                 late += found.late
                 missed += found.missed
                 if len(late) + len(missed) > limit:
                     return None
-            if doubtful:
-                return Doubt(doubtful)
+            if ambiguous:
+                return Ambiguous(ambiguous)
             return Missed(late, sorted(missed, key=lambda message: message.pk), mark)
 
         return self._db.read(work)
 
 
-class _Room:
-    """One room, looked at for what was missed there; `heard` is the seq up to which it was heard, if that is known."""
+class _MissedInRoom:
+    """What was missed in one room; `last_received` is the seq of the last received message, if it is known."""
 
     def __init__(
         self,
         connection: Connection,
         row: RoomRow,
         floor: int,
-        standing: Standing,
+        position: ClientPosition,
         limit: int,
-        heard: int | None,
+        last_received: int | None,
     ) -> None:
         self._connection = connection
         self._row = row
-        self._standing = standing
-        apart = standing.at[1] if standing.at is not None and standing.at[0] == row.id else None
-        self._is_apart = apart is not None
-        self._is_known = heard is not None and apart is None
-        #: Seq after which there may be something that was missed.
-        self._since = apart if apart is not None else max(floor - 1, heard or 0, 0)
-        # More than `limit` would be too much, so that nothing further back needs to be looked at.
-        newest = max(self._since, row.last_seq - limit - 1)
-        self._is_later = true() if self._is_known else self._has_come_later()
-        self.late = self._after(newest, not_(self._is_later)) if self._is_apart else []
-        told = standing.retold[0] if standing.retold is not None else 0
-        self.missed = self._after(newest, and_(self._is_later, table.c.pk > told))
+        self._position = position
+        exact = position.exact
+        exact_seq = exact[1] if exact is not None and exact[0] == row.id else None
+        self._is_exact = exact_seq is not None
+        self._is_known = last_received is not None and exact_seq is None
+        #: Seq after which messages may have been missed.
+        self._since = exact_seq if exact_seq is not None else max(floor - 1, last_received or 0, 0)
+        # More than `limit` messages are too many anyway, so nothing before that has to be read.
+        oldest = max(self._since, row.last_seq - limit - 1)
+        self._is_later = true() if self._is_known else self._is_after_position()
+        self.late = self._after(oldest, not_(self._is_later)) if self._is_exact else []
+        resent_pk = position.resent[0] if position.resent is not None else 0
+        self.missed = self._after(oldest, and_(self._is_later, table.c.pk > resent_pk))
 
-    def _has_come_later(self) -> ColumnElement[bool]:
-        standing = self._standing
-        is_own = table.c.origin == standing.origin
+    def _is_after_position(self) -> ColumnElement[bool]:
+        position = self._position
+        is_own = table.c.origin == position.origin
         is_beyond = or_(
-            and_(is_own, table.c.pk > standing.pk), and_(not_(is_own), table.c.pk > standing.heard)
+            and_(is_own, table.c.pk > position.pk), and_(not_(is_own), table.c.pk > position.peer_pk)
         )
-        return and_(is_beyond, table.c.batch >= standing.mark)
+        return and_(is_beyond, table.c.batch >= position.mark)
 
     def _after(self, seq: int, condition: ColumnElement[bool]) -> list[Message]:
         wanted = select_messages().where(table.c.room_id == self._row.id, table.c.seq > seq, condition)
         return fetch_messages(self._connection, wanted.order_by(table.c.seq))
 
-    def is_whole(self) -> bool:
-        """Tell whether what was heard and what was missed meet, with nothing between them that is kept no more."""
+    def is_complete(self) -> bool:
+        """Return whether no message between the received and the missed ones has been pruned."""
         found = [*self.late, *self.missed]
-        last_heard = found[0].seq - 1 if found else self._row.last_seq
-        if last_heard <= self._since:
+        last_received = found[0].seq - 1 if found else self._row.last_seq
+        if last_received <= self._since:
             return True
-        is_scattered = not (self._is_apart or self._is_known) or self._standing.retold is not None
-        return is_scattered and self._is_kept(last_heard)
+        may_have_more = not (self._is_exact or self._is_known) or self._position.resent is not None
+        return may_have_more and self._is_stored(last_received)
 
-    def _is_kept(self, seq: int) -> bool:
+    def _is_stored(self, seq: int) -> bool:
         wanted = select(table.c.seq).where(table.c.room_id == self._row.id, table.c.seq == seq)
         return self._connection.execute(wanted).first() is not None
 
-    def is_retelling_in_doubt(self) -> bool:
-        """Tell whether something was committed after it was read what to tell again, with a pk that was passed then."""
-        if self._standing.retold is None:
+    def is_resending_ambiguous(self) -> bool:
+        """Return whether a message with a pk that resending had passed was committed after resending had read them."""
+        if self._position.resent is None:
             return False
-        told, mark = self._standing.retold
-        return self._is_any(self._since, and_(self._is_later, table.c.pk <= told, table.c.batch >= mark))
+        resent_pk, mark = self._position.resent
+        return self._has_any(
+            self._since, and_(self._is_later, table.c.pk <= resent_pk, table.c.batch >= mark)
+        )
 
-    def is_hearing_in_doubt(self) -> bool:
-        """Tell whether there is a message of which nobody but the process knows whether it was heard."""
-        if self._is_apart or self._is_known:
+    def is_ambiguous(self) -> bool:
+        """Return whether only the process knows if some message has been received."""
+        if self._is_exact or self._is_known:
             return False
-        mine, standing = table.c.room_id == self._row.id, self._standing
-        # In a room, messages are committed in the order of seq.
-        sure = (
+        is_here, position = table.c.room_id == self._row.id, self._position
+        # A room's messages are committed in the order of seq.
+        received = (
             select(table.c.seq)
-            .where(mine, table.c.batch < standing.mark)
+            .where(is_here, table.c.batch < position.mark)
             .order_by(table.c.seq.desc())
             .limit(1)
         )
-        since = max(self._connection.execute(sure).scalar() or 0, self._since)
-        is_doubtful = and_(table.c.pk <= standing.heard, table.c.origin != standing.origin)
-        return self._is_any(since, is_doubtful)
+        since = max(self._connection.execute(received).scalar() or 0, self._since)
+        is_ambiguous = and_(table.c.pk <= position.peer_pk, table.c.origin != position.origin)
+        return self._has_any(since, is_ambiguous)
 
-    def _is_any(self, seq: int, condition: ColumnElement[bool]) -> bool:
+    def _has_any(self, seq: int, condition: ColumnElement[bool]) -> bool:
         wanted = select(table.c.seq).where(table.c.room_id == self._row.id, table.c.seq > seq, condition)
         return self._connection.execute(wanted.limit(1)).first() is not None
 
 
-def _rooms(
-    connection: Connection, user_id: str, names: Mapping[str, int], standing: Standing
+def _changed_rooms(
+    connection: Connection, user_id: str, names: Mapping[str, int], position: ClientPosition
 ) -> Sequence[RoomRow]:
-    """Return those of the user's rooms in which something may have been missed."""
+    """Return the user's rooms in which messages may have been missed."""
     own = select(memberships.c.room_id).where(memberships.c.user_id == user_id)
     is_own = or_(rooms.c.name.in_(list(names)), and_(rooms.c.kind == DIRECT, rooms.c.id.in_(own)))
     wanted = select(*ROOM_COLUMNS).where(is_own, rooms.c.ephemeral.is_(False), rooms.c.last_seq > 0)
-    is_news = rooms.c.changed >= standing.mark
-    if standing.at is not None:
-        is_news = or_(is_news, rooms.c.id == standing.at[0])
-    wanted = wanted.where(is_news)
+    is_changed = rooms.c.changed >= position.mark
+    if position.exact is not None:
+        is_changed = or_(is_changed, rooms.c.id == position.exact[0])
+    wanted = wanted.where(is_changed)
     found = fetch_rooms(connection, wanted.order_by(rooms.c.id))
     return [row for row in found if row.kind != DIRECT or other_participant(row.name, user_id) is not None]

@@ -1,4 +1,4 @@
-"""Which rooms Socket.IO's connections are in, for when their process goes and they come to another one."""
+"""Rooms of Socket.IO connections, stored so that a client can resume on another process."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from .transactions import HistoryTransactions, chunks
 
 
 class IoSession(NamedTuple):
-    """One connection that is, or was, not just in the rooms in which it began."""
+    """A connection that is, or was, in other rooms than those in which it started."""
 
     id: str
     user_id: str
-    #: {room's name: seq from which on it hears it; 0 where it has from the start}
+    #: {room's name: seq from which the connection receives it; 0 if from its start}
     rooms: dict[str, int]
 
 
 class IoSessions:
-    """Keeps them; every method is one transaction, and may raise StoreUnavailable. `run(fn)` runs fn off the loop."""
+    """Stores the sessions. Every method is one transaction and may raise StoreUnavailable.
+
+    A session belongs to the process (`origin`) that serves it. `run(fn)` runs fn off the event loop.
+    """
 
     def __init__(self, engine: Engine, run: Run) -> None:
         self._db = HistoryTransactions(engine, run)
 
     def save(self, sessions: Sequence[IoSession], origin: int) -> None:
-        """Keep these as they are now; they belong to the process `origin`."""
+        """Insert or replace sessions, which then belong to `origin`."""
 
         def work(connection: Connection) -> None:
             insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
@@ -44,28 +47,28 @@ class IoSessions:
             self._db.write(work)
 
     def get(self, id: str) -> IoSession | None:
-        """Return what is kept of a connection."""
+        """Return the stored session of a connection, or None."""
         wanted = select(table.c.id, table.c.user_id, table.c.rooms).where(table.c.id == id)
         row = self._db.read(lambda connection: connection.execute(wanted).first())
         return IoSession(*row) if row is not None else None
 
     def owner(self, id: str) -> int | None:
-        """Return the process that a connection belongs to; None where nothing is kept of it."""
+        """Return the process that a connection belongs to; None if it is not stored."""
         wanted = select(table.c.origin).where(table.c.id == id)
         return self._db.read(lambda connection: connection.execute(wanted).scalar())
 
-    def adopt(self, id: str, origin: int) -> None:
-        """Take note that a connection has come over to the process `origin`."""
+    def take_over(self, id: str, origin: int) -> None:
+        """Assign a stored connection to the process `origin`."""
         mine = update(table).where(table.c.id == id).values(origin=origin, updated_at=now_ms())
         self._db.write(lambda connection: connection.execute(mine))
 
-    def forget(self, ids: Collection[str], origin: int) -> None:
-        """Keep these no more, but for those that have gone over from the process `origin` to another one."""
+    def delete(self, ids: Collection[str], origin: int) -> None:
+        """Delete sessions, except those that another process than `origin` has taken over."""
         if ids:
             self._db.write(lambda connection: _delete(connection, list(ids), origin))
 
     def renew(self, origin: int, before_ms: int) -> None:
-        """Take note that the sessions of the process `origin` still are, and drop what nobody has since `before_ms`."""
+        """Renew all sessions of `origin`, and delete those that no process has renewed since `before_ms`."""
 
         def work(connection: Connection) -> None:
             mine = update(table).where(table.c.origin == origin).values(updated_at=now_ms())

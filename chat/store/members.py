@@ -1,4 +1,4 @@
-"""Who is in which room, how far they have read, and what waits for them."""
+"""Memberships: roles, read positions, unread counts."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _MENTIONS = (
 
 
 class Members(Part):
-    """Memberships: History says what each method does."""
+    """The methods of History for members."""
 
     def role(self, room_id: int, user_id: str) -> str | None:
-        """Return the user's role in the room; None for no member."""
+        """Return the user's role in the room; None if the user is not a member."""
         return self.roles([(room_id, user_id)]).get((room_id, user_id))
 
     def roles(self, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
-        """Return {(room id, user id): role} of those pairs that are memberships."""
+        """Return {(room id, user id): role} of the pairs that are memberships."""
         wanted = [pair for pair in dict.fromkeys(pairs) if is_storable(pair[1])]
         columns = table.c.room_id, table.c.user_id
 
@@ -55,21 +55,21 @@ class Members(Part):
         return self._db.read(work)
 
     def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
-        """Make the user a member who has read all until now; False for one who was."""
+        """Add a member who has read everything so far; return False if the user already is one."""
         return self._db.write(lambda connection: insert_member(connection, room_id, user, role))
 
     def set_role(self, room_id: int, user_id: str, role: str) -> bool:
-        """Give a member another role; False for no member."""
+        """Change a member's role; return False if the user is not a member."""
         change = update(table).where(*_is(room_id, user_id)).values(role=role)
         return self._db.write(lambda connection: connection.execute(change).rowcount == 1)
 
     def leave(self, room_id: int, user_id: str) -> bool:
-        """End a membership; False where there was none."""
+        """Remove a member; return False if the user was not one."""
         end = delete(table).where(*_is(room_id, user_id))
         return self._db.write(lambda connection: connection.execute(end).rowcount == 1)
 
     def members(self, room_id: int, after: str | None, limit: int) -> list[Membership]:
-        """Return members by name, those after the name `after`."""
+        """Return members ordered by name, from after the name `after`."""
         wanted = select(*_MEMBERSHIP).where(table.c.room_id == room_id)
         if after is not None:
             wanted = wanted.where(table.c.name_key > name_key(after))
@@ -78,21 +78,21 @@ class Members(Part):
         return [Membership(Identity(id, name), *rest) for id, name, *rest in rows]
 
     def rooms_of(self, user_id: str) -> list[RoomOf]:
-        """Return the rooms that the user is a member of, the one spoken in last first."""
+        """Return the rooms that the user is a member of, the most recently active first."""
         wanted = _rooms_of(storable(user_id))
         rows = self._db.read(lambda connection: connection.execute(wanted).all())
         return [_room_of(row) for row in rows]
 
     def unread(self, user_id: str) -> dict[str, tuple[int, int]]:
-        """Return {name: (unread messages, those that name the user)} of the user's rooms that have any."""
+        """Return {name: (unread messages, unread mentions)} of the user's rooms that have any."""
         wanted = select(rooms.c.name, _UNREAD, _MENTIONS).join_from(table, rooms, _OF_ITS_ROOM)
         wanted = wanted.where(table.c.user_id == storable(user_id))
         rows = self._db.read(lambda connection: connection.execute(wanted).all())
-        return {name: (unread, named) for name, unread, named in rows if unread or named}
+        return {name: (unread, mentions) for name, unread, mentions in rows if unread or mentions}
 
     def mark_read(self, room_id: int, user_id: str, seq: int) -> tuple[int, int, int] | None:
-        """Move the user's read_seq forward and return (read_seq, unread, mentions); None for no member."""
-        now = self._db.read(lambda connection: _reading(connection, room_id, user_id))
+        """Advance the user's read_seq and return (read_seq, unread, mentions); None if the user is not a member."""
+        now = self._db.read(lambda connection: _read_state(connection, room_id, user_id))
         if now is None or now[0] >= min(seq, now[3]):
             return now and now[:3]
 
@@ -103,14 +103,14 @@ class Members(Part):
                 update(table).where(*_is(room_id, user_id), table.c.read_seq < until).values(read_seq=until)
             )
             connection.execute(moved)
-            return _reading(connection, room_id, user_id)
+            return _read_state(connection, room_id, user_id)
 
         after = self._db.write(work)
         return after and after[:3]
 
 
 def insert_member(connection: Connection, room_id: int, user: Identity, role: str) -> bool:
-    """Make the user a member who has read all until now; False for one who was, and where there is no such room."""
+    """Add a member who has read everything so far; return False if the user is one, or the room does not exist."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     values = {
         "user_id": storable(user.id),
@@ -128,7 +128,7 @@ def insert_member(connection: Connection, room_id: int, user: Identity, role: st
 
 
 def rename(connection: Connection, user: Identity) -> None:
-    """Let all rooms know their member under another name."""
+    """Change the user's name in all memberships."""
     change = update(table).where(table.c.user_id == user.id)
     connection.execute(change.values(username=user.username, name_key=name_key(user.username)))
 
@@ -137,8 +137,8 @@ def _is(room_id: int, user_id: str) -> tuple[Any, Any]:
     return table.c.room_id == room_id, table.c.user_id == storable(user_id)
 
 
-def _reading(connection: Connection, room_id: int, user_id: str) -> tuple[int, int, int, int] | None:
-    """Return (read_seq, unread, mentions, the room's last seq) of a member."""
+def _read_state(connection: Connection, room_id: int, user_id: str) -> tuple[int, int, int, int] | None:
+    """Return (read_seq, unread, mentions, last_seq of the room) of a member."""
     wanted = select(table.c.read_seq, _UNREAD, _MENTIONS, rooms.c.last_seq).join_from(
         table, rooms, _OF_ITS_ROOM
     )
@@ -149,17 +149,19 @@ def _reading(connection: Connection, room_id: int, user_id: str) -> tuple[int, i
 _PEER = table.alias()
 _MINE = (table.c.user_id, table.c.username, table.c.role, table.c.read_seq, _UNREAD, _MENTIONS)
 
-#: Columns at the beginning of such a row, of the room, and at its end, of its last message.
-_OWN, _ITS = len(ROOM_COLUMNS), len(MESSAGE_COLUMNS)
+#: The columns of the room, at the start of a row of `_rooms_of`, and of the last message, at its end.
+_ROOM_SIZE, _MESSAGE_SIZE = len(ROOM_COLUMNS), len(MESSAGE_COLUMNS)
 
 
 def _rooms_of(user_id: str) -> Select[Any]:
-    its_other = and_(rooms.c.kind == DIRECT, _PEER.c.room_id == rooms.c.id, _PEER.c.user_id != user_id)
-    its_last = and_(messages.c.room_id == rooms.c.id, messages.c.seq == rooms.c.last_seq)
+    is_other_user = and_(rooms.c.kind == DIRECT, _PEER.c.room_id == rooms.c.id, _PEER.c.user_id != user_id)
+    is_last_message = and_(messages.c.room_id == rooms.c.id, messages.c.seq == rooms.c.last_seq)
     return (
         select(*ROOM_COLUMNS, *_MINE, _PEER.c.user_id, _PEER.c.username, *MESSAGE_COLUMNS)
         .select_from(
-            table.join(rooms, _OF_ITS_ROOM).outerjoin(_PEER, its_other).outerjoin(messages, its_last)
+            table.join(rooms, _OF_ITS_ROOM)
+            .outerjoin(_PEER, is_other_user)
+            .outerjoin(messages, is_last_message)
         )
         .where(table.c.user_id == user_id)
         .order_by(rooms.c.last_at.desc(), rooms.c.id.desc())
@@ -167,14 +169,14 @@ def _rooms_of(user_id: str) -> Select[Any]:
 
 
 def _room_of(row: Row[Any]) -> RoomOf:
-    its, mine, message = row[:_OWN], row[_OWN:-_ITS], row[-_ITS:]
-    user_id, username, role, read_seq, unread, named, peer_id, peer_name = mine
-    room = to_room(its)
+    of_room, own, message = row[:_ROOM_SIZE], row[_ROOM_SIZE:-_MESSAGE_SIZE], row[-_MESSAGE_SIZE:]
+    user_id, username, role, read_seq, unread, mentioned, peer_id, peer_name = own
+    room = to_room(of_room)
     peer = Identity(peer_id, peer_name) if peer_id is not None else _self(room, Identity(user_id, username))
     last = to_message(message) if message[0] is not None else None
-    return RoomOf(room, role, read_seq, unread, named, peer, last)
+    return RoomOf(room, role, read_seq, unread, mentioned, peer, last)
 
 
 def _self(room: RoomRow, user: Identity) -> Identity | None:
-    """Return the user who talks to nobody else in this room."""
+    """Return the user if this is the user's conversation with themself, else None."""
     return user if room.name == direct_room(user.id, user.id) else None

@@ -1,7 +1,7 @@
-"""Who a message names: `@` and a user's name. No I/O; the caller knows who there is.
+"""Mentions in a message: `@` and a user's name. No I/O: the caller looks up users.
 
-Names may hold spaces, and Chinese has none between words, so what follows an `@` is not cut where the name ends: every
-beginning of it that could be a name is looked up, and the longest one that is a user's counts.
+Names may contain spaces, and Chinese text has none between words, so nothing marks the end of a name after an `@`.
+Every prefix of the text after it that could be a name is looked up, and the longest one that is a user's name counts.
 """
 
 from __future__ import annotations
@@ -11,60 +11,60 @@ from collections.abc import Callable, Iterable
 
 from ..identity.names import MAX_CHARS, name_key
 
-#: Places of an `@` that are looked at in one message, and so users that it can name.
+#: Occurrences of `@` that are read in one message, and so the number of users that it can mention.
 MAX_MENTIONS = 20
 
-#: Finds users: {name_key: user id} of those keys that are users'.
+#: Looks up users: {name_key: user id} of the keys that belong to users.
 Find = Callable[[Iterable[str]], dict[str, str]]
 
 
 def mentioned(text: str, find: Find) -> list[str]:
-    """Return the ids of the users that `text` names, each once, in order; `find` is asked once at most."""
+    """Return the ids of the users whom `text` mentions, each once, in order. Calls `find` once at most."""
     return mentioned_in([text], find)[0]
 
 
 def mentioned_in(texts: Iterable[str], find: Find) -> list[list[str]]:
-    """Return what `mentioned` would for each text; `find` is asked once for all of them, if at all."""
-    places = [_places(text) if "@" in text else [] for text in texts]
-    if not any(places):
-        return [[]] * len(places)
-    keys = {key for candidates in places for keys in candidates for key in keys}
+    """Return the result of `mentioned` for each text. Calls `find` once at most, for all of them."""
+    candidates = [_candidates(text) if "@" in text else [] for text in texts]
+    if not any(candidates):
+        return [[]] * len(candidates)
+    keys = {key for mentions in candidates for keys in mentions for key in keys}
     users = find(keys) if keys else {}
-    return [_first_of_each(candidates, users) for candidates in places]
+    return [_longest_matches(mentions, users) for mentions in candidates]
 
 
-def _first_of_each(candidates: list[list[str]], users: dict[str, str]) -> list[str]:
-    named = (next((users[key] for key in keys if key in users), None) for keys in candidates)
-    return list(dict.fromkeys(id for id in named if id is not None))
+def _longest_matches(mentions: list[list[str]], users: dict[str, str]) -> list[str]:
+    ids = (next((users[key] for key in keys if key in users), None) for keys in mentions)
+    return list(dict.fromkeys(id for id in ids if id is not None))
 
 
-def _places(text: str) -> list[list[str]]:
-    """Return, for each `@` that can begin a mention, the keys of the names it may be followed by, longest first."""
+def _candidates(text: str) -> list[list[str]]:
+    """Return, for each `@` that can start a mention, the keys of the names that may follow it, longest first."""
     found: list[list[str]] = []
     at = text.find("@")
     while at >= 0 and len(found) < MAX_MENTIONS:
-        # ada@example.com names nobody.
-        if at == 0 or not _is_of_a_word(text[at - 1]):
+        # ada@example.com is no mention.
+        if at == 0 or not _is_word_char(text[at - 1]):
             found.append(_keys(text[at + 1 : at + 2 + MAX_CHARS]))
         at = text.find("@", at + 1)
     return found
 
 
 def _keys(follows: str) -> list[str]:
-    """Return the keys of all beginnings of `follows` that end where a word does, longest first."""
+    """Return the keys of all prefixes of `follows` that end at a word boundary, longest first."""
     follows = follows.partition("@")[0]
     if follows[:1].isspace():
         return []
-    ends = (end for end in range(min(len(follows), MAX_CHARS), 0, -1) if _may_end(follows, end))
+    ends = (end for end in range(min(len(follows), MAX_CHARS), 0, -1) if _is_boundary(follows, end))
     return list(dict.fromkeys(name_key(follows[:end]) for end in ends if not follows[end - 1].isspace()))
 
 
-def _may_end(text: str, end: int) -> bool:
-    return end == len(text) or not (_is_of_a_word(text[end - 1]) and _is_of_a_word(text[end]))
+def _is_boundary(text: str, end: int) -> bool:
+    return end == len(text) or not (_is_word_char(text[end - 1]) and _is_word_char(text[end]))
 
 
-def _is_of_a_word(char: str) -> bool:
-    """Tell whether `char` belongs to a word that spaces set off: a letter, digit or mark, but none of East Asia's."""
+def _is_word_char(char: str) -> bool:
+    """Return whether `char` is a letter, digit or mark of a script that separates words by spaces."""
     if char.isascii():
         return char.isalnum() or char == "_"
     return unicodedata.category(char)[0] in "LMN" and not _is_east_asian(char)

@@ -1,4 +1,4 @@
-"""Stored messages as they are read: pages of a room's history, what was missed, what other processes have stored."""
+"""Reading stored messages: pages of a room's history, missed messages, messages of other processes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .models import rooms
 from .rows import ROOM_COLUMNS, fetch_messages, fetch_rooms, select_messages
 from .transactions import Part
 
-#: Messages read at once by what reads many.
+#: Messages in a chunk of an export.
 _CHUNK = 500
 
 
 class Messages(Part):
-    """Reading: History says what each method does."""
+    """The methods of History that read messages."""
 
     def changed(self, mark: int | None) -> tuple[int, list[RoomRow]]:
-        """Return a new mark, and the rooms that have changed since the old one."""
+        """Return a new mark, and the rooms that have changed since `mark`."""
 
         def work(connection: Connection) -> tuple[int, list[RoomRow]]:
-            # The mark first: what is committed between the two is told now, and once more next time.
+            # The mark first: a commit between the two queries is then returned twice, and not missed.
             new_mark = connection.execute(select(current_mark(connection))).scalar_one()
             if mark is None:
                 return new_mark, []
@@ -34,35 +34,35 @@ class Messages(Part):
         return self._db.read(work)
 
     def new_in(self, room_ids: Sequence[int], mark: int) -> list[Message]:
-        """Return the messages of these rooms that were committed since the mark, by pk."""
+        """Return these rooms' messages committed since the mark, ordered by pk."""
 
         def work(connection: Connection) -> list[Message]:
-            # In a room, messages are committed in the order of seq: none below one that is older than the mark is new.
+            # A room's messages are committed in the order of seq: those before one from before the mark are old too.
             floors = _floors(connection, room_ids, table.c.batch < mark)
-            until = _since(connection, table.c.batch, mark)
+            is_new = _since(connection, table.c.batch, mark)
             return _by_pk(
-                fetch_messages(connection, _after(room_id, seq).where(*until))
+                fetch_messages(connection, _after(room_id, seq).where(*is_new))
                 for room_id, seq in floors.items()
             )
 
         return self._db.read(work)
 
     def after(self, room_id: int, seq: int, limit: int, upto: int | None = None) -> list[Message]:
-        """Return the first `limit` messages above `seq`, and not above `upto`, ascending."""
+        """Return the first `limit` messages with a seq above `seq` and at most `upto`, ascending."""
         wanted = _after(room_id, seq).limit(limit)
         if upto is not None:
             wanted = wanted.where(table.c.seq <= upto)
         return self._fetch(wanted)
 
     def before(self, room_id: int, seq: int | None, limit: int) -> list[Message]:
-        """Return the last `limit` messages below `seq` (None: of all), ascending."""
+        """Return the last `limit` messages with a seq below `seq` (None: the newest messages), ascending."""
         wanted = select_messages().where(table.c.room_id == room_id).order_by(table.c.seq.desc()).limit(limit)
         if seq is not None:
             wanted = wanted.where(table.c.seq < seq)
         return self._fetch(wanted)[::-1]
 
     def newer(self, room_ids: Sequence[int], pk: int, limit: int) -> list[Message]:
-        """Return the first `limit` messages of these rooms with a higher pk, by pk."""
+        """Return the first `limit` messages of these rooms with a pk above `pk`, ordered by pk."""
 
         def work(connection: Connection) -> list[Message]:
             floors = _floors(connection, room_ids, table.c.pk <= pk)
@@ -72,7 +72,7 @@ class Messages(Part):
         return self._db.read(work)
 
     def find(self, room_id: int, seq: int) -> Message | None:
-        """Return one message."""
+        """Return one message; None if it is not stored."""
         found = self._fetch(select_messages().where(table.c.room_id == room_id, table.c.seq == seq))
         return found[0] if found else None
 
@@ -96,7 +96,7 @@ def _by_pk(found: Iterable[list[Message]]) -> list[Message]:
 
 
 def _floors(connection: Connection, room_ids: Sequence[int], is_old: Any) -> dict[int, int]:
-    """Return {room's id: seq of its newest old message, 0 for none} of those rooms that have a newer one."""
+    """Return {room id: seq of its newest old message, or 0} of the rooms that have a newer one."""
     newest_old = (
         select(table.c.seq)
         .where(table.c.room_id == rooms.c.id, is_old)
@@ -115,7 +115,7 @@ def _floors(connection: Connection, room_ids: Sequence[int], is_old: Any) -> dic
 
 
 def current_mark(connection: Connection) -> Any:
-    """Return the SQL of a mark: whatever is not committed yet will have a number from it on."""
+    """Return the SQL of the current mark: a transaction not committed yet will have this number or a higher one."""
     if connection.dialect.name == "postgresql":
         return literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
     return select(func.coalesce(func.max(rooms.c.changed), 0) + 1).scalar_subquery()
@@ -124,6 +124,6 @@ def current_mark(connection: Connection) -> Any:
 def _since(connection: Connection, column: Column[int], mark: int) -> list[Any]:
     conditions: list[Any] = [column >= mark]
     if connection.dialect.name == "postgresql":
-        # Rows out of a dump may bear numbers of another server's, which this one has yet to reach.
+        # Rows of a restored dump may have transaction ids of another server, higher than any of this one.
         conditions.append(column < literal_column("pg_snapshot_xmax(pg_current_snapshot())::text::bigint"))
     return conditions

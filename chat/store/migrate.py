@@ -1,4 +1,4 @@
-"""Bring a database's tables to the newest revision, one process at a time."""
+"""Migrate a database to a revision, one process at a time."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from sqlalchemy import URL, Connection, inspect, text
 
 from .engine import lock, make_engine, parse_url
 
-#: Beside another site's tables and its own Alembic there may be a table of that name.
+#: Not Alembic's default name: the site may use Alembic in the same database.
 VERSION_TABLE = "chat_alembic_version"
-#: The newest revision. Known here, so that a start that finds it need not load Alembic.
+#: The newest revision, repeated here so that a start on a current database need not import Alembic.
 HEAD = "0003"
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database at `url` to a revision; others who ask at the same time wait, and find it done."""
+    """Upgrade the database at `url` to a revision. Concurrent callers wait and then find it done."""
     _migrate(url, revision, "upgrade")
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Take the database at `url` back to a revision (`base`: no tables); what later ones stored is lost."""
+    """Downgrade the database at `url` to a revision (`base`: no tables). Data that it has no place for is lost."""
     _migrate(url, revision, "downgrade")
 
 
@@ -60,7 +60,7 @@ def _is_current(connection: Connection) -> bool:
 
 @contextmanager
 def _locked_file(url: URL) -> Iterator[None]:
-    """Hold the lock file beside a SQLite database: switching to WAL cannot wait for another process by itself."""
+    """Hold a lock file beside a SQLite database, which does not wait for another process when it switches to WAL."""
     if url.get_backend_name() != "sqlite":
         yield
         return

@@ -1,4 +1,4 @@
-"""The tables. Their history stands in migrations/: a change here needs a revision there."""
+"""The tables. A change here needs a revision in migrations/."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ metadata = MetaData(
     }
 )
 
-#: A SQLite key that counts up must be an INTEGER.
+#: A SQLite key that is assigned automatically must be an INTEGER.
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")
-#: Text that is compared by its characters' numbers, as SQLite and Python do, and not by some language's rules.
+#: Text that is compared by code points, as SQLite and Python do, and not by a language's collation.
 _KEY = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
-#: Everyone who ever had a token: the reference site's own users, and a row for each of another site's.
+#: Every user who ever had a token: those of the reference site, and those of a site with its own accounts.
 users = Table(
     "chat_users",
     metadata,
     Column("id", String(), primary_key=True),
     Column("username", Text, nullable=False),
-    #: names.name_key of the name. Starts with a space where a site gives one name to two users.
+    #: chat.identity.names.name_key of the name. Starts with a space if the site gives one name to two users.
     Column("name_key", Text, nullable=False, unique=True),
-    #: chat.identity.names.skeleton; null for another site's users, whose names are that site's affair.
+    #: chat.identity.names.skeleton; null for users of a site with its own accounts, which checks their names itself.
     Column("skeleton", Text, unique=True),
-    #: Null: logs in elsewhere, or not at all.
+    #: Null: the user logs in at the site, or not at all.
     Column("password_hash", Text),
-    #: Milliseconds: tokens issued before do not count.
+    #: Milliseconds: tokens issued before this time are not valid.
     Column("tokens_valid_after", BigInteger, nullable=False, server_default=text("0")),
     Column("banned", Boolean, nullable=False, server_default=false()),
     Column("created_at", BigInteger, nullable=False),
-    #: A deleted user's row stays, so that nobody else can take the name.
+    #: A deleted user's row stays, so that no other user can take the name.
     Column("deleted_at", BigInteger),
 )
 
-#: What other processes ask of the running servers. Ids grow in the order of the commits and are never used again.
+#: Requests of other processes to the running servers. Ids ascend in the order of commits and are never reused.
 control = Table(
     "chat_control",
     metadata,
@@ -68,13 +68,13 @@ control = Table(
     sqlite_autoincrement=True,
 )
 
-#: chat.store.history.RoomRow says what the columns mean.
+#: The columns are those of chat.store.history.RoomRow.
 rooms = Table(
     "chat_rooms",
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
     Column("name", _KEY, nullable=False, unique=True),
-    #: A public room's chat.identity.names.name_key: two cannot share it. Null for other rooms.
+    #: chat.identity.names.name_key of a public room, which no two share. Null for other rooms.
     Column("name_key", _KEY, unique=True),
     Column("title", Text, nullable=False),
     Column("topic", Text, nullable=False),
@@ -86,12 +86,12 @@ rooms = Table(
     Column("last_at", BigInteger, nullable=False),
     Column("created_by", _KEY, index=True),
     Column("created_at", BigInteger, nullable=False),
-    #: The transaction that changed the row last. SQLite: a number above that of any before, and above every pk of
-    #: chat_messages; PostgreSQL: its own transaction id.
+    #: The transaction that changed the row last. SQLite: a number above those of earlier transactions and above every
+    #: pk of chat_messages. PostgreSQL: the transaction id.
     Column("changed", BigInteger, nullable=False, index=True),
 )
 
-#: A site's own users may have no row in chat_users, so a member's name stands here too.
+#: A site's own users may have no row in chat_users, so members' names are stored here too.
 memberships = Table(
     "chat_memberships",
     metadata,
@@ -106,18 +106,18 @@ memberships = Table(
     Index("ix_chat_memberships_user_id", "user_id"),
 )
 
-#: chat.store.history.Message says what the columns mean. On PostgreSQL there is one more, `terms`, by which messages
-#: are found; on SQLite that is a table of its own, `chat_search`. No foreign keys: each would be looked up a message.
+#: The columns are those of chat.store.history.Message. PostgreSQL has one more, `terms`, for search; SQLite has a table
+#: of its own for that, `chat_search`. There are no foreign keys: each would cost a look-up for every message.
 messages = Table(
     "chat_messages",
     metadata,
     Column("pk", _SERIAL, primary_key=True, autoincrement=True),
     Column("room_id", _SERIAL, nullable=False),
     Column("seq", BigInteger, nullable=False),
-    #: chat_rooms.changed as the message's own transaction wrote it.
+    #: The value of chat_rooms.changed that the message's transaction wrote.
     Column("batch", BigInteger, nullable=False),
     Column("type", SmallInteger, nullable=False),
-    #: Empty: the house.
+    #: Empty for the server's own messages.
     Column("sender_id", _KEY, nullable=False),
     Column("sender_name", Text, nullable=False),
     Column("to_name", Text),
@@ -126,11 +126,11 @@ messages = Table(
     Column("ts", BigInteger, nullable=False),
     Column("origin", BigInteger, nullable=False),
     UniqueConstraint("room_id", "seq"),
-    # In this order ids that begin with the time fall beside each other, whoever sends them where: few pages change.
+    # With `id` first, ids that start with the time are adjacent for all senders and rooms: few pages change.
     UniqueConstraint("id", "sender_id", "room_id"),
 )
 
-#: Which messages name whom.
+#: The users whom messages mention.
 mentions = Table(
     "chat_mentions",
     metadata,
@@ -140,19 +140,19 @@ mentions = Table(
     Index("ix_chat_mentions_room_id", "room_id", "seq"),
 )
 
-#: Rooms of Socket.IO's connections, of those that are or were in others than they began in: chat.store.io_sessions.
+#: Rooms of Socket.IO connections that are not just in the rooms in which they started: chat.store.io_sessions.
 io_sessions = Table(
     "chat_io_sessions",
     metadata,
     Column("id", _KEY, primary_key=True),
     Column("user_id", _KEY, nullable=False),
     Column("rooms", JSON, nullable=False),
-    #: The process that the connection is or was on.
+    #: The process that serves, or served last, the connection.
     Column("origin", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False, index=True),
 )
 
 
 def now_ms() -> int:
-    """Return the time as the chat writes it everywhere: milliseconds since 1970."""
+    """Return the time in milliseconds since 1970, as the chat writes it everywhere."""
     return time.time_ns() // 1_000_000

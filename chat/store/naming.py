@@ -1,4 +1,4 @@
-"""What rooms may be called, and what those are called that nobody names. No I/O."""
+"""Rules for room names, and random names and epochs. No I/O."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import secrets
 from ..identity.names import name_key
 from .history import DIRECT_PREFIX, PRIVATE, PUBLIC, BadRoomName, RoomTaken
 
-#: Characters of a room's name, as the wire allows them.
+#: Characters in a room's name: the limit of the wire protocol.
 MAX_CHARS = 64
 
 
 def check_name(name: str) -> None:
-    """Raise BadRoomName where `name` cannot name a room that people make, RoomTaken for one that begins with `dm:`."""
-    # A dot or two would be a way up in a URL.
+    """Raise BadRoomName if `name` is not valid for a new room, RoomTaken if it starts with the reserved `dm:`."""
+    # "." and ".." have a meaning of their own in URLs.
     if not 0 < len(name) <= MAX_CHARS or not name.isprintable() or "/" in name or name in {".", ".."}:
         raise BadRoomName(name)
     if name != name.strip():
@@ -23,17 +23,17 @@ def check_name(name: str) -> None:
 
 
 def check_kind(kind: str) -> str:
-    """Return `kind` if rooms of it are made by asking; conversations of two come with their first message."""
+    """Return `kind` if it can be created on request, else raise ValueError. A first message creates a direct room."""
     if kind not in {PUBLIC, PRIVATE}:
         raise ValueError(f"A room is {PUBLIC} or {PRIVATE}, not {kind!r}.")
     return kind
 
 
 def private_name() -> str:
-    """Return a name that says nothing about its room."""
+    """Return a random name."""
     return f"p-{secrets.token_urlsafe(9)}"
 
 
 def new_epoch() -> str:
-    """Return a new room's epoch."""
+    """Return a random epoch."""
     return secrets.token_urlsafe(6)

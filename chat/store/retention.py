@@ -1,4 +1,4 @@
-"""What is old goes: prefixes of rooms are deleted, a little at a time."""
+"""Retention: the oldest messages of rooms are deleted, in small transactions."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from .models import messages as table
 from .rows import transaction_number
 from .transactions import Part
 
-#: Messages of one transaction: those who want to write meanwhile wait some milliseconds.
+#: Messages in one transaction: other writers wait for it some milliseconds.
 _CHUNK = 500
-_FORGET_WORDS = "INSERT INTO chat_search (chat_search, rowid, terms) VALUES ('delete', ?, ?)"
+_DELETE_TERMS = "INSERT INTO chat_search (chat_search, rowid, terms) VALUES ('delete', ?, ?)"
 
 
 class Retention(Part):
-    """Deleting: History says what each method does."""
+    """The methods of History that delete messages."""
 
     def prune(self, room_id: int, before_ms: int) -> int:
-        """Delete the room's messages up to the first that is younger than `before_ms`; return how many."""
-        gone = 0
-        while self._db.read(lambda connection: _old(connection, room_id, before_ms, 1)):
+        """Delete the room's messages before the first one stored at or after `before_ms`; return how many."""
+        deleted = 0
+        while self._db.read(lambda connection: _expired(connection, room_id, before_ms, 1)):
             begun = time.monotonic()
-            gone += self._db.write(lambda connection: _prune(connection, room_id, before_ms))
-            # SQLite lets in no one else by itself: half of the time is theirs.
+            deleted += self._db.write(lambda connection: _prune(connection, room_id, before_ms))
+            # SQLite does not queue writers: leave half of the time to the others.
             time.sleep(time.monotonic() - begun)
-        return gone
+        return deleted
 
     def prune_all(self, before_ms: int) -> int:
-        """Prune every room; return how many messages went."""
+        """Prune every room; return how many messages were deleted."""
         wanted = select(rooms.c.id).where(rooms.c.first_seq <= rooms.c.last_seq)
         room_ids = self._db.read(lambda connection: connection.execute(wanted).scalars().all())
         return sum(self.prune(room_id, before_ms) for room_id in room_ids)
 
 
-def _old(connection: Connection, room_id: int, before_ms: int, limit: int) -> list[Any]:
+def _expired(connection: Connection, room_id: int, before_ms: int, limit: int) -> list[Any]:
     wanted = select(table.c.pk, table.c.seq, table.c.ts, table.c.data).where(table.c.room_id == room_id)
     rows = connection.execute(wanted.order_by(table.c.seq).limit(limit)).all()
     return list(takewhile(lambda row: row.ts < before_ms, rows))
 
 
 def _prune(connection: Connection, room_id: int, before_ms: int) -> int:
-    # Or two who prune at once would count the same messages.
+    # Without the lock two processes that prune at once would count the same messages.
     connection.execute(select(rooms.c.id).where(rooms.c.id == room_id).with_for_update(key_share=True))
-    old = _old(connection, room_id, before_ms, _CHUNK)
+    old = _expired(connection, room_id, before_ms, _CHUNK)
     if old:
         _delete(connection, room_id, old)
     return len(old)
@@ -59,7 +59,7 @@ def _delete(connection: Connection, room_id: int, old: Sequence[Any]) -> None:
     last = old[-1].seq
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(
-            _FORGET_WORDS, [(row.pk, search_document(room_id, row.data)) for row in old]
+            _DELETE_TERMS, [(row.pk, search_document(room_id, row.data)) for row in old]
         )
     connection.execute(delete(table).where(table.c.room_id == room_id, table.c.seq <= last))
     connection.execute(delete(mentions).where(mentions.c.room_id == room_id, mentions.c.seq <= last))

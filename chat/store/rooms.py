@@ -1,4 +1,4 @@
-"""Rooms: making, finding and changing them."""
+"""Creating, finding and changing rooms."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .transactions import Part, chunks
 
 
 class Rooms(Part):
-    """Rooms: History says what each method does."""
+    """The methods of History for rooms."""
 
     def room(self, name: str) -> RoomRow | None:
-        """Return the room of exactly that name."""
+        """Return the room of exactly this name, or None."""
         return self.rooms_named([name]).get(name)
 
     def rooms_named(self, names: Iterable[str]) -> dict[str, RoomRow]:
-        """Return {name: room} of those that there are."""
+        """Return {name: room} of the rooms that exist."""
         wanted = [name for name in dict.fromkeys(names) if is_storable(name)]
 
         def work(connection: Connection) -> list[RoomRow]:
@@ -46,7 +46,7 @@ class Rooms(Part):
         ephemeral: bool = False,
         name: str | None = None,
     ) -> RoomRow:
-        """Make a public or private room, its creator the owner; raise RoomTaken or BadRoomName."""
+        """Create a public or private room owned by its creator; raise RoomTaken or BadRoomName."""
         is_public = check_kind(kind) == PUBLIC
         if name is None:
             name = title if is_public else private_name()
@@ -71,13 +71,13 @@ class Rooms(Part):
             raise RoomTaken(name) from None
 
     def ensure_room(self, name: str, kind: str = PUBLIC) -> RoomRow:
-        """Return the room of that name, making it where it is missing; raise RoomTaken or BadRoomName."""
+        """Return the room of this name, creating it if it does not exist; raise RoomTaken or BadRoomName."""
         if row := self.room(name):
             return row
         try:
             return self.create_room(name, kind, None, name=name)
         except RoomTaken:
-            # By who was faster, or by another room.
+            # Another process has just created it, or another room has the name.
             if row := self.room(name):
                 return row
             raise
@@ -85,7 +85,7 @@ class Rooms(Part):
     def update_room(
         self, room_id: int, *, title: str | None = None, topic: str | None = None
     ) -> RoomRow | None:
-        """Change what is given and return the room, None where there is none. A public room keeps its title."""
+        """Set the given values and return the room, or None if there is none. A public room keeps its title."""
 
         def work(connection: Connection) -> RoomRow | None:
             given = {table.c.topic: topic, table.c.title: title}
@@ -95,7 +95,7 @@ class Rooms(Part):
         return self._db.write(work)
 
     def directory(self, query: str, after: str | None, limit: int) -> list[RoomRow]:
-        """Return public rooms whose names hold `query`, by name, those after the name `after`."""
+        """Return public rooms whose names contain `query`, ordered by name, from after the name `after`."""
         wanted = select(*ROOM_COLUMNS).where(table.c.kind == PUBLIC).order_by(table.c.name_key).limit(limit)
         if key := name_key(query):
             wanted = wanted.where(table.c.name_key.contains(key, autoescape=True))
@@ -104,7 +104,7 @@ class Rooms(Part):
         return self._db.read(lambda connection: fetch_rooms(connection, wanted))
 
     def count_created(self, user_id: str) -> int:
-        """Return how many rooms the user has made."""
+        """Return how many rooms the user has created."""
         wanted = select(func.count()).where(table.c.created_by == storable(user_id))
         return self._db.read(lambda connection: connection.execute(wanted).scalar_one())
 

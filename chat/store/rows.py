@@ -1,4 +1,4 @@
-"""Rows of the tables, as the values that a history speaks of."""
+"""Conversion of table rows to the values of a history."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ MESSAGE_COLUMNS = (
 
 
 def select_messages() -> Select[Any]:
-    """Return the beginning of a query whose rows `to_message` reads."""
+    """Return a query for all messages, to be narrowed down, whose rows `to_message` converts."""
     return select(*MESSAGE_COLUMNS).join_from(messages, rooms, rooms.c.id == messages.c.room_id)
 
 
 def to_message(row: Sequence[Any]) -> Message:
-    """Make a Message of a row of MESSAGE_COLUMNS."""
+    """Convert a row of MESSAGE_COLUMNS."""
     pk, room, room_id, seq, type, sender_id, sender_name, to, id, data, ts, origin = row
     user = Identity(sender_id, sender_name) if sender_id else None
     return Message(pk, room, room_id, seq, type, user, to, id, data, ts, origin)
 
 
 def fetch_messages(connection: Connection, query: Select[Any]) -> list[Message]:
-    """Return the messages that a query of `select_messages` finds."""
+    """Return the messages found by a query made from `select_messages`."""
     return [to_message(row) for row in connection.execute(query)]
 
 
 def fetch_rooms(connection: Connection, query: Select[Any]) -> list[RoomRow]:
-    """Return the rooms that a query of ROOM_COLUMNS finds."""
+    """Return the rooms found by a query for ROOM_COLUMNS."""
     return [to_room(row) for row in connection.execute(query)]
 
 
 def to_room(row: Sequence[Any]) -> RoomRow:
-    """Make a RoomRow of a row of ROOM_COLUMNS."""
+    """Convert a row of ROOM_COLUMNS."""
     return RoomRow(*row)
 
 
 def transaction_number(connection: Connection) -> Any:
-    """Return the SQL for what a write transaction puts into chat_rooms.changed."""
+    """Return the SQL expression that a write transaction stores in chat_rooms.changed."""
     if connection.dialect.name == "postgresql":
         return literal_column("pg_current_xact_id()::text::bigint")
     return select(func.max(rooms.c.changed) + 1).scalar_subquery()

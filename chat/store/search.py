@@ -1,8 +1,8 @@
-"""Finding messages by their words, through the index that each database has. docs/decisions/0008 has the measure.
+"""Full-text search through the index of each database. docs/decisions/0008 has the measurements.
 
-Of a word that is everywhere the newest messages are wanted, and an index may have to go through all of them to tell
-which those are: PostgreSQL's always, SQLite's where a word is only begun. So where many may be meant the newest
-messages themselves are read, and the index is asked where they are few.
+A search returns the newest matches. For a frequent word, an index may have to read all of its entries to find those:
+PostgreSQL's index always, SQLite's for a prefix. So the newest messages themselves are read first, and the index is
+used if few of them match.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _LAST_PK = text("SELECT coalesce(max(pk), 0) FROM chat_messages")
 _SPAN = text(
     "SELECT pk, room_id, data FROM chat_messages WHERE pk >= :first AND pk < :before ORDER BY pk DESC"
 )
-#: Messages that are read one by one for the beginning of a word that is common as a whole word too.
+#: Messages that are read one by one for a prefix that is also a frequent word.
 _LONGEST_SPAN = 1_000
 
-# In a room pk grows with seq, and the index is one of seqs. The cursor is one of the room's messages, as a rule.
+# Within a room, pk ascends with seq, and the index is on seq. The cursor is usually one of the room's messages.
 _ROOM = (
     "SELECT pk, terms FROM chat_messages WHERE room_id = :room AND pk < :before AND"
     " seq < coalesce((SELECT seq FROM chat_messages WHERE pk = :before AND room_id = :room), :newest)"
@@ -45,19 +45,19 @@ _GIN = text(
     "SELECT pk FROM chat_messages WHERE terms @@ cast(:query AS tsquery) AND pk < :before"
     " ORDER BY pk DESC LIMIT :limit"
 )
-# What the planner believes of so many words at once is wrong by orders of magnitude.
+# The planner's estimates for so many words at once are wrong by orders of magnitude.
 _GIN_ONLY = text(
     "SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_indexscan', 'jit']) AS name"
 )
-#: Messages that are read at first, and where they hold enough for the page to be among so many.
+#: Messages that are read first, and messages that are read if the first contain enough matches for that to fill a page.
 _READS = (1_000, 20_000)
 
 
 class Search(Part):
-    """Search: History says what it does."""
+    """History.search."""
 
     def search(self, text: str, room_ids: Sequence[int], before_pk: int | None, limit: int) -> list[Message]:
-        """Return the newest `limit` messages of these rooms that hold all words of `text`, newest first."""
+        """Return the newest `limit` messages of these rooms that contain all words of `text`, newest first."""
         if not room_ids or not terms.parse(text):
             return []
         before = _NEWEST if before_pk is None else before_pk
@@ -75,17 +75,17 @@ def _sqlite(
     connection: Connection, words: str, room_ids: Sequence[int], before: int, limit: int
 ) -> Sequence[int]:
     whole, query = terms.fts5_query(words, room_ids, whole=True), terms.fts5_query(words, room_ids)
-    found = _ask_fts5(connection, whole, before, limit)
+    found = _query_fts5(connection, whole, before, limit)
     if whole == query:
         return found
     if len(found) == limit:
         before = min(before, connection.execute(_LAST_PK).scalar_one() + 1)
         if before - found[-1] <= _LONGEST_SPAN:
             return _read_span(connection, words, room_ids, found[-1], before)[:limit]
-    return _ask_fts5(connection, query, before, limit)
+    return _query_fts5(connection, query, before, limit)
 
 
-def _ask_fts5(connection: Connection, query: str | None, before: int, limit: int) -> Sequence[int]:
+def _query_fts5(connection: Connection, query: str | None, before: int, limit: int) -> Sequence[int]:
     return connection.execute(_FTS5, {"query": query, "before": before, "limit": limit}).scalars().all()
 
 

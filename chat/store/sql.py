@@ -1,4 +1,4 @@
-"""The history on SQLite and PostgreSQL: its parts, each in a file of its own, as one."""
+"""The history on SQLite and PostgreSQL, assembled from its parts, each in a file of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .retention import Retention
 from .rooms import Rooms
 from .search import Search
 
-#: How long an append waits for others who write, before it says that the store is unavailable.
+#: Seconds for which an append waits for other writers before it raises StoreUnavailable.
 BUSY_SECONDS = 10.0
 
 
@@ -30,9 +30,9 @@ class _Append(Protocol):
 
 
 class SqlHistory(Messages, Rooms, Members, Search, Retention):
-    """A History in a database. `run(fn)` runs fn off the event loop; every method does that itself, but `append`.
+    """A History in a database. `run(fn)` runs fn off the event loop; every method but `append` uses it.
 
-    `append` is called where it may block: on SQLite off the loop, on PostgreSQL in a thread or a greenlet.
+    Call `append` where it may block: on SQLite off the event loop, on PostgreSQL in a thread or a greenlet.
     """
 
     def __init__(self, engine: Engine, run: Run, busy_seconds: float = BUSY_SECONDS) -> None:
@@ -40,11 +40,11 @@ class SqlHistory(Messages, Rooms, Members, Search, Retention):
         self._append = _make_append(engine, busy_seconds)
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
-        """Store all drafts in one transaction and return what became of each: History.append."""
+        """Store all drafts in one transaction and return their results: History.append."""
         return self._append.append(drafts, origin)
 
     def ping(self) -> None:
-        """Raise StoreUnavailable unless the database answers, and has our tables."""
+        """Raise StoreUnavailable unless the database responds; the tables must exist."""
 
         def work(connection: Connection) -> None:
             connection.execute(select(rooms.c.id).limit(1)).all()
@@ -52,7 +52,7 @@ class SqlHistory(Messages, Rooms, Members, Search, Retention):
         self._db.read(work)
 
     def close(self) -> None:
-        """Close the connection that is kept for `append`; the next one opens another."""
+        """Close the connection that is kept open for `append`; the next call opens another."""
         self._append.close()
 
 

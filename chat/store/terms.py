@@ -1,16 +1,16 @@
-"""The words by which messages are found: one tokeniser for all stores, and the queries made of its terms. No I/O.
+"""The search terms of messages: one tokeniser for all databases, and the queries made of its terms. No I/O.
 
-Latin, Cyrillic and the like are indexed by whole words, without case and diacritics. Scripts that are written without
-spaces (Chinese, Japanese, Korean, Thai …) are indexed by pairs: a run ABC gives the terms AB, BC, C. So "BC" is found
-by one term, "ABC" as the phrase "AB BC", and "C" alone by what begins with C. Every database keeps the same terms:
+Latin, Cyrillic and similar scripts are indexed by whole words, without case and diacritics. Scripts that are written
+without spaces (Chinese, Japanese, Korean, Thai …) are indexed by bigrams: a run ABC gives the terms AB, BC, C. So "BC"
+is found by one term, "ABC" as the phrase "AB BC", and "C" alone as a prefix. Every database stores the same terms:
 
 - SQLite: a table `fts5(terms, content='', columnsize=0, tokenize='ascii')`, rowid = messages.pk, filled with
-  `f"{room_term(room_id)} {fts5_document(data)}"`. The tokenizer `ascii` takes every byte beyond ASCII as part of a
-  word, so it splits and folds nothing that we made.
+  `f"{room_term(room_id)} {fts5_document(data)}"`. The tokenizer `ascii` treats every non-ASCII byte as part of a word,
+  so it neither splits nor folds our terms.
 - PostgreSQL: a column `terms tsvector` of the messages, filled with `tsvector_literal(data, room_id)`, and a GIN index
   on it.
 
-The room's own term makes the full-text index itself intersect "in this room" with what is looked for.
+The room's term lets the full-text index itself intersect "in this room" with the searched words.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-#: Characters of a message (as normalised) by which it can be found: as many as a tsvector has positions.
+#: Characters of a normalised message that are indexed: as many as a tsvector has positions.
 MAX_CHARS = 16_383
-#: Characters of a query that are read, and terms that are looked for: what comes after them is not asked for.
+#: Characters of a query that are read, and terms of it that are searched; the rest is ignored.
 MAX_QUERY_CHARS, MAX_QUERY_TERMS = 1024, 64
-#: A longer word is indexed in pieces: a lexeme of PostgreSQL has less than 2 KB, and a character up to 4 bytes.
+#: A longer word is indexed in pieces: a PostgreSQL lexeme has less than 2 KB, and a character up to 4 bytes.
 _PIECE = 255
-#: Of a shorter word nobody means the beginning, and an index has it in too many terms.
-_SHORTEST_BEGINNING = 2
+#: A shorter word is not searched as a prefix: too many terms of an index start with it.
+_SHORTEST_PREFIX = 2
 
-#: Written without spaces: Thai and Lao, Burmese, Hangul, Khmer, and what is Chinese and Japanese. The classes are
-#: generous, for whatever in them is no letter or digit has gone before they are used.
+#: Scripts without spaces: Thai and Lao, Burmese, Hangul, Khmer, Chinese and Japanese. The ranges are generous, because
+#: characters in them that are no letters or digits have been removed before they are used.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
 )
@@ -40,45 +40,45 @@ _IS_UNSPACED = re.compile(f"[{_UNSPACED}]").match
 _RUNS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED} ]{{1,{_PIECE}}}")
 _ASCII_WORDS = re.compile(f"[a-z0-9]{{1,{_PIECE}}}")
 
-#: Combining classes of marks that a search does without: Hebrew and Arabic points; accents above, below and through.
-#: The marks of other classes are vowels and voicing, without which a word is another word.
+#: Combining classes of marks that a search ignores: Hebrew and Arabic points; accents above, below and through letters.
+#: Marks of other classes are vowels and voicing, without which a word is a different word.
 _POINTS, _ACCENTS = range(10, 37), range(200, 241)
-#: Marks that show nothing.
+#: Marks without a visible form.
 _SELECTORS = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]").match
 _ZERO_WIDTH_SPACE = 0x200B
 
 
 class Phrase(NamedTuple):
-    """Terms that must follow one another; with `prefix`, the last one is only the beginning of a term."""
+    """Terms that must follow one another; with `prefix`, the last one is a prefix of a term."""
 
     terms: tuple[str, ...]
     prefix: bool
 
 
 def index_terms(text: str) -> list[str]:
-    """Return the terms by which `text` is found, in its order; a term's place in the list is its position."""
+    """Return the terms of `text` in order; a term's index in the list is its position."""
     if text.isascii():
         return _ASCII_WORDS.findall(text[:MAX_CHARS].lower())
     return [term for run in _runs(text) for term in _terms_of(run)]
 
 
 def room_term(room_id: int) -> str:
-    """Return the term that all messages of a room share; no text has it, for § is part of no word."""
+    """Return the term that all messages of a room share. No text contains it, since § is part of no word."""
     return f"§{room_id}"
 
 
 def fts5_document(text: str) -> str:
-    """Return what an FTS5 table with `tokenize='ascii'` indexes as the terms of `text`."""
+    """Return the text that an FTS5 table with `tokenize='ascii'` indexes as the terms of `text`."""
     if text.isascii() and len(text) <= _PIECE:
-        return text  # that tokenizer finds the same words as we do
+        return text  # FTS5's tokenizer finds the same words
     return " ".join(index_terms(text))
 
 
 def fts5_query(text: str, room_ids: Sequence[int] = (), whole: bool = False) -> str | None:
-    """Return the MATCH expression for `text`, in these rooms (none given: in all); None: nothing to look for.
+    """Return the MATCH expression for `text` in these rooms (none given: in all); None if `text` has no words.
 
-    With `whole`, what may be the beginning of a longer word must be all of it: FTS5 gives out the newest of a term at
-    once, and gathers all that begin with one before it gives out any.
+    With `whole`, prefixes are searched as whole words: FTS5 returns the newest matches of a term at once, but collects
+    all matches of a prefix before it returns any.
     """
     phrases = parse(text)
     if not phrases:
@@ -89,14 +89,14 @@ def fts5_query(text: str, room_ids: Sequence[int] = (), whole: bool = False) -> 
 
 
 def tsvector_literal(text: str, room_id: int | None = None) -> str:
-    """Return the terms of `text` and their positions (and the room's term) as PostgreSQL reads a tsvector."""
-    # No term has a quote or a backslash in it, and it is PostgreSQL that gathers the positions of equal ones.
+    """Return the terms of `text` with their positions, and the room's term, as a tsvector literal of PostgreSQL."""
+    # Terms contain no quotes or backslashes. PostgreSQL merges the positions of equal terms.
     words = " ".join([f"'{term}':{position}" for position, term in enumerate(index_terms(text), 1)])
     return words if room_id is None else f"'{room_term(room_id)}' {words}"
 
 
 def tsquery(text: str, room_ids: Sequence[int] = ()) -> str | None:
-    """Return the tsquery for `text`, in these rooms (none given: in all); None: nothing to look for."""
+    """Return the tsquery for `text` in these rooms (none given: in all); None if `text` has no words."""
     phrases = parse(text)
     if not phrases:
         return None
@@ -106,7 +106,7 @@ def tsquery(text: str, room_ids: Sequence[int] = ()) -> str | None:
 
 
 def matches(text: str, query: str) -> bool:
-    """Tell whether `text` is found by `query`: the search of the store in memory, and what the others must say."""
+    """Return whether `query` finds `text`: the search of the history in memory, and the reference for the databases."""
     phrases = parse(query)
     terms = index_terms(text) if phrases else []
     return bool(phrases) and all(_occurs(phrase, terms) for phrase in phrases)
@@ -114,7 +114,7 @@ def matches(text: str, query: str) -> bool:
 
 @lru_cache(maxsize=64)
 def parse(query: str) -> tuple[Phrase, ...]:
-    """Return the phrases of `query`, all of which must occur. What has no space inside is one phrase: "3.14"."""
+    """Return the phrases of `query`, all of which must occur. A part without a space is one phrase: "3.14"."""
     words = [runs for word in query[:MAX_QUERY_CHARS].split() if (runs := list(_runs(word)))]
     phrases = [_phrase(runs, runs is words[-1]) for runs in words]
     return tuple(_first(dict.fromkeys(phrases), MAX_QUERY_TERMS))
@@ -124,15 +124,15 @@ def _phrase(runs: list[str], is_last: bool) -> Phrase:
     *inner, last = runs
     terms = [term for run in inner for term in _terms_of(run)]
     if not _IS_UNSPACED(last):
-        return Phrase((*terms, last), is_last and len(last) >= _SHORTEST_BEGINNING)
+        return Phrase((*terms, last), is_last and len(last) >= _SHORTEST_PREFIX)
     if len(last) == 1:
         return Phrase((*terms, last), True)
-    # Its last character alone is left out: in a text the run may go on.
+    # The last character's own term is left out: in a text the run may continue.
     return Phrase((*terms, *_terms_of(last)[:-1]), False)
 
 
 def _first(phrases: Iterable[Phrase], most: int) -> Iterator[Phrase]:
-    """Yield the phrases up to so many terms; of the one that goes beyond, its beginning."""
+    """Yield phrases with `most` terms in all; the last phrase is cut to fit."""
     for terms, prefix in phrases:
         if len(terms) > most:
             prefix, terms = False, terms[:most]
@@ -170,24 +170,24 @@ def _followed(terms: Iterable[str]) -> str:
 
 
 def _normal(text: str) -> str:
-    """Return `text` without case, compatible forms and accents, and a space for whatever is no part of a word."""
+    """Return `text` without case, compatible forms and accents, and with a space for what is no part of a word."""
     folded = unicodedata.normalize("NFKD", text).casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", folded).translate(_CHARACTERS))
 
 
 class _Characters(dict[int, int | None]):
-    """What becomes of each character of a decomposed text, as `str.translate` asks for it; None: it is left out."""
+    """The `str.translate` table for a decomposed text: a character's replacement, None to delete it."""
 
-    _MOST_KEPT = 1 << 14
+    _MAX_CACHED = 1 << 14
 
     def __missing__(self, code: int) -> int | None:
-        becomes = _becomes(code)
-        if len(self) < self._MOST_KEPT:  # who sends all of Unicode shall not fill the memory
-            self[code] = becomes
-        return becomes
+        replacement = _replacement(code)
+        if len(self) < self._MAX_CACHED:  # a client that sends all of Unicode must not fill the memory
+            self[code] = replacement
+        return replacement
 
 
-def _becomes(code: int) -> int | None:
+def _replacement(code: int) -> int | None:
     char = chr(code)
     category = unicodedata.category(char)
     if category in {"Cf", "Me"}:

@@ -1,4 +1,4 @@
-"""The users' table: who exists, by which name, and since when tokens count."""
+"""The users table: ids, names, password hashes, and the time from which tokens are valid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .transactions import HistoryTransactions
 
 
 class User(NamedTuple):
-    """One row of the users' table."""
+    """One row of the users table."""
 
     id: str
     username: str
@@ -32,40 +32,43 @@ class User(NamedTuple):
 
     @property
     def identity(self) -> Identity:
-        """Return what others may see of the user."""
+        """Return what other users may see of this user."""
         return Identity(self.id, self.username)
 
 
-#: Random bytes of an id: as good as a UUID's, and 12 characters instead of 32 in every roster entry and message.
+#: Random bytes of an id: 12 characters instead of a UUID's 32 in every roster entry and message.
 ID_BYTES = 9
 _COLUMNS = tuple(table.c[name] for name in User._fields)
-#: Names looked up in one statement: SQLite takes no more than some thousand values.
+#: Values in one statement: SQLite accepts some thousands at most.
 _CHUNK = 500
 
 
 class Users:
-    """Create, find and end users, each call one transaction. `run(fn)` runs fn off the event loop."""
+    """Creates, finds and deletes users. Each call is one transaction and may raise StoreUnavailable.
+
+    `run(fn)` runs fn off the event loop.
+    """
 
     def __init__(self, engine: Engine, run: Run) -> None:
         self._db = HistoryTransactions(engine, run)
 
     def get(self, id: str) -> User | None:
-        """Return the user of that id; None for an unknown or deleted one."""
-        return self._db.read(lambda connection: _find(connection, table.c.id == id, _ALIVE))
+        """Return the user with this id; None if unknown or deleted."""
+        return self._db.read(lambda connection: _find(connection, table.c.id == id, _NOT_DELETED))
 
     def by_name(self, username: str) -> User | None:
-        """Return the user of that name, in any case and compatible form; None for an unknown or deleted one."""
+        """Return the user with this name, in any case and compatible form; None if unknown or deleted."""
         key = name_key(username)
-        return self._db.read(lambda connection: _find(connection, table.c.name_key == key, _ALIVE))
+        return self._db.read(lambda connection: _find(connection, table.c.name_key == key, _NOT_DELETED))
 
     def by_names(self, names: Sequence[str]) -> list[User | None]:
-        """Return what `by_name` would for each of the names, in their order."""
+        """Return the result of `by_name` for each name, in their order."""
         keys = [name_key(name) for name in names]
         found = self._db.read(lambda connection: _find_keys(connection, keys))
         return [found.get(key) for key in keys]
 
     def create(self, username: str, password_hash: str | None = None) -> User:
-        """Create a user and return it; raise BadName or NameTaken. Without a password nobody can log in as it."""
+        """Create a user and return it; raise BadName or NameTaken. A user without a password cannot log in."""
         row = _new_row(clean(username)) | {"password_hash": password_hash}
         try:
             self._db.write(lambda connection: connection.execute(table.insert(), row))
@@ -74,9 +77,9 @@ class Users:
         return User(row["id"], row["username"], password_hash, 0, False, row["created_at"], None)
 
     def create_many(self, names: Iterable[str]) -> list[User]:
-        """Return the users of these names in their order, creating those who are missing, or none of them.
+        """Return the users with these names in their order, creating those that do not exist, all or none.
 
-        Raises BadName, and NameTaken for a name that looks like another's or was a deleted user's.
+        Raises BadName, and NameTaken if a name looks like another user's or was a deleted user's.
         """
         cleaned = [clean(name) for name in names]
         rows: dict[str, dict[str, Any]] = {}
@@ -86,18 +89,18 @@ class Users:
         return [found[name_key(name)] for name in cleaned]
 
     def ensure(self, identity: Identity) -> User:
-        """Return the row of a site's own user, making or renaming it first where needed.
+        """Insert or rename a site's own user and return the row.
 
-        The site's word about its names holds: who had the name before and has no password here loses it. A user with a
-        password here, or a deleted one, is left as it is.
+        The site decides about its names: a user without a password here who had the name before loses it. A user with a
+        password here, or a deleted one, stays unchanged.
         """
         known = self._db.read(lambda connection: _find(connection, table.c.id == identity.id))
         if known and (known.username == identity.username or known.password_hash or known.deleted_at):
             return known
-        return self._db.write(lambda connection: _adopt(connection, identity))
+        return self._db.write(lambda connection: _upsert(connection, identity))
 
     def ensure_many(self, identities: Sequence[Identity]) -> None:
-        """See to it that each of these users has a row, as `ensure` does; one look where they all do."""
+        """Apply `ensure` to each of these users; one query if nothing has to change."""
         ids = [identity.id for identity in identities]
         known = self._db.read(lambda connection: _find_names(connection, ids))
         for identity in identities:
@@ -105,33 +108,35 @@ class Users:
                 self.ensure(identity)
 
     def set_password(self, id: str, password_hash: str, valid_after: int | None = None) -> bool:
-        """Store a new password's hash and let tokens count from `valid_after` (ms; now) on; tell if the user exists."""
+        """Store a new password's hash and end tokens from before `valid_after` (ms; now); return if the user exists."""
         at = now_ms() if valid_after is None else valid_after
-        return self._change(id, _ALIVE, password_hash=password_hash, tokens_valid_after=_later(at))
+        return self._change(id, _NOT_DELETED, password_hash=password_hash, tokens_valid_after=_latest(at))
 
     def rehash(self, id: str, old_hash: str, new_hash: str) -> bool:
-        """Store another hash of the same password; tell whether it was still the same."""
+        """Replace the hash of an unchanged password; return False if the password has been changed."""
         return self._change(id, table.c.password_hash == old_hash, password_hash=new_hash)
 
     def delete(self, id: str) -> bool:
-        """End a user: its tokens die, its password is forgotten, its name stays taken. Tell whether it existed."""
+        """End a user's tokens, delete the password and keep the name taken; return whether the user existed."""
         now = now_ms()
-        return self._change(id, _ALIVE, password_hash=None, deleted_at=now, tokens_valid_after=_later(now))
+        return self._change(
+            id, _NOT_DELETED, password_hash=None, deleted_at=now, tokens_valid_after=_latest(now)
+        )
 
     def revoke(self, id: str, at_ms: int) -> bool:
-        """Let the user's tokens count only from `at_ms` on, and never take that back; tell if it exists."""
-        return self._change(id, tokens_valid_after=_later(at_ms))
+        """End the user's tokens from before `at_ms`, which is never undone; return whether the user exists."""
+        return self._change(id, tokens_valid_after=_latest(at_ms))
 
     def ban(self, id: str) -> bool:
-        """Keep the user out until `unban`; tell whether it exists."""
+        """Ban the user until `unban`; return whether the user exists."""
         return self._change(id, banned=True)
 
     def unban(self, id: str) -> bool:
-        """Let a banned user in again; tell whether it exists."""
+        """End a ban; return whether the user exists."""
         return self._change(id, banned=False)
 
     def revocations(self) -> dict[str, tuple[int, bool]]:
-        """Return `{id: (tokens_valid_after, banned)}` of everyone, deleted ones too, of whom either is set."""
+        """Return `{id: (tokens_valid_after, banned)}` of all users with either set, including deleted ones."""
         wanted = select(table.c.id, table.c.tokens_valid_after, table.c.banned).where(
             (table.c.tokens_valid_after > 0) | table.c.banned
         )
@@ -143,7 +148,7 @@ class Users:
         return self._db.write(lambda connection: connection.execute(change).rowcount == 1)
 
 
-_ALIVE = table.c.deleted_at.is_(None)
+_NOT_DELETED = table.c.deleted_at.is_(None)
 
 
 def _find(connection: Connection, *conditions: Any) -> User | None:
@@ -161,8 +166,8 @@ def _new_row(username: str) -> dict[str, Any]:
     }
 
 
-def _later(at_ms: int) -> Any:
-    """Return the later of what stands in the row and `at_ms`: a revocation is never taken back."""
+def _latest(at_ms: int) -> Any:
+    """Return the SQL of the later of the row's time and `at_ms`: a revocation is never undone."""
     return case((table.c.tokens_valid_after > at_ms, table.c.tokens_valid_after), else_=at_ms)
 
 
@@ -191,7 +196,7 @@ def _find_names(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
 def _find_keys(connection: Connection, keys: Sequence[str]) -> dict[str, User]:
     found: dict[str, User] = {}
     for chunk in _chunks(keys):
-        wanted = select(table.c.name_key, *_COLUMNS).where(table.c.name_key.in_(chunk), _ALIVE)
+        wanted = select(table.c.name_key, *_COLUMNS).where(table.c.name_key.in_(chunk), _NOT_DELETED)
         found |= {key: User(*row) for key, *row in connection.execute(wanted)}
     return found
 
@@ -201,7 +206,7 @@ def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
         yield keys[start : start + _CHUNK]
 
 
-def _adopt(connection: Connection, identity: Identity) -> User:
+def _upsert(connection: Connection, identity: Identity) -> User:
     lock(connection, "users")
     key = _free_key(connection, identity)
     values = {"username": identity.username, "name_key": key}
@@ -210,24 +215,26 @@ def _adopt(connection: Connection, identity: Identity) -> User:
         connection.execute(table.insert(), values | {"id": identity.id, "created_at": now_ms()})
     rename(connection, identity)
     user = _find(connection, table.c.id == identity.id)
-    assert user is not None  # this transaction has just written it
+    assert user is not None  # this transaction has just written the row
     return user
 
 
 def _free_key(connection: Connection, identity: Identity) -> str:
-    """Return the key under which the identity's name can be stored, taking it from another of the site's users."""
+    """Return the name_key to store for the identity, taking it from another user of the site if necessary."""
     key = name_key(identity.username)
     holder = _find(connection, table.c.name_key == key, table.c.id != identity.id)
     if holder is None:
         return key
     if holder.password_hash or holder.deleted_at:
-        return _nameless(identity.id)
+        return _placeholder_key(identity.id)
     connection.execute(
-        update(table).where(table.c.id == holder.id).values(name_key=_nameless(holder.id), skeleton=None)
+        update(table)
+        .where(table.c.id == holder.id)
+        .values(name_key=_placeholder_key(holder.id), skeleton=None)
     )
     return key
 
 
-def _nameless(id: str) -> str:
-    """Return a key that no name has, since names do not begin with a space."""
+def _placeholder_key(id: str) -> str:
+    """Return a key that belongs to no name, since names do not start with a space."""
     return f" {id}"

@@ -110,7 +110,7 @@ class Routes:
             return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
         if endpoint.forwarding is not None and _has_peers(chat):
             endpoint.forwarding.listen()
-        return _text(engine.hub.reactor.ask(engine.open_polling, handshake(request)))
+        return _text(engine.hub.reactor.call_and_wait(engine.open_polling, handshake(request)))
 
     def _post(self, chat: ChatService, engine: Engine, sid: str, session: SessionHandle) -> Response:
         limit = chat.settings.max_message_bytes

@@ -1,23 +1,41 @@
-"""The databases that the stores' contracts run on: SQLite files, and the session's PostgreSQL."""
+"""The backends of the contracts: SQLite files and the session's PostgreSQL for stores, Valkey servers for brokers."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from chat.store import migrate
+from chat.store.control import Control
 from chat.store.engine import make_engine, parse_url
 from chat.store.memory import MemoryHistory
 from chat.store.models import metadata
 from chat.store.sql import SqlHistory
 from chat.store.users import Users
-from tests.contract.speech import ADA, BOB, CY
+from tests.contract.drafts import ADA, BOB, CY
 from tests.contract.threads import run
+from tests.tls_relay import tls_relay
+from tests.valkey_cluster import running_cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster():
+    """A cluster of Valkey servers; shared, so every site needs a prefix."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_over_tls(valkey_server, tmp_path_factory):
+    """The session's Valkey server behind TLS."""
+    with tls_relay(valkey_server.port, tmp_path_factory.mktemp("tls")) as (port, trusted):
+        yield SimpleNamespace(url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={trusted}")
 
 
 @pytest.fixture(scope="session")
 def postgresql(postgresql_server):
-    """A function that makes an empty database and returns its URL."""
+    """A function that creates an empty database and returns its URL."""
     counter = iter(range(1000))
 
     def fresh():
@@ -33,9 +51,9 @@ def postgresql(postgresql_server):
 
 @pytest.fixture(scope="session")
 def migrated_postgresql(postgresql):
-    """A function that empties a database of all but the chat's tables and the lobby, and returns its URL.
+    """A function that empties a database except for the chat's tables and the lobby, and returns its URL.
 
-    It is the same one each time: to make another costs 0.3 s and 8 MB.
+    It is the same database each time: creating another costs 0.3 s and 8 MB.
     """
     url = postgresql()
     migrate.upgrade(url)
@@ -50,7 +68,7 @@ def migrated_postgresql(postgresql):
     return fresh
 
 
-#: Who is still connected may hold locks.
+#: Connections that are still open may hold locks, so they are ended first.
 _EMPTY = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -64,7 +82,7 @@ _EMPTY = (
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory):
-    """A function that puts a database with the chat's tables at a path and returns its URL."""
+    """A function that copies a database with the chat's tables to a path and returns its URL."""
     template = tmp_path_factory.mktemp("sqlite") / "template.db"
     migrate.upgrade(f"sqlite:///{template}")
 
@@ -78,13 +96,13 @@ def migrated_sqlite(tmp_path_factory):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request):
-    """The name of a kind of database; tests of histories ask for "memory" too."""
+    """The name of a kind of database. Tests of histories add "memory"."""
     return request.param
 
 
 @pytest.fixture
 def empty_url(request, backend, tmp_path):
-    """The URL of a database with nothing in it."""
+    """The URL of an empty database."""
     if backend == "sqlite":
         return f"sqlite:///{tmp_path}/instance/chat.db"
     return request.getfixturevalue("postgresql")()
@@ -107,8 +125,18 @@ def engine(url):
 
 
 @pytest.fixture
+def users(engine):
+    return Users(engine, run)
+
+
+@pytest.fixture
+def control(engine):
+    return Control(engine, run)
+
+
+@pytest.fixture
 def history(request, backend):
-    """A history with the lobby, and with Ada, Bob and Cy among its users."""
+    """A history with the lobby and the users Ada, Bob and Cy."""
     if backend == "memory":
         history = MemoryHistory([ADA, BOB, CY])
         history.ensure_room("lobby")
@@ -124,7 +152,7 @@ def history(request, backend):
 
 @pytest.fixture
 def another(request, backend, history):
-    """The same history as another process has it."""
+    """The same history, as another process opens it."""
     if backend == "memory":
         yield history
         return

@@ -1,11 +1,11 @@
-"""Appending to a history: the twin in memory, SQLite and PostgreSQL, all held to one contract."""
+"""The contract of a history: appending messages, in memory, on SQLite and on PostgreSQL."""
 
 import pytest
 
 from chat.store.history import DIRECT, MEMBER, PUBLIC, Stored
 from chat.store.models import now_ms
 from chat.wire.envelope import Identity, direct_room
-from tests.contract.speech import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
+from tests.contract.drafts import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
 from tests.contract.threads import at_once
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES
 # Append
 
 
-def test_a_message_is_stored_as_it_is_told(history, lobby):
+def test_a_message_is_stored_as_given(history, lobby):
     (stored,) = history.append([draft("你好 😀", id="x1")], ORIGIN)
     message = stored.message
     assert stored == Stored(message, True, None)
@@ -23,7 +23,7 @@ def test_a_message_is_stored_as_it_is_told(history, lobby):
     assert history.after(lobby.id, 0, 10) == [message]
 
 
-def test_the_house_speaks_as_nobody(history, lobby):
+def test_a_message_from_the_server_has_no_user(history, lobby):
     (message,) = say(history, "welcome", sender=None)
     assert message.user is None
     assert history.find(lobby.id, 1) == message
@@ -37,14 +37,14 @@ def test_seq_follows_the_order_of_the_drafts(history, lobby):
     assert [(m.seq, m.data) for m in history.after(other.id, 0, 10)] == [(1, "0"), (2, "3"), (3, "6")]
 
 
-def test_pk_grows_over_all_rooms(history):
+def test_pk_ascends_over_all_rooms(history):
     history.create_room("other", PUBLIC, ADA)
     stored = history.append([draft(room=room) for room in ("lobby", "other", "lobby", "other")], ORIGIN)
     pks = [one.message.pk for one in stored] + [say(history, "later", room="other")[0].pk]
     assert pks == sorted(set(pks))
 
 
-def test_the_room_knows_its_last_message(history):
+def test_a_room_has_the_seq_and_time_of_its_last_message(history):
     last = say(history, "a", "b")[-1]
     room = history.room("lobby")
     assert (room.first_seq, room.last_seq, room.last_at) == (1, 2, last.ts)
@@ -67,7 +67,7 @@ def test_an_ephemeral_room_stores_nothing(history):
     assert history.append([draft(room="typing")], ORIGIN) == ["unknown_room"]
 
 
-def test_what_no_database_takes_is_replaced(history, lobby):
+def test_characters_that_cannot_be_stored_are_replaced(history, lobby):
     (message,) = say(history, "a\x00b\ud800c")
     assert message.data == "a\ufffdb\ufffdc" == history.find(lobby.id, 1).data
 
@@ -81,7 +81,7 @@ def test_a_big_batch(history, lobby):
 # Repeats
 
 
-def test_a_repeat_gets_the_first_one(history, another, lobby):
+def test_a_repeat_returns_the_stored_message(history, another, lobby):
     (first,) = history.append([draft("hi", id="x")], ORIGIN)
     (again,) = another.append([draft("hi", id="x")], ORIGIN + 1)
     assert again == Stored(first.message, False, None)
@@ -95,7 +95,7 @@ def test_a_repeat_among_new_ones(history, lobby):
     assert [new.message.seq, last.message.seq] == [2, 3] == seqs(history.after(lobby.id, 1, 10))
 
 
-def test_twins_in_one_batch(history):
+def test_a_repeat_in_the_same_batch(history):
     first, again = history.append([draft("hi", id="x"), draft("hi", id="x")], ORIGIN)
     assert first.fresh and again == Stored(first.message, False, None)
     assert history.room("lobby").last_seq == 1
@@ -111,7 +111,7 @@ def test_an_id_with_other_contents_is_a_conflict(history, together):
     assert history.room("lobby").last_seq == 1
 
 
-def test_ids_are_each_senders_and_rooms_own(history):
+def test_an_id_is_unique_per_sender_and_room(history):
     history.create_room("other", PUBLIC, ADA)
     drafts = [draft("a", id="x"), draft("b", sender=BOB, id="x"), draft("c", "other", id="x")]
     drafts.append(draft("d", sender=None, id="x"))
@@ -125,10 +125,10 @@ def test_only_repeats_change_nothing(history):
     assert history.room("lobby") == room
 
 
-# Side by side
+# Concurrency
 
 
-def test_seq_is_gapless_whoever_appends(history, another):
+def test_seqs_of_concurrent_appends_have_no_gaps(history, another):
     rooms = [history.create_room(name, PUBLIC, None) for name in ("a", "b", "c")]
 
     def write(store, order):
@@ -150,7 +150,7 @@ def test_seq_is_gapless_whoever_appends(history, another):
         assert history.room(room.name).last_seq == len(messages)
 
 
-def test_the_same_ids_at_once_are_stored_once(history, another, lobby):
+def test_concurrent_repeats_are_stored_once(history, another, lobby):
     drafts = [draft(str(n), id=f"same{n}") for n in range(20)]
     stores = (history, another) * 3
     results = at_once(*(lambda store=store: store.append(drafts, ORIGIN) for store in stores))
@@ -160,8 +160,8 @@ def test_the_same_ids_at_once_are_stored_once(history, another, lobby):
     assert sum(one.fresh for result in results for one in result) == 20
 
 
-def test_first_direct_messages_at_once(history, another):
-    """Both processes begin the same conversations, each time in another order: nobody waits in a circle."""
+def test_concurrent_first_direct_messages(history, another):
+    """Both processes create the same conversations, in different orders, without a deadlock."""
     people = [Identity(f"p{number}", f"person {number}") for number in range(60)]
 
     def write(store, turn):
@@ -179,7 +179,7 @@ def test_first_direct_messages_at_once(history, another):
 # Direct messages
 
 
-def test_the_first_direct_message_makes_the_room(history):
+def test_the_first_direct_message_creates_the_room(history):
     (stored,) = history.append([direct("Bob", "hi", to_id="2")], ORIGIN)
     room = history.room("dm:1:2")
     assert (room.kind, room.title, room.last_seq, room.created_by) == (DIRECT, "", 1, None)
@@ -196,7 +196,7 @@ def test_a_receiver_is_found_by_name(history):
     assert [results[0].message.to, results[2].message.to] == ["Bob", "Cy"]
 
 
-def test_both_ends_talk_in_one_room(history):
+def test_both_users_write_to_one_room(history):
     history.append([direct("bob", "a"), direct("ada", "b", BOB)], ORIGIN)
     history.append([direct("ada", "c", BOB, "1")], ORIGIN)
     room = history.room("dm:1:2")
@@ -210,14 +210,14 @@ def test_a_sites_own_user_needs_no_row(history):
     assert (room.room.name, room.peer) == (direct_room("s:7", "v:8"), stranger)
 
 
-def test_the_house_writes_to_one(history):
+def test_a_direct_message_from_the_server(history):
     (stored,) = history.append([direct("ada", "look", sender=None)], ORIGIN)
     assert (stored.message.room, stored.message.user) == ("dm::1", None)
     (room,) = history.rooms_of("1")
     assert room.peer is None and room.unread == 1
 
 
-def test_who_talks_to_himself(history):
+def test_a_direct_message_to_oneself(history):
     history.append([direct("ada", "note to self")], ORIGIN)
     (room,) = history.rooms_of("1")
     assert (room.room.name, room.peer) == ("dm:1:1", ADA)

@@ -1,4 +1,4 @@
-"""Reading a history, searching it and pruning it: the twin in memory, SQLite and PostgreSQL alike."""
+"""The contract of a history: reading, searching and pruning, in memory, on SQLite and on PostgreSQL."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ import pytest
 
 from chat.store.history import PUBLIC
 from chat.store.models import now_ms
-from tests.contract.speech import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
+from tests.contract.drafts import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
 from tests.contract.threads import at_once
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -34,11 +34,11 @@ def test_newer(history, lobby):
     (old,) = say(history, "old")
     say(history, "a")
     say(history, "b", room="other")
-    say(history, "not asked for", room="third")
+    say(history, "not requested", room="third")
     say(history, "c")
     assert texts(history.newer([lobby.id, other.id], old.pk, 10)) == ["a", "b", "c"]
     assert texts(history.newer([lobby.id, other.id], old.pk, 2)) == ["a", "b"]
-    assert texts(history.newer([third.id, 999], 0, 10)) == ["not asked for"]
+    assert texts(history.newer([third.id, 999], 0, 10)) == ["not requested"]
     assert history.newer([], 0, 10) == []
 
 
@@ -50,10 +50,10 @@ def test_export(history, lobby):
     assert texts(export) == [*map(str, range(1, 1200)), "said meanwhile"]
 
 
-# What others have stored
+# Changes by other processes
 
 
-def test_a_first_mark_tells_nothing(history):
+def test_a_first_mark_comes_without_rooms(history):
     say(history, "a")
     mark, rows = history.changed(None)
     assert rows == []
@@ -87,8 +87,8 @@ def test_new_messages(history, another, lobby):
     assert texts(history.new_in([other.id], mark)) == ["c"]
 
 
-def test_a_reader_misses_nothing_of_many_writers(history, another):
-    heard = {"lobby": set(), "dm:1:2": set()}
+def test_a_reader_misses_no_message_of_concurrent_writers(history, another):
+    received = {"lobby": set(), "dm:1:2": set()}
     mark, _ = history.changed(None)
     done = threading.Event()
 
@@ -101,7 +101,7 @@ def test_a_reader_misses_nothing_of_many_writers(history, another):
             finished = done.is_set()
             next_mark, rows = history.changed(mark)
             for message in history.new_in([row.id for row in rows], mark):
-                heard[message.room].add(message.seq)
+                received[message.room].add(message.seq)
             mark = next_mark
             if finished:
                 return
@@ -111,7 +111,7 @@ def test_a_reader_misses_nothing_of_many_writers(history, another):
         assert at_once(*(lambda store=store: write(store) for store in (history, another) * 2)) == [None] * 4
         done.set()
         reader.result()
-    assert heard == {"lobby": set(range(1, 161)), "dm:1:2": set(range(1, 81))}
+    assert received == {"lobby": set(range(1, 161)), "dm:1:2": set(range(1, 81))}
 
 
 # Search
@@ -154,8 +154,8 @@ def test_search(history, lobby):
         "hello ' & | !",
     ],
 )
-def test_a_search_is_never_an_error(history, lobby, text):
-    say(history, "nothing of that")
+def test_no_query_raises_an_error(history, lobby, text):
+    say(history, "no match")
     assert found(history, text, lobby) == []
 
 
@@ -208,14 +208,14 @@ def test_prune_everything(history, lobby):
     assert history.newer([lobby.id, other.id], last.pk, 10) == [message]
 
 
-def test_a_pruned_id_may_come_again(history, lobby):
+def test_a_pruned_id_can_be_used_again(history, lobby):
     history.append([draft("hi", id="x")], ORIGIN)
     history.prune(lobby.id, tomorrow())
     (stored,) = history.append([draft("other words", id="x")], ORIGIN)
     assert stored.fresh and stored.message.seq == 2
 
 
-def test_prune_beside_a_writer(history, another, lobby):
+def test_prune_during_writes(history, another, lobby):
     say(history, *map(str, range(1500)))
 
     def write():

@@ -1,4 +1,4 @@
-"""Rooms, their members and what waits for them: the twin in memory, SQLite and PostgreSQL alike."""
+"""The contract of a history: rooms, members and unread counts, in memory, on SQLite and on PostgreSQL."""
 
 import time
 
@@ -19,7 +19,7 @@ from chat.store.history import (
 from chat.store.models import now_ms
 from chat.store.users import Users
 from chat.wire.envelope import Identity
-from tests.contract.speech import ADA, BOB, CY, HISTORIES, ORIGIN, direct, draft, say
+from tests.contract.drafts import ADA, BOB, CY, HISTORIES, ORIGIN, direct, draft, say
 from tests.contract.threads import at_once, run
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -70,12 +70,12 @@ def test_a_name_is_refused(history, name):
         history.create_room("News", PRIVATE, ADA, name=name)
 
 
-def test_direct_rooms_are_not_made_by_asking(history):
+def test_direct_rooms_cannot_be_created_explicitly(history):
     with pytest.raises(ValueError, match="direct"):
         history.create_room("x", DIRECT, ADA)
 
 
-def test_one_of_many_gets_the_name(history, another):
+def test_one_of_several_concurrent_calls_gets_the_name(history, another):
     stores = (history, another) * 3
     results = at_once(*(lambda store=store: store.create_room("news", PUBLIC, ADA) for store in stores))
     assert sorted(type(result).__name__ for result in results) == ["RoomRow"] + ["RoomTaken"] * 5
@@ -148,12 +148,12 @@ def test_join_and_leave(history, lobby):
     assert history.role(lobby.id, "2") is None and history.members(lobby.id, None, 10) == []
 
 
-def test_nobody_joins_a_room_that_is_not(history):
+def test_an_unknown_room_cannot_be_joined(history):
     assert not history.join(999, ADA)
     assert history.members(999, None, 10) == [] and history.mark_read(999, "1", 1) is None
 
 
-def test_join_at_once(history, another, lobby):
+def test_concurrent_joins(history, another, lobby):
     joins = at_once(*(lambda store=store: store.join(lobby.id, ADA) for store in (history, another) * 3))
     assert sorted(joins) == [False] * 5 + [True]
 
@@ -169,7 +169,7 @@ def test_roles(history, lobby):
     assert not history.set_role(room.id, "3", ADMIN)
 
 
-def test_members_come_by_name(history, lobby):
+def test_members_are_ordered_by_name(history, lobby):
     names = ["bob", "Ada", "eve", "Cyd", "Émile", "dan"]
     for number, name in enumerate(names):
         history.join(lobby.id, Identity(f"m{number}", name))
@@ -249,7 +249,7 @@ def test_unread_counts(history, lobby):
         ("ada", ""),
     ],
 )
-def test_who_is_named(backend, request, history, lobby, text, named):
+def test_mentioned_users(backend, request, history, lobby, text, named):
     more = [Identity("4", "小明"), Identity("5", "Mary"), Identity("6", "Mary Jane Watson")]
     for user in more:
         if backend == "memory":
@@ -263,7 +263,7 @@ def test_who_is_named(backend, request, history, lobby, text, named):
     assert "".join(user.id for user in everyone if history.unread(user.id)["lobby"][1]) == named
 
 
-def test_a_repeat_names_nobody_again(history, lobby):
+def test_a_repeat_mentions_nobody_again(history, lobby):
     history.join(lobby.id, BOB)
     for _ in range(2):
         history.append([draft("@bob", id="x")], ORIGIN)
@@ -279,7 +279,7 @@ def test_a_flood_of_mentions_is_bounded(history, lobby):
     assert history.unread("2")["lobby"][1] == 1
 
 
-def test_what_nobody_can_be_called_is_nobodys(history, lobby):
+def test_names_that_cannot_be_stored_match_nothing(history, lobby):
     for bad in ("a\x00b", "\ud800"):
         assert history.room(bad) is None and history.rooms_named([bad, "lobby"]) == {"lobby": lobby}
         assert history.role(lobby.id, bad) is None and not history.set_role(lobby.id, bad, ADMIN)

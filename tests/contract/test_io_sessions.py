@@ -1,4 +1,4 @@
-"""Which rooms Socket.IO's connections are in: SQLite and PostgreSQL held to one contract."""
+"""The contract of stored Socket.IO sessions, on SQLite and PostgreSQL."""
 
 import pytest
 
@@ -15,43 +15,43 @@ def sessions(engine):
     return IoSessions(engine, run)
 
 
-def test_what_is_kept_is_found(sessions):
-    kept = [IoSession(f"c{number}", "7", {"lobby": 0, "大厅/😀": number}) for number in range(3)]
-    sessions.save(kept, 1)
-    assert [sessions.get(one.id) for one in kept] == kept
+def test_a_saved_session_is_found(sessions):
+    saved = [IoSession(f"c{number}", "7", {"lobby": 0, "大厅/😀": number}) for number in range(3)]
+    sessions.save(saved, 1)
+    assert [sessions.get(one.id) for one in saved] == saved
     assert sessions.get("c9") is None
 
 
-def test_a_newer_state_takes_the_place_of_the_older(sessions):
+def test_saving_again_replaces_a_session(sessions):
     sessions.save([IoSession("c", "7", {"lobby": 0})], 1)
     sessions.save([IoSession("c", "7", {})], 2)
     assert sessions.get("c").rooms == {}
 
 
-def test_what_is_over_is_forgotten(sessions):
-    kept = [IoSession(f"c{number}", "7", {}) for number in range(1200)]
-    sessions.save(kept, 1)
-    sessions.forget([one.id for one in kept[1:]], 1)
-    assert sessions.get("c0") and not any(sessions.get(one.id) for one in kept[1::300])
-    sessions.forget([], 1)
-    sessions.forget(["unknown"], 1)
+def test_deleted_sessions_are_gone(sessions):
+    saved = [IoSession(f"c{number}", "7", {}) for number in range(1200)]
+    sessions.save(saved, 1)
+    sessions.delete([one.id for one in saved[1:]], 1)
+    assert sessions.get("c0") and not any(sessions.get(one.id) for one in saved[1::300])
+    sessions.delete([], 1)
+    sessions.delete(["unknown"], 1)
     sessions.save([], 1)
 
 
-def test_what_has_gone_over_to_another_process_is_its_own(sessions):
+def test_only_the_process_that_took_a_session_over_deletes_it(sessions):
     assert sessions.owner("c") is None
-    sessions.adopt("c", 1)
+    sessions.take_over("c", 1)
     assert sessions.owner("c") is None
     sessions.save([IoSession("c", "7", {"lobby": 0})], 1)
-    sessions.adopt("c", 2)
-    sessions.forget(["c"], 1)
+    sessions.take_over("c", 2)
+    sessions.delete(["c"], 1)
     assert sessions.owner("c") == 2
     assert sessions.get("c").rooms == {"lobby": 0}
-    sessions.forget(["c"], 2)
+    sessions.delete(["c"], 2)
     assert sessions.get("c") is None
 
 
-def test_a_process_keeps_its_own_and_drops_what_others_have_left(sessions):
+def test_renewing_deletes_sessions_that_no_process_has_renewed(sessions):
     sessions.save([IoSession("mine", "7", {})], 1)
     sessions.save([IoSession("left", "7", {})], 2)
     sessions.renew(1, now_ms() - HOUR)
@@ -60,7 +60,7 @@ def test_a_process_keeps_its_own_and_drops_what_others_have_left(sessions):
     assert not sessions.get("mine") and not sessions.get("left")
 
 
-def test_a_process_never_drops_its_own(sessions, engine):
+def test_renewing_never_deletes_the_process_s_own_sessions(sessions, engine):
     sessions.save([IoSession("mine", "7", {})], 1)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE chat_io_sessions SET updated_at = 1")
@@ -69,7 +69,7 @@ def test_a_process_never_drops_its_own(sessions, engine):
     assert sessions.get("mine")
 
 
-def test_writers_at_once_agree(sessions):
+def test_concurrent_saves_of_one_session(sessions):
     writers = [lambda n=n: sessions.save([IoSession("c", "7", {"room": n})], n) for n in range(6)]
     assert at_once(*writers) == [None] * 6
     assert sessions.get("c").rooms["room"] in range(6)

@@ -1,16 +1,16 @@
-"""Threads for the stores' contract: functions that begin together."""
+"""Threads for the stores' contract: functions that start together."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 
 def run(function):
-    """Call `function` at once: the `run` of a store that is not told of an event loop."""
+    """Call `function` directly: the `run` of a store without an event loop."""
     return function()
 
 
 def at_once(*functions):
-    """Run functions in threads that begin together; return their results or exceptions, in order."""
+    """Run functions in threads that start together; return their results or exceptions, in order."""
     barrier = threading.Barrier(len(functions))
 
     def call(function):

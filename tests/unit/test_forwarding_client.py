@@ -138,7 +138,7 @@ class Worker:
     def open(self):
         """Begin a session of polling and return its id."""
         self.client.listen()
-        self.reactor.ask(self.engine.open_polling, HANDSHAKE)
+        self.reactor.call_and_wait(self.engine.open_polling, HANDSHAKE)
         return next(reversed(self.engine.sessions))
 
     def session(self, sid):
@@ -146,11 +146,11 @@ class Worker:
 
     def wait_polled(self, sid):
         """Until a poll waits for that session."""
-        until(lambda: self.reactor.ask(lambda: self.engine.sessions[sid].member.has_poll))
+        until(lambda: self.reactor.call_and_wait(lambda: self.engine.sessions[sid].member.has_poll))
 
     def end(self):
         for parked in self.reactor.parked():
-            self.reactor.ask(parked.drop)
+            self.reactor.call_and_wait(parked.drop)
         self.reactor.close()
 
 
@@ -312,7 +312,7 @@ def test_a_session_of_a_worker_that_is_gone_is_unknown_and_the_log_says_why(othe
 def test_polls_end_with_their_worker(owner, other, session):
     poll = Beside(session.poll)
     owner.wait_polled(session._sid)
-    owner.reactor.ask(lambda: [parked.drop() for parked in owner.reactor.parked()])
+    owner.reactor.call_and_wait(lambda: [parked.drop() for parked in owner.reactor.parked()])
     with pytest.raises(BadRequest):
         poll.result()
     assert refused(session.post, b"4x") == 1
@@ -321,10 +321,12 @@ def test_polls_end_with_their_worker(owner, other, session):
 def test_a_session_outlives_the_worker_that_polled_for_it(owner, other, session, make_worker):
     Beside(session.poll)
     owner.wait_polled(session._sid)
-    other.reactor.ask(lambda: [parked.drop() for parked in other.reactor.parked()])
+    other.reactor.call_and_wait(lambda: [parked.drop() for parked in other.reactor.parked()])
     third = make_worker(3).session(session._sid)
     third.post(b"4kept")
-    until(lambda: not owner.reactor.ask(lambda: owner.engine.sessions[session._sid].member.has_poll))
+    until(
+        lambda: not owner.reactor.call_and_wait(lambda: owner.engine.sessions[session._sid].member.has_poll)
+    )
     assert third.poll() == b"4kept"
 
 
@@ -348,9 +350,9 @@ def test_a_worker_that_hangs_is_not_waited_for_for_ever(owner, other, session, m
     monkeypatch.setattr(sessions, "REQUEST_TIMEOUT", 0.1)
     session.find()
     _, server = owner.reactor.parked()
-    owner.reactor.ask(owner.reactor.remove, server)  # it reads no more
+    owner.reactor.call_and_wait(owner.reactor.remove, server)  # it reads no more
     assert refused(session.post, b"4x") == 1
-    owner.reactor.ask(owner.reactor.add, server)
+    owner.reactor.call_and_wait(owner.reactor.add, server)
     assert session.poll() == b"4x"  # the answer to the post comes late, and does no harm
 
 

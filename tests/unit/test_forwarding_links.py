@@ -47,8 +47,8 @@ class Loop:
     def __init__(self):
         self.parked, self.writing = set(), set()
 
-    def add(self, parked, lasting):
-        assert lasting
+    def add(self, parked, internal):
+        assert internal
         self.parked.add(parked)
 
     def remove(self, parked):

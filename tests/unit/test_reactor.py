@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from chat.loop.drivers import GeventDriver, ThreadDriver
-from chat.loop.reactor import BEAT, Reactor
+from chat.loop.reactor import IDLE_INTERVAL, Reactor
 from tests.again_under_gevent import again_under_gevent, is_patched
 
 TIMEOUT = 10.0
@@ -133,7 +133,7 @@ def test_read_again_calls_without_anything_to_read(park, reactor):
     reactor.call(reactor.read_again, parked)
     until(lambda: parked.more == 0)
     assert parked.read == b""
-    assert time.monotonic() - began < BEAT
+    assert time.monotonic() - began < IDLE_INTERVAL
 
 
 def test_writable_is_called_while_it_is_wanted(park, reactor):
@@ -438,7 +438,7 @@ def test_it_beats_while_idle_and_is_stalled_when_it_stopped(reactor, monkeypatch
     pass_a_tick(reactor)
     first = reactor._ticked
     until(lambda: reactor._ticked > first)  # by itself
-    assert reactor._ticked - first < 2 * BEAT
+    assert reactor._ticked - first < 2 * IDLE_INTERVAL
     assert not reactor.stalled()
     reactor.driver.stop()
     monkeypatch.setattr(chat.loop.reactor, "STALL", 1.5)

@@ -1,4 +1,4 @@
-"""What a process asks of the others: it has their answers, or goes without after a moment."""
+"""Requests to peers: their responses arrive, or the caller goes on without them after a moment."""
 
 import pytest
 
@@ -14,58 +14,58 @@ def processes():
 
 
 @pytest.fixture
-def ask(processes):
-    """ask(1, "add", 2, 3): what the first process is answered by process 1; a list of all answers for None."""
+def ask(house):
+    """ask(1, "add", 2, 3): the response of process 1 to process 0; for None, the list of all responses."""
 
-    def ask(place, *question):
+    def ask(place, *request):
         found = []
-        asker = processes.runtimes[0].cluster
-        origin = None if place is None else processes.runtimes[place].group_commit.origin
+        caller = house.processes[0].cluster
+        origin = None if place is None else house.processes[place].group_commit.origin
         if place is None:
-            processes.spawn(lambda: found.append(asker._questions.ask(None, *question)))
+            house.begin(lambda: found.append(caller._requests.call(None, *request)))
         else:
-            processes.spawn(lambda: found.append(asker.ask(origin, *question)))
-        processes.settle()
-        (answer,) = found
-        return answer
+            house.begin(lambda: found.append(caller.ask(origin, *request)))
+        house.settle()
+        (response,) = found
+        return response
 
     for number, process in enumerate(processes.runtimes):
-        process.cluster.answers("add", lambda a, b, number=number: [number, a + b])
-        process.cluster.answers("fail", lambda: 1 / 0)
+        process.cluster.handle_requests("add", lambda a, b, number=number: [number, a + b])
+        process.cluster.handle_requests("fail", lambda: 1 / 0)
     return ask
 
 
-def test_one_answers(ask):
+def test_one_process_responds(ask):
     assert ask(1, "add", 2, 3) == [1, 5]
     assert ask(2, "add", 2, 3) == [2, 5]
 
 
-def test_all_answer(ask):
+def test_all_processes_respond(ask):
     assert sorted(ask(None, "add", 2, 3)) == [[1, 5], [2, 5]]
 
 
-def test_without_an_answer_one_goes_on(processes, ask):
-    processes.bus.every = 1
+def test_a_lost_request_returns_nothing(house, ask):
+    house.bus.every = 1
     assert ask(1, "add", 2, 3) is None
     processes.bus.every = 0
     processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_a_question_that_another_version_asks_is_not_answered(processes, ask):
-    assert ask(1, "what nobody knows") is None
-    processes.settle()
+def test_an_unknown_request_gets_no_response(house, ask):
+    assert ask(1, "unknown") is None
+    house.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_an_answer_that_fails_disturbs_nobody(processes, ask):
+def test_a_failing_function_affects_no_other_request(house, ask):
     assert ask(1, "fail") is None
     processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_who_is_not_there_is_not_waited_for(processes, ask):
-    now = processes.scheduler.clock.now
+def test_an_unknown_process_is_not_waited_for(house, ask):
+    now = house.turns.clock.now
     found = []
     processes.spawn(lambda: found.append(processes.runtimes[0].cluster.ask(12345, "add", 2, 3)))
     processes.step(0)
@@ -75,9 +75,9 @@ def test_who_is_not_there_is_not_waited_for(processes, ask):
     assert processes.scheduler.clock.now == now
 
 
-def test_who_did_not_answer_is_asked_again_only_once_it_has_been_heard(processes, ask):
-    """Of a process that was killed, every one of its clients would wait for it."""
-    processes.bus.every = 1
+def test_an_unresponsive_process_is_not_waited_for_until_it_is_seen_again(house, ask):
+    """Otherwise each client of a killed process would wait for it."""
+    house.bus.every = 1
     assert ask(1, "add", 2, 3) is None
     now, found = processes.scheduler.clock.now, []
     origin = processes.runtimes[1].group_commit.origin

@@ -245,11 +245,11 @@ class RoomsOnABus(Rooms):
 
     @rule(process=st.integers(0, 1))
     def cut_off(self, process):
-        self.processes.bus.cut.add(self.processes.runtimes[process].broker)
+        self.processes.bus.partitioned.add(self.processes.runtimes[process].broker)
 
     @rule()
     def heal(self):
-        self.processes.bus.cut.clear()
+        self.processes.bus.partitioned.clear()
         self.processes.bus.every = 0
 
     @rule()

@@ -11,7 +11,7 @@ from bench.scale import costs, site, storm, worker
 from bench.scale.costs import MEASURED
 from bench.scale.loads import CROWD, PACED, over_socketio
 from bench.scale.outcome import play
-from chat.cluster import peers, presence_sync
+from chat.cluster import heartbeat, presence_publisher
 from chat.config import Settings
 from chat.rooms import group_commit, sweeper
 from chat.wire.codec import NATIVE
@@ -25,8 +25,8 @@ def test_constants_are_those_of_the_code():
     assert worker.MAX_BATCH == group_commit.MAX_BATCH
     assert sweeper.SLICE == site.SLICE
     assert settings["ping_interval"] == site.PING
-    assert presence_sync.MAX_ROOMS == site.TOLD
-    assert settings["worker_lease"] / peers.BEATS == site.HEARTBEAT
+    assert presence_publisher.MAX_VERSIONS == site.TOLD
+    assert settings["worker_lease"] / heartbeat.BEATS_PER_LEASE == site.HEARTBEAT
     assert re.search(r"^backlog = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[1] == str(
         storm.BACKLOG
     )

@@ -1,4 +1,4 @@
-"""The tokeniser of the search, held against SQLite's own full-text index."""
+"""The tokeniser of the search, compared with SQLite's own full-text index."""
 
 import sqlite3
 import sys
@@ -24,7 +24,7 @@ HAN = st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5)
 KANA = st.sampled_from("あいがぎぱアイガギパーっッん")
 HANGUL = st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3)
 CJK = HAN | KANA | HANGUL | st.just("𠀋")
-#: Text as people send it, and as nobody should.
+#: Ordinary text, and hostile text.
 TEXT = st.text() | st.text(
     HAN | st.sampled_from("abАБéßﬁ12 ,.'\"-_*()#§我们去卡拉ok🎉\u0301\u200d\ufe0f\x00\n")
 )
@@ -95,7 +95,7 @@ def test_the_terms_of_a_text(text, expected):
         ("one Two", ((("one",), False), (("two",), True))),
         ("two one two", ((("two",), False), (("one",), False), (("two",), True))),
         ("one ?!", ((("one",), True),)),
-        ("don't", ((("don", "t"), False),)),  # one letter is no beginning
+        ("don't", ((("don", "t"), False),)),  # one letter is not searched as a prefix
         ("don't go", ((("don", "t"), False), (("go",), True))),
         ("我", ((("我",), True),)),
         ("我 hi", ((("我",), True), (("hi",), True))),
@@ -113,7 +113,7 @@ def test_the_phrases_of_a_query(query, expected):
     ("text", "query", "found"),
     [
         ("The quick brown fox", "QUICK fo", True),
-        ("The quick brown fox", "fo quick", False),  # only the last word may be half written
+        ("The quick brown fox", "fo quick", False),  # only the last word is a prefix
         ("The quick brown fox", "rown", False),
         ("Version 3.14 of it", "3.14", True),
         ("14 of 3", "3.14", False),
@@ -133,20 +133,20 @@ def test_the_phrases_of_a_query(query, expected):
         ("anything", "🎉", False),
     ],
 )
-def test_what_is_found(index, text, query, found):
+def test_found_texts(index, text, query, found):
     assert matches(text, query) is found
     assert index(text, query) is found
 
 
 @settings(max_examples=300, deadline=None)
 @given(text=TEXT, query=TEXT)
-def test_the_full_text_index_finds_what_matches_finds(index, text, query):
+def test_the_index_agrees_with_matches(index, text, query):
     assert index(storable(text), query) == matches(storable(text), query)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), TEXT, TEXT)
-def test_a_query_taken_from_the_text_is_answered_alike(index, data, before, after):
+def test_the_index_agrees_for_queries_from_the_text(index, data, before, after):
     text = storable(before + data.draw(st.text(CJK | st.sampled_from("ab1 "), min_size=1)) + after)
     begin, end = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
     query = text[begin:end]
@@ -165,7 +165,7 @@ def test_every_part_of_an_unspaced_run_finds_it(index, data, run, before, after)
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(CJK, min_size=1), st.data())
-def test_a_single_character_finds_what_holds_it(index, text, data):
+def test_a_single_character_finds_texts_that_contain_it(index, text, data):
     char = data.draw(st.sampled_from(text))
     assert matches(text, char)
     assert index(text, char)
@@ -179,7 +179,7 @@ def test_nothing_in_a_query_is_an_operator(index, query):
 
 @settings(max_examples=200, deadline=None)
 @given(TEXT)
-def test_the_tokenizer_of_the_index_leaves_our_terms_alone(text):
+def test_the_tokenizer_of_the_index_keeps_our_terms(text):
     with sqlite3.connect(":memory:") as database:
         database.execute("CREATE VIRTUAL TABLE search USING fts5(terms, content='', tokenize='ascii')")
         database.execute("CREATE VIRTUAL TABLE words USING fts5vocab(search, instance)")
@@ -189,17 +189,17 @@ def test_the_tokenizer_of_the_index_leaves_our_terms_alone(text):
     assert [term for (term,) in found] == index_terms(storable(text))
 
 
-def test_a_query_can_be_for_whole_words():
+def test_a_query_for_whole_words():
     assert fts5_query("one two") == '"one" AND "two" *'
     assert fts5_query("one two 我", whole=True) == '"one" AND "two" AND "我"'
     assert fts5_query("我们 a") == fts5_query("我们 a", whole=True)
 
 
-def test_only_the_rooms_asked_for_are_searched(index):
+def test_only_the_given_rooms_are_searched(index):
     assert index("hello", "hello", room_id=12, room_ids=(3, 12))
     assert not index("hello", "hello", room_id=1, room_ids=(12, 11))
     assert index("hello", "hello", room_id=1, room_ids=())
-    assert not index("1 §1 room", "§2", room_id=2, room_ids=(2,))  # nobody can ask for a room by its term
+    assert not index("1 §1 room", "§2", room_id=2, room_ids=(2,))  # a query cannot contain a room's term
 
 
 @settings(max_examples=200, deadline=None)
@@ -219,7 +219,7 @@ def test_the_literals_for_postgresql():
 
 
 @pytest.mark.parametrize("text", ["a " * 50_000, "我" * 50_000, "ﷺ" * 50_000, "é" * 50_000, "x" * 50_000])
-def test_a_long_text_keeps_within_what_a_tsvector_holds(text):
+def test_a_long_text_fits_into_a_tsvector(text):
     """16,383 positions, and 1 MB of lexemes, each below 2 KB."""
     found = index_terms(text)
     assert len(found) <= terms.MAX_CHARS
@@ -227,7 +227,7 @@ def test_a_long_text_keeps_within_what_a_tsvector_holds(text):
     assert max(len(term.encode()) for term in found) < 2046
 
 
-def test_a_long_query_asks_for_its_beginning(index):
+def test_a_long_query_is_cut(index):
     text = "".join(map(chr, range(0x4E00, 0x4E00 + 500)))
     assert matches(text, text)
     assert index(text, text)
@@ -238,8 +238,8 @@ def test_a_long_query_asks_for_its_beginning(index):
     assert sum(len(phrase.terms) for phrase in parse(text)) == terms.MAX_QUERY_TERMS
 
 
-def test_to_normalise_twice_changes_nothing():
-    """Else a term taken from the index would not find itself."""
+def test_normalising_is_idempotent():
+    """Otherwise a term taken from the index would not find itself."""
     characters = (chr(code) for code in range(0x3400) if not unicodedata.category(chr(code)).startswith("C"))
     assert not [char for char in characters if terms._normal(terms._normal(char)) != terms._normal(char)]
 
@@ -247,9 +247,9 @@ def test_to_normalise_twice_changes_nothing():
 def test_all_of_unicode_does_not_fill_the_memory():
     for code in range(0, sys.maxunicode, 16):
         index_terms(chr(code))
-    assert len(terms._CHARACTERS) <= terms._Characters._MOST_KEPT
+    assert len(terms._CHARACTERS) <= terms._Characters._MAX_CACHED
 
 
 def storable(text):
-    """Return what of a text reaches a store: half a surrogate pair does not."""
+    """Return the part of a text that reaches a store: no lone surrogates."""
     return text.encode(errors="ignore").decode()

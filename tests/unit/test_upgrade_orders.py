@@ -51,7 +51,7 @@ class Climber:
 
     def _ask(self, function, *args):
         with self.process.scheduled():
-            return self.process.runtime.hub.reactor.ask(function, *args)
+            return self.process.runtime.hub.reactor.call_and_wait(function, *args)
 
 
 @pytest.fixture

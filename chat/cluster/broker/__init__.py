@@ -1,4 +1,4 @@
-"""What joins the processes of one site: base.py is the contract, memory.py and redis.py keep it."""
+"""Brokers, which connect the processes of one site: base.py is the contract, memory.py and redis.py implement it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .memory import MemoryBroker
 
 
 def make_broker(settings: Settings, driver: Driver, sender: int) -> Broker:
-    """Return the broker that the settings name, for the process of that number; ConfigError where it cannot be."""
+    """Return the configured broker for the process with the number `sender`; raise ConfigError if it cannot be made."""
     if not settings.redis_url:
         return MemoryBroker(driver, sender)
     try:

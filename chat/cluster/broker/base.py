@@ -1,58 +1,64 @@
-"""The contract of a broker, in forty lines. tests/contract/test_broker.py holds every broker to it."""
+"""The contract of a broker, which carries bus messages between the processes of one site.
+
+tests/contract/test_broker.py runs one suite against every broker: memory.py and redis.py.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+#: (channel, number of the sending process, payload).
+BusMessage = tuple[str, int, bytes]
+
 
 class Listener(Protocol):
-    """Who a broker tells things. Its methods are called outside the loop, one at a time, and may wait for the loop."""
+    """What a broker reports to. It is called outside the loop, one call at a time, and may wait for the loop."""
 
-    def received(self, hints: list[tuple[str, int, bytes]]) -> None:
-        """Take hints of others: (channel, sender, payload), those of a sender on a channel in the order of sending."""
+    def received(self, messages: list[BusMessage]) -> None:
+        """Handle messages of other processes, ordered as sent for each sender and channel."""
 
     def subscribed(self, channels: list[str]) -> None:
-        """Take note that what is published in these channels from now on arrives, as far as anything does."""
+        """Note that messages published in these channels from now on will arrive, unless they are lost."""
 
-    def changed(self, is_up: bool) -> None:
-        """Take note that hints go through again, or do not any more. A broker begins as one that is not up."""
+    def connection_changed(self, is_up: bool) -> None:
+        """Note that the broker is connected, or is no longer. A broker starts disconnected."""
 
 
 class Broker(Protocol):
-    """Carries hints between the processes of one site, by channel.
+    """Carries bus messages between the processes of one site, by channel.
 
-    At most once: any hint may be lost, also the last one, and nobody is told. So nothing may hang on one; what must not
-    be lost is found in the store. No process hears its own. What is in a payload is the listeners' affair.
+    Delivery is at most once: any message may be lost, even the last one, and no process is told. Data that must not be
+    lost belongs in the store. A process does not receive its own messages. A payload is any bytes.
     """
 
     @property
     def is_up(self) -> bool:
-        """Whether hints go through, as far as is known; it takes some seconds to notice that nobody answers."""
-
-    def silent_for(self) -> float:
-        """Return the seconds since anything has come through, one's own hints included."""
-
-    def counts(self) -> dict[str, int]:
-        """Return how many hints were sent, taken, and dropped unsent, and how often it connected."""
+        """Whether the broker is connected, as far as it knows. It takes seconds to notice a server that hangs."""
 
     @property
     def alone(self) -> bool:
-        """Whether there can be nobody else, so that nothing need be published at all."""
+        """Whether there can be no other process. Then there is no need to publish anything."""
 
-    def begin(self, listener: Listener) -> None:
-        """Go to work in the background, and never stop by itself. Called once."""
+    def idle_seconds(self) -> float:
+        """Return the seconds since anything arrived from the server, including this process's own messages."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many messages were `sent`, `taken` (received) and `dropped` unsent, and times `connected`."""
+
+    def start(self, listener: Listener) -> None:
+        """Start working in the background, until `close`. Call it once."""
 
     def publish(self, channel: str, payload: bytes) -> None:
-        """Send a hint to whoever subscribes to the channel; from any thread. It never blocks and never raises."""
+        """Send a message to the other subscribers of the channel; from any thread. Never blocks, never raises."""
 
     def flush(self) -> None:
-        """Have what was published leave now if that takes no waiting, as it does soon in any case; in the loop."""
+        """Send published messages now if that needs no waiting, instead of soon; in the loop."""
 
     def subscribe(self, *channels: str) -> None:
-        """Ask for what is published there; from any thread, never blocks. It holds over a loss of the connection."""
+        """Subscribe to channels; from any thread, never blocks. Subscriptions survive a lost connection."""
 
     def unsubscribe(self, *channels: str) -> None:
-        """Ask for it no more; a hint may still come."""
+        """End subscriptions. Messages that are under way may still arrive."""
 
     def close(self) -> None:
-        """Stop, for good."""
+        """Stop for good."""

@@ -1,25 +1,25 @@
-"""A broker within one process: for a site of one worker, where there is nobody to tell, and for tests of several."""
+"""A broker in one process's memory: for a site of one process, and for tests of several."""
 
 from __future__ import annotations
 
 from ...loop.drivers import Driver, allocate_lock
-from .base import Listener
+from .base import BusMessage, Listener
 
 
 class Bus:
-    """What the brokers of one site share; `cut` those whose hints go nowhere, as if the network were."""
+    """Connects the brokers of one site. Messages from and to the brokers in `partitioned` are lost."""
 
     def __init__(self) -> None:
         self.brokers: list[MemoryBroker] = []
-        self.cut: set[MemoryBroker] = set()
+        self.partitioned: set[MemoryBroker] = set()
 
-    def loses(self) -> bool:
-        """Tell whether the next hint is one that gets lost."""
+    def drops_next(self) -> bool:
+        """Return whether the next message is lost. Tests override this."""
         return False
 
 
 class MemoryBroker:
-    """One process's place on a bus; `sender` is the process's number. Without a bus it is alone."""
+    """The broker of the process with the number `sender`. Without a bus the process is alone."""
 
     def __init__(self, driver: Driver, sender: int, bus: Bus | None = None) -> None:
         self._driver = driver
@@ -28,8 +28,8 @@ class MemoryBroker:
         self._lock = allocate_lock()
         self._wake = driver.event()
         self._channels: set[str] = set()
-        self._hints: list[tuple[str, int, bytes]] = []
-        self._fresh: list[str] = []
+        self._messages: list[BusMessage] = []
+        self._new_channels: list[str] = []
         self._is_up = False
         self._closed = False
 
@@ -37,45 +37,45 @@ class MemoryBroker:
     def is_up(self) -> bool:
         return self._is_up
 
-    def silent_for(self) -> float:
+    @property
+    def alone(self) -> bool:
+        return self._bus is None
+
+    def idle_seconds(self) -> float:
         return 0.0
 
     def counts(self) -> dict[str, int]:
         return {}
 
-    @property
-    def alone(self) -> bool:
-        return self._bus is None
-
-    def begin(self, listener: Listener) -> None:
+    def start(self, listener: Listener) -> None:
         if self._bus is not None:
             self._bus.brokers.append(self)
             self._driver.background(lambda: self._run(listener))
 
     def publish(self, channel: str, payload: bytes) -> None:
         bus = self._bus
-        if bus is None or self in bus.cut:
+        if bus is None or self in bus.partitioned:
             return
         for broker in bus.brokers:
-            if broker is not self and broker not in bus.cut and not bus.loses():
-                broker.take(channel, self._sender, payload)
+            if broker is not self and broker not in bus.partitioned and not bus.drops_next():
+                broker.deliver(channel, self._sender, payload)
 
     def flush(self) -> None:
         pass
 
-    def take(self, channel: str, sender: int, payload: bytes) -> None:
-        """Keep a hint for the listener, if it is for this process."""
+    def deliver(self, channel: str, sender: int, payload: bytes) -> None:
+        """Queue a message for the listener if this process subscribes to the channel."""
         with self._lock:
             if channel not in self._channels:
                 return
-            self._hints.append((channel, sender, payload))
+            self._messages.append((channel, sender, payload))
         self._wake.set()
 
     def subscribe(self, *channels: str) -> None:
         with self._lock:
-            fresh = [channel for channel in channels if channel not in self._channels]
-            self._channels.update(fresh)
-            self._fresh += fresh
+            new = [channel for channel in channels if channel not in self._channels]
+            self._channels.update(new)
+            self._new_channels += new
         self._wake.set()
 
     def unsubscribe(self, *channels: str) -> None:
@@ -90,17 +90,17 @@ class MemoryBroker:
 
     def _run(self, listener: Listener) -> None:
         while not self._closed:
-            is_up = self._bus is not None and self not in self._bus.cut
+            is_up = self._bus is not None and self not in self._bus.partitioned
             if is_up != self._is_up:
                 self._is_up = is_up
-                listener.changed(is_up)
+                listener.connection_changed(is_up)
             with self._lock:
-                hints, self._hints = self._hints, []
-                fresh, self._fresh = self._fresh, []
-            if fresh:
-                listener.subscribed(fresh)
-            if hints:
-                listener.received(hints)
-            if not (hints or fresh):
+                messages, self._messages = self._messages, []
+                channels, self._new_channels = self._new_channels, []
+            if channels:
+                listener.subscribed(channels)
+            if messages:
+                listener.received(messages)
+            if not (messages or channels):
                 self._wake.wait(1.0)
                 self._wake.clear()

@@ -1,6 +1,6 @@
-"""A broker on Redis (6.2 or newer) or Valkey: its publish and subscribe, and nothing that it keeps.
+"""A broker on Redis (6.2 or newer) or Valkey: it uses publish and subscribe only, and stores nothing there.
 
-On a Redis Cluster (7.0 or newer) each channel is on the node of its slot, so that no node carries what all say.
+On a Redis Cluster (7.0 or newer) each channel is on the node of its slot, so that no node carries all the traffic.
 """
 
 from __future__ import annotations
@@ -18,44 +18,51 @@ from redis.retry import Retry
 from ...config import ConfigError
 from ...loop.drivers import Driver, allocate_lock
 from .base import Listener
-from .link import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, PLAIN, SHARDED, Link
+from .incoming import PLAIN, SHARDED
+from .link import FIRST_PAUSE, LONGEST_PAUSE, TIMEOUT, Link
 
 log = logging.getLogger("chat")
 
-#: Bytes in front of every payload that say who sent it.
+#: Bytes at the start of every value that hold the number of the sending process.
 SENDER_BYTES = 4
 SLOTS = 16_384
-#: The place on a server that is no cluster.
-ONLY = ("", 0)
 
-_STATES = ("Redis is away: until it is back, workers hear each other by the store alone", "Redis is there")
+#: (host, port) of a server.
 Node = tuple[str, int]
+#: The key of the only link, where the server is no cluster.
+SINGLE: Node = ("", 0)
+
+_STATES = (
+    "Redis is down: until it returns, workers read each other's messages from the store",
+    "Redis is up",
+)
 
 
 def make_pool(url: str) -> redis.ConnectionPool:
-    """Return what makes connections to a URL; raise ConfigError where it cannot be read."""
+    """Return a factory of connections to `url`; raise ConfigError if it cannot be read."""
     try:
         return redis.ConnectionPool.from_url(
             url,
             protocol=2,
-            socket_connect_timeout=PATIENCE,
-            socket_timeout=PATIENCE,
+            socket_connect_timeout=TIMEOUT,
+            socket_timeout=TIMEOUT,
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            max_connections=2**31,  # it counts those that were ever made, and they are made anew for ever
+            max_connections=2
+            ** 31,  # the pool counts every connection ever made, and the links make them anew forever
         )
     except ValueError as error:
         raise ConfigError(f"CHAT_REDIS_URL cannot be read: {error}. Write redis://host:6379/0.") from None
 
 
-def _ask(connection: Any, *words: str) -> Any:
+def _query(connection: Any, *words: str) -> Any:
     connection.send_command(*words, check_health=False)
     return connection.read_response(disable_decoding=True)
 
 
 class RedisBroker:
-    """The place of the process `sender` on the server at `url`; `prefix` parts sites from each other."""
+    """The broker of the process `sender` on the server or cluster at `url`; `prefix` keeps sites apart."""
 
     alone = False
 
@@ -66,13 +73,15 @@ class RedisBroker:
         self._driver = driver
         self._sender = sender.to_bytes(SENDER_BYTES, "big")
         self._lock = allocate_lock()
-        self._look = driver.event()
-        self._telling = driver.allocate_waiting_lock()
+        #: Set when the nodes have to be looked up again.
+        self._refresh = driver.event()
+        #: Held while the listener is called, so that it gets one call at a time.
+        self._calling = driver.allocate_blocking_lock()
         self._links: dict[Node, Link] = {}
-        #: The node of each slot; None where there is one server.
+        #: The node of each slot; None if the server is no cluster.
         self._slots: list[Node] | None = None
         self._channels: set[bytes] = set()
-        self._taken = 0
+        self._received = 0
         self._was_up = self._closed = False
 
     # ---- the contract ----------------------------------------------------------------------------------------------
@@ -82,17 +91,17 @@ class RedisBroker:
         links = list(self._links.values())
         return bool(links) and all(link.is_up for link in links)
 
-    def silent_for(self) -> float:
-        return max((link.silent_for() for link in list(self._links.values())), default=float("inf"))
+    def idle_seconds(self) -> float:
+        return max((link.idle_seconds() for link in list(self._links.values())), default=float("inf"))
 
     def counts(self) -> dict[str, int]:
         links = list(self._links.values())
         counts = {
             name: sum(getattr(link, name) for link in links) for name in ("sent", "dropped", "connected")
         }
-        return counts | {"taken": self._taken}
+        return counts | {"taken": self._received}
 
-    def begin(self, listener: Listener) -> None:
+    def start(self, listener: Listener) -> None:
         self._listener = listener
         self._driver.background(self._run)
 
@@ -107,14 +116,14 @@ class RedisBroker:
             link.flush()
 
     def subscribe(self, *channels: str) -> None:
-        self._order(True, list(map(self._name, channels)))
+        self._change(True, list(map(self._name, channels)))
 
     def unsubscribe(self, *channels: str) -> None:
-        self._order(False, list(map(self._name, channels)))
+        self._change(False, list(map(self._name, channels)))
 
     def close(self) -> None:
         self._closed = True
-        self._look.set()
+        self._refresh.set()
         for link in list(self._links.values()):
             link.close()
 
@@ -125,55 +134,54 @@ class RedisBroker:
 
     def _link(self, name: bytes) -> Link | None:
         slots = self._slots
-        return self._links.get(ONLY if slots is None else slots[key_slot(name)])
+        return self._links.get(SINGLE if slots is None else slots[key_slot(name)])
 
-    def _order(self, wanted: bool, names: Iterable[bytes]) -> None:
+    def _change(self, is_wanted: bool, names: Iterable[bytes]) -> None:
         with self._lock:
-            (self._channels.update if wanted else self._channels.difference_update)(names)
-            links = self._links
+            (self._channels.update if is_wanted else self._channels.difference_update)(names)
             by_link: dict[Link, list[bytes]] = {}
-            for name in names if links else ():
+            for name in names if self._links else ():
                 link = self._link(name)
                 if link is not None:
                     by_link.setdefault(link, []).append(name)
         for link, some in by_link.items():
-            link.order(wanted, some)
+            link.change_subscriptions(is_wanted, some)
 
     def _run(self) -> None:
-        """Find out what servers there are, and again whenever one of them says that it has changed."""
+        """Look up the nodes and connect to them, again whenever a link reports a change."""
         pause = FIRST_PAUSE
         while not self._closed:
             try:
                 self._connect(self._find_nodes())
             except Exception as error:
-                # Whatever it is: who gives up here never hears a hint again.
+                # Whatever the error is: a broker that gave up would never receive another message.
                 level = logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG
                 log.log(level, "cannot reach Redis: %s", type(error).__name__)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 self._driver.sleep(pause)
                 continue
             pause = FIRST_PAUSE
-            # Another node may take over from one that is lost, and nobody tells.
-            self._look.wait(None if self.is_up or self._slots is None else LONGEST_PAUSE)
-            self._look.clear()
+            # Another node may replace a lost one, and the cluster does not announce it.
+            self._refresh.wait(None if self.is_up or self._slots is None else LONGEST_PAUSE)
+            self._refresh.clear()
 
     def _find_nodes(self) -> list[Node] | None:
-        """Return the node of each slot; None where there is no cluster."""
+        """Return the node of each slot; None if the server is no cluster."""
         connection: Any = self._pool.make_connection()
         try:
-            if b"cluster_enabled:1" not in _ask(connection, "INFO", "cluster"):
+            if b"cluster_enabled:1" not in _query(connection, "INFO", "cluster"):
                 return None
-            shown = _ask(connection, "CLUSTER", "SLOTS")
+            ranges = _query(connection, "CLUSTER", "SLOTS")
         finally:
             connection.disconnect()
-        slots: list[Node] = [ONLY] * SLOTS
-        for first, last, (host, port, *_), *_ in shown:
-            # A node that knows no address of its own is the one that was asked.
+        slots: list[Node] = [SINGLE] * SLOTS
+        for first, last, (host, port, *_), *_ in ranges:
+            # A node that does not know its own address is the one that was queried.
             slots[first : last + 1] = [(host.decode() or connection.host, port)] * (last - first + 1)
         return slots
 
     def _connect(self, slots: list[Node] | None) -> None:
-        nodes = {ONLY} if slots is None else set(slots) - {ONLY}
+        nodes = {SINGLE} if slots is None else set(slots) - {SINGLE}
         with self._lock:
             gone = [link for node, link in self._links.items() if node not in nodes]
             self._links = {node: self._links.get(node) or self._make_link(node) for node in nodes}
@@ -183,45 +191,45 @@ class RedisBroker:
             link.close()
         for node, link in links:
             mine = {name for name in channels if slots is None or slots[key_slot(name)] == node}
-            link.order(False, link.channels - mine)
-            link.order(True, mine)
-            link.begin()
+            link.change_subscriptions(False, link.channels - mine)
+            link.change_subscriptions(True, mine)
+            link.start()
 
     def _make_link(self, node: Node) -> Link:
-        if node == ONLY:
+        if node == SINGLE:
             return Link(self._driver, self._pool, PLAIN, self)
         pool = make_pool(self._url)
         pool.connection_kwargs.update(host=node[0], port=node[1])
         return Link(self._driver, pool, SHARDED, self, batch=1)
 
-    # ---- what links tell -------------------------------------------------------------------------------------------
+    # ---- the owner of links ----------------------------------------------------------------------------------------
 
-    def arrived(self, hints: list[tuple[bytes, bytes]], channels: list[bytes]) -> None:
-        """Pass on what others have sent."""
+    def received(self, messages: list[tuple[bytes, bytes]], channels: list[bytes]) -> None:
+        """Pass other processes' messages, and new subscriptions, to the listener."""
         skip = len(self._prefix)
-        told = [
+        foreign = [
             (name[skip:].decode(), int.from_bytes(value[:SENDER_BYTES], "big"), value[SENDER_BYTES:])
-            for name, value in hints
+            for name, value in messages
             if value[:SENDER_BYTES] != self._sender
         ]
-        with self._telling:
+        with self._calling:
             if channels:
                 self._listener.subscribed([name[skip:].decode() for name in channels])
-            if told:
-                self._taken += len(told)
-                self._listener.received(told)
+            if foreign:
+                self._received += len(foreign)
+                self._listener.received(foreign)
 
     def link_changed(self) -> None:
-        """Tell whether all links stand."""
-        with self._telling:
+        """Tell the listener if the state of all links together has changed."""
+        with self._calling:
             is_up = self.is_up
             if is_up != self._was_up and not self._closed:
                 self._was_up = is_up
                 log.log(logging.INFO if is_up else logging.WARNING, _STATES[is_up])
-                self._listener.changed(is_up)
+                self._listener.connection_changed(is_up)
         if not is_up and self._slots is not None:
-            self._look.set()
+            self._refresh.set()
 
-    def moved(self) -> None:
-        """Look again who has which slots."""
-        self._look.set()
+    def slot_moved(self) -> None:
+        """Look up again which node has which slots."""
+        self._refresh.set()

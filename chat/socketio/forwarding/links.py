@@ -85,7 +85,7 @@ class Link:
         #: Descriptors that have arrived, and whose message has not.
         self._received_fds: deque[int] = deque()
         self.fd = connection.fileno()
-        reactor.add(self, lasting=True)
+        reactor.add(self, internal=True)
 
     def send(self, head: Head, body: bytes = b"", fd: int | None = None) -> None:
         """Send a message; `fd` goes along, and is closed here in any case."""
@@ -178,7 +178,7 @@ class Listener:
     def start(self) -> None:
         """Accept connections from now on; in the loop."""
         if self.fd >= 0:
-            self._reactor.add(self, lasting=True)
+            self._reactor.add(self, internal=True)
 
     def readable(self) -> bool:
         """Accept one connection; epoll reports the next."""

@@ -47,7 +47,7 @@ class LocalSession:
         waiter = self._engine.hub.reactor.driver.event()
         poller = self._ask(self._engine.poll, waiter)
         waiter.wait(None)
-        return payload_of(self._engine.hub.reactor.ask(poller.take_for_poll))
+        return payload_of(self._engine.hub.reactor.call_and_wait(poller.take_for_poll))
 
     def post(self, body: bytes) -> None:
         self._ask(self._engine.post, body)
@@ -59,7 +59,7 @@ class LocalSession:
         self._engine.hub.reactor.call(self._engine.probe, taken, self._sid)
 
     def _ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        return self._engine.hub.reactor.ask(function, self._sid, *args)
+        return self._engine.hub.reactor.call_and_wait(function, self._sid, *args)
 
 
 class Forwarder(Protocol):

@@ -1,4 +1,4 @@
-"""Alembic's way in. Migrations run only through chat.store.migrate, which brings the connection and the lock."""
+"""Alembic's entry point. chat.store.migrate runs it, and provides the connection and the lock."""
 
 from alembic import context
 
@@ -11,5 +11,5 @@ context.configure(
     version_table=VERSION_TABLE,
     render_as_batch=True,
 )
-# The transaction is the caller's, begun under its lock: Alembic neither begins nor commits one.
+# The caller has begun the transaction, under its lock: Alembic neither begins nor commits one.
 context.run_migrations()

@@ -1,4 +1,4 @@
-"""Users, and the table through which other processes reach a running server."""
+"""Users, and the control table through which other processes reach a running server."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,6 +41,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both tables, and all users with them."""
+    """Drop both tables, including all users."""
     op.drop_table("chat_control")
     op.drop_table("chat_users")

@@ -1,4 +1,4 @@
-"""Rooms, their members, and every message in its order; the room that everybody is in."""
+"""Rooms, their members, their messages, mentions, the search index, and the lobby."""
 
 import secrets
 import time
@@ -17,7 +17,7 @@ _KEY = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Create the tables and the index of the messages' words, and open the lobby."""
+    """Create the tables and the full-text index, and insert the lobby."""
     _rooms()
     _memberships()
     _messages()
@@ -27,7 +27,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables, and all rooms and messages with them."""
+    """Drop the tables, including all rooms and messages."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TABLE chat_search")
     for table in ("chat_mentions", "chat_messages", "chat_memberships", "chat_rooms"):
@@ -111,14 +111,14 @@ def _mentions() -> None:
 
 
 def _search() -> None:
-    """What chat.store.terms makes of each message is indexed here: docs/decisions/0008."""
+    """Create the index of the terms that chat.store.terms makes of each message: docs/decisions/0008."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
             "CREATE VIRTUAL TABLE chat_search USING fts5(terms, content='', columnsize=0, tokenize='ascii')"
         )
     else:
         op.add_column("chat_messages", sa.Column("terms", postgresql.TSVECTOR()))
-        # Otherwise one message in thousands waits for what the others have left to be sorted in.
+        # With fastupdate, one insert in thousands waits while the pending list is merged into the index.
         op.create_index(
             "ix_chat_messages_terms",
             "chat_messages",

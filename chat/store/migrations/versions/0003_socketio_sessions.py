@@ -1,4 +1,4 @@
-"""Where Socket.IO's connections are, beyond the lobby: so that one can come back after a restart."""
+"""Rooms of Socket.IO connections beyond the lobby, so that a client can resume after a restart."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,5 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("chat_io_sessions")

@@ -1,4 +1,4 @@
-"""What the tests of histories say, and who says it."""
+"""Drafts and users for the tests of histories."""
 
 from itertools import count
 
@@ -17,12 +17,12 @@ def new_id():
 
 
 def draft(data="hi", room="lobby", sender=ADA, id=None):
-    """A message for a room; with an `id`, one that its client chose."""
+    """A draft for a room; with an `id`, one that the client chose."""
     return Draft(2, room, sender, id or new_id(), id is not None, data)
 
 
 def direct(to, data="hi", sender=ADA, to_id=None, id=None):
-    """A direct message."""
+    """A draft of a direct message."""
     return Draft(3, None, sender, id or new_id(), id is not None, data, to, to_id)
 
 

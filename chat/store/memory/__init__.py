@@ -1,0 +1,23 @@
+"""A history in this process's memory: the reference that tests compare the databases with."""
+
+from __future__ import annotations
+
+from .append import MemoryAppend
+from .members import MemoryMembers
+from .messages import MemoryMessages
+from .rooms import MemoryRooms
+from .tables import transaction
+
+
+class MemoryHistory(MemoryAppend, MemoryMessages, MemoryRooms, MemoryMembers):
+    """A History without a database. `users` are the users whom direct messages and mentions find by name.
+
+    While `down` is set, every method raises StoreUnavailable.
+    """
+
+    @transaction
+    def ping(self) -> None:
+        pass
+
+
+__all__ = ["MemoryHistory"]

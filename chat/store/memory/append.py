@@ -1,0 +1,84 @@
+"""Storing messages in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...identity.names import name_key
+from ...wire.envelope import Identity, direct_room
+from ..batch import storable_draft
+from ..history import DIRECT, MEMBER, Draft, Message, RoomRow, Stored
+from ..mentions import mentioned
+from ..models import now_ms
+from .tables import MemoryTables, transaction
+
+
+class MemoryAppend(MemoryTables):
+    """History.append."""
+
+    @transaction
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+        self._mark += 1
+        return [self._append(draft, origin) for draft in drafts]
+
+    def _append(self, draft: Draft, origin: int) -> Stored | str:
+        draft = storable_draft(draft)
+        sender_id = draft.sender.id if draft.sender else ""
+        to = None
+        if draft.room is not None:
+            room = self._find_room(draft.room)
+            if room is None or room.ephemeral:
+                return "unknown_room"
+        else:
+            to = self._find_receiver(draft)
+            if to is None:
+                return "unknown_user"
+            room = self._ensure_direct_room(draft.sender, to)
+        to_id = to.id if to else None
+        repeated = self._by_id.get((room.id, sender_id, draft.id))
+        if repeated is None:
+            named = draft._replace(to=to.username if to else None)
+            return Stored(self._store(room, named, sender_id, origin), True, to_id)
+        is_same = (repeated.type, repeated.data) == (draft.type, draft.data)
+        return Stored(repeated, False, to_id) if is_same else "id_conflict"
+
+    def _find_receiver(self, draft: Draft) -> Identity | None:
+        if draft.to_id is None:
+            return self._users.get(name_key(draft.to or ""))
+        return Identity(draft.to_id, draft.to or "")
+
+    def _ensure_direct_room(self, sender: Identity | None, to: Identity) -> RoomRow:
+        name = direct_room(sender.id if sender else "", to.id)
+        room = self._find_room(name)
+        if room is None:
+            room = self._add_room(name, "", DIRECT, None, "", False)
+            for user in filter(None, (sender, to)):
+                known = (known for known in self._users.values() if known.id == user.id)
+                self._add_member(room.id, next(known, user), MEMBER)
+        return room
+
+    def _store(self, room: RoomRow, draft: Draft, sender_id: str, origin: int) -> Message:
+        self._pk += 1
+        seq, now = room.last_seq + 1, now_ms()
+        message = Message(
+            self._pk,
+            room.name,
+            room.id,
+            seq,
+            draft.type,
+            draft.sender,
+            draft.to,
+            draft.id,
+            draft.data,
+            now,
+            origin,
+        )
+        self._messages[room.id].append(message)
+        self._batches[self._pk] = self._mark
+        self._by_id[room.id, sender_id, draft.id] = message
+        user_ids = mentioned(
+            draft.data, lambda keys: {key: self._users[key].id for key in keys if key in self._users}
+        )
+        self._mentions |= {(user_id, room.id, seq) for user_id in user_ids}
+        self._change_room(room.id, last_seq=seq, last_at=now)
+        return message

@@ -1,0 +1,85 @@
+"""Members of rooms in memory, and what they have read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...identity.names import name_key
+from ...wire.envelope import Identity, direct_room
+from ..history import DIRECT, MEMBER, Membership, RoomOf
+from .tables import MemoryTables, transaction
+
+
+class MemoryMembers(MemoryTables):
+    """The methods of History for members."""
+
+    @transaction
+    def role(self, room_id: int, user_id: str) -> str | None:
+        membership = self._members.get(room_id, {}).get(user_id)
+        return membership.role if membership else None
+
+    @transaction
+    def roles(self, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
+        return {pair: role for pair in pairs if (role := self.role(*pair))}
+
+    @transaction
+    def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
+        return self._add_member(room_id, user, role)
+
+    @transaction
+    def set_role(self, room_id: int, user_id: str, role: str) -> bool:
+        if self.role(room_id, user_id) is None:
+            return False
+        members = self._members[room_id]
+        members[user_id] = members[user_id]._replace(role=role)
+        return True
+
+    @transaction
+    def leave(self, room_id: int, user_id: str) -> bool:
+        return self._members.get(room_id, {}).pop(user_id, None) is not None
+
+    @transaction
+    def members(self, room_id: int, after: str | None, limit: int) -> list[Membership]:
+        keyed = ((name_key(m.user.username), m.user.id, m) for m in self._members.get(room_id, {}).values())
+        return [row for key, _, row in sorted(keyed) if after is None or key > name_key(after)][:limit]
+
+    @transaction
+    def rooms_of(self, user_id: str) -> list[RoomOf]:
+        mine = [self._room_of(room_id, user_id) for room_id in self._room_ids_of(user_id)]
+        return sorted(mine, key=lambda of: (of.room.last_at, of.room.id), reverse=True)
+
+    def _room_ids_of(self, user_id: str) -> list[int]:
+        return [room_id for room_id, members in self._members.items() if user_id in members]
+
+    def _room_of(self, room_id: int, user_id: str) -> RoomOf:
+        row, members = self._rooms[room_id], self._members[room_id]
+        peers = [member.user for id, member in members.items() if id != user_id]
+        if row.name == direct_room(user_id, user_id):
+            peers = [members[user_id].user]
+        peer = peers[0] if row.kind == DIRECT and peers else None
+        unread, mentions = self._count_unread(room_id, user_id)
+        mine, messages = members[user_id], self._messages[room_id]
+        last = messages[-1] if messages else None
+        return RoomOf(row, mine.role, mine.read_seq, unread, mentions, peer, last)
+
+    def _count_unread(self, room_id: int, user_id: str) -> tuple[int, int]:
+        row, read = self._rooms[room_id], self._members[room_id][user_id].read_seq
+        mentions = sum(
+            1 for user, room, seq in self._mentions if (user, room) == (user_id, room_id) and seq > read
+        )
+        return max(0, row.last_seq - max(read, row.first_seq - 1)), mentions
+
+    @transaction
+    def unread(self, user_id: str) -> dict[str, tuple[int, int]]:
+        room_ids = self._room_ids_of(user_id)
+        counts = {self._rooms[id].name: self._count_unread(id, user_id) for id in room_ids}
+        return {name: count for name, count in counts.items() if any(count)}
+
+    @transaction
+    def mark_read(self, room_id: int, user_id: str, seq: int) -> tuple[int, int, int] | None:
+        if self.role(room_id, user_id) is None:
+            return None
+        membership = self._members[room_id][user_id]
+        read = max(membership.read_seq, min(seq, self._rooms[room_id].last_seq))
+        self._members[room_id][user_id] = membership._replace(read_seq=read)
+        return (read, *self._count_unread(room_id, user_id))

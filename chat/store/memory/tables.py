@@ -1,0 +1,89 @@
+"""The rows of a history in memory, and the operations on them that its parts share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from ...identity.names import name_key
+from ...wire.envelope import Identity
+from ..history import Membership, Message, RoomRow, StoreUnavailable
+from ..models import now_ms
+from ..naming import new_epoch
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def transaction(method: F) -> F:
+    """Make a method run alone, and raise StoreUnavailable while the store is down."""
+
+    @wraps(method)
+    def call(self: MemoryTables, *args: Any, **options: Any) -> Any:
+        with self._lock:
+            if self.down:
+                raise StoreUnavailable("down")
+            return method(self, *args, **options)
+
+    return cast(F, call)
+
+
+class MemoryTables:
+    """Rooms, members, messages, mentions and users. Methods without @transaction need the lock held."""
+
+    def __init__(self, users: Iterable[Identity] = ()) -> None:
+        self._lock = threading.RLock()
+        self._rooms: dict[int, RoomRow] = {}
+        #: {room id: {user id: membership}}
+        self._members: dict[int, dict[str, Membership]] = {}
+        #: {room id: its messages, by seq}
+        self._messages: dict[int, list[Message]] = {}
+        #: {(room id, sender's id, message id): message}
+        self._by_id: dict[tuple[int, str, str], Message] = {}
+        #: (user id, room id, seq)
+        self._mentions: set[tuple[str, int, int]] = set()
+        #: {name_key: user}
+        self._users: dict[str, Identity] = {}
+        #: The number of the last write; the writes that changed each room last and that stored each pk.
+        self._mark = 0
+        self._changed: dict[int, int] = {}
+        self._batches: dict[int, int] = {}
+        self._pk = 0
+        #: While it is set, every method raises StoreUnavailable.
+        self.down = False
+        for user in users:
+            self.add_user(user)
+
+    def add_user(self, user: Identity) -> None:
+        """Let direct messages and mentions find `user`."""
+        self._users[name_key(user.username)] = user
+
+    def _find_room(self, name: str) -> RoomRow | None:
+        return next((row for row in self._rooms.values() if row.name == name), None)
+
+    def _add_room(
+        self, name: str, title: str, kind: str, created_by: str | None, topic: str, ephemeral: bool
+    ) -> RoomRow:
+        id, now = len(self._rooms) + 1, now_ms()
+        row = RoomRow(id, name, title, topic, kind, ephemeral, new_epoch(), 1, 0, now, created_by, now)
+        self._rooms[id] = row
+        self._changed[id] = self._mark
+        self._messages[id], self._members[id] = [], {}
+        return row
+
+    def _change_room(self, room_id: int, **values: Any) -> RoomRow:
+        row = self._rooms[room_id] = self._rooms[room_id]._replace(**values)
+        self._changed[room_id] = self._mark
+        return row
+
+    def _add_member(self, room_id: int, user: Identity, role: str) -> bool:
+        if room_id not in self._rooms or user.id in self._members[room_id]:
+            return False
+        self._members[room_id][user.id] = Membership(user, role, self._rooms[room_id].last_seq, now_ms())
+        return True
+
+    def _messages_of(self, room_ids: Iterable[int]) -> list[Message]:
+        """Return the messages of rooms, by pk."""
+        found = [message for id in set(room_ids) for message in self._messages.get(id, [])]
+        return sorted(found, key=lambda message: message.pk)
