@@ -120,10 +120,8 @@ class Replay:
         self, resumption: Resumption, floors: dict[str, int], offset: Offset, store: StorePosition
     ) -> Missed | None:
         user_id = resumption.user_id
-        standing = ClientPosition(
-            store.origin, store.pk, store.mark, store.room, store.peer_pk, store.replayed
-        )
-        find = partial(self._missed.find, user_id, floors, standing, self._hub.settings.replay_max)
+        position = ClientPosition(*store)
+        find = partial(self._missed.find, user_id, floors, position, self._hub.settings.replay_max)
         found = find()
         if isinstance(found, Ambiguous):
             # The process that wrote the offset knows what it delivered, as long as the client may resume there.

@@ -63,22 +63,9 @@ def make_engine(url: str) -> Engine:
 
 def parse_url(url: str) -> URL:
     """Parse a database URL and set its driver: `postgres://` and `postgresql://` both use psycopg 3."""
-    try:
-        parsed = make_url(url)
-    except Exception as error:
-        raise BadDatabaseUrl(
-            "CHAT_DATABASE_URL cannot be read: write sqlite:///path or postgresql://host/name."
-        ) from error
-    backend = parsed.get_backend_name()
-    if backend in {"postgres", "postgresql"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite":
-        raise BadDatabaseUrl(f"CHAT_DATABASE_URL names {backend}: the chat runs on SQLite and PostgreSQL.")
-    if parsed.database in {None, "", ":memory:"}:
-        raise BadDatabaseUrl(
-            "CHAT_DATABASE_URL must name a file, for a SQLite in memory is seen by one thread: sqlite:///path"
-        )
-    return parsed
+    check_database_url(url)
+    parsed = make_url(url)
+    return parsed if parsed.get_backend_name() == "sqlite" else parsed.set(drivername="postgresql+psycopg")
 
 
 def lock(connection: Connection, name: str) -> None:

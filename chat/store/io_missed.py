@@ -34,11 +34,11 @@ class ClientPosition(NamedTuple):
     #: Mark before which it has received all messages.
     mark: int
     #: (room id, seq): the exact position in one room, instead.
-    exact: tuple[int, int] | None = None
+    room: tuple[int, int] | None = None
     #: pk beyond which it has received nothing that other processes committed since the mark; 0: nothing of it at all.
     peer_pk: int = 0
-    #: (pk, mark): of the messages that it missed, those up to pk were sent again; they were read at the mark.
-    resent: tuple[int, int] | None = None
+    #: (pk, mark): of the messages that it missed, those up to pk were replayed; they were read at the mark.
+    replayed: tuple[int, int] | None = None
 
 
 class Missed(NamedTuple):
@@ -89,7 +89,7 @@ class IoMissed:
             for row in _changed_rooms(connection, user_id, floors, position):
                 floor, last_received = floors.get(row.name, 0), known.get(row.name)
                 found = _MissedInRoom(connection, row, floor, position, limit, last_received)
-                if found.is_resending_ambiguous() or not found.is_complete():
+                if found.is_replay_ambiguous() or not found.is_complete():
                     return None
                 if found.is_ambiguous():
                     ambiguous.append(row.name)
@@ -119,8 +119,8 @@ class _MissedInRoom:
         self._connection = connection
         self._row = row
         self._position = position
-        exact = position.exact
-        exact_seq = exact[1] if exact is not None and exact[0] == row.id else None
+        room = position.room
+        exact_seq = room[1] if room is not None and room[0] == row.id else None
         self._is_exact = exact_seq is not None
         self._is_known = last_received is not None and exact_seq is None
         #: Seq after which messages may have been missed.
@@ -129,8 +129,8 @@ class _MissedInRoom:
         oldest = max(self._since, row.last_seq - limit - 1)
         self._is_later = true() if self._is_known else self._is_after_position()
         self.late = self._after(oldest, not_(self._is_later)) if self._is_exact else []
-        resent_pk = position.resent[0] if position.resent is not None else 0
-        self.missed = self._after(oldest, and_(self._is_later, table.c.pk > resent_pk))
+        replayed_pk = position.replayed[0] if position.replayed is not None else 0
+        self.missed = self._after(oldest, and_(self._is_later, table.c.pk > replayed_pk))
 
     def _is_after_position(self) -> ColumnElement[bool]:
         position = self._position
@@ -150,20 +150,20 @@ class _MissedInRoom:
         last_received = found[0].seq - 1 if found else self._row.last_seq
         if last_received <= self._since:
             return True
-        may_have_more = not (self._is_exact or self._is_known) or self._position.resent is not None
+        may_have_more = not (self._is_exact or self._is_known) or self._position.replayed is not None
         return may_have_more and self._is_stored(last_received)
 
     def _is_stored(self, seq: int) -> bool:
         wanted = select(table.c.seq).where(table.c.room_id == self._row.id, table.c.seq == seq)
         return self._connection.execute(wanted).first() is not None
 
-    def is_resending_ambiguous(self) -> bool:
-        """Return whether a message with a pk that resending had passed was committed after resending had read them."""
-        if self._position.resent is None:
+    def is_replay_ambiguous(self) -> bool:
+        """Return whether a message was committed after the replay had read, with a pk that the replay has passed."""
+        if self._position.replayed is None:
             return False
-        resent_pk, mark = self._position.resent
+        replayed_pk, mark = self._position.replayed
         return self._has_any(
-            self._since, and_(self._is_later, table.c.pk <= resent_pk, table.c.batch >= mark)
+            self._since, and_(self._is_later, table.c.pk <= replayed_pk, table.c.batch >= mark)
         )
 
     def is_ambiguous(self) -> bool:
@@ -195,8 +195,8 @@ def _changed_rooms(
     is_own = or_(rooms.c.name.in_(list(names)), and_(rooms.c.kind == DIRECT, rooms.c.id.in_(own)))
     wanted = select(*ROOM_COLUMNS).where(is_own, rooms.c.ephemeral.is_(False), rooms.c.last_seq > 0)
     is_changed = rooms.c.changed >= position.mark
-    if position.exact is not None:
-        is_changed = or_(is_changed, rooms.c.id == position.exact[0])
+    if position.room is not None:
+        is_changed = or_(is_changed, rooms.c.id == position.room[0])
     wanted = wanted.where(is_changed)
     found = fetch_rooms(connection, wanted.order_by(rooms.c.id))
     return [row for row in found if row.kind != DIRECT or other_participant(row.name, user_id) is not None]

@@ -3,7 +3,7 @@
 from itertools import count
 from typing import Any, NamedTuple
 
-from chat.socketio.offsets import At, Cursor
+from chat.socketio.offsets import Cursor, RoomPosition
 from chat.store.history import PUBLIC
 from chat.wire.envelope import direct_room
 from tests.contract.drafts import ADA, BOB, CY, direct, draft
@@ -34,7 +34,7 @@ class DeliveringProcess:
     """The process; `events` is what the client of Ada has received. Places are keys of ROOMS and SENDERS."""
 
     def __init__(self, history):
-        self.history, self.origin, self.held = history, HERE, set()
+        self.history, self.origin, self.undelivered = history, HERE, set()
         self.names = {room: f"{room} {next(numbers)}" for room in ROOMS}
         self.rows = {room: history.create_room(name, PUBLIC, None) for room, name in self.names.items()}
         self.mark = history.changed(None)[0]
@@ -61,7 +61,7 @@ class DeliveringProcess:
                 self.deliver(message)
             else:
                 held[message.room] = message
-                self.held.add(message.pk)
+                self.undelivered.add(message.pk)
         for last in held.values():
             self.deliver_upto(last.room_id, last.room, last.seq)
 
@@ -93,7 +93,7 @@ class DeliveringProcess:
             self.last_seqs[room] = self.history.room(room).last_seq
         floor = self.floors[room] = self.last_seqs[room] + 1
         for message in self.history.after(row.id, max(0, floor - 1 - since), since, floor - 1):
-            self.send(message, self.cursor.beside(message), At(row.id, message.seq))
+            self.send(message, self.cursor.out_of_turn(message), RoomPosition(row.id, message.seq))
 
     # -- parts of steps
 
@@ -120,7 +120,7 @@ class DeliveringProcess:
 
     def deliver(self, message):
         self.last_seqs[message.room] = message.seq
-        part = self.cursor.pass_by(message)
+        part = self.cursor.advance(message)
         if message.room in self.floors or message.room.startswith("dm:"):
             self.send(message, part)
 

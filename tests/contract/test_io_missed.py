@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.socketio import offsets
-from chat.socketio.offsets import At
+from chat.socketio.offsets import RoomPosition
 from chat.store.io_missed import NOTHING, Ambiguous, ClientPosition, IoMissed
 from chat.store.sql import SqlHistory
 from tests.contract.delivering_process import HERE, PEER, ROOMS, SENDERS, DeliveringProcess
@@ -30,8 +30,8 @@ def missed(engine):
 
 def position_of(part):
     """The position in an offset, or None if it says nothing about the store."""
-    place = offsets.read(offsets.write(HERE, 1, part).decode()).place
-    return place and ClientPosition(*place)
+    position = offsets.read(offsets.write(HERE, 1, part).decode()).store
+    return position and ClientPosition(*position)
 
 
 places = st.lists(st.sampled_from([*ROOMS, *ROOMS, *SENDERS]), min_size=1, max_size=5)
@@ -83,7 +83,7 @@ def check(process, missed, event):
     assert found.late == sorted(found.late, key=lambda message: message.seq)
     assert found.messages == sorted(found.messages, key=lambda message: message.pk)
     assert len(found.late) + len(found.messages) == len(expected)
-    check_resending(missed, event.floors, position, known, found)
+    check_replay(missed, event.floors, position, known, found)
 
 
 def last_received(event, room):
@@ -92,17 +92,17 @@ def last_received(event, room):
     return max(sent, default=event.floors.get(room, 1) - 1)
 
 
-def check_resending(missed, floors, position, known, found):
-    """From each resent message on, the rest is found."""
-    resent = [*found.late, *found.messages]
-    for number, message in enumerate(resent):
+def check_replay(missed, floors, position, known, found):
+    """From each replayed message on, the rest is found."""
+    replayed = [*found.late, *found.messages]
+    for number, message in enumerate(replayed):
         if message in found.late:
-            position = current = position._replace(exact=At(message.room_id, message.seq))
+            position = current = position._replace(room=RoomPosition(message.room_id, message.seq))
         else:
-            current = position._replace(resent=(message.pk, found.mark))
+            current = position._replace(replayed=(message.pk, found.mark))
         rest = missed.find(ADA.id, floors, current, LIMIT, known)
         assert rest is not None
-        assert [*rest.late, *rest.messages] == resent[number + 1 :]
+        assert [*rest.late, *rest.messages] == replayed[number + 1 :]
 
 
 # Single cases

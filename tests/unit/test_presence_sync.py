@@ -32,53 +32,53 @@ def pass_lease(processes):
         processes.settle()
 
 
-def test_joins_and_leaves_that_were_lost_are_made_up_for(house):
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    assert roster(house, 0) == roster(house, 1) == {"ann", "bob"}
-    house.bus.every = 1
-    bob.cut()
-    cat = join(house, 1, "ann")
-    house.settle()
-    house.bus.every = 0
-    pass_lease(house)
-    assert roster(house, 0) == {"ann"}
+def test_joins_and_leaves_that_were_lost_are_made_up_for(processes):
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    assert roster(processes, 0) == roster(processes, 1) == {"ann", "bob"}
+    processes.bus.every = 1
+    bob.close()
+    cat = join(processes, 1, "ann")
+    processes.settle()
+    processes.bus.every = 0
+    pass_lease(processes)
+    assert roster(processes, 0) == {"ann"}
     for line in (ann, cat):
         line.close()
 
 
-def test_a_room_whose_closing_was_lost_becomes_empty(house):
+def test_a_room_whose_closing_was_lost_becomes_empty(processes):
     """The process that closed it no longer publishes its version."""
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.every = 1
-    bob.cut()
-    house.settle()
-    assert house.processes[1].hub.room("den") is None
-    house.bus.every = 0
-    assert roster(house, 0) == {"ann", "bob"}
-    pass_lease(house)
-    assert roster(house, 0) == {"ann"}
-    ann.cut()
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    processes.bus.every = 1
+    bob.close()
+    processes.settle()
+    assert processes.runtimes[1].hub.rooms.get("den") is None
+    processes.bus.every = 0
+    assert roster(processes, 0) == {"ann", "bob"}
+    pass_lease(processes)
+    assert roster(processes, 0) == {"ann"}
+    ann.close()
 
 
-def test_a_silent_peer_expires_within_the_lease(house):
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.every = 1
-    begun = house.turns.clock.now
-    while "bob" in roster(house, 0):
-        assert house.turns.clock.now - begun <= LEASE
-        with house._in_turns():
-            house.turns.run(0.25)
-    assert house.turns.clock.now - begun > LEASE / 3
-    house.bus.every = 0
-    house.settle()
-    assert roster(house, 0) == {"ann", "bob"}, "it was never dead"
+def test_a_silent_peer_expires_within_the_lease(processes):
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    processes.bus.every = 1
+    begun = processes.scheduler.clock.now
+    while "bob" in roster(processes, 0):
+        assert processes.scheduler.clock.now - begun <= LEASE
+        with processes._scheduled():
+            processes.scheduler.run(0.25)
+    assert processes.scheduler.clock.now - begun > LEASE / 3
+    processes.bus.every = 0
+    processes.settle()
+    assert roster(processes, 0) == {"ann", "bob"}, "it was never dead"
     for line in (ann, bob):
         line.close()
 
 
-def test_a_process_that_is_cut_off_keeps_its_peers(house):
-    ann, bob = join(house, 0, "ann"), join(house, 1, "bob")
-    house.bus.partitioned.add(house.processes[0].broker)
+def test_a_process_that_is_cut_off_keeps_its_peers(processes):
+    ann, bob = join(processes, 0, "ann"), join(processes, 1, "bob")
+    processes.bus.partitioned.add(processes.runtimes[0].broker)
     for _ in range(4):
         processes.settle()
         assert roster(processes, 0) == {"ann", "bob"}
@@ -90,8 +90,8 @@ def test_a_process_that_is_cut_off_keeps_its_peers(house):
         line.close()
 
 
-def test_the_roster_of_a_room_that_is_not_open_here_is_fetched(house):
-    bob = join(house, 1, "bob")
+def test_the_roster_of_a_room_that_is_not_open_here_is_fetched(processes):
+    bob = join(processes, 1, "bob")
     found = []
     processes.spawn(lambda: found.append(processes.runtimes[0].roster("den")))
     processes.settle()

@@ -14,18 +14,18 @@ def processes():
 
 
 @pytest.fixture
-def ask(house):
+def ask(processes):
     """ask(1, "add", 2, 3): the response of process 1 to process 0; for None, the list of all responses."""
 
     def ask(place, *request):
         found = []
-        caller = house.processes[0].cluster
-        origin = None if place is None else house.processes[place].group_commit.origin
+        caller = processes.runtimes[0].cluster
+        origin = None if place is None else processes.runtimes[place].group_commit.origin
         if place is None:
-            house.begin(lambda: found.append(caller._requests.call(None, *request)))
+            processes.spawn(lambda: found.append(caller._requests.call(None, *request)))
         else:
-            house.begin(lambda: found.append(caller.ask(origin, *request)))
-        house.settle()
+            processes.spawn(lambda: found.append(caller.ask(origin, *request)))
+        processes.settle()
         (response,) = found
         return response
 
@@ -44,28 +44,28 @@ def test_all_processes_respond(ask):
     assert sorted(ask(None, "add", 2, 3)) == [[1, 5], [2, 5]]
 
 
-def test_a_lost_request_returns_nothing(house, ask):
-    house.bus.every = 1
+def test_a_lost_request_returns_nothing(processes, ask):
+    processes.bus.every = 1
     assert ask(1, "add", 2, 3) is None
     processes.bus.every = 0
     processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_an_unknown_request_gets_no_response(house, ask):
+def test_an_unknown_request_gets_no_response(processes, ask):
     assert ask(1, "unknown") is None
-    house.settle()
+    processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_a_failing_function_affects_no_other_request(house, ask):
+def test_a_failing_function_affects_no_other_request(processes, ask):
     assert ask(1, "fail") is None
     processes.settle()
     assert ask(1, "add", 2, 3) == [1, 5]
 
 
-def test_an_unknown_process_is_not_waited_for(house, ask):
-    now = house.turns.clock.now
+def test_an_unknown_process_is_not_waited_for(processes, ask):
+    now = processes.scheduler.clock.now
     found = []
     processes.spawn(lambda: found.append(processes.runtimes[0].cluster.ask(12345, "add", 2, 3)))
     processes.step(0)
@@ -75,9 +75,9 @@ def test_an_unknown_process_is_not_waited_for(house, ask):
     assert processes.scheduler.clock.now == now
 
 
-def test_an_unresponsive_process_is_not_waited_for_until_it_is_seen_again(house, ask):
+def test_an_unresponsive_process_is_not_waited_for_until_it_is_seen_again(processes, ask):
     """Otherwise each client of a killed process would wait for it."""
-    house.bus.every = 1
+    processes.bus.every = 1
     assert ask(1, "add", 2, 3) is None
     now, found = processes.scheduler.clock.now, []
     origin = processes.runtimes[1].group_commit.origin
