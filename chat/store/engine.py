@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 
-from ..config import BadDatabaseUrl
+from ..config import BadDatabaseUrl, check_database_url
 
 T = TypeVar("T")
 #: Runs a function off the event loop (a thread pool under gevent) and returns its result.
