@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 SIDE_BY_SIDE := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run assets test lint format bench soak lock clean
+.PHONY: help run assets test lint format bench quick soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ format: .venv/.dev node_modules/.dev ## sort imports and format the code
 
 bench: .venv/.site ## benchmark it against other servers, an hour in total (ARGS="fanout paced --rounds 1" selects some)
 	$(BIN)/python -m bench.run $(ARGS)
+
+quick: .venv/.site ## benchmark six scenarios in 4 minutes; fail if a ratio got worse by more than a tenth (ARGS=--keep keeps it)
+	$(BIN)/python -m bench.quick $(ARGS)
 
 soak: .venv/.site ## run a long mixed load and check that nothing grows (MINUTES=30)
 	$(BIN)/python -m bench.soak $(or $(MINUTES),30)

@@ -1,4 +1,4 @@
-"""The README's charts, from a kept result: `python -m bench.charts bench/results/….json`. Plain SVG, light and dark."""
+"""Draws the README's charts as SVG, light and dark: `python -m bench.charts bench/results/….json`."""
 
 import json
 import sys
@@ -55,10 +55,10 @@ class Bar(NamedTuple):
 
 
 def draw(chart, bars, footer, theme):
-    """The chart as SVG text: a bar a server, the value at its end; ours stands out."""
+    """Return the chart as SVG: one bar per server with its value; ours is highlighted."""
     height = TOP + ROW * len(bars) + BOTTOM
     most = max(bar.value for bar in bars) or 1
-    described = "; ".join(f"{bar.label}: {written(chart, bar.value)}" for bar in bars)
+    described = "; ".join(f"{bar.label}: {formatted(chart, bar.value)}" for bar in bars)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" role="img" aria-labelledby="t d" font-family="{FONT}">',
@@ -80,7 +80,7 @@ def row(chart, bar, top, most, theme):
         (
             text(LABELS - 12, middle, bar.label, theme.ink, weight=weight, anchor="end"),
             f'<rect x="{LABELS}" y="{top}" width="{width:.1f}" height="{BAR}" rx="3" fill="{colour}"/>',
-            text(LABELS + width + 8, middle, written(chart, bar.value), theme.ink, weight=weight),
+            text(LABELS + width + 8, middle, formatted(chart, bar.value), theme.ink, weight=weight),
         )
     )
 
@@ -92,12 +92,12 @@ def text(x, y, words, colour, size=14, weight=400, anchor="start"):
     )
 
 
-def written(chart, value):
+def formatted(chart, value):
     return f"{value:,.{chart.digits}f}{chart.unit}"
 
 
 def bars_of(chart, medians, titles):
-    """A bar for each server that has the figure: the best first."""
+    """Return a bar for each server that has the figure, the best first."""
     bars = [
         Bar(titles[name], row[chart.figure], name.startswith("ours"))
         for name, row in medians.items()
@@ -107,7 +107,7 @@ def bars_of(chart, medians, titles):
 
 
 def draw_all(kept, folder=IMAGES):
-    """Draw each scenario of a kept result that has a chart, in both themes; return the files."""
+    """Draw every scenario of a result that has a chart, in both themes; return the files."""
     machine, files = kept["machine"], []
     footer = (
         f"Median of {kept['rounds']} rounds, {kept['made'][:10]} · {machine['cpu']}, one core for the server, "

@@ -1,4 +1,4 @@
-"""What storing costs: the server's commits, as /metrics counts them, beside a plain write that the disk confirms."""
+"""The cost of storing: the server's commits from /metrics, and a plain write with fdatasync for comparison."""
 
 import http.client
 import os
@@ -11,7 +11,7 @@ SYNCS = 200
 
 
 def costs(port):
-    """Milliseconds of a commit and messages in it, on average since the server's start."""
+    """Return the average duration of a commit in ms and the messages in it, since the server's start."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
@@ -26,20 +26,20 @@ def costs(port):
 
 
 def number(text, name):
-    """The value of one sample in Prometheus' text format; 0 where it is missing."""
+    """Return the value of one sample in Prometheus' text format; 0 if it is missing."""
     found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
 def fsync_ms(folder):
-    """The median of writing a page to a file there and having the disk say that it is kept."""
+    """Return the median time in ms to write a page to a file in `folder` and fdatasync it."""
     path = folder / "fsync"
     took = []
     with open(path, "wb", buffering=0) as file:
         for _ in range(SYNCS):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             file.write(PAGE)
             os.fdatasync(file.fileno())
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - start)
     path.unlink()
     return statistics.median(took) * 1e3

@@ -1,4 +1,4 @@
-"""Get the load generator and the servers to compare with ready, once; what cannot be had is named and left out."""
+"""Install the load generator and the other servers, once. A server that cannot be installed is reported and skipped."""
 
 import filecmp
 import shutil
@@ -12,14 +12,14 @@ SWARM = HERE / "swarm"
 
 
 class CannotMeasure(Exception):
-    """Without it there is no bench at all; the message says what to do."""
+    """The bench cannot run on this machine; the message says what to do."""
 
 
 def prepare(directory):
-    """Bring `directory` up to date: the load compiled, npm's and pip's packages as the anchors name them."""
+    """Bring `directory` up to date: the compiled load generator, and the npm and pip packages that anchors/ lists."""
     if not shutil.which("taskset"):
         raise CannotMeasure(
-            "The bench reads /proc and holds processes to a core with `taskset`: it needs Linux."
+            "The bench needs Linux: it reads /proc and pins processes to a core with `taskset`."
         )
     directory.mkdir(parents=True, exist_ok=True)
     compile_swarm(directory)
@@ -32,37 +32,37 @@ def prepare(directory):
 
 
 def compile_swarm(directory):
-    """Compile the load generator, where its sources are newer than it."""
+    """Compile the load generator unless it is newer than its sources."""
     program, sources = directory / "load", sorted(SWARM.glob("*.[ch]"))
     if program.exists() and program.stat().st_mtime > max(path.stat().st_mtime for path in sources):
         return
     if not shutil.which("cc"):
         raise CannotMeasure(
-            "The load generator is written in C, and no `cc` is here (Debian: apt-get install gcc libc6-dev)."
+            "The load generator is written in C and needs `cc` (Debian: apt-get install gcc libc6-dev)."
         )
     subprocess.check_call(["cc", "-O2", "-o", program, *(path for path in sources if path.suffix == ".c")])
 
 
 def npm_packages(directory):
-    """Install the servers that run on Node and Bun; tell whether that went well."""
+    """Install the servers that run on Node and Bun; return whether it succeeded."""
     if not (shutil.which("npm") and shutil.which("node")):
-        return missed("node and npm are not here: seed, bun and socket.io")
+        return skipped("node and npm are not installed: seed, bun and socket.io")
     print("Installing Node's packages (once)", file=sys.stderr)
     shutil.copy(ANCHORS / "package.json", directory)
     command = ["npm", "install", "--no-fund", "--no-audit", "--loglevel", "error", "--prefix", directory]
-    return not subprocess.call(command, stdout=sys.stderr) or missed("npm failed: seed, bun and socket.io")
+    return not subprocess.call(command, stdout=sys.stderr) or skipped("npm failed: seed, bun and socket.io")
 
 
 def pip_packages(directory):
-    """Install the Python servers in a venv of their own; tell whether that went well."""
+    """Install the other Python servers in their own venv; return whether it succeeded."""
     print("Installing the other Python servers (once)", file=sys.stderr)
     python = directory / "venv/bin/python"
     packages = [python, "-m", "pip", "install", "-qq", "-r", ANCHORS / "requirements.txt"]
     failed = subprocess.call([sys.executable, "-m", "venv", directory / "venv"]) or subprocess.call(packages)
-    return not failed or missed("pip failed: websockets, flask-socketio and flask-sock")
+    return not failed or skipped("pip failed: websockets, flask-socketio and flask-sock")
 
 
-def missed(sentence):
-    """Say who cannot take part."""
+def skipped(sentence):
+    """Report the servers that will be skipped, and return False."""
     print(f"\n*** {sentence} will be skipped. ***\n", file=sys.stderr)
     return False

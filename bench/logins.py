@@ -1,4 +1,4 @@
-"""People at the site's pages while others talk: some log in again and again, one reads pages."""
+"""Visitors of the site's pages during a load: some log in repeatedly, one reads pages."""
 
 import http.cookiejar
 import json
@@ -11,28 +11,28 @@ import urllib.request
 from bench.servers import flask_chat
 
 PASSWORD = "correct horse battery staple"
-#: Each logs in without a pause: a password's hash is a processor's work for tens of milliseconds.
-LOGGERS_IN = 2
+#: Each of them logs in without a pause. Hashing a password takes a core tens of milliseconds.
+LOGIN_THREADS = 2
 PAGES = ("/chat", "/account", "/account/password")
 
 
 class Visitors:
-    """Inside its `with` block they come and go; `rates()` says how often each got an answer."""
+    """Sends requests inside its `with` block; `rates()` returns how many were answered per second."""
 
     def __init__(self, workspace, port):
         self._url = f"http://127.0.0.1:{port}"
-        self._names = [f"visitor{number}" for number in range(LOGGERS_IN + 1)]
+        self._names = [f"visitor{number}" for number in range(LOGIN_THREADS + 1)]
         self._make_accounts(workspace)
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._done = {"logins": 0, "pages": 0, "refused": 0}
         self._lock = threading.Lock()
 
     def _make_accounts(self, workspace):
-        made = workspace.scratch / "visitors"
-        if not made.exists():
+        marker = workspace.scratch / "visitors"
+        if not marker.exists():
             for name in self._names:
-                flask_chat(workspace, "create-user", name, "--password-stdin", said=f"{PASSWORD}\n")
-            made.touch()
+                flask_chat(workspace, "create-user", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+            marker.touch()
 
     def __enter__(self):
         reader, *others = self._names
@@ -45,12 +45,12 @@ class Visitors:
         return self
 
     def __exit__(self, *exc_info):
-        self._over.set()
+        self._stopped.set()
         for thread in self._threads:
             thread.join()
 
     def rates(self):
-        """Log-ins and pages a second, and how many requests were refused."""
+        """Return log-ins and pages per second, and how many requests failed."""
         span = self._ended - self._began
         return {
             "logins_per_s": self._done["logins"] / span,
@@ -59,7 +59,7 @@ class Visitors:
         }
 
     def _repeat(self, job, argument):
-        while not self._over.is_set():
+        while not self._stopped.is_set():
             try:
                 kind = job(argument)
             except OSError:  # urllib's errors are OSErrors
@@ -77,20 +77,20 @@ class Visitors:
 
 
 class Reader:
-    """A person with a session, who turns from page to page."""
+    """A logged-in visitor who reads one page after another."""
 
     def __init__(self, url, name):
         self._url = url
         self._name = name
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self._open = urllib.request.build_opener(cookies).open
-        self._turn = 0
+        self._count = 0
 
     def read(self, _):
-        if not self._turn:
+        if not self._count:
             self._log_in()
-        self._turn += 1
-        with self._open(self._url + PAGES[self._turn % len(PAGES)], timeout=60) as page:
+        self._count += 1
+        with self._open(self._url + PAGES[self._count % len(PAGES)], timeout=60) as page:
             page.read()
         return "pages"
 

@@ -1,4 +1,4 @@
-"""What a result was measured on: the machine, and the version of everything that took part."""
+"""The machine of a result, and the versions of all servers."""
 
 import importlib.metadata
 import json
@@ -13,7 +13,7 @@ OURS = ("gevent", "gunicorn", "Flask", "flask-sock", "flask-jwt-extended", "orjs
 
 
 def describe():
-    """The machine, as far as a reader of the figures needs to know it."""
+    """Return the facts about the machine that matter for the figures."""
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
@@ -30,10 +30,10 @@ def cpu_model():
 
 
 def versions(workspace):
-    """Of every server and the packages under it: {whose: {package: version}}; what is absent is left out."""
+    """Return {"ours", "node", "python": {package: version}} of what is installed."""
     return {
         "ours": {"flask-chat": revision(workspace.project), **ours()},
-        "node": {"node": said("node", "--version"), **npm(workspace.installed)},
+        "node": {"node": output_of("node", "--version"), **npm(workspace.installed)},
         "python": pip(workspace.installed),
     }
 
@@ -43,9 +43,9 @@ def ours():
 
 
 def revision(project):
-    """The commit, with a plus where the tree is not as committed."""
-    commit = said("git", "-C", project, "rev-parse", "--short", "HEAD")
-    return commit + ("+" if said("git", "-C", project, "status", "--porcelain", "chat") else "")
+    """Return the short commit, with a plus if chat/ has uncommitted changes."""
+    commit = output_of("git", "-C", project, "rev-parse", "--short", "HEAD")
+    return commit + ("+" if output_of("git", "-C", project, "status", "--porcelain", "chat") else "")
 
 
 def npm(directory):
@@ -58,12 +58,12 @@ def npm(directory):
 
 
 def pip(directory):
-    listed = said(directory / "venv/bin/python", "-m", "pip", "list", "--format", "json")
+    listed = output_of(directory / "venv/bin/python", "-m", "pip", "list", "--format", "json")
     return {one["name"]: one["version"] for one in json.loads(listed or "[]") if one["name"] in PIP}
 
 
-def said(*command):
-    """What the command printed; empty where it cannot be run."""
+def output_of(*command):
+    """Return the output of a command; empty if it cannot be run."""
     try:
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
     except OSError:

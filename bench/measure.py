@@ -1,4 +1,4 @@
-"""One measurement: a server started on its core, the load on another, and what both cost meanwhile."""
+"""One measurement: start a server on one core and the load on another, and record what both cost."""
 
 import contextlib
 import http.client
@@ -13,7 +13,7 @@ from bench.logins import Visitors
 from bench.servers import free_port, paths_for, pinned, servers, serving
 
 SERVER_CPU, LOAD_CPU = 0, 1
-#: Seconds between two looks at the server while it is under load.
+#: Seconds between two samples of the server's memory under load.
 INTERVAL = 0.2
 
 
@@ -22,7 +22,7 @@ class LoadFailed(Exception):
 
 
 def measure(workspace, name, scenario, disturbed=False):
-    """Start the server `name`, put the scenario's load on it; everything that was counted, as one dict."""
+    """Start the server `name`, run the scenario's load, and return all figures as one dict."""
     port = free_port()
     server = servers(workspace, port)[name]
     command = swarm_command(workspace, server, port, scenario, disturbed)
@@ -42,7 +42,7 @@ def measure(workspace, name, scenario, disturbed=False):
 
 
 def swarm_command(workspace, server, port, scenario, disturbed):
-    """The load generator's command line for this scenario."""
+    """Return the load generator's command line for this scenario."""
     options = {
         "port": port,
         "paths": paths_for(workspace, server),
@@ -65,7 +65,7 @@ def swarm_command(workspace, server, port, scenario, disturbed):
 
 
 class Load:
-    """The load generator's process, and what the server `pid` costs while it goes through its phases."""
+    """The load generator's process. Records the costs of the server `pid` in each of its phases."""
 
     def __init__(self, command, pid, slow=None):
         self._command = command
@@ -86,23 +86,23 @@ class Load:
         self._process.communicate()
 
     def run(self):
-        """Wait for the load's end and return its result with the server's costs."""
+        """Wait until the load ends; return its result together with the server's costs."""
         result = None
-        with processes.Sampler(self._look, INTERVAL):
+        with processes.Sampler(self._sample, INTERVAL):
             for line in self._process.stdout:
-                said = json.loads(line)
-                if "phase" in said:
-                    self._mark(said["phase"])
+                record = json.loads(line)
+                if "phase" in record:
+                    self._mark(record["phase"])
                 else:
-                    result = said
-        complaints = self._process.stderr.read().strip()
+                    result = record
+        errors = self._process.stderr.read().strip()
         if result is None:
-            raise LoadFailed(complaints or f"swarm ended with {self._process.wait()}")
-        if complaints:
-            print(f"    {complaints[:400]}", file=sys.stderr)
+            raise LoadFailed(errors or f"swarm ended with {self._process.wait()}")
+        if errors:
+            print(f"    {errors[:400]}", file=sys.stderr)
         return {**result, **self._costs(result), **(self._slow.result() if self._slow else {})}
 
-    def _look(self):
+    def _sample(self):
         self._peak = max(self._peak, processes.resident(self._pid))
         if self._slow and "talking" in self._marks and self._slow.all_closed():
             self._process.send_signal(signal.SIGUSR1)
@@ -131,25 +131,25 @@ class Load:
 
 
 class SlowWatch:
-    """Sees from /healthz when the clients that stopped reading are out; only our own server has one."""
+    """Polls /healthz until the clients that stopped reading are disconnected; only our own server has it."""
 
     def __init__(self, port, scenario):
         self._port = port
         self._rest = scenario.connections - scenario.slow
-        self._began = self._closed = None
+        self._start = self._closed = None
 
     def begin(self):
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     def all_closed(self):
-        """Tell, once, that they are: now they may read again, to see why."""
-        if self._closed is not None or not self._began or self._count() > self._rest:
+        """Return True once, when all of them are: now they may read again, to receive the close code."""
+        if self._closed is not None or not self._start or self._count() > self._rest:
             return False
         self._closed = time.monotonic()
         return True
 
     def result(self):
-        return {"slow_after_s": self._closed - self._began} if self._closed else {}
+        return {"slow_after_s": self._closed - self._start} if self._closed else {}
 
     def _count(self):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)

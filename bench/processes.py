@@ -1,4 +1,4 @@
-"""What Linux knows of a process and its children: memory, processor time, descriptors, threads."""
+"""Memory, processor time, descriptors and threads of a process and its children, from Linux's /proc."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def tree(pid):
-    """The pid and those of all its descendants."""
+    """Return the pid and those of all its descendants."""
     found, todo = [], [pid]
     while todo:
         pid = todo.pop()
@@ -19,7 +19,7 @@ def tree(pid):
 
 
 def read(path):
-    """The file's text, empty where it is gone."""
+    """Return the file's text; empty if it does not exist."""
     try:
         return Path(path).read_text()
     except OSError:
@@ -31,17 +31,17 @@ def stat(pid):
 
 
 def resident(pid):
-    """Resident bytes of the whole tree."""
+    """Return the resident bytes of the whole tree."""
     return sum(int(fields[21]) * PAGE for fields in map(stat, tree(pid)) if fields)
 
 
 def cpu_seconds(pid):
-    """Seconds of processor time of the whole tree."""
+    """Return the processor time of the whole tree, in seconds."""
     return sum((int(fields[11]) + int(fields[12])) / TICKS for fields in map(stat, tree(pid)) if fields)
 
 
 def waited_seconds(pid):
-    """Seconds that the main threads of the tree could have run and had to wait for a processor."""
+    """Return the seconds that the main threads of the tree were ready to run but waited for a processor."""
     texts = (read(f"/proc/{one}/schedstat").split() for one in tree(pid))
     return sum(int(words[1]) / 1e9 for words in texts if words)
 
@@ -67,10 +67,10 @@ class Sampler(threading.Thread):
         super().__init__(daemon=True)
         self._probe = probe
         self._interval = interval
-        self._over = threading.Event()
+        self._stopped = threading.Event()
 
     def run(self):
-        while not self._over.wait(self._interval):
+        while not self._stopped.wait(self._interval):
             self._probe()
 
     def __enter__(self):
@@ -78,5 +78,5 @@ class Sampler(threading.Thread):
         return self
 
     def __exit__(self, *exc_info):
-        self._over.set()
+        self._stopped.set()
         self.join()

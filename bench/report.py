@@ -1,4 +1,4 @@
-"""Medians, the table that is printed, the goals beside what was reached, and the file that is kept."""
+"""Medians, the printed table, the goals and whether they are met, and the result file."""
 
 import json
 import statistics
@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Figure(NamedTuple):
     heading: str
     digits: int
-    compared: bool = True  # its ratios are shown too
+    compared: bool = True  # whether its ratios are formatted
 
 
 FIGURES = {
@@ -39,34 +39,34 @@ FIGURES = {
 }
 QUIET = " quiet"
 BASES = ("seed", "seed+roster", "bun")
-#: The load is the bottleneck when it uses this share of its core, or when it answers a paced load so late (ms).
+#: The load is the bottleneck when it uses this share of its core, or when a paced load is this late (ms).
 LOAD_LIMIT = 0.95
 LATE_MS = 10.0
-#: Something else ran on the core when a process waited for it for this share of the time.
+#: Something else ran on the core when a process waited for it more than this share of the time.
 NOISE = 0.05
 
 
 def medians(runs):
-    """Each figure's median over the rounds, of those that every round has."""
+    """Return the median over the rounds of each figure that every round has."""
     shared = [key for key in runs[0] if all(key in run for run in runs)]
     return {key: statistics.median(run[key] for run in runs) for key in shared}
 
 
 def ratio(rows, name, figure, base):
-    """The figure of `name` divided by that of `base`; None where one is missing or zero."""
+    """Return the figure of `name` divided by that of `base`; None if one is missing or the divisor is zero."""
     mine, other = rows.get(name, {}).get(figure), rows.get(base, {}).get(figure)
     return mine / other if mine is not None and other else None
 
 
 def bases(rows):
-    """What each row is put in relation to."""
+    """Return the rows that the others are compared with."""
     if any(name.endswith(QUIET) for name in rows):
         return [QUIET.strip()]
     return [name for name in BASES if name in rows]
 
 
 def table(name, scenario, rows):
-    """The lines of a scenario's table: a row a server, each figure with its ratios."""
+    """Return the lines of a scenario's table: one row per server, each figure with its ratios."""
     compared = bases(rows)
     head = [""]
     for figure in scenario.figures:
@@ -77,14 +77,14 @@ def table(name, scenario, rows):
 
 def cells(scenario, rows, server, compared):
     for figure in scenario.figures:
-        yield shown(figure, rows[server].get(figure))
+        yield formatted(figure, rows[server].get(figure))
         for base in compared if FIGURES[figure].compared else ():
             against = server.removesuffix(QUIET) + QUIET if base == QUIET.strip() else base
             value = None if server == against else ratio(rows, server, figure, against)
             yield "" if value is None else f"{value:.2f}"
 
 
-def shown(figure, value):
+def formatted(figure, value):
     return "–" if value is None else f"{value:,.{FIGURES[figure].digits}f}"
 
 
@@ -97,7 +97,7 @@ def aligned(lines):
 
 
 def goals(scenario, rows):
-    """Each goal of whoever took part, with what was reached: (the goal, the value or None, whether it is met)."""
+    """Return (goal, value or None, whether it is met) for each goal of a measured server."""
     return [reached(goal, rows) for goal in scenario.goals if goal.of in rows]
 
 
@@ -122,11 +122,11 @@ def goal_lines(scenario, rows):
 
 
 def warnings(scenario, rows):
-    """What a reader must know before believing a row: who was at the limit, what else ran, what got lost."""
+    """Yield what makes a row doubtful: the load at its limit, other processes on the core, lost messages."""
     for name, row in rows.items():
         share = row["connect_load_cpu" if "connect_per_s" in scenario.figures else "load_cpu"]
         if share > LOAD_LIMIT:
-            yield f"    {name}: the load used {share:.0%} of its core: IT is the bottleneck, not the server"
+            yield f"    {name}: the load used {share:.0%} of its core: the load is the bottleneck, not the server"
         if scenario.rate and row["turn_p99_ms"] > LATE_MS:
             yield f"    {name}: the load itself was late by {row['turn_p99_ms']:.0f} ms: latencies are too high"
         for who in ("load", "server"):
@@ -139,6 +139,6 @@ def warnings(scenario, rows):
 
 
 def write(path, kept):
-    """Keep a run: machine, versions, and of each scenario the medians and every round."""
+    """Write a result file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")

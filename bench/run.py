@@ -1,7 +1,7 @@
-"""Run chat servers one after another under the same load, and print them side by side: `make bench`.
+"""Run chat servers one after another under the same load, and print a table that compares them: `make bench`.
 
-Each server runs on one core, the load on another; rounds in turn, medians, ratios to the original Node server (seed)
-and to Bun.
+Each server runs on one core, the load on another. The servers are measured in turn, round by round. The table shows
+medians, and ratios to the original Node server (seed) and to Bun.
 """
 
 import argparse
@@ -16,18 +16,18 @@ from bench.scenarios import SCENARIOS
 from bench.servers import ServerFailed, servers
 from bench.workspace import INSTALLED, PROJECT, RESULTS, open_workspace
 
-#: The README's charts are drawn anew from at least so many rounds.
-CHART_ROUNDS = 3
+#: Rounds that a run needs at least to redraw the README's charts.
+MIN_CHART_ROUNDS = 3
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"{', '.join(SCENARIOS)}; none: all")
     parser.epilog = "`cluster` alone measures several workers."
-    parser.add_argument("--only", default="", help="of each scenario's servers only these, comma-separated")
+    parser.add_argument("--only", default="", help="measure only these servers, comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", type=Path, default=INSTALLED, help="where the other servers are installed")
-    parser.add_argument("--no-results", action="store_true", help="keep no file")
+    parser.add_argument("--no-results", action="store_true", help="do not write a result file")
     options = parser.parse_args()
     unknown = [name for name in options.scenarios if name not in SCENARIOS]
     if unknown or options.rounds < 1:
@@ -37,7 +37,7 @@ def arguments():
 
 
 class Run:
-    """The scenarios of one command, measured in turn."""
+    """Measures scenarios one after another, and collects the result file's content in `kept`."""
 
     def __init__(self, place, options):
         self._place = place
@@ -54,11 +54,11 @@ class Run:
         }
 
     def scenario(self, name):
-        """Measure one scenario in all its rounds, and print its table."""
+        """Measure one scenario in all rounds, and print its table."""
         scenario = SCENARIOS[name]
         runs = {}
         for number in range(self._options.rounds):
-            for server in self._taking_part(scenario):
+            for server in self._available(scenario):
                 self._measure(runs, server, scenario, f"{name} {number + 1}/{self._options.rounds}")
         rows = {label: report.medians(measured) for label, measured in runs.items()}
         self.kept["scenarios"][name] = {"about": scenario.about, "medians": rows, "rounds": runs}
@@ -66,8 +66,8 @@ class Run:
             print(*report.table(name, scenario, rows), sep="\n")
             print(*report.goal_lines(scenario, rows), *report.warnings(scenario, rows), sep="\n", flush=True)
 
-    def _taking_part(self, scenario):
-        """The scenario's servers that are here; who is not is named, once."""
+    def _available(self, scenario):
+        """Return the scenario's servers that are installed and have not failed; report a missing one once."""
         only = self._options.only.split(",") if self._options.only else scenario.servers
         wanted = [name for name in scenario.servers if name in only]
         for name in wanted:
@@ -96,13 +96,13 @@ class Run:
 
 
 def keep(run, options):
-    """Write the result's file, and the charts where all took part and the rounds are enough."""
+    """Write the result file, and the charts if the run had all servers and enough rounds."""
     names = "-".join(options.scenarios) if len(options.scenarios) < len(SCENARIOS) else "all"
     path = RESULTS / f"{names}-{run.kept['made'][:10]}.json"
     report.write(path, run.kept)
     print(f"\nKept in {path.relative_to(PROJECT)}")
-    if options.only or options.rounds < CHART_ROUNDS:
-        print(f"The charts stay as they are: they need all servers and {CHART_ROUNDS} rounds.")
+    if options.only or options.rounds < MIN_CHART_ROUNDS:
+        print(f"The charts are not redrawn: they need all servers and {MIN_CHART_ROUNDS} rounds.")
         return
     for file in charts.draw_all(run.kept):
         print(f"Drawn: {file.relative_to(PROJECT)}")
@@ -112,7 +112,9 @@ def main():
     if sys.argv[1:2] == ["cluster"]:
         return cluster.main(sys.argv[2:])
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that servers and load end with it
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("Stopped.")
+    )  # so that the servers and the load are stopped too
     try:
         with open_workspace(options.dir.resolve()) as place:
             run = Run(place, options)

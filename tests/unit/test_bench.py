@@ -1,11 +1,11 @@
-"""The bench's own arithmetic: ratios, goals, warnings, the verdict of a soak, and charts that are XML."""
+"""The bench's own arithmetic: ratios, goals, warnings, comparisons of quick runs, the verdict of a soak, and charts."""
 
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from bench import charts, report, soak
+from bench import charts, machine, quick, report, soak
 from bench.scenarios import EVERYONE, SCENARIOS, Goal, Scenario
 from bench.servers import list_paths, servers
 from bench.workspace import Workspace
@@ -96,6 +96,88 @@ def test_what_spoils_a_row_is_said_beside_it(row, said):
 
 def test_a_calm_row_needs_no_warning():
     assert not list(report.warnings(scenario(rate=10), {"ours": CALM}))
+
+
+# ---- quick runs ---------------------------------------------------------------------------------------------------
+
+BEFORE = {
+    "fanout": {"deliveries_per_s": 20.0, "cpu_us_per_delivery": 0.05},
+    "idle": {"kb_per_conn": 0.16},
+}
+LAST = {"made": "2026-01-02T03:04:05+00:00", "version": "abc1234", "machine": {}, "ratios": BEFORE}
+
+
+@pytest.mark.parametrize("name", quick.PLANS)
+def test_quick_compares_figures_that_ours_and_the_seed_have(name):
+    assert quick.SEED in SCENARIOS[name].servers
+    assert SCENARIOS[name].servers[0].startswith("ours")
+    assert set(quick.PLANS[name].figures) <= set(report.FIGURES)
+
+
+def test_quick_divides_our_figures_by_the_seeds():
+    rows = {"ours-stored": {"p99_ms": 3.0, "p50_ms": 1.0}, "seed": {"p99_ms": 6.0, "p50_ms": 0}}
+    assert quick.ratios(rows, ("p99_ms", "p50_ms", "max_ms")) == {"p99_ms": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "figure", "now", "verdict"),
+    [
+        ("fanout", "deliveries_per_s", 18.3, ""),
+        ("fanout", "deliveries_per_s", 18.1, "WORSE"),
+        ("fanout", "deliveries_per_s", 22.1, "better"),
+        ("fanout", "cpu_us_per_delivery", 0.054, ""),
+        ("fanout", "cpu_us_per_delivery", 0.056, "WORSE"),
+        ("idle", "kb_per_conn", 0.14, "better"),
+        ("idle", "connect_per_s", 0.1, ""),  # the run before has none
+        ("durable", "p99_ms", 9.0, ""),
+    ],
+)
+def test_a_ratio_is_worse_when_it_changed_by_more_than_a_tenth(scenario, figure, now, verdict):
+    (change,) = quick.compare({scenario: {figure: now}}, BEFORE)
+    assert change.verdict == verdict
+    assert quick.worse([change]) == ([change] if verdict == "WORSE" else [])
+
+
+def test_quick_names_what_got_worse_and_since_when():
+    changes = quick.compare({"fanout": {"deliveries_per_s": 15.0}, "idle": {"kb_per_conn": 0.16}}, BEFORE)
+    first, other_machine = quick.conclusion(changes, LAST)
+    assert first == "WORSE since 2026-01-02 (abc1234): fanout, deliveries/s: 15 × seed, before 20."
+    assert "another machine" in other_machine
+    calm = quick.conclusion(changes[1:], LAST | {"machine": machine.describe()})
+    assert list(calm) == ["No ratio got worse by more than a tenth since 2026-01-02 (abc1234)."]
+    assert "No run is kept" in next(quick.conclusion(changes, None))
+
+
+def test_quick_shows_both_figures_their_ratio_and_the_one_before():
+    medians = {"fanout": {"ours": {"deliveries_per_s": 3000.0}, "seed": {"deliveries_per_s": 200.0}}}
+    _, row = quick.table(quick.compare({"fanout": {"deliveries_per_s": 15.0}}, BEFORE), medians)
+    assert row.split() == ["fanout", "deliveries/s", "3,000", "200", "15", "20", "+33%", "WORSE"]
+
+
+class Played(quick.Run):
+    """A run that takes its rounds' results from a list, instead of measuring."""
+
+    def __init__(self, results):
+        super().__init__(None, {"idle": {"kb_per_conn": 0.5}})
+        self.results = results
+
+    def _measure(self, server, scenario):
+        return {"kb_per_conn": self.results.pop(0)}
+
+
+@pytest.mark.parametrize(
+    ("results", "ratio"),
+    [([1.0, 2.0], 0.5), ([2.0, 2.0, 1.0, 2.0], 0.75), ([2.0, 2.0, 2.0, 2.0], 1.0)],
+    ids=["calm", "once", "worse"],
+)
+def test_a_scenario_whose_ratio_got_worse_is_measured_again(results, ratio):
+    run = Played(results)
+    run.measure("idle")
+    assert run.results == []
+    assert run.ratios() == {"idle": {"kb_per_conn": ratio}}
+
+
+# ---- charts -------------------------------------------------------------------------------------------------------
 
 
 def kept(figure):
