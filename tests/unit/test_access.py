@@ -1,5 +1,6 @@
-"""Who may do what: every kind of room times every role, and the rules about roles."""
+"""Who may do what: every kind of room with every role, and the rules about roles."""
 
+import inspect
 from itertools import product
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from chat.config import Settings
 from chat.rooms import access
 from chat.rooms.access import LOBBY, Right, check, rights
+from chat.service import ChatService
 from chat.store.history import Membership, RoomRow
 from chat.wire.envelope import Identity
 from chat.wire.errors import ChatError
@@ -19,7 +21,7 @@ NOTHING = Right(0)
 PART = Right.ENTER | Right.READ | Right.WRITE
 ALL = PART | Right.ADMINISTER
 
-#: What ann may do, by kind and role. A conversation's two come in by its name; a role there adds nothing.
+#: What ann may do, by kind and role. A conversation's name gives its participants their rights; a role adds none.
 TABLE = {
     ("public", None): PART,
     ("public", "member"): PART,
@@ -42,7 +44,7 @@ def room(kind="public", name=None, ephemeral=False):
 
 
 def code_of(function, *args):
-    """The code of the ChatError that the call raises; None if it raises none."""
+    """Return the code of the ChatError that the call raises, or None."""
     try:
         function(*args)
     except ChatError as error:
@@ -53,7 +55,7 @@ def code_of(function, *args):
 # -- rights
 
 
-def test_the_table_is_whole():
+def test_the_table_is_complete():
     assert TABLE.keys() == set(product(KINDS, ROLES))
 
 
@@ -64,21 +66,21 @@ def test_what_a_user_may_do(kind, role, ephemeral):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_stranger_has_no_right_in_a_conversation_whatever_role_a_row_would_give(role):
+def test_another_user_has_no_right_in_a_conversation_whatever_the_role(role):
     assert rights(room("direct"), EVE, role) == NOTHING
 
 
-def test_both_of_a_conversation_may_take_part():
+def test_both_participants_have_the_rights_of_a_conversation():
     assert rights(room("direct"), ANN, None) == rights(room("direct"), BOB, None) == PART
 
 
-def test_a_role_that_nobody_knows_opens_no_private_room():
+def test_an_unknown_role_gives_no_right_in_a_private_room():
     assert rights(room("private"), ANN, "visitor") == NOTHING
 
 
 @pytest.mark.parametrize("wanted", Right)
 @pytest.mark.parametrize(("kind", "role"), TABLE)
-def test_a_check_lets_through_what_the_table_grants(kind, role, wanted):
+def test_a_check_grants_what_the_table_grants(kind, role, wanted):
     place, had = room(kind), TABLE[kind, role]
     if wanted in had:
         assert check(place, ANN, role, wanted) is place
@@ -94,17 +96,17 @@ def test_two_rights_are_both_needed():
 
 
 @pytest.mark.parametrize("wanted", Right)
-def test_no_room_and_a_room_that_one_may_not_know_of_are_the_same(wanted):
+def test_a_missing_room_and_a_hidden_room_have_the_same_answer(wanted):
     assert code_of(check, None, ANN, None, wanted) == "unknown_room"
     assert code_of(check, room("private"), ANN, None, wanted) == "unknown_room"
     assert code_of(check, room("direct"), EVE, None, wanted) == "unknown_room"
 
 
-# -- rooms come and go
+# -- creating and leaving rooms
 
 
 @pytest.mark.parametrize(
-    ("settings", "made", "code"),
+    ("settings", "created", "code"),
     [
         ({}, 0, None),
         ({}, 99, None),
@@ -114,8 +116,8 @@ def test_no_room_and_a_room_that_one_may_not_know_of_are_the_same(wanted):
         ({"create_rooms": False}, 100, "rooms_closed"),
     ],
 )
-def test_who_may_make_a_room(settings, made, code):
-    assert code_of(access.check_create, Settings(**settings), made) == code
+def test_who_may_create_a_room(settings, created, code):
+    assert code_of(access.check_create, Settings(**settings), created) == code
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,8 @@ def test_which_rooms_can_be_left(place, code):
     assert code_of(access.check_leave, place) == code
 
 
-def test_the_lobby_is_the_hubs():
-    assert access.LOBBY == LOBBY
+def test_the_lobby_has_one_name():
+    assert inspect.signature(ChatService.roster).parameters["room"].default == LOBBY
 
 
 def member(name, role, joined_at):
@@ -151,7 +153,7 @@ def member(name, role, joined_at):
         ([("ann", "admin", 1), ("bob", "owner", 2)], None),
     ],
 )
-def test_who_inherits_a_room(members, name):
+def test_the_successor_of_an_owner(members, name):
     chosen = access.successor([member(*one) for one in members])
     assert (chosen and chosen.user.username) == name
 
@@ -170,7 +172,7 @@ def test_who_may_change_whose_role(mine, theirs, wanted):
 
 
 @pytest.mark.parametrize(("mine", "wanted"), list(product(ROLES[1:], ROLES[1:])))
-def test_anybody_may_lower_the_own_role_and_not_raise_it(mine, wanted):
+def test_a_user_may_lower_the_own_role_and_not_raise_it(mine, wanted):
     raised = ROLES.index(wanted) > ROLES.index(mine)
     assert code_of(access.check_own_role, mine, wanted) == ("forbidden" if raised else None)
 

@@ -1,4 +1,4 @@
-"""One connection over a pair of sockets: what is read, the order of what is sent, how it ends."""
+"""One connection over a pair of sockets: reading, the order of writing, the close."""
 
 import pytest
 
@@ -31,7 +31,7 @@ SMALL_BUFFER = pytest.mark.parametrize("pair", [{"sndbuf": 4096}], indirect=True
 
 
 def fill(client, size=1 << 16):
-    """Send until the kernel takes no more; the bytes that were sent."""
+    """Send until the kernel takes no more, and return the bytes that were sent."""
     sent = bytearray()
     while not client.waiting:
         data = frames.text_frame(bytes([65 + len(sent) % 26]) * size)
@@ -41,7 +41,7 @@ def fill(client, size=1 << 16):
 
 
 def drain(client, peer):
-    """Let the peer read to the end of what waits."""
+    """Have the peer read all that waits, and return it."""
     data = peer.read()
     while client.waiting:
         client.writable()
@@ -50,7 +50,7 @@ def drain(client, peer):
 
 
 def close_of(data):
-    """The code of the close frame that `data` ends with."""
+    """Return the code of the close frame at the end of `data`."""
     opcode, payload = unframed(data)[-1]
     assert opcode == CLOSE
     return int.from_bytes(payload[:2], "big")
@@ -59,7 +59,7 @@ def close_of(data):
 # -- reading
 
 
-def test_whole_messages_are_handed_on_in_order(owner, pair):
+def test_whole_messages_are_served_in_order(owner, pair):
     client, peer = pair
     peer.write(
         text_frame("one")
@@ -71,13 +71,13 @@ def test_whole_messages_are_handed_on_in_order(owner, pair):
     assert owner.received == ["one", b"two", "three"]
 
 
-def test_reading_with_nothing_there_is_nothing(owner, pair):
+def test_reading_without_data_does_nothing(owner, pair):
     client, _ = pair
     assert client.readable() is False
     assert client.fd >= 0 and not owner.leavers
 
 
-def test_a_message_cut_in_pieces_is_heard_when_it_is_whole(owner, pair):
+def test_a_message_in_pieces_is_served_when_it_is_whole(owner, pair):
     client, peer = pair
     for byte in text_frame("你好"):
         assert owner.received == []
@@ -86,7 +86,7 @@ def test_a_message_cut_in_pieces_is_heard_when_it_is_whole(owner, pair):
     assert owner.received == ["你好"]
 
 
-def test_so_many_messages_are_taken_in_one_go_and_the_rest_wants_another(owner, pair):
+def test_messages_over_the_bound_of_a_tick_wait_for_the_next(owner, pair):
     client, peer = pair
     texts = [str(i) for i in range(2 * READ_MESSAGES + 1)]
     peer.write(b"".join(map(text_frame, texts)))
@@ -97,7 +97,7 @@ def test_so_many_messages_are_taken_in_one_go_and_the_rest_wants_another(owner, 
     assert owner.received == texts
 
 
-def test_so_many_bytes_are_read_in_one_go(owner, pair):
+def test_bytes_over_the_bound_of_a_tick_wait_for_the_next(owner, pair):
     client, peer = pair
     one = text_frame("x" * 8_000)
     count = 2 * READ_BYTES // len(one) + 1
@@ -111,7 +111,7 @@ def test_so_many_bytes_are_read_in_one_go(owner, pair):
         assert len(owner.received) - before <= READ_BYTES // len(one) + 1
 
 
-def test_hearing_from_a_client_is_a_sign_of_life(owner, pair):
+def test_any_data_counts_as_a_sign_of_life(owner, pair):
     client, peer = pair
     client.pinged = owner.now
     owner.now += 5
@@ -120,7 +120,7 @@ def test_hearing_from_a_client_is_a_sign_of_life(owner, pair):
     assert (client.seen, client.pinged) == (owner.now, 0.0)
 
 
-def test_an_unfinished_message_remembers_when_it_began(owner, pair):
+def test_the_start_of_an_unfinished_message_is_noted(owner, pair):
     client, peer = pair
     began = owner.now
     for piece in (
@@ -137,7 +137,7 @@ def test_an_unfinished_message_remembers_when_it_began(owner, pair):
     client.readable()
 
 
-def test_a_finished_message_is_forgotten_and_the_next_one_begins_anew(owner, pair):
+def test_the_next_message_has_a_start_of_its_own(owner, pair):
     client, peer = pair
     peer.write(text_frame("whole"))
     client.readable()
@@ -165,7 +165,7 @@ def test_a_ping_is_answered_with_its_payload(owner, pair):
 # -- writing
 
 
-def test_own_frames_go_before_the_rooms_in_one_write(owner, pair):
+def test_own_frames_are_sent_before_the_rooms_in_one_write(owner, pair):
     client, peer = pair
     client.enqueue(OWN)
     client.enqueue(OWN)
@@ -177,7 +177,7 @@ def test_own_frames_go_before_the_rooms_in_one_write(owner, pair):
     assert peer.read() == ROOM
 
 
-def test_own_frames_alone_leave_at_the_end_of_the_tick(owner, pair):
+def test_own_frames_alone_are_sent_at_the_end_of_the_tick(owner, pair):
     client, peer = pair
     client.enqueue(OWN)
     assert peer.read() == b""
@@ -186,7 +186,7 @@ def test_own_frames_alone_leave_at_the_end_of_the_tick(owner, pair):
 
 
 @SMALL_BUFFER
-def test_what_the_kernel_does_not_take_keeps_its_order_to_the_byte(owner, pair):
+def test_bytes_that_the_kernel_does_not_take_keep_their_order(owner, pair):
     client, peer = pair
     expected = fill(client, size=10_000)
     assert owner.watched[client] is True
@@ -218,7 +218,7 @@ def test_own_frames_that_do_not_fit_are_kept_too(owner, pair):
     assert drain(client, peer) == big + ROOM + ROOM
 
 
-def test_any_number_of_own_frames_leaves_in_one_flush(owner, pair):
+def test_any_number_of_own_frames_is_sent_in_one_flush(owner, pair):
     client, peer = pair
     many = [frames.text_frame(b"%05d" % i * 5) for i in range(2_000)]
     for piece in many:
@@ -229,7 +229,7 @@ def test_any_number_of_own_frames_leaves_in_one_flush(owner, pair):
 
 
 @SMALL_BUFFER
-def test_since_when_a_client_is_behind(owner, pair):
+def test_the_time_since_which_bytes_wait_is_noted(owner, pair):
     client, peer = pair
     assert client.behind_since == float("inf")
     fill(client)
@@ -242,7 +242,7 @@ def test_since_when_a_client_is_behind(owner, pair):
 
 
 @SMALL_BUFFER
-def test_a_client_over_its_bound_is_closed_once_and_its_stream_is_whole(owner, pair):
+def test_a_client_over_its_bound_is_closed_once_with_whole_frames(owner, pair):
     client, peer = pair
     expected = fill(client)
     while client.waiting <= owner.outbox_bytes:
@@ -261,7 +261,7 @@ def test_a_client_over_its_bound_is_closed_once_and_its_stream_is_whole(owner, p
 
 
 @SMALL_BUFFER
-def test_others_hear_the_room_though_one_reads_nothing(owner, pair):
+def test_one_slow_member_does_not_delay_the_others(owner, pair):
     slow, _ = pair
     quick, peer = owners.connect(owner)
     fill(slow)
@@ -272,7 +272,7 @@ def test_others_hear_the_room_though_one_reads_nothing(owner, pair):
     peer.sock.close()
 
 
-def test_a_dead_one_among_the_members_is_dropped_and_the_others_hear(owner, pair):
+def test_a_member_with_a_failed_connection_is_dropped_alone(owner, pair):
     dead, gone = pair
     alive, peer = owners.connect(owner)
     gone.sock.close()
@@ -288,7 +288,7 @@ def test_a_dead_one_among_the_members_is_dropped_and_the_others_hear(owner, pair
 # -- the end
 
 
-def test_a_close_of_ours_is_answered_and_then_the_socket_ends(owner, pair):
+def test_the_socket_ends_once_our_close_is_answered(owner, pair):
     client, peer = pair
     client.enqueue(OWN)
     client.close(4401, "token")
@@ -304,7 +304,7 @@ def test_a_close_of_ours_is_answered_and_then_the_socket_ends(owner, pair):
     assert client.close_code == 4401
 
 
-def test_our_close_ends_the_writing_side_so_that_it_cannot_be_lost(owner, pair):
+def test_our_close_shuts_down_the_write_side(owner, pair):
     client, peer = pair
     client.close(1012)
     owner.flush()
@@ -313,7 +313,7 @@ def test_our_close_ends_the_writing_side_so_that_it_cannot_be_lost(owner, pair):
     assert peer.sock.recv(1) == b""
 
 
-def test_a_peer_that_never_answers_our_close_is_dropped_after_its_time(owner, pair):
+def test_a_client_that_does_not_answer_our_close_is_dropped(owner, pair):
     client, _ = pair
     client.close(1012)
     owner.flush()
@@ -328,7 +328,7 @@ def test_a_peer_that_never_answers_our_close_is_dropped_after_its_time(owner, pa
 @pytest.mark.parametrize(
     ("payload", "answer"), [(close_payload(1000, "bye"), 1000), (close_payload(3999), 3999), (b"", 1000)]
 )
-def test_a_close_of_theirs_is_answered_and_the_socket_ends_at_once(owner, pair, payload, answer):
+def test_a_clients_close_is_answered_and_the_socket_ends_at_once(owner, pair, payload, answer):
     client, peer = pair
     peer.write(frame(CLOSE, payload))
     client.readable()
@@ -339,14 +339,14 @@ def test_a_close_of_theirs_is_answered_and_the_socket_ends_at_once(owner, pair, 
     assert client.fd < 0
 
 
-def test_what_is_said_before_their_close_is_heard_and_nothing_after_it(owner, pair):
+def test_messages_before_a_clients_close_are_served_and_none_after(owner, pair):
     client, peer = pair
     peer.write(text_frame("before") + frame(CLOSE, close_payload(1000)) + text_frame("after"))
     client.readable()
     assert owner.received == ["before"]
 
 
-def test_nothing_that_a_closing_client_says_is_heard(owner, pair):
+def test_messages_of_a_closing_client_are_ignored(owner, pair):
     client, peer = pair
     client.close(4401)
     peer.write(text_frame("smuggled") + frame(PING, b"x"))
@@ -356,7 +356,7 @@ def test_nothing_that_a_closing_client_says_is_heard(owner, pair):
     assert [opcode for opcode, _ in unframed(peer.read())] == [CLOSE]
 
 
-def test_closing_twice_is_closing_once(owner, pair):
+def test_a_second_close_does_nothing(owner, pair):
     client, peer = pair
     client.close(4403)
     client.close(1012)
@@ -376,7 +376,7 @@ def test_closing_twice_is_closing_once(owner, pair):
     ],
     ids=["no mask", "no UTF-8", "too big", "too big in pieces", "a bad close"],
 )
-def test_a_broken_protocol_is_closed_with_its_code_after_what_was_good(owner, pair, data, code):
+def test_a_protocol_error_closes_after_the_good_messages(owner, pair, data, code):
     client, peer = pair
     peer.write(text_frame("good") + data + text_frame("after"))
     client.readable()
@@ -385,7 +385,7 @@ def test_a_broken_protocol_is_closed_with_its_code_after_what_was_good(owner, pa
     assert close_of(peer.read()) == code
 
 
-def test_a_peer_that_is_gone_has_left(owner, pair):
+def test_a_client_that_disconnects_has_left(owner, pair):
     client, peer = pair
     peer.sock.close()
     assert client.readable() is False
@@ -394,7 +394,7 @@ def test_a_peer_that_is_gone_has_left(owner, pair):
     assert (client.fd, client.close_code) == (-1, 1006)
 
 
-def test_a_dropped_client_takes_whatever_else_happens_to_it(owner, pair):
+def test_all_calls_on_a_dropped_client_are_harmless(owner, pair):
     client, _ = pair
     client.drop()
     client.drop()
@@ -406,7 +406,7 @@ def test_a_dropped_client_takes_whatever_else_happens_to_it(owner, pair):
 
 
 @SMALL_BUFFER
-def test_a_client_that_is_behind_is_told_why_it_ends_without_all_that_waited(owner, pair):
+def test_a_slow_client_gets_its_close_without_all_that_waited(owner, pair):
     client, peer = pair
     expected = fill(client)
     for _ in range(3):
@@ -427,7 +427,7 @@ def test_a_client_whose_serving_raised_is_closed_with_1011(owner, pair):
     assert close_of(peer.read()) == 1011
 
 
-def test_a_client_that_cannot_even_be_told_so_is_dropped(owner, pair):
+def test_a_client_whose_failure_cannot_be_sent_is_dropped(owner, pair):
     client, peer = pair
     owner.report_failure = lambda _: 1 / 0
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Everybody is sent away in batches, on a clock that the test turns; and in a real process, in many orders."""
+"""Clients are closed in batches, on a clock that the test advances; and in a real process, in many orders."""
 
 import random
 from collections import Counter
@@ -13,23 +13,23 @@ from tests.resumer import ACK, GROUP, JOIN
 from tests.server_frames import frames, messages
 from tests.wsclient import CLOSE, close_payload
 
-CROWD, SECONDS = 1_000, 5.0
+CLIENTS, SECONDS = 1_000, 5.0
 ORDERS = 60
 
 
 class Hub(owners.Owner):
-    """A hub whose reactor is itself, and whose clients are parked nowhere; it notes whom it does not read."""
+    """A hub that is its own reactor, with clients that are not parked; it records which are not read."""
 
     def __init__(self):
         super().__init__()
         self.draining = False
         self.reactor = self
-        self.crowd, self.pollers, self.timers, self.paused, self.errors = [], set(), [], set(), []
-        #: {second: how many left in it}
+        self.all_clients, self.pollers, self.timers, self.paused, self.errors = [], set(), [], set(), []
+        #: {second: clients that left in it}
         self.left_at = Counter()
 
     def clients(self):
-        return [*self.crowd, *self.pollers]
+        return [*self.all_clients, *self.pollers]
 
     def call_soon(self, function, *args):
         function(*args)
@@ -63,12 +63,12 @@ class Hub(owners.Owner):
 
 
 class Store:
-    """What tells whether all is stored; `is_away` says that nothing is."""
+    """Tells whether all messages are stored: not while it `is_unavailable`."""
 
-    is_away = False
+    is_unavailable = False
 
     def progress(self):
-        return lambda: not self.is_away
+        return lambda: not self.is_unavailable
 
 
 @pytest.fixture
@@ -80,20 +80,20 @@ def hub():
 
 
 @pytest.fixture
-def come(hub):
-    """come(n) makes so many clients, which the hub has from now on."""
+def connect(hub):
+    """come(n) connects n clients to the hub."""
     peers = []
 
-    def come(count):
+    def connect(count):
         clients = []
         for _ in range(count):
             client, peer = owners.connect(hub)
             peers.append(peer)
             clients.append(client)
-        hub.crowd += clients
+        hub.all_clients += clients
         return clients
 
-    yield come
+    yield connect
     for peer in peers:
         peer.sock.close()
 
@@ -112,86 +112,86 @@ def drain(hub, store):
 
 
 @pytest.mark.parametrize("count", [0, 1, SINGLE_BATCH])
-def test_a_small_crowd_goes_at_once(hub, come, drain, count):
-    clients = come(count)
+def test_few_clients_are_closed_at_once(hub, connect, drain, count):
+    clients = connect(count)
     drain.schedule(SECONDS)
     assert {client.close_code for client in clients} <= {1012}
     assert len(hub.leavers) == count
 
 
-def test_a_crowd_goes_evenly_over_the_time_that_there_is(hub, come, drain):
-    come(CROWD)
+def test_many_clients_are_closed_evenly_over_the_time(hub, connect, drain):
+    connect(CLIENTS)
     drain.schedule(SECONDS)
     assert 0 < len(hub.leavers) < SINGLE_BATCH
     hub.pass_time(SECONDS / 2)
-    assert CROWD * 0.4 < len(hub.leavers) < CROWD * 0.6
+    assert CLIENTS * 0.4 < len(hub.leavers) < CLIENTS * 0.6
     hub.pass_time(SECONDS / 2)
-    assert len(hub.leavers) == CROWD
-    assert max(hub.left_at.values()) <= 1.5 * CROWD * BATCH_INTERVAL / SECONDS
+    assert len(hub.leavers) == CLIENTS
+    assert max(hub.left_at.values()) <= 1.5 * CLIENTS * BATCH_INTERVAL / SECONDS
     assert {client.close_code for client in hub.leavers} == {1012}
 
 
-def test_chance_says_who_goes_first(hub, come, drain):
-    clients = come(CROWD)
+def test_the_order_is_random(hub, connect, drain):
+    clients = connect(CLIENTS)
     drain.schedule(SECONDS)
     hub.pass_time(SECONDS / 4)
-    came_early = set(clients[: CROWD // 2])
+    came_early = set(clients[: CLIENTS // 2])
     early = sum(client in came_early for client in hub.leavers)
     assert 0.25 < early / len(hub.leavers) < 0.75
 
 
-def test_in_no_seconds_all_go_at_once(hub, come, drain):
-    come(CROWD)
+def test_a_drain_of_zero_seconds_closes_all_at_once(hub, connect, drain):
+    connect(CLIENTS)
     drain.schedule(0)
-    assert len(hub.leavers) == CROWD
+    assert len(hub.leavers) == CLIENTS
 
 
-def test_a_loop_that_was_late_catches_up(hub, come, drain):
-    come(CROWD)
+def test_a_loop_that_was_late_catches_up(hub, connect, drain):
+    connect(CLIENTS)
     drain.schedule(SECONDS)
     hub.now += SECONDS * 0.9
     hub.pass_time(SECONDS * 0.1)
-    assert len(hub.leavers) == CROWD
+    assert len(hub.leavers) == CLIENTS
 
 
-def test_who_is_in_a_hurry_ends_sooner(hub, come, drain):
-    come(CROWD)
+def test_a_later_shorter_drain_ends_sooner(hub, connect, drain):
+    connect(CLIENTS)
     drain.schedule(SECONDS)
     hub.pass_time(1)
     drain.schedule(0)
     hub.pass_time(BATCH_INTERVAL)
-    assert len(hub.leavers) == CROWD
+    assert len(hub.leavers) == CLIENTS
 
 
-def test_who_is_told_again_ends_no_later(hub, come, drain):
-    come(CROWD)
+def test_a_repeated_drain_ends_no_later(hub, connect, drain):
+    connect(CLIENTS)
     drain.schedule(SECONDS)
     hub.pass_time(SECONDS - 1)
     drain.schedule(SECONDS)
     hub.pass_time(1)
-    assert len(hub.leavers) == CROWD
+    assert len(hub.leavers) == CLIENTS
 
 
-def test_who_polls_goes_at_once_whatever_the_crowd(hub, come, drain):
-    poller = come(CROWD)[0]
-    hub.crowd.remove(poller)
+def test_pollers_are_closed_at_once_however_many_clients_there_are(hub, connect, drain):
+    poller = connect(CLIENTS)[0]
+    hub.all_clients.remove(poller)
     hub.pollers.add(poller)
     drain.schedule(SECONDS)
     assert poller.close_code == 1012
 
 
-def test_who_comes_while_the_others_go_goes_with_the_last(hub, come, drain):
-    come(CROWD)
+def test_a_client_that_connects_meanwhile_is_closed_with_the_last(hub, connect, drain):
+    connect(CLIENTS)
     drain.schedule(SECONDS)
-    (late,) = come(1)
+    (late,) = connect(1)
     hub.pass_time(SECONDS - 2 * BATCH_INTERVAL)
     assert not late.closing
     hub.pass_time(2 * BATCH_INTERVAL)
     assert late.close_code == 1012
 
 
-def test_who_went_meanwhile_stays_what_it_was(hub, come, drain):
-    clients = come(CROWD)
+def test_a_client_closed_meanwhile_keeps_its_code(hub, connect, drain):
+    clients = connect(CLIENTS)
     drain.schedule(SECONDS)
     gone = next(client for client in clients if not client.closing)
     gone.close(4403)
@@ -199,8 +199,8 @@ def test_who_went_meanwhile_stays_what_it_was(hub, come, drain):
     assert gone.close_code == 4403
 
 
-def test_one_that_raises_keeps_nobody_here(hub, come, drain):
-    broken, *others = come(SINGLE_BATCH)
+def test_a_client_that_raises_does_not_stop_the_drain(hub, connect, drain):
+    broken, *others = connect(SINGLE_BATCH)
     broken.wire = None
     hub.leave = lambda client: client.wire.on_close(client)
     drain.schedule(0)
@@ -208,35 +208,35 @@ def test_one_that_raises_keeps_nobody_here(hub, come, drain):
     assert {client.close_code for client in others} == {1012}
 
 
-# -- what was said before
+# -- messages before the close
 
 
-def test_a_batch_waits_for_the_store_and_is_not_read_meanwhile(hub, come, drain, store):
-    clients = set(come(3))
-    store.is_away = True
+def test_a_batch_waits_for_the_store_and_is_not_read_meanwhile(hub, connect, drain, store):
+    clients = set(connect(3))
+    store.is_unavailable = True
     drain.schedule(SECONDS)
     hub.pass_time(STORE_TIMEOUT / 2)
     assert not hub.leavers and hub.paused == clients
-    store.is_away = False
+    store.is_unavailable = False
     hub.pass_time(BATCH_INTERVAL)
     assert set(hub.leavers) == clients and not hub.paused
 
 
-def test_a_store_that_stays_away_keeps_nobody(hub, come, drain, store):
-    come(CROWD)
-    store.is_away = True
+def test_an_unavailable_store_does_not_stop_the_drain(hub, connect, drain, store):
+    connect(CLIENTS)
+    store.is_unavailable = True
     drain.schedule(SECONDS)
     hub.pass_time(SECONDS)
-    assert 0 < len(hub.leavers) < CROWD
+    assert 0 < len(hub.leavers) < CLIENTS
     hub.pass_time(STORE_TIMEOUT)
-    assert len(hub.leavers) == CROWD
+    assert len(hub.leavers) == CLIENTS
 
 
 # -- the wait for the end
 
 
 class Sleeper:
-    """A driver for which to sleep is to let the time pass."""
+    """A driver that advances the clock instead of sleeping."""
 
     def __init__(self, hub):
         self._hub = hub
@@ -247,17 +247,17 @@ class Sleeper:
 
 @pytest.fixture
 def slept(hub, monkeypatch):
-    """How long somebody has slept so far, asked as a function."""
+    """Return a function that tells how many seconds were slept."""
     hub.driver = Sleeper(hub)
     monkeypatch.setattr("chat.rooms.drain.time.monotonic", lambda: hub.now)
     monkeypatch.setattr(
-        Hub, "__len__", lambda self: sum(client.fd >= 0 for client in self.crowd), raising=False
+        Hub, "__len__", lambda self: sum(client.fd >= 0 for client in self.all_clients), raising=False
     )
     return lambda: hub.now - 1_000.0
 
 
-def test_nobody_waits_for_who_has_gone(hub, come, drain, slept):
-    for client in come(3):
+def test_there_is_no_wait_for_disconnected_clients(hub, connect, drain, slept):
+    for client in connect(3):
         client.drop()
     drain.start(SECONDS)
     assert hub.draining
@@ -265,22 +265,22 @@ def test_nobody_waits_for_who_has_gone(hub, come, drain, slept):
     assert slept() == 0
 
 
-def test_one_that_never_answers_is_waited_for_a_moment(come, drain, slept):
-    come(1)
+def test_the_wait_for_a_client_that_never_answers_is_short(connect, drain, slept):
+    connect(1)
     drain.start(SECONDS)
     assert drain.wait(SECONDS) is False
     assert 0.9 < slept() < 1.1
 
 
-def test_the_wait_is_as_long_as_the_drain(come, drain, slept):
-    come(CROWD)
+def test_the_wait_is_as_long_as_the_drain(connect, drain, slept):
+    connect(CLIENTS)
     drain.start(SECONDS)
     drain.wait(60)
     assert SECONDS < slept() + BATCH_INTERVAL < SECONDS + 1.2
 
 
-def test_the_wait_ends_when_it_must(hub, come, drain, slept):
-    come(CROWD)
+def test_the_wait_ends_at_its_limit(hub, connect, drain, slept):
+    connect(CLIENTS)
     drain.start(SECONDS)
     hub.pass_time(1)
     drain.wait(2)
@@ -291,8 +291,8 @@ def test_the_wait_ends_when_it_must(hub, come, drain, slept):
 
 
 @contextmanager
-def talking(chance):
-    """A process with five clients in the lobby, who have all just said something."""
+def busy_process(rng):
+    """A process with five clients in the lobby, each of which has just sent messages."""
     names = [f"c{number}" for number in range(5)]
     processes = Processes(1, quick_settings(), names)
     lines = [processes.connect(0, name) for name in names]
@@ -311,20 +311,20 @@ def talking(chance):
         processes.end()
 
 
-def take_turns(processes, chance, most):
-    for _ in range(chance.randrange(most)):
-        processes.step(chance.randrange(8))
+def take_steps(processes, rng, most):
+    for _ in range(rng.randrange(most)):
+        processes.step(rng.randrange(8))
 
 
-def test_what_was_taken_is_acknowledged_before_the_close():
+def test_messages_read_are_acknowledged_before_the_close():
     for number in range(ORDERS):
-        chance = random.Random(number)
-        with talking(chance) as (processes, lines):
-            take_turns(processes, chance, 12)
+        rng = random.Random(number)
+        with busy_process(rng) as (processes, lines):
+            take_steps(processes, rng, 12)
             processes.drain(0)
             for turn in range(20):
-                chance.choice(lines).send({"type": GROUP, "data": "late", "id": f"late-{turn}"})
-                take_turns(processes, chance, 4)
+                rng.choice(lines).send({"type": GROUP, "data": "late", "id": f"late-{turn}"})
+                take_steps(processes, rng, 4)
                 processes.scheduler.clock.now += STORE_POLL
             processes.settle()
             acked = []

@@ -1,6 +1,6 @@
-"""Rooms and history against a model, in every order that two processes, their loops and a slow, failing store allow.
+"""Rooms and history against a model, in all orders that two processes, their loops and a slow, failing store allow.
 
-Clients join, speak, drop, come back and resend as they like. The model is the list of what was stored, and what each
+Clients join, send, disconnect, reconnect and resend at random. The model is the list of what was stored, and what each
 client may conclude from what it was answered.
 """
 
@@ -43,14 +43,14 @@ class Rooms(RuleBasedStateMachine):
         self.failed = False
 
     def make_bus(self):
-        """What joins the processes beside the store; None for nothing."""
+        """Return what connects the processes besides the store, or None."""
         return None
 
     @initialize()
     def begin(self):
-        """Each user is on both processes, and in some rooms."""
+        """Connect each user to both processes, and have it join some rooms."""
         for name, process in product(NAMES, (0, 1)):
-            self.come(name, process)
+            self.connect(name, process)
         for one, room in product(self.clients, ("lobby", "den")):
             one.join(room, False, True, self.calm)
         self.settle()
@@ -66,13 +66,13 @@ class Rooms(RuleBasedStateMachine):
                     one.disconnect()
             self.processes.end()
 
-    def come(self, name, process):
+    def connect(self, name, process):
         one = ClientModel(name, len(self.clients), self.log)
         one.connect(self.processes.connect(process, name), process)
         self.clients.append(one)
 
     def pick(self, number, *where):
-        """(a client that is connected, a room in which it is so); (None, None) where there are none."""
+        """Return (a connected client, a room where it is in one of the states `where`), or (None, None)."""
         here = [one for one in self.clients if one.line is not None]
         found = [(one, room) for one in here for room in ROOMS if one.where[room] in where]
         return found[number % len(found)] if found else (None, None)
@@ -137,7 +137,7 @@ class Rooms(RuleBasedStateMachine):
     def repeat(self, number, other_body, steps):
         one = self.here(number)
         if one and one.acked:
-            message = one.said[next(reversed(one.acked))]
+            message = one.message[next(reversed(one.acked))]
             one.send({**message, "data": "ho"} if other_body else message, self.calm)
             self.turn(steps)
 
@@ -149,10 +149,10 @@ class Rooms(RuleBasedStateMachine):
             self.turn(steps)
 
     @rule(number=numbers, process=st.integers(0, 1), resend=st.booleans(), steps=steps)
-    def come_back(self, number, process, resend, steps):
-        away = [one for one in self.clients if one.line is None]
-        if away:
-            one = away[number % len(away)]
+    def reconnect(self, number, process, resend, steps):
+        disconnected = [one for one in self.clients if one.line is None]
+        if disconnected:
+            one = disconnected[number % len(disconnected)]
             one.connect(self.processes.connect(process, one.name), process)
             for room, view in one.views.items():
                 if view.last is not None:
@@ -224,7 +224,7 @@ class Rooms(RuleBasedStateMachine):
             assert not any((one.id, id) in stored for id in one.not_joined if one.sent[id] == 1)
 
     def check_rooms(self):
-        """A process keeps open what somebody is in, and nothing else."""
+        """A process has open the rooms of its clients and the lobby, and no others."""
         for number, process in enumerate(self.processes.runtimes):
             here = [one for one in self.clients if one.line is not None and one.process == number]
             wanted = {room for one in here for room in ROOMS if one.where[room] == IN}
@@ -234,7 +234,7 @@ class Rooms(RuleBasedStateMachine):
 
 
 class RoomsOnABus(Rooms):
-    """The same with hints between the processes, some of which are lost, and with rosters of them all."""
+    """The same with bus messages between the processes, some of which are lost, and with their common rosters."""
 
     def make_bus(self):
         return LossyBus()
@@ -271,7 +271,7 @@ class RoomsOnABus(Rooms):
                 assert {user.id for user in room.roster} == here, room.name
 
 
-# Without Phase.shrink, which may take minutes: add it for a shorter story than the one that was found.
+# Without Phase.shrink, which may take minutes. Add it to find a shorter sequence that fails.
 Rooms.TestCase.settings = settings(
     max_examples=200,
     stateful_step_count=40,

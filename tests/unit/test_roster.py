@@ -1,4 +1,4 @@
-"""Who is in a room: users, not sockets; gathered changes; what they may cost."""
+"""The roster of a room: users, not connections; gathered changes; their budget."""
 
 import json
 
@@ -20,7 +20,7 @@ def roster():
 
 
 def listed(roster):
-    """The names in the list that a newcomer is sent now."""
+    """Return the names in the list that a joining client would be sent now."""
     return [user["username"] for user in json.loads(message(roster.list_for().frame())["data"])]
 
 
@@ -28,7 +28,7 @@ def names(roster):
     return [user.username for user in roster]
 
 
-# -- who counts as here
+# -- which users are in it
 
 
 def test_three_sockets_of_a_user_are_one_entry(roster):
@@ -55,7 +55,7 @@ def test_the_last_socket_begins_a_grace(roster):
     assert names(roster) == []
 
 
-def test_who_is_back_within_the_grace_never_left(roster):
+def test_a_user_who_reconnects_within_the_grace_has_not_left(roster):
     roster.join(ANN)
     roster.take_change(0)
     roster.leave(ANN, now=10)
@@ -78,7 +78,7 @@ def test_each_leaving_has_a_grace_of_its_own(roster):
     assert names(roster) == []
 
 
-def test_one_who_was_never_here_does_not_leave(roster):
+def test_a_user_who_never_joined_does_not_leave(roster):
     roster.leave(ANN, now=0)
     roster.expire(now=1_000)
     assert roster.due_at() is None
@@ -87,7 +87,7 @@ def test_one_who_was_never_here_does_not_leave(roster):
 # -- changes
 
 
-def test_a_push_tells_who_came_and_went_since_the_one_before(roster):
+def test_a_push_contains_the_changes_since_the_last_one(roster):
     for user in (ANN, BOB):
         roster.join(user)
     assert roster.take_change(0) == ([ANN, BOB], [])
@@ -99,8 +99,8 @@ def test_a_push_tells_who_came_and_went_since_the_one_before(roster):
     assert listed(roster) == ["bob", "cat"]
 
 
-def test_one_who_came_and_went_between_two_pushes_is_told_as_gone(roster):
-    # A newcomer's list may have shown him meanwhile.
+def test_a_user_who_joined_and_left_between_two_pushes_is_pushed_as_left(roster):
+    # The list that a joining client was sent may have contained the user.
     roster.join(ANN)
     roster.leave(ANN, now=0)
     roster.expire(now=GRACE)
@@ -108,7 +108,7 @@ def test_one_who_came_and_went_between_two_pushes_is_told_as_gone(roster):
     assert listed(roster) == []
 
 
-def test_one_who_went_and_came_between_two_pushes_is_listed_once(roster):
+def test_a_user_who_left_and_joined_between_two_pushes_is_listed_once(roster):
     for user in (ANN, BOB):
         roster.join(user)
     roster.take_change(0)
@@ -120,7 +120,7 @@ def test_one_who_went_and_came_between_two_pushes_is_listed_once(roster):
     assert sorted(listed(roster)) == ["ann", "bob"]
 
 
-def test_a_user_with_a_new_name_is_another_entry_and_the_old_one_goes(roster):
+def test_a_new_name_replaces_the_entry_of_the_old_one(roster):
     roster.join(ANN)
     roster.take_change(0)
     roster.leave(ANN, now=0)
@@ -133,7 +133,7 @@ def test_a_user_with_a_new_name_is_another_entry_and_the_old_one_goes(roster):
     assert listed(roster) == ["anne"]
 
 
-def test_a_newcomers_list_holds_whoever_came_before_the_push(roster):
+def test_a_joining_clients_list_contains_users_not_pushed_yet(roster):
     roster.join(ANN)
     roster.take_change(0)
     roster.join(BOB)
@@ -151,7 +151,7 @@ def test_nothing_is_due_while_nothing_changes(roster):
     assert roster.due_at() is None
 
 
-def test_pushes_are_a_tenth_of_a_second_apart_at_least(roster):
+def test_pushes_are_at_least_a_tenth_of_a_second_apart(roster):
     roster.join(ANN)
     roster.take_change(50)
     roster.charge(1, now=50)
@@ -161,7 +161,7 @@ def test_pushes_are_a_tenth_of_a_second_apart_at_least(roster):
     assert roster.take_change(50 + MIN_INTERVAL) == ([BOB], [])
 
 
-def test_a_push_that_cost_much_puts_the_next_one_off(roster):
+def test_an_expensive_push_delays_the_next_one(roster):
     roster.join(ANN)
     roster.take_change(50)
     roster.charge(5_000, now=50)  # at 1,000 bytes a second
@@ -171,7 +171,7 @@ def test_a_push_that_cost_much_puts_the_next_one_off(roster):
     assert roster.take_change(55) == ([BOB], [])
 
 
-def test_what_waits_is_gathered(roster):
+def test_waiting_changes_are_pushed_together(roster):
     roster.join(ANN)
     roster.take_change(0)
     roster.charge(10_000, now=0)
@@ -182,14 +182,14 @@ def test_what_waits_is_gathered(roster):
     assert roster.take_change(10) == ([BOB, CAT], ["ann"])
 
 
-def test_a_grace_that_ends_is_due_too(roster):
+def test_the_end_of_a_grace_is_due_too(roster):
     roster.join(ANN)
     roster.take_change(0)
     roster.leave(ANN, now=7)
     assert roster.due_at() == 7 + GRACE
 
 
-# -- whatever happens
+# -- any sequence of events
 
 PEOPLE = [Identity(str(i), f"user{i}") for i in range(4)]
 STEPS = st.one_of(
@@ -201,7 +201,7 @@ STEPS = st.one_of(
 
 
 class Viewer:
-    """A client that holds its idea of who is here, from one list at first and whatever is pushed."""
+    """A client that keeps the roster up to date: from one list at first, then from what is pushed."""
 
     def __init__(self, roster, diff):
         self.diff = diff
@@ -213,7 +213,7 @@ class Viewer:
         self.seen = {user["username"] for user in users}
         assert len(self.seen) == len(users), "an entry stands there twice"
 
-    def hear(self, roster, change):
+    def receive(self, roster, change):
         if self.version == roster.list_for().version:
             return  # as the hub: who was sent this very list needs no push
         if self.diff:
@@ -225,7 +225,7 @@ class Viewer:
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=40))
-def test_lists_and_diffs_lead_every_viewer_to_the_roster(steps):
+def test_lists_and_diffs_give_every_client_the_same_roster(steps):
     roster, now = Roster("lobby", GRACE, bytes_per_s=1_000), 0.0
     viewers = [Viewer(roster, diff) for diff in (False, True)]
     for what, value in [*steps, ("wait", GRACE + MIN_INTERVAL), ("wait", 60.0), ("wait", 60.0)]:
@@ -248,5 +248,5 @@ def turn(roster, viewers, now):
     change = roster.take_change(now)
     if change is not None:
         for viewer in viewers:
-            viewer.hear(roster, change)
+            viewer.receive(roster, change)
         roster.charge(len(roster.list_for().frame()) * len(viewers), now)

@@ -1,4 +1,4 @@
-"""RosterPush: who is told, when, and at what cost, on a clock that the test turns."""
+"""RosterPush: which members get a push, when, and at what cost, on a clock that the test advances."""
 
 import threading
 
@@ -15,7 +15,7 @@ BUDGET = 100_000
 
 
 class Clock:
-    """A reactor's timers, turned by hand."""
+    """The timers of a reactor, advanced by the test."""
 
     def __init__(self):
         self.now = 100.0
@@ -71,7 +71,7 @@ def join(room, push, member, name):
     push.schedule()
 
 
-def test_a_change_in_a_quiet_room_is_told_at_once_to_all_but_the_newcomer(clock, room, push):
+def test_a_change_in_a_quiet_room_is_pushed_at_once_to_all_but_the_joining_client(clock, room, push):
     first, second = Member(clock), Member(clock)
     join(room, push, first, "ann")
     clock.run_until(101)
@@ -94,19 +94,19 @@ def test_diff_members_get_diffs_and_others_lists(clock, room, push):
     assert b"cyd" in diff.got[-1][1]
 
 
-def test_lists_to_a_crowd_never_cost_more_than_the_budget(clock, room, push):
+def test_lists_to_many_members_never_exceed_the_budget(clock, room, push):
     members = [Member(clock) for _ in range(300)]
     for number, member in enumerate(members):
         join(room, push, member, f"user{number:03}")
     clock.run_until(clock.now + 120)
     sent = sorted((at, len(data)) for member in members for at, data in member.got)
-    assert sent, "nobody was told"
+    assert sent, "nothing was pushed"
     for start in range(100, 220):
         spent = sum(size for at, size in sent if start <= at < start + 1)
         assert spent <= 1.2 * BUDGET + len(room.roster.list_for().frame())
 
 
-def test_in_the_end_everybody_has_the_newest_list(clock, room, push):
+def test_in_the_end_all_members_have_the_newest_list(clock, room, push):
     members = [Member(clock) for _ in range(120)]
     for number, member in enumerate(members):
         join(room, push, member, f"user{number:03}")
@@ -134,7 +134,7 @@ def test_a_member_that_closes_while_it_waits_for_its_slice_is_left_out(clock, ro
     assert len(waiting[-1].got) == seen
 
 
-def test_the_last_one_to_leave_is_noticed_when_the_grace_is_over(clock, room):
+def test_a_room_is_reported_empty_when_the_last_grace_is_over(clock, room):
     emptied = []
     push = RosterPush(room, clock, threading.Lock(), BUDGET, Stats(), emptied.append)
     member = Member(clock)

@@ -1,4 +1,4 @@
-"""The seq gate: in order, once, whoever brings a message; and the gates of conversations, which come and go."""
+"""The seq gate: in order and once; and the gates of conversations, created and dropped as needed."""
 
 import random
 
@@ -16,20 +16,20 @@ def seqs(envelopes):
     return [envelope.seq for envelope in envelopes]
 
 
-def test_what_comes_in_order_goes_through_at_once():
+def test_messages_in_order_pass_at_once():
     gate = SeqGate(5)
     assert [seqs(gate.take(message(seq))) for seq in (6, 7)] == [[6], [7]]
     assert gate.last == 7 and not gate.missing
 
 
-def test_what_has_been_through_is_dropped():
+def test_a_message_that_has_passed_is_dropped():
     gate = SeqGate(5)
     assert seqs(gate.take(message(5))) == seqs(gate.take(message(1))) == []
     gate.take(message(6))
     assert seqs(gate.take(message(6))) == []
 
 
-def test_what_comes_too_early_waits_for_what_is_missing():
+def test_an_early_message_waits_for_the_missing_ones():
     gate = SeqGate(0)
     assert seqs(gate.take(message(4))) == []
     assert gate.missing == range(1, 4)
@@ -40,7 +40,7 @@ def test_what_comes_too_early_waits_for_what_is_missing():
     assert not gate.missing
 
 
-def test_a_gate_that_does_not_know_where_to_begin_holds_all_back():
+def test_a_closed_gate_holds_all_messages():
     gate = SeqGate(None)
     assert [seqs(gate.take(message(seq))) for seq in (3, 4, 6)] == [[], [], []]
     assert not gate.missing
@@ -48,11 +48,11 @@ def test_a_gate_that_does_not_know_where_to_begin_holds_all_back():
     assert gate.missing == range(5, 6)
 
 
-def test_in_whatever_order_and_however_often_each_comes_out_once():
-    chance = random.Random(5)
+def test_each_message_passes_once_whatever_the_order_and_repeats():
+    rng = random.Random(5)
     for _ in range(200):
         gate, coming = SeqGate(0), [*range(1, 30)] * 2
-        chance.shuffle(coming)
+        rng.shuffle(coming)
         assert [seq for one in coming for seq in seqs(gate.take(message(one)))] == list(range(1, 30))
 
 
@@ -63,7 +63,7 @@ def test_a_conversation_begins_before_its_first_message():
     assert conversations.get_or_create("dm:a:b", 99) is gate
 
 
-def test_a_conversation_is_forgotten_in_the_second_turn_without_a_word():
+def test_a_gate_is_dropped_at_the_second_rotation_without_use():
     conversations = Conversations()
     gate = conversations.get_or_create("dm:a:b", 0)
     conversations.rotate()
@@ -75,7 +75,7 @@ def test_a_conversation_is_forgotten_in_the_second_turn_without_a_word():
     assert conversations.get("dm:a:b") is None and not len(conversations)
 
 
-def test_a_conversation_that_holds_something_back_is_not_forgotten():
+def test_a_gate_with_waiting_messages_is_not_dropped():
     conversations = Conversations()
     gate = conversations.get_or_create("dm:a:b", 0)
     gate.take(message(2))
@@ -98,7 +98,7 @@ def test_a_conversation_that_holds_something_back_is_not_forgotten():
         ("张三", "李四"),
     ],
 )
-def test_each_end_of_a_conversation_knows_the_other(pair):
+def test_each_participant_of_a_conversation_is_found_from_the_other(pair):
     room = direct_room(*pair)
     assert (other_participant(room, pair[0]), other_participant(room, pair[1])) == (pair[1], pair[0])
     assert sorted(participants(room)) == sorted(pair)
@@ -114,6 +114,6 @@ def test_no_two_pairs_share_a_conversation():
 @pytest.mark.parametrize(
     "room", ["lobby", "", "dm", "dm:", "dm:a", "dm:b:a", "dm:a:b:c", "xdm:a:b", "dm:a%3b:c"]
 )
-def test_other_rooms_have_no_ends(room):
+def test_other_rooms_have_no_participants(room):
     assert participants(room) is None
     assert other_participant(room, "a") is None

@@ -1,4 +1,4 @@
-"""The one timer for all clients, on a clock that the test turns."""
+"""The one timer of all clients, on a clock that the test advances."""
 
 import time
 
@@ -24,16 +24,16 @@ KEYS = {
 
 
 class Hub(owners.Owner):
-    """An owner with the timer, the list of clients and the refusals that a sweeper asks for."""
+    """An owner with the timer, the list of clients and the refusals that a sweeper needs."""
 
     def __init__(self):
         self.settings = config.load(KEYS, {})
         super().__init__(settings=self.settings)
         self.reactor = self
-        self.crowd, self.timers, self.refused, self.errors = [], [], [], []
+        self.all_clients, self.timers, self.refused, self.errors = [], [], [], []
 
     def clients(self):
-        return list(self.crowd)
+        return list(self.all_clients)
 
     def call_later(self, delay, function):
         self.timers.append((self.now + delay, function))
@@ -64,7 +64,7 @@ def hub():
 @pytest.fixture
 def pair(hub):
     client, peer = owners.connect(hub)
-    hub.crowd.append(client)
+    hub.all_clients.append(client)
     Sweeper(hub)
     yield client, peer
     client.drop()
@@ -86,7 +86,7 @@ def test_a_silent_client_is_pinged_within_the_interval(hub, pair):
     assert opcodes(peer) == [PING]
 
 
-def test_one_who_never_answers_is_out_within_interval_and_timeout(hub, pair):
+def test_a_client_that_never_answers_is_dropped_within_interval_and_timeout(hub, pair):
     client, _ = pair
     hub.pass_time(INTERVAL + TIMEOUT - 3 * ROUND)
     assert client.fd >= 0
@@ -96,7 +96,7 @@ def test_one_who_never_answers_is_out_within_interval_and_timeout(hub, pair):
     assert client.close_code == 1006
 
 
-def test_one_who_answers_stays_and_is_asked_again(hub, pair):
+def test_a_client_that_answers_stays_and_is_pinged_again(hub, pair):
     client, peer = pair
     for _ in range(5):
         hub.pass_time(INTERVAL)
@@ -106,7 +106,7 @@ def test_one_who_answers_stays_and_is_asked_again(hub, pair):
     assert client.fd >= 0
 
 
-def test_one_who_talks_is_not_asked(hub, pair):
+def test_a_client_that_sends_is_not_pinged(hub, pair):
     client, peer = pair
     for _ in range(20):
         hub.pass_time(INTERVAL / 3)
@@ -115,10 +115,10 @@ def test_one_who_talks_is_not_asked(hub, pair):
     assert opcodes(peer) == []
 
 
-# -- what may not last
+# -- what is limited in time
 
 
-def test_a_message_held_open_ends_the_connection(hub, pair):
+def test_an_unfinished_message_closes_the_connection(hub, pair):
     client, peer = pair
     peer.write(client_frame(TEXT, b"half")[:5])
     client.readable()
@@ -130,7 +130,7 @@ def test_a_message_held_open_ends_the_connection(hub, pair):
     assert (hub.leavers, client.close_code) == ([client], 4408)
 
 
-def test_fragments_without_an_end_do_too_though_pings_come_between(hub, pair):
+def test_endless_fragments_close_it_too_despite_pings_between(hub, pair):
     client, peer = pair
     peer.write(client_frame(TEXT, b"a", fin=False))
     for _ in range(int(HALF) + 2):
@@ -140,7 +140,7 @@ def test_fragments_without_an_end_do_too_though_pings_come_between(hub, pair):
     assert client.close_code == 4408
 
 
-def test_a_reader_that_stays_behind_is_closed_though_its_outbox_is_small(hub, pair):
+def test_a_client_that_stays_slow_is_closed_though_its_outbox_is_small(hub, pair):
     client, _ = pair
     while not client.waiting:
         client.enqueue(frame({"x": "y" * 50_000}))
@@ -152,7 +152,7 @@ def test_a_reader_that_stays_behind_is_closed_though_its_outbox_is_small(hub, pa
     assert client.close_code == 4408
 
 
-def test_a_token_that_ends_closes_with_its_error(hub, pair, monkeypatch):
+def test_an_expired_token_closes_with_its_error(hub, pair, monkeypatch):
     client, _ = pair
     client.expires = time.time() + 1_000
     hub.pass_time(2 * ROUND)
@@ -163,7 +163,7 @@ def test_a_token_that_ends_closes_with_its_error(hub, pair, monkeypatch):
     assert client.close_code == 4401
 
 
-def test_a_close_that_nobody_answers_is_final_after_its_time(hub, pair):
+def test_an_unanswered_close_ends_after_its_time(hub, pair):
     client, peer = pair
     client.close(4403)
     hub.flush()
@@ -174,7 +174,7 @@ def test_a_close_that_nobody_answers_is_final_after_its_time(hub, pair):
     assert opcodes(peer) == [CLOSE]
 
 
-def test_one_that_is_gone_already_is_passed_over(hub, pair):
+def test_an_ended_client_is_skipped(hub, pair):
     client, _ = pair
     client.drop()
     hub.pass_time(60)
@@ -185,7 +185,7 @@ def test_one_that_is_gone_already_is_passed_over(hub, pair):
 
 
 class Looked:
-    """What a sweeper sees of a client; it notes when it was looked at."""
+    """What a sweeper sees of a client; it records when it was checked."""
 
     expires, closing, began, behind_since, pinged = float("inf"), 0.0, 0.0, float("inf"), 0.0
 
@@ -202,31 +202,31 @@ class Looked:
         return self.hub.now
 
 
-def test_a_crowd_is_looked_at_in_slices_each_once_a_round(hub):
+def test_many_clients_are_checked_in_slices_once_a_round(hub):
     looks = []
-    hub.crowd = [Looked(hub, looks) for _ in range(3 * SLICE + 1)]
+    hub.all_clients = [Looked(hub, looks) for _ in range(3 * SLICE + 1)]
     Sweeper(hub)
     hub.pass_time(2.2 * ROUND)
     slices = {at: looks.count(at) for at in looks}
     assert max(slices.values()) == SLICE
-    assert len(looks) >= len(hub.crowd)
+    assert len(looks) >= len(hub.all_clients)
     hub.pass_time(10 * ROUND)
-    rounds = len(looks) / len(hub.crowd)
+    rounds = len(looks) / len(hub.all_clients)
     assert 9 <= rounds <= 13
 
 
 class Broken(Looked):
-    """A client that cannot be looked at."""
+    """A client whose check raises."""
 
     @property
     def seen(self):
         raise RuntimeError("broken")
 
 
-def test_one_client_that_raises_stops_neither_the_others_nor_the_sweeper(hub, pair):
+def test_a_client_that_raises_stops_neither_the_others_nor_the_sweeper(hub, pair):
     _, peer = pair
     broken = Broken(hub, [])
-    hub.crowd.insert(0, broken)
+    hub.all_clients.insert(0, broken)
     hub.pass_time(INTERVAL)
     assert opcodes(peer) == [PING]
     assert {failed for failed, _ in hub.errors} == {broken}

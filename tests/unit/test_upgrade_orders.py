@@ -1,4 +1,4 @@
-"""A client that changes from long-polling to a WebSocket while what it asked for is under way, in many orders."""
+"""A client that upgrades from long-polling to a WebSocket while its requests are being served, in many orders."""
 
 import json
 import random
@@ -17,8 +17,8 @@ from tests.wsclient import text_frame
 ORDERS = 40
 
 
-class Climber:
-    """ann, who has connected to the chat by long-polling."""
+class UpgradingClient:
+    """The user ann, connected to the chat by long-polling."""
 
     def __init__(self, process):
         self.process, self.engine = process, process.runtime.io_engine
@@ -31,8 +31,8 @@ class Climber:
     def post(self, packet):
         self._ask(self.engine.post, self.sid, packet.encode())
 
-    def climb(self, *packets):
-        """Let a WebSocket take over, which goes on with these packets; return the client's end of it."""
+    def upgrade_transport(self, *packets):
+        """Upgrade to a WebSocket and send these packets over it; return the client's end of it."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         early = b"".join(map(text_frame, ("2probe", "5", *packets)))
@@ -41,7 +41,7 @@ class Climber:
         return self.line
 
     def poll(self):
-        """The packets that it hears if it polls once more."""
+        """Poll once more and return the packets."""
         poller = self._ask(self.engine.poll, self.sid, self.process.runtime.driver.event())
         return [payload.decode() for _, payload in frames(poller.take_all())]
 
@@ -55,61 +55,61 @@ class Climber:
 
 
 @pytest.fixture
-def climbers(tmp_path):
-    """Climbers, each on a process of its own, with the chance that says in which order its steps are."""
+def upgrading_clients(tmp_path):
+    """Iterate over clients, each on a process of its own, with the random numbers that order its steps."""
     url = f"sqlite:///{tmp_path}/chat.db"
     migrate.upgrade(url)
 
-    def play():
+    def run_orders():
         for number in range(ORDERS):
             process = Process(url, io_settings(ephemeral_rooms=("typing",)), new_clock())
-            climber = Climber(process)
+            client = UpgradingClient(process)
             try:
-                yield climber, random.Random(number)
+                yield client, random.Random(number)
             finally:
-                climber.line.cut()
+                client.line.cut()
                 process.kill()
 
-    with closing(play()) as games:
-        yield games
+    with closing(run_orders()) as runs:
+        yield runs
 
 
-def some_steps(process, chance):
-    for _ in range(chance.randrange(8)):
-        process.step(chance.randrange(8))
+def some_steps(process, rng):
+    for _ in range(rng.randrange(8)):
+        process.step(rng.randrange(8))
 
 
 def answers(line):
-    """{number of the request: its answer}"""
+    """Return {number of the request: its answer}."""
     acks = [packet[2:].partition("[") for packet in line.hear() if packet.startswith("43")]
     return {int(number): json.loads(f"[{rest}")[0] for number, _, rest in acks}
 
 
-def test_a_fresh_token_counts(climbers):
-    for ann, chance in climbers:
+def test_a_fresh_token_counts(upgrading_clients):
+    for ann, rng in upgrading_clients:
         ann.post('420["auth",{"data":"ann"}]')
-        some_steps(ann.process, chance)
-        line = ann.climb()
+        some_steps(ann.process, rng)
+        line = ann.upgrade_transport()
         ann.settle()
         assert answers(line) == {0: {"data": None}}
 
 
-def test_a_bad_token_ends_the_session(climbers):
-    for ann, chance in climbers:
+def test_a_bad_token_ends_the_session(upgrading_clients):
+    for ann, rng in upgrading_clients:
         ann.post('420["auth",{"data":"bob"}]')
-        some_steps(ann.process, chance)
-        line = ann.climb()
+        some_steps(ann.process, rng)
+        line = ann.upgrade_transport()
         ann.settle()
-        heard = line.hear() or ann.poll()  # it may have ended before
-        assert "token_mismatch" in "".join(heard) and "41" in heard
+        received = line.hear() or ann.poll()  # it may have ended before
+        assert "token_mismatch" in "".join(received) and "41" in received
 
 
-def test_who_joins_a_room_on_both_sides_of_it_is_in_it_once(climbers):
-    for ann, chance in climbers:
+def test_joins_before_and_after_the_upgrade_make_one_membership(upgrading_clients):
+    for ann, rng in upgrading_clients:
         ann.post('420["join",{"room":"typing"}]')
-        some_steps(ann.process, chance)
-        line = ann.climb('421["join",{"room":"typing"}]')
-        some_steps(ann.process, chance)
+        some_steps(ann.process, rng)
+        line = ann.upgrade_transport('421["join",{"room":"typing"}]')
+        some_steps(ann.process, rng)
         ann.settle()
         assert answers(line).keys() >= {1}
         line.send('422["leave",{"room":"typing"}]')
