@@ -18,7 +18,7 @@ from .identity.passwords import BadPassword, Passwords
 from .rooms.stored_messages import envelope_of
 from .service import ANSWER_SECONDS, ChatService, UnknownRoom, UnknownUser
 from .store.history import RoomTaken, StoreUnavailable
-from .wire.codec import chat_json
+from .wire.messages import chat_json
 
 if TYPE_CHECKING:
     from .store.users import User

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from ..loop.stats import Stats
 from ..wire import frames
 from ..wire.errors import CloseCode
+from ..wire.frame_parser import Parser
 from .member import GONE, Member, Wire
 from .outbox import PIECES, Outbox
 
@@ -79,7 +80,7 @@ class Client(Member):
         self.fd = fd
         self.out = self._socket
         self._owner = owner
-        self._parser = frames.Parser(max_message)
+        self._parser = Parser(max_message)
         self._own: list[bytes] | None = None
         self._outbox: Outbox | None = None
         #: Monotonic seconds at which it was pinged, 0 once it was heard again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..wire.codec import Codec, chat
+from ..wire.codec import NATIVE, Codec
 from ..wire.envelope import Envelope, participants
 from .dedupe import REMEMBERED_DIRECT, Dedupe
 from .member import Member
@@ -34,7 +34,7 @@ class DirectMessages:
     def send(self, envelope: Envelope) -> None:
         """Send a message to all connections of the receiver, and to the sender's other extended ones."""
         sender = envelope.sender
-        frame = chat(envelope)
+        frame = NATIVE.chat(envelope)
         others = self._encode_others(envelope) if self.codecs else None
         receiver = self._users.get(envelope.to_id)
         for client in receiver.clients if receiver is not None else ():

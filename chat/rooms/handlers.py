@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..config import Settings
-from ..wire import codec
 from ..wire.codec import NATIVE
+from ..wire.decoding import decode
 from ..wire.envelope import Envelope, MessageType, direct_room
 from ..wire.errors import ChatError
 from .hub import Hub
@@ -104,7 +104,7 @@ class NativeWire:
         dispatcher = self._dispatcher
         try:
             dispatcher.count(member)
-            dispatcher.serve(member, codec.decode(payload, dispatcher.max_chars))
+            dispatcher.serve(member, decode(payload, dispatcher.max_chars))
         except ChatError as error:
             if error.code == "rate_limited":
                 error.ref = self._ref(payload)
@@ -112,7 +112,7 @@ class NativeWire:
 
     def _ref(self, payload: bytes) -> str | None:
         try:
-            return codec.decode(payload, self._dispatcher.max_chars).id
+            return decode(payload, self._dispatcher.max_chars).id
         except ChatError as error:
             return error.ref
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..wire.codec import NATIVE, Codec, RosterList
+from ..wire.codec import NATIVE, Codec
 from ..wire.envelope import Identity
+from ..wire.roster_list import RosterList
 
 #: Seconds between two pushes at the least.
 MIN_INTERVAL = 0.1

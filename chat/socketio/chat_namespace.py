@@ -11,9 +11,10 @@ from ..loop.jobs import Jobs
 from ..rooms.handlers import Dispatcher, joined_room
 from ..rooms.member import Member
 from ..store.history import StoreUnavailable
-from ..wire import codec as native
+from ..wire.decoding import check_id, read
 from ..wire.envelope import Envelope, MessageType
 from ..wire.errors import ChatError
+from ..wire.messages import user_json
 from .codec import SocketIOCodec
 from .connection import Connection
 from .packets import Packet
@@ -108,12 +109,12 @@ class ChatNamespace:
     def _read(self, kind: int, message: dict[str, Any]) -> Envelope:
         id = message.get("id")
         if id is not None:
-            native.check_id(id)
-        return native.read(kind, message, id, _WITH_ESCAPES, self._dispatcher.max_chars)
+            check_id(id)
+        return read(kind, message, id, _WITH_ESCAPES, self._dispatcher.max_chars)
 
     def _answer_list(self, connection: Connection, reply: int, envelope: Envelope) -> None:
         room = joined_room(self._dispatcher, connection.engine_session.member, envelope)
-        users = [native.user_json(user) for user in room.roster]
+        users = [user_json(user) for user in room.roster]
         answer = {"type": int(MessageType.GROUP_LIST), "user": None, "room": room.name, "data": users}
         connection.send(self._codec.answer(reply, answer))
 
@@ -148,13 +149,13 @@ class ChatNamespace:
             self._dispatcher.hub.refuse(connection.engine_session.member, error)
 
 
-#: native.read is given this in place of the JSON text, which is gone; the escape in it has every field checked.
+#: decoding.read is given this in place of the JSON text, which is gone; the escape in it has every field checked.
 _WITH_ESCAPES = orjson.dumps("\\")
 
 
 def _good_id(id: Any) -> str | None:
     try:
-        native.check_id(id)
+        check_id(id)
     except ChatError:
         return None
     return id

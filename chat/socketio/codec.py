@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from ..wire import codec as native
-from ..wire.codec import RosterList
 from ..wire.envelope import Envelope, Identity, MessageType
 from ..wire.errors import ChatError
+from ..wire.messages import WELCOME, chat_json, error_message, user_json
+from ..wire.roster_list import RosterList
 from . import packets
 from .engine_packets import MESSAGE
 from .packets import ACK, EVENT, Prepared
@@ -48,7 +48,7 @@ class SocketIOCodec:
         return self._recovery.keeps
 
     def welcome(self) -> bytes:
-        return self._event(MessageType.GROUP_CHAT, {"type": 2, "user": None, "data": native.WELCOME})
+        return self._event(MessageType.GROUP_CHAT, {"type": 2, "user": None, "data": WELCOME})
 
     def chat(self, envelope: Envelope, skip: object = None) -> bytes:
         message, cursor = envelope.stored, self._recovery.cursor
@@ -78,14 +78,14 @@ class SocketIOCodec:
         return self.answer(envelope.reply, answer)
 
     def error(self, error: ChatError, language: str) -> bytes:
-        message = native.error_message(error.failure, language, error.ref, error.retry_after)
+        message = error_message(error.failure, language, error.ref, error.retry_after)
         if error.reply is None:
             return self._event(MessageType.ERROR, message)
         del message["type"], message["user"]
         return self.answer(error.reply, {"error": message.pop("code"), **message})
 
     def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
-        users = [native.user_json(user) for user in joined]
+        users = [user_json(user) for user in joined]
         return self._event(
             MessageType.ROSTER_DIFF, {"type": 5, "room": room, "joined": users, "left": list(left)}
         )
@@ -139,8 +139,8 @@ def scopes_of(envelope: Envelope) -> tuple[Any, ...]:
 
 
 def _prepare(envelope: Envelope) -> Prepared:
-    return Prepared(b"%b%b]" % (_HEADS[envelope.type], native.chat_json(envelope)), [])
+    return Prepared(b"%b%b]" % (_HEADS[envelope.type], chat_json(envelope)), [])
 
 
 def _entry(user: Identity) -> bytes:
-    return orjson.dumps(native.user_json(user))
+    return orjson.dumps(user_json(user))

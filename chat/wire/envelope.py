@@ -1,4 +1,4 @@
-"""The one shape that a message has inside the house, whatever wire brought it."""
+"""A message inside the server, independent of the wire that it came from; and the names of direct conversations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 
 class MessageType(IntEnum):
-    """The `type` of a message on the native wire; 0 to 3 are the original Node server's for ever."""
+    """The `type` of a message on the native wire. 0 to 3 are the original Node server's and never change."""
 
     ERROR = 0
     GROUP_LIST = 1
@@ -25,20 +25,25 @@ class MessageType(IntEnum):
 
 
 class Identity(NamedTuple):
-    """Who speaks, as everybody may see it: never more of a token than this."""
+    """A user as other users see it: nothing else of a token is ever shown."""
 
     id: str
     username: str
 
 
 class Envelope:
-    """One message: what a client asked for on its way in, what a room says on its way out.
+    """One message, from a client or to clients.
 
-    `user` is None for what the house itself says. `seq` is None in ephemeral rooms and before the room has given
-    one; `ts` is in milliseconds; `id` is None only on the way in, where a client need not send one. `reply` is what the
-    sender's Ack is to refer to, None where it wants none: on the native wire that is the `id`. In a Join `seq` is its
-    `since` and `data` its `epoch`; in a Read `seq` is what was read. Inside only: `to_id`
-    is the id of the receiver, `sender` the connection that sent it, `stored` the message as the store has it.
+    - `user`: the sender; None for a system message.
+    - `seq`: the number in the room; None in ephemeral rooms and before the message is stored. In a Join it is `since`,
+      in a Read what was read.
+    - `ts`: milliseconds since 1970.
+    - `id`: None only in what a client sends; it need not choose one.
+    - `reply`: what the sender's Ack refers to (on the native wire the `id`); None if the sender wants no Ack.
+    - `data`: the text; in a Join the `epoch`.
+    - `to_id`: the receiver's user id; not sent.
+    - `sender`: the connection that sent it; not sent.
+    - `stored`: the message as the store returned it; not sent.
     """
 
     __slots__ = (
@@ -81,22 +86,22 @@ class Envelope:
         self.stored: Any = None
 
     def __repr__(self) -> str:
-        # A body never reaches a log, so it is not in the repr either.
+        # Without the text: it must never reach a log.
         return f"<Envelope type={self.type} room={self.room!r} id={self.id!r} seq={self.seq}>"
 
 
-#: What the names of all direct conversations begin with.
+#: The prefix of the names of all direct conversations.
 DIRECT = "dm:"
 
 
 def direct_room(one: str, other: str) -> str:
-    """Return the name of the conversation of two users, given their ids."""
+    """Return the name of the direct conversation of two users, given their ids."""
     pair = sorted((_escaped(one), _escaped(other)))
     return f"{DIRECT}{pair[0]}:{pair[1]}"
 
 
 def participants(room: str) -> tuple[str, str] | None:
-    """Return the ids of the two whose direct conversation `room` is; None for any other room."""
+    """Return the ids of the two users of a direct conversation; None for any other room."""
     one, colon, other = room[len(DIRECT) :].partition(":")
     if not room.startswith(DIRECT) or not colon or ":" in other:
         return None
@@ -105,14 +110,14 @@ def participants(room: str) -> tuple[str, str] | None:
 
 
 def other_participant(room: str, user_id: str) -> str | None:
-    """Return the id of whom `user_id` talks to in the direct conversation `room`; None where it is not theirs."""
+    """Return the id of the other user in `user_id`'s direct conversation `room`; None if it is not one of theirs."""
     pair = participants(room)
     if pair is None or user_id not in pair:
         return None
     return pair[1] if user_id == pair[0] else pair[0]
 
 
-#: A site's own ids may hold what parts a conversation's name, or an address that it stands in.
+#: A site's own ids may contain what separates the parts of a conversation's name, or of a URL that contains it.
 _ESCAPES = str.maketrans({"%": "%25", ":": "%3A", "/": "%2F"})
 
 

@@ -1,4 +1,4 @@
-"""Every way to fail that a client can see: error codes and close codes, one table each, with what to do about it."""
+"""The errors and close codes that a client can see, and whether it should reconnect after each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ RECONNECT: dict[CloseCode, Reconnect] = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One row of the table: the code that programs read, the sentence that people read, the close that follows."""
+    """An error: a code for programs, a sentence for users, and the close code that follows, if any."""
 
     code: str
     en: str
@@ -66,7 +66,7 @@ class Failure:
         return self.zh if language == "zh" else self.en
 
 
-#: The original server's one sentence, in every language: its clients compare with it.
+#: The original server sent this sentence in every language, and its clients compare with it.
 EXPIRED = "token过期"
 
 FAILURES: dict[str, Failure] = {
@@ -206,8 +206,8 @@ FAILURES: dict[str, Failure] = {
 class ChatError(Exception):
     """A message or a request that cannot be served; `code` is a key of FAILURES.
 
-    `ref` is the `id` of the message that it is about, `retry_after` seconds, `reply` what the sender wants the answer
-    to refer to, each where there is one.
+    `ref` is the `id` of the message that failed, `retry_after` is in seconds, `reply` is what the sender wants the
+    answer to refer to. Each is None where there is none.
     """
 
     def __init__(self, code: str, ref: str | None = None, retry_after: float | None = None) -> None:

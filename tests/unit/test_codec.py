@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chat.wire import codec
-from chat.wire.codec import MAX_ID, MAX_NAME, MAX_ROOM
+from chat.wire import decoding
+from chat.wire.codec import NATIVE
+from chat.wire.decoding import MAX_ID, MAX_NAME, MAX_ROOM, has_control
 from chat.wire.envelope import Envelope, Identity
 from chat.wire.errors import FAILURES, ChatError
 from tests.server_frames import frames, message
@@ -21,7 +22,7 @@ WHOLE = 131_072
 
 def decode(value, max_chars=MAX_CHARS):
     text = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return codec.decode(text, max_chars)
+    return decoding.decode(text, max_chars)
 
 
 def group(**fields):
@@ -233,7 +234,7 @@ HOSTILE = {
 def test_hostile_json_of_the_greatest_size_is_served_or_refused_like_any_other(text):
     assert len(text) <= WHOLE
     with contextlib.suppress(ChatError):
-        assert codec.decode(text, 10_000).type == 1
+        assert decoding.decode(text, 10_000).type == 1
 
 
 # -- whatever comes
@@ -272,15 +273,15 @@ def check(text):
     assert envelope.id is None or 0 < len(envelope.id) <= MAX_ID
     if envelope.type in (2, 3):
         assert len(envelope.data) <= MAX_CHARS
-        assert not codec.has_control(envelope.data)
-        codec.chat(envelope)  # what came in can go out
+        assert not has_control(envelope.data)
+        NATIVE.chat(envelope)  # what came in can go out
     if envelope.type == 3:
         assert envelope.to.strip()
 
 
 def outcome(text):
     try:
-        return codec.decode(text, MAX_CHARS), None
+        return decoding.decode(text, MAX_CHARS), None
     except ChatError as refused:
         return None, refused
 
@@ -290,7 +291,7 @@ def outcome(text):
 
 def test_the_welcome_is_the_original_servers_to_the_byte():
     expected = '{"type":2,"user":null,"data":"欢迎欢迎,热烈欢迎,进入聊天室"}'
-    assert frames(codec.welcome()) == [(1, expected.encode())]
+    assert frames(NATIVE.welcome()) == [(1, expected.encode())]
 
 
 def said(**fields):
@@ -300,7 +301,7 @@ def said(**fields):
 
 
 def test_a_group_message_as_it_goes_out():
-    assert message(codec.chat(said())) == {
+    assert message(NATIVE.chat(said())) == {
         "type": 2,
         "user": {"id": "1", "username": "ann"},
         "data": "hi",
@@ -312,7 +313,7 @@ def test_a_group_message_as_it_goes_out():
 
 
 def test_a_direct_message_as_it_goes_out():
-    assert message(codec.chat(said(type=3, to="bob", room="dm:1:2"))) == {
+    assert message(NATIVE.chat(said(type=3, to="bob", room="dm:1:2"))) == {
         "type": 3,
         "user": {"id": "1", "username": "ann"},
         "to": "bob",
@@ -325,26 +326,26 @@ def test_a_direct_message_as_it_goes_out():
 
 
 def test_what_the_house_says_has_no_user_and_what_is_ephemeral_no_seq():
-    out = message(codec.chat(said(user=None, seq=None)))
+    out = message(NATIVE.chat(said(user=None, seq=None)))
     assert out["user"] is None
     assert "seq" not in out
 
 
 def test_an_ack():
     ack = {"type": 4, "ref": "m1", "id": "m1", "room": "lobby", "seq": 7, "ts": 1234}
-    assert message(codec.ack(said())) == ack
-    assert message(codec.ack(said(seq=None))) == {k: v for k, v in ack.items() if k != "seq"}
+    assert message(NATIVE.ack(said())) == ack
+    assert message(NATIVE.ack(said(seq=None))) == {k: v for k, v in ack.items() if k != "seq"}
 
 
 def test_an_error_with_and_without_what_it_may_have():
     row = FAILURES["rate_limited"]
-    assert message(codec.error(row, "en")) == {
+    assert message(NATIVE.error(ChatError("rate_limited"), "en")) == {
         "type": 0,
         "user": None,
         "data": row.en,
         "code": "rate_limited",
     }
-    full = message(codec.error(row, "zh", "m1", 1.23456))
+    full = message(NATIVE.error(ChatError("rate_limited", "m1", 1.23456), "zh"))
     assert full == {
         "type": 0,
         "user": None,
@@ -356,7 +357,7 @@ def test_an_error_with_and_without_what_it_may_have():
 
 
 def test_a_roster_diff():
-    assert message(codec.roster_diff("lobby", [ANN], ["bob"])) == {
+    assert message(NATIVE.roster_diff("lobby", [ANN], ["bob"])) == {
         "type": 5,
         "room": "lobby",
         "joined": [{"id": "1", "username": "ann"}],
@@ -365,12 +366,12 @@ def test_a_roster_diff():
 
 
 def test_the_answer_to_an_auth():
-    assert message(codec.renewed(1234)) == {"type": 9, "data": 1234}
-    assert message(codec.renewed(None)) == {"type": 9, "data": None}  # a site's own token may never end
+    assert message(NATIVE.renewed(1234)) == {"type": 9, "data": 1234}
+    assert message(NATIVE.renewed(None)) == {"type": 9, "data": None}  # a site's own token may never end
 
 
 def test_a_group_list_is_json_text_inside_json_as_the_original_servers():
-    roster = codec.group_list("lobby")
+    roster = NATIVE.make_list("lobby")
     for user in (ANN, BOB):
         roster.add(user)
     listing = message(roster.frame())
@@ -380,11 +381,11 @@ def test_a_group_list_is_json_text_inside_json_as_the_original_servers():
 
 
 def test_an_empty_group_list_is_an_empty_array():
-    assert message(codec.group_list("lobby").frame())["data"] == "[]"
+    assert message(NATIVE.make_list("lobby").frame())["data"] == "[]"
 
 
 def test_a_group_list_begun_anew_is_the_same_as_one_that_grew():
-    grown, anew = codec.group_list("房间"), codec.group_list("房间")
+    grown, anew = NATIVE.make_list("房间"), NATIVE.make_list("房间")
     grown.add(ANN)
     grown.add(BOB)
     anew.add(Identity("3", "gone"))
@@ -393,7 +394,7 @@ def test_a_group_list_begun_anew_is_the_same_as_one_that_grew():
 
 
 def test_a_group_list_is_encoded_once_for_each_change():
-    roster = codec.group_list("lobby")
+    roster = NATIVE.make_list("lobby")
     roster.add(ANN)
     first, version = roster.frame(), roster.version
     assert roster.frame() is first

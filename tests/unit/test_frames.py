@@ -1,21 +1,21 @@
-"""Each rule of RFC 6455 that chat/wire/frames.py keeps, one case each, fed whole, byte by byte and in pairs."""
+"""Each rule of RFC 6455 that chat/wire/frame_parser.py keeps, one case each, fed whole, byte by byte and in pairs."""
 
 import time
 
 import pytest
 
-from chat.wire import frames
+from chat.wire.frame_parser import MAX_EMPTY_FRAGMENTS, Parser
 from chat.wire.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
-    MAX_EMPTY_FRAGMENTS,
     PING,
     PONG,
     TEXT,
-    Parser,
     ProtocolError,
+    parse_close,
 )
+from chat.wire.masking import unmask
 
 MAX = 1000
 KEY = b"\x37\xfa\x21\x3d"
@@ -349,17 +349,17 @@ def test_payloads_are_bytes_however_they_came(step):
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 125, 4095, 4096, 4097, 8192, 8195, 60000])
 def test_unmask(size):
     payload = bytes(n * 7 & 0xFF for n in range(size))
-    assert frames.unmask(payload, KEY) == bytes(byte ^ KEY[at % 4] for at, byte in enumerate(payload))
+    assert unmask(payload, KEY) == bytes(byte ^ KEY[at % 4] for at, byte in enumerate(payload))
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 4401, 4999])
 def test_parse_close(code):
-    assert frames.parse_close(code.to_bytes(2, "big")) == (code, "")
-    assert frames.parse_close(code.to_bytes(2, "big") + "再见".encode()) == (code, "再见")
+    assert parse_close(code.to_bytes(2, "big")) == (code, "")
+    assert parse_close(code.to_bytes(2, "big") + "再见".encode()) == (code, "再见")
 
 
 def test_parse_close_of_nothing():
-    assert frames.parse_close(b"") == (1005, "")
+    assert parse_close(b"") == (1005, "")
 
 
 @pytest.mark.parametrize(
@@ -369,5 +369,5 @@ def test_parse_close_of_nothing():
 )
 def test_parse_close_refuses(payload, code):
     with pytest.raises(ProtocolError) as caught:
-        frames.parse_close(payload)
+        parse_close(payload)
     assert caught.value.code == code

@@ -8,7 +8,8 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import FrameProtocol
 
-from chat.wire.frames import BINARY, CLOSE, PING, PONG, TEXT, Parser, parse_close
+from chat.wire.frame_parser import Parser
+from chat.wire.frames import BINARY, CLOSE, PING, PONG, TEXT, parse_close
 
 MAX = 131072
 

@@ -14,7 +14,7 @@ import orjson
 from ...identity.names import name_key
 from ...rooms.access import ROLES
 from ...store.history import DIRECT_PREFIX, PRIVATE, PUBLIC
-from ...wire.codec import has_control
+from ...wire.decoding import has_control
 from ...wire.errors import ChatError
 
 MAX_TITLE = 64

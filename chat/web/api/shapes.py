@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...store.history import Message, RoomRow
-from ...wire.codec import user_json
 from ...wire.envelope import Identity
+from ...wire.messages import user_json
 
 Shape = dict[str, Any]
 

@@ -1,0 +1,52 @@
+"""Server messages of the native wire, as JSON. Socket.IO events carry the same fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from .envelope import Envelope, Identity
+from .errors import Failure
+
+#: The original server's greeting.
+WELCOME = "欢迎欢迎,热烈欢迎,进入聊天室"
+
+
+def user_json(user: Identity | None) -> dict[str, str] | None:
+    """Return the user as other users see it, `{id, username}`, or None for the sender of a system message."""
+    if user is None:
+        return None
+    id, username = user
+    return {"id": id, "username": username}
+
+
+def chat_json(envelope: Envelope) -> bytes:
+    """Return a group or direct message (types 2 and 3) as JSON, without `seq` where its room gives none."""
+    message: dict[str, Any] = {"type": envelope.type, "user": user_json(envelope.user)}
+    if envelope.to is not None:
+        message["to"] = envelope.to
+    message["data"] = envelope.data
+    message["room"] = envelope.room
+    if envelope.seq is not None:
+        message["seq"] = envelope.seq
+    message["id"] = envelope.id
+    message["ts"] = envelope.ts
+    return orjson.dumps(message)
+
+
+def error_message(
+    failure: Failure, language: str, ref: str | None = None, retry_after: float | None = None
+) -> dict[str, Any]:
+    """Return the fields of an Error (type 0); `retry_after` in seconds."""
+    message: dict[str, Any] = {
+        "type": 0,
+        "user": None,
+        "data": failure.sentence(language),
+        "code": failure.code,
+    }
+    if ref is not None:
+        message["ref"] = ref
+    if retry_after is not None:
+        message["retry_after"] = round(retry_after, 3)
+    return message
