@@ -39,7 +39,7 @@ def service() -> ChatService:
     return current_app.extensions["chat"]
 
 
-def speaking(command: Callable[P, None]) -> Callable[P, None]:
+def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Report expected errors as one sentence on stderr, with exit code 1."""
 
     @wraps(command)
@@ -63,7 +63,7 @@ def speaking(command: Callable[P, None]) -> Callable[P, None]:
 @click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."
 )
-@speaking
+@reporting_errors
 def create_user(name: str, password_stdin: bool) -> None:
     """Create the user NAME, who can log in to the site. Prompts for a password."""
     if password_stdin:
@@ -82,12 +82,12 @@ def create_user(name: str, password_stdin: bool) -> None:
     "--ttl", type=click.FloatRange(min=1), help="Lifetime of the tokens in seconds (default: CHAT_TOKEN_TTL)."
 )
 @click.option("--create", is_flag=True, help="Create missing users, without a password.")
-@speaking
+@reporting_errors
 def token(names: Sequence[str], ttl: float | None, create: bool) -> None:
     """Print a socket token for each NAME, one per line, in order. `-` reads names from standard input, one per line."""
     chat = service()
-    wanted = list(_expand(names))
-    users = chat.users.create_many(wanted) if create else _known(chat, wanted)
+    all_names = list(_expand(names))
+    users = chat.users.create_many(all_names) if create else _existing(chat, all_names)
     for user in users:
         click.echo(chat.token_for(user.identity, ttl))
 
@@ -100,7 +100,7 @@ def _expand(names: Sequence[str]) -> Iterator[str]:
             yield name
 
 
-def _known(chat: ChatService, names: Sequence[str]) -> list[User]:
+def _existing(chat: ChatService, names: Sequence[str]) -> list[User]:
     users = []
     for name, user in zip(names, chat.users.by_names(names), strict=True):
         if user is None:
@@ -112,7 +112,7 @@ def _known(chat: ChatService, names: Sequence[str]) -> list[User]:
 @chat_cli.command("send")
 @click.argument("room")
 @click.argument("text")
-@speaking
+@reporting_errors
 def send(room: str, text: str) -> None:
     """Send TEXT to ROOM as a system message. Running servers deliver it within a second."""
     service().send(room, text)
@@ -125,11 +125,11 @@ def send(room: str, text: str) -> None:
 @click.option("--owner", metavar="NAME", help="The user who owns the room.")
 @click.option("--topic", default="", help="The room's topic.")
 @click.option("--ephemeral", is_flag=True, help="Don't store messages.")
-@speaking
+@reporting_errors
 def create_room(title: str, private: bool, owner: str | None, topic: str, ephemeral: bool) -> None:
     """Create a room named TITLE, and print its name as used in messages and URLs."""
     chat = service()
-    creator = _known(chat, [owner])[0].identity if owner else None
+    creator = _existing(chat, [owner])[0].identity if owner else None
     click.echo(
         chat.create_room(title, private=private, creator=creator, topic=topic, ephemeral=ephemeral).name
     )
@@ -143,7 +143,7 @@ def create_room(title: str, private: bool, owner: str | None, topic: str, epheme
     default="-",
     help="Output file (default: standard output).",
 )
-@speaking
+@reporting_errors
 def export(room: str, output: IO[str]) -> None:
     """Export all messages of ROOM as JSON Lines, oldest first, as they appear on the wire."""
     history = service().history
@@ -164,7 +164,7 @@ def export(room: str, output: IO[str]) -> None:
     help="Minimum age in days.",
 )
 @click.option("--room", help="Only this room.")
-@speaking
+@reporting_errors
 def prune(days: float, room: str | None) -> None:
     """Permanently delete messages older than DAYS."""
     history, before = service().history, now_ms() - int(days * DAY_MS)
@@ -177,7 +177,7 @@ def prune(days: float, room: str | None) -> None:
 
 @chat_cli.command("who")
 @click.argument("room", default="lobby")
-@speaking
+@reporting_errors
 def who(room: str) -> None:
     """List the users connected to ROOM (default: lobby), one per line."""
     people = service().fetch_roster(room)
@@ -193,7 +193,7 @@ def who(room: str) -> None:
 
 @chat_cli.command("kick")
 @click.argument("name")
-@speaking
+@reporting_errors
 def kick(name: str) -> None:
     """Close NAME's connections and invalidate all tokens issued so far."""
     service().kick(name)
@@ -202,7 +202,7 @@ def kick(name: str) -> None:
 
 @chat_cli.command("ban")
 @click.argument("name")
-@speaking
+@reporting_errors
 def ban(name: str) -> None:
     """Close NAME's connections and keep NAME out of the chat until `unban`."""
     service().ban(name)
@@ -211,7 +211,7 @@ def ban(name: str) -> None:
 
 @chat_cli.command("unban")
 @click.argument("name")
-@speaking
+@reporting_errors
 def unban(name: str) -> None:
     """Let NAME back into the chat."""
     service().unban(name)
@@ -219,7 +219,7 @@ def unban(name: str) -> None:
 
 
 @database_cli.command("upgrade")
-@speaking
+@reporting_errors
 def upgrade_database() -> None:
     """Upgrade the chat's tables to the newest revision. Servers do so at start unless CHAT_UPGRADE_AT_START is 0."""
     service().stores.upgrade()

@@ -1,4 +1,4 @@
-"""Chat: the Flask extension. It keeps nothing of an app; `app.extensions["chat"]` does."""
+"""Chat, the Flask extension. All state of an app is in `app.extensions["chat"]`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
 class Chat:
     """Realtime chat for a Flask site: `Chat(app)`, or `Chat()` and later `chat.init_app(app)`.
 
-    The methods that act need an app context; `app.extensions["chat"]` has the same ones and needs none.
+    Its methods act on the current app and need an app context. `app.extensions["chat"]` has the same methods and needs
+    none.
     """
 
     def __init__(
@@ -45,19 +46,19 @@ class Chat:
         self._claims_loader = claims_loader
         self._services: weakref.WeakSet[ChatService] = weakref.WeakSet()
         self._events: list[tuple[str, str, Any]] = []
-        #: The site's own events over Socket.IO; handlers may be added before `init_app`.
+        #: The site's own events over Socket.IO. Handlers may be added before `init_app`.
         self.io = IO(lambda: [self], self._io_emit)
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask, *, url_prefix: str | None = None) -> None:
-        """Add the chat to `app`; raise RuntimeError if it has one, ConfigError for a setting of no use."""
+        """Add the chat to `app`; raise RuntimeError if it has one, ConfigError for a setting that cannot be used."""
         if "chat" in app.extensions:
             raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
         service = app.extensions["chat"] = _make_service(app)
         if not _lists_commands():
             service.stores.open()
-        self._give_loaders(service)
+        self._pass_loaders(service)
         self._services.add(service)
         for registration in self._events:
             service.events.add(*registration)
@@ -66,28 +67,28 @@ class Chat:
         redaction.install()
         atexit.register(_drain_at_exit, weakref.ref(service))
 
-    def _give_loaders(self, service: ChatService) -> None:
+    def _pass_loaders(self, service: ChatService) -> None:
         if self._identity_loader is not None:
             service.load_identity = self._identity_loader
         if self._claims_loader is not None:
             service.load_claims = self._claims_loader
 
     def identity_loader(self, loader: IdentityLoader) -> IdentityLoader:
-        """Decorate the function that says who is logged in on the current request: an Identity, or None."""
+        """Decorate the function that returns who is logged in on the current request: an Identity, or None."""
         self._identity_loader = loader
         for service in self._services:
-            self._give_loaders(service)
+            self._pass_loaders(service)
         return loader
 
     def claims_loader(self, loader: ClaimsLoader) -> ClaimsLoader:
-        """Decorate the function that makes an Identity of a good token's claims; it may raise for a bad one."""
+        """Decorate the function that makes an Identity of a token's claims; it may raise to refuse them."""
         self._claims_loader = loader
         for service in self._services:
-            self._give_loaders(service)
+            self._pass_loaders(service)
         return loader
 
     def add(self, namespace: str, event: str, handler: Any) -> None:
-        """Keep a Socket.IO handler for this chat's apps, those of now and those to come."""
+        """Add a Socket.IO handler to all apps of this chat, including those initialised later."""
         for service in self._services:
             service.events.add(namespace, event, handler)
         self._events.append((namespace, event, handler))
@@ -113,15 +114,15 @@ class Chat:
         return self.service.history
 
     def create_room(self, title: str, **options: Any) -> RoomRow:
-        """Make a room and return it; `options` are those of ChatState.create_room."""
+        """Create a room and return it; `options` are those of ChatService.create_room."""
         return self.service.create_room(title, **options)
 
     def send(self, room: str, text: str) -> None:
-        """Say `text` in `room` as the house; return once it is stored. Raises UnknownRoom, StoreUnavailable."""
+        """Send `text` to `room` as a system message; return once it is stored. Raises UnknownRoom, StoreUnavailable."""
         self.service.send(room, text)
 
     def direct(self, to: str, text: str) -> None:
-        """Say `text` to the user named `to`, as the house. Raises UnknownUser, StoreUnavailable."""
+        """Send `text` to the user named `to` as a system message. Raises UnknownUser, StoreUnavailable."""
         self.service.direct(to, text)
 
     def roster(self, room: str = "lobby") -> list[Identity]:
@@ -129,31 +130,31 @@ class Chat:
         return self.service.roster(room)
 
     def token_for(self, identity: Identity, ttl: float | None = None) -> str:
-        """Return a JWT that lets `identity` into the chat for `ttl` seconds."""
+        """Return a JWT that admits `identity` to the chat for `ttl` seconds."""
         return self.service.token_for(identity, ttl)
 
     def revoke(self, user_id: str) -> None:
-        """End all sockets of this user, and let no earlier token count: for log-out and a changed password."""
+        """Close all sockets of this user and refuse earlier tokens: for log-out and a changed password."""
         self.service.revoke(user_id)
 
     def kick(self, username: str) -> None:
-        """Close this user's sockets; a new token lets the user in again."""
+        """Close this user's sockets; a new token admits the user again."""
         self.service.kick(username)
 
     def ban(self, username: str) -> None:
-        """Close this user's sockets and let the user in no more."""
+        """Close this user's sockets and refuse the user until `unban`."""
         self.service.ban(username)
 
     def unban(self, username: str) -> None:
-        """Let a banned user in again."""
+        """Admit a banned user again."""
         self.service.unban(username)
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Return `function(*args)`, run where it holds up no loop: argon2, slow queries."""
+        """Return `function(*args)`, run where it does not block the event loop: argon2, slow queries."""
         return self.service.run_blocking(function, *args)
 
     def drain(self, seconds: float = 2.0) -> bool:
-        """Close everyone with 1012 and wait until they have gone, for servers without a hook of ours."""
+        """Close all clients with 1012 and wait until they have gone, for servers without the chat's hooks."""
         return self.service.drain(seconds)
 
 
@@ -162,7 +163,7 @@ def _make_service(app: Flask) -> ChatService:
         return ChatService(app, config.load(app.config))
     except config.ConfigError as error:
         if click.get_current_context(silent=True) is not None:
-            # `flask run` and `flask chat`: the sentence alone, without a traceback.
+            # `flask run` and `flask chat` print the sentence alone, without a traceback.
             raise click.ClickException(str(error)) from error
         raise
 

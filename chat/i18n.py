@@ -1,6 +1,6 @@
-"""The chat's own words in the reader's language: English in the source, Chinese in translations/.
+"""Translations of the chat's texts: English in the source, Chinese in translations/.
 
-They live in a Domain of their own, so that a site's catalogues and the chat's never meet.
+They are in a Domain of their own, so that they never mix with the site's catalogues.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ gettext = _domain.gettext
 
 
 def init(app: Flask) -> None:
-    """Give the chat's templates their words; start Babel too, unless the site already has."""
+    """Make the translations available in templates, and initialise Babel unless the site already has."""
     if "babel" not in app.extensions:
         Babel(app, locale_selector=select_language)
     app.jinja_env.globals.update(
@@ -30,7 +30,7 @@ def init(app: Flask) -> None:
 
 
 def select_language() -> str | None:
-    """Return the language asked for: by the query's `lang`, else by the session, else by the browser."""
+    """Return the language of the query's `lang`, else the session's, else the browser's."""
     if not has_request_context():
         return None
     for asked in (request.args.get("lang"), session.get("lang")):
@@ -41,18 +41,18 @@ def select_language() -> str | None:
 
 @lru_cache(maxsize=256)
 def best_language(asked: str | None, accepted: str) -> str:
-    """Return the language that a socket is spoken to in: the one `asked` for, else the best of Accept-Language."""
+    """Return the language of a socket's messages: `asked` if there is such a language, else Accept-Language's best."""
     if asked in LANGUAGES:
         return asked
     return parse_accept_header(accepted, LanguageAccept).best_match(list(LANGUAGES), default="en")
 
 
 def language() -> str:
-    """Return the language of this request's words, a key of LANGUAGES, whoever selected the locale."""
+    """Return the language of this request's texts, a key of LANGUAGES."""
     locale = get_locale()
     return locale.language if locale is not None and locale.language in LANGUAGES else "en"
 
 
 def other_language() -> tuple[str, str]:
-    """Return the code and the own name of the language to switch to."""
+    """Return the code and the native name of the language to switch to."""
     return next(item for item in LANGUAGES.items() if item[0] != language())

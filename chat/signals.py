@@ -1,6 +1,7 @@
-"""What a site can listen to. Receivers run outside the tick, in an app context, in order for each session.
+"""The site's signals. Receivers run outside the tick, in an app context, in order within each session.
 
-The sender is the Flask app. A receiver that throws is logged; one that sleeps holds up its own session's signals only.
+The sender is the Flask app. An exception of a receiver is logged. A receiver that blocks delays only its own session's
+signals.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from blinker import Namespace
 
 _signals = Namespace()
 
-#: A client came into the client set; `identity`.
+#: A client was admitted; `identity`.
 client_connected = _signals.signal("client-connected")
 
-#: A client left the client set; `identity`, `code` (its close code).
+#: A client was removed; `identity`, `code` (its close code).
 client_disconnected = _signals.signal("client-disconnected")
 
 #: A message was delivered; `identity`, `room`, `to` (None in a room), `text`, `id`, `seq` (None in an ephemeral room),

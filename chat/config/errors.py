@@ -1,4 +1,4 @@
-"""What is raised and said where the settings cannot work."""
+"""The errors of settings that cannot work."""
 
 from __future__ import annotations
 

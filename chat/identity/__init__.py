@@ -1,1 +1,1 @@
-"""Who a user is: names, passwords, tokens, and which tokens still count."""
+"""Who a user is: names, passwords, tokens, and which tokens are still valid."""

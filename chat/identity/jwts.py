@@ -1,4 +1,4 @@
-"""JWTs as flask-jwt-extended makes and judges them, with a key of proper length (RFC 7519)."""
+"""JWTs (RFC 7519) as flask-jwt-extended issues and validates them, with a key of sufficient length."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ..wire.errors import ChatError
 from .guard import now_ms
 from .tokens import OwnTokens
 
-#: Bytes that a key for HS256 must have at the least (RFC 7518 section 3.2).
+#: Minimum length of a key for HS256 in bytes (RFC 7518 section 3.2).
 KEY_BYTES = 32
 
-#: flask-jwt-extended's settings under which our own tokens can be recognised without it.
+#: flask-jwt-extended's settings under which the chat's own tokens can be recognised without it.
 _PLAIN = {
     "JWT_ALGORITHM": "HS256",
     "JWT_DECODE_ALGORITHMS": None,
@@ -36,7 +36,7 @@ _PLAIN = {
 
 
 class Tokens:
-    """Issues and decodes the tokens of one app; a JWTManager that the site made itself stays as it is."""
+    """Issues and decodes the tokens of one app. A JWTManager that the site has created is used unchanged."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -51,7 +51,7 @@ class Tokens:
         self._derive_key()
 
     def issue(self, identity: Identity, ttl: float) -> str:
-        """Return an access token for `identity`, good for `ttl` seconds."""
+        """Return an access token for `identity` that is valid for `ttl` seconds."""
         self._derive_key()
         claims = {
             self._app.config["JWT_IDENTITY_CLAIM"]: identity.id,
@@ -59,26 +59,26 @@ class Tokens:
             "iat_ms": now_ms(),
         }
         with self._app.app_context():
-            # A site's own user_identity_loader gets something with an id, as from its users; our claim holds.
+            # A site's own user_identity_loader gets an object with an id; the claim above overrides its result.
             return create_access_token(
                 identity, additional_claims=claims, expires_delta=timedelta(seconds=ttl)
             )
 
     def decode(self, token: str) -> Mapping[str, Any]:
-        """Return the claims of a good access token; raise ChatError: token_expired or token_invalid."""
+        """Return the claims of a valid access token; raise ChatError: token_expired or token_invalid."""
         own = self._own_tokens()
         claims = own.claims(token, time.time()) if own is not None else None
         return claims if claims is not None else self._decode_any(token)
 
     def identity_of(self, claims: Mapping[str, Any]) -> Identity:
-        """Return who a token of the chat's own making names; raise KeyError or TypeError if it names nobody."""
+        """Return the user of a token that the chat issued; raise KeyError or TypeError if its claims name none."""
         username = claims["username"]
         if not isinstance(username, str):
-            raise TypeError("username is no text")
+            raise TypeError("username is not a string")
         return Identity(str(claims[self._app.config["JWT_IDENTITY_CLAIM"]]), username)
 
     def derive(self, purpose: str) -> bytes:
-        """Return a key of this app's secret for something else than tokens; a random one where it has none."""
+        """Derive a key for another purpose from this app's secret; a random key if the app has no secret."""
         self._derive_key()
         config = self._app.config
         secret = config.get("JWT_SECRET_KEY") or config.get("SECRET_KEY") or config.get("JWT_PRIVATE_KEY")
@@ -88,7 +88,7 @@ class Tokens:
         return hmac.digest(raw, purpose.encode(), "sha256")
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
-        """Enter the app's context, unless the caller is in it already."""
+        """Return a context manager that enters the app's context, unless the caller is in it already."""
         if has_app_context() and current_app == self._app:
             return contextlib.nullcontext()
         return self._app.app_context()
@@ -99,14 +99,14 @@ class Tokens:
                 claims = decode_token(token)
             except ExpiredSignatureError:
                 raise ChatError("token_expired") from None
-            except Exception:  # whatever PyJWT or flask-jwt-extended raise, it is not a token of ours
+            except Exception:  # whatever PyJWT or flask-jwt-extended raise, the token is invalid
                 raise ChatError("token_invalid") from None
         if claims.get("type") != "access":
             raise ChatError("token_invalid")
         return claims
 
     def _own_tokens(self) -> OwnTokens | None:
-        """Return what recognises our own tokens; None where the site configured JWTs in a way that it cannot know."""
+        """Return the fast check of the chat's own tokens; None if the site's JWT settings differ from the defaults."""
         self._derive_key()
         config = self._app.config
         key = config.get("JWT_SECRET_KEY")
@@ -118,17 +118,17 @@ class Tokens:
         return self._own[1]
 
     def _derive_key(self) -> None:
-        """Make a proper key for tokens of the secret, once there is one: a site may set it after Chat(app)."""
+        """Derive the tokens' key from the secret as soon as there is one: a site may set it after Chat(app)."""
         if not self._derives_key:
             return
         config = self._app.config
         secret = config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or config.get("SECRET_KEY")
         if secret:
-            config["JWT_SECRET_KEY"] = _proper_key(secret)
+            config["JWT_SECRET_KEY"] = _long_key(secret)
             self._derives_key = False
 
 
-def _proper_key(secret: str | bytes) -> str | bytes:
+def _long_key(secret: str | bytes) -> str | bytes:
     raw = secret.encode() if isinstance(secret, str) else secret
     if len(raw) >= KEY_BYTES:
         return secret

@@ -1,7 +1,7 @@
-"""User names: which are allowed, when two are the same, and when one would pass for the other.
+"""User names: which are allowed, which are equal, and which look alike.
 
-No I/O. The rules are those of UTS #39 cut down to what a chat needs: a name is one script (the East Asian ones mix
-with each other and with Latin), and nothing in it is invisible or turns the direction of the text around it.
+No I/O. The rules are a subset of UTS #39: a name has one script (the East Asian ones mix with each other and with
+Latin), and it contains nothing invisible and nothing that changes the direction of the text around it.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: The longest name, in characters after normalisation.
+#: Maximum length of a name in characters, after normalisation.
 MAX_CHARS = 32
 
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-#: Not of those categories, and nothing to see all the same (Default_Ignorable_Code_Point, the Braille blank, and
-#: what stands for something that could not be shown).
+#: Invisible characters of other categories: Default_Ignorable_Code_Point, the Braille blank, and replacement
+#: characters.
 _INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\ufffd\U0001d159"
 )
-#: Phones add these to emoji unasked; they are taken out and not complained about.
+#: Phones add these to emoji; they are removed without an error.
 _VARIATION_SELECTORS = {0xFE0E: None, 0xFE0F: None}
-#: Punctuation and signs beyond ASCII are mostly look-alikes of ASCII's; these are not, or are needed to write names.
+#: Punctuation and symbols beyond ASCII mostly look like ASCII's. These do not, or names need them.
 _MARKS = frozenset("·・’–、。「」『』〜" + "".join(map(chr, range(0x1F3FB, 0x1F400))))
 _MOST_COMBINING = 3
-#: What no database takes: half a surrogate pair, and PostgreSQL no NUL.
+#: What no database accepts: half a surrogate pair, and NUL, which PostgreSQL refuses.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-#: The scripts in common use today: UAX #31, table 5. Keys are how the names of their characters begin.
+#: The scripts in common use today: UAX #31, table 5. The keys are the first words of their characters' Unicode names.
 _SCRIPTS = {
     name: name
     for name in (
@@ -39,10 +39,10 @@ _SCRIPTS |= dict.fromkeys(_EAST_ASIAN, "EAST ASIAN")
 _COMMON = frozenset({"COMBINING", "MODIFIER"})
 _MAY_MIX = frozenset({"LATIN", "EAST ASIAN"})
 
-# Letters on the left are drawn like the letters on the right (after Unicode's confusables.txt). A capital I is
-# drawn like a small l, so both are one here; the case matters otherwise, for a В passes for a B and a в does not.
+# Letters on the left look like the letters on the right (after Unicode's confusables.txt). A capital I looks like a
+# small l, so both are one here. Otherwise case matters: a В looks like a B, a в does not look like a b.
 _LOOKALIKES = (
-    ("ɑᴄɡıɪɩǀIƖᴏꜱƽᴜʋᴠᴡʏᴢĸꞴƦ℮", "acgiiilllossuvvwyzkBRe"),  # Latin's own
+    ("ɑᴄɡıɪɩǀIƖᴏꜱƽᴜʋᴠᴡʏᴢĸꞴƦ℮", "acgiiilllossuvvwyzkBRe"),  # within Latin
     (
         "асԁеҽһіꙇӏјорԛгѕѵѡԝхуүкАВСЕԌНІӀЈКМОРЅТѴԜХУҮЬ",
         "acdeehiiljopqrsvwwxyykABCEGHllJKMOPSTVWXYYb",
@@ -50,13 +50,16 @@ _LOOKALIKES = (
     ("αικϳοσρυνγΑΒΕϜΗΙͿΚΜϺΝΟΡΤΧΥΖ", "aikjoopuvyABEFHlJKMMNOPTXYZ"),  # Greek
     ("քցհոռօգզսաՕՏՍ", "fghnnoqquwOSU"),  # Armenian
     ("ჿყዐሀഠဝଠ", "oyOUooo"),  # Georgian, Ethiopic, Malayalam, Myanmar, Oriya
-    ("ロエカーニタトハヘ丨〇ʼʻ’", "口工力一二夕卜八へlo'''"),  # Katakana like Han, and what mixes with Latin
+    (
+        "ロエカーニタトハヘ丨〇ʼʻ’",
+        "口工力一二夕卜八へlo'''",
+    ),  # Katakana like Han, and letters that mix with Latin
 )
 _SHAPES = str.maketrans("".join(a for a, _ in _LOOKALIKES), "".join(b for _, b in _LOOKALIKES))
 
 
 class BadName(ValueError):
-    """A name is not allowed: `code` says which rule it breaks, the text is a sentence in English."""
+    """A name is not allowed: `code` is the rule that it breaks, the text a sentence in English."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -64,7 +67,7 @@ class BadName(ValueError):
 
 
 class NameTaken(ValueError):
-    """Another user has the name, or one that looks just like it."""
+    """Another user has the name, or one that looks like it."""
 
     code = "name_taken"
 
@@ -74,7 +77,7 @@ class NameTaken(ValueError):
 
 def clean(raw: str) -> str:
     """Return `raw` as a user name in its normal form; raise BadName for one that is not allowed."""
-    # Normalising expands at most eighteenfold and could be asked to do it to a megabyte.
+    # Normalisation expands a text up to eighteenfold, and the text could be a megabyte.
     if len(raw) > 16 * MAX_CHARS:
         raise _too_long()
     name = _normal(raw).translate(_VARIATION_SELECTORS).strip()
@@ -93,8 +96,8 @@ def name_key(name: str) -> str:
 
 
 def skeleton(name: str) -> str:
-    """Return what two names share that look alike, whatever their letters are."""
-    # A dot on an i or an l is the dot that it has already.
+    """Return a key that is the same for names that look alike."""
+    # A combining dot on an i or an l looks like the dot that the letter has already.
     drawn = (
         unicodedata.normalize("NFD", _normal(name).strip()).replace("I\u0307", "i").replace("i\u0307", "i")
     )

@@ -1,4 +1,4 @@
-"""Password hashes: argon2id, off the event loop, as slow for a user who does not exist as for one who does."""
+"""Password hashes: argon2id, off the event loop, and equally slow for users who do not exist."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import argon2
 MIN_CHARS = 8
 MAX_CHARS = 1024
 
-# OWASP's parameters for argon2id with the least memory: a burst of log-ins over ten threads takes 190 MB, where the
-# library's own default would take 640 MB of a small machine.
+# OWASP's parameters for argon2id with the least memory: a burst of log-ins in ten threads takes 190 MB. The library's
+# default would take 640 MB, too much for a small machine.
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-# A hash with the parameters above of 32 random bytes that nobody kept: what no password matches, as slowly.
-_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$pPDWuIbeh1zaMHfMOmYRRw$co6zsXi5jskxGZdYuRzlFp/gR0M6efzY+j4lBztw+PM"
+# The hash of 32 random bytes that were discarded: no password matches it, and the check takes as long as any other.
+_UNMATCHABLE = (
+    "$argon2id$v=19$m=19456,t=2,p=1$pPDWuIbeh1zaMHfMOmYRRw$co6zsXi5jskxGZdYuRzlFp/gR0M6efzY+j4lBztw+PM"
+)
 
 
 class BadPassword(ValueError):
-    """A password is not allowed: `code` says why, the text is a sentence in English."""
+    """A password is not allowed: `code` is the reason, the text a sentence in English."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -27,7 +29,7 @@ class BadPassword(ValueError):
 
 
 def check(password: str) -> None:
-    """Raise BadPassword unless `password` may be chosen: its length in characters is the only rule."""
+    """Raise BadPassword unless `password` is allowed: its length in characters is the only rule."""
     if len(password) < MIN_CHARS:
         raise BadPassword("password_short", f"A password has at least {MIN_CHARS} characters.")
     if len(password) > MAX_CHARS:
@@ -41,20 +43,20 @@ class Passwords:
         self._run = run
 
     def hash(self, password: str) -> str:
-        """Return the hash to store of a password that `check` has let through."""
+        """Return the hash of a password that `check` has accepted."""
         return self._run(_HASHER.hash, _bytes(password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Tell whether the password belongs to the hash; None (no such user, no password) takes as long to say no."""
-        return self._run(_matches, password_hash or _NOBODY, password[: MAX_CHARS + 1])
+        """Return whether the password matches the hash. None (no such user) matches nothing and takes as long."""
+        return self._run(_matches, password_hash or _UNMATCHABLE, password[: MAX_CHARS + 1])
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Tell whether the hash was made with other parameters than today's."""
+        """Return whether the hash was made with other parameters than the current ones."""
         return _HASHER.check_needs_rehash(password_hash)
 
 
 def _bytes(password: str) -> bytes:
-    # One keyboard composes an é, another does not (NIST SP 800-63B); JSON may carry half a surrogate pair.
+    # Keyboards differ in composing an é (NIST SP 800-63B); JSON can contain half a surrogate pair.
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
 
 

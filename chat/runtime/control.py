@@ -30,7 +30,7 @@ Payload = dict[str, Any]
 
 
 class ControlActions:
-    """Carries out the rows of the control table; docs/operations.md tells which commands write them."""
+    """Carries out the rows of the control table; docs/operations.md lists the commands that write them."""
 
     def __init__(
         self,

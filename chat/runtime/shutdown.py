@@ -1,4 +1,4 @@
-"""Stopping a worker: its clients are closed with 1012 and its peers are told."""
+"""Stopping a worker: closing its clients with 1012 and leaving the cluster."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class ChatService:
         self.identities = Identities(app, self.stores)
         self._control = ControlRequests(self.stores, self._processes)
         self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
-        #: Rooms, read marks, and what users' sockets are told of them.
+        #: Rooms, read marks, and the notices about them.
         self.rooms = RoomService(self.stores, self._processes, self._control)
         self._bans = Bans(self.guard, self.stores, self._processes, self._control)
         #: {type: handler} of this app alone; add to it before the first socket.
@@ -124,7 +124,7 @@ class ChatService:
 
     @property
     def guard(self) -> Guard:
-        """Checks tokens, and knows which users are banned and which tokens were revoked."""
+        """Checks tokens against signatures, revocations and bans."""
         return self.identities.guard
 
     @property
@@ -177,8 +177,8 @@ class ChatService:
         elif event.buffers:
             raise RuntimeError("Only a serving process can emit bytes.")
         else:
-            said = {"namespace": namespace, "room": room, "said": event.json.decode()}
-            self._control.post("io_emit", said)
+            payload = {"namespace": namespace, "room": room, "said": event.json.decode()}
+            self._control.post("io_emit", payload)
 
     # ---- rooms ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Rooms as the site sees them: creating them, read marks, and what a user's sockets are told of the user's rooms."""
+"""Rooms as the site sees them: creating rooms, read marks, and notices to a user's sockets about the user's rooms."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from .tokens import token
 
 
 def make_blueprint(url_prefix: str, assets: Assets) -> Blueprint:
-    """Return the blueprint `chat`, made anew for each app."""
+    """Return a new blueprint `chat`, for one app."""
     blueprint = Blueprint(
         "chat",
-        __name__.partition(".")[0],  # the package, in whose folder templates and static files lie
+        __name__.partition(".")[0],  # the package that contains templates and static files
         url_prefix=url_prefix or None,
         template_folder="templates",
         static_folder="static",
@@ -39,7 +39,7 @@ def make_blueprint(url_prefix: str, assets: Assets) -> Blueprint:
 
 
 def register(app: Flask, url_prefix: str) -> None:
-    """Put the chat's routes, templates and words on `app`."""
+    """Add the chat's routes, templates and translations to `app`."""
     chat: ChatService = app.extensions["chat"]
     settings = chat.settings
     assets = Assets(settings.assets)
@@ -56,7 +56,7 @@ def register(app: Flask, url_prefix: str) -> None:
 
 
 def _exempt_from_csrf(app: Flask) -> None:
-    """Keep Flask-WTF's CSRFProtect from the token view, which asks for the page's own origin and has no form."""
+    """Exempt the token view from Flask-WTF's CSRFProtect: it checks the request's origin and has no form."""
 
     def exempt() -> None:
         csrf = app.extensions.get("csrf")
@@ -65,5 +65,5 @@ def _exempt_from_csrf(app: Flask) -> None:
 
     exempt()
     if "csrf" not in app.extensions:
-        # The site may set it up after us; its check then comes after this one in every request.
+        # The site may initialise it after the chat. Its check then runs after this one in every request.
         app.before_request(exempt)

@@ -1,4 +1,4 @@
-"""What every view of the chat asks of the current request: its app's chat and its user's language."""
+"""What the chat's views need of the current request: its app's chat and its language."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from .sockets import Parked
 
 
 def add_security_headers(response: Response) -> Response:
-    """Put the security headers on the chat's own views, where the site has not set its own."""
+    """Add the security headers to a response of the chat's own views, unless the site has set its own."""
     if isinstance(response, Parked):
         return response
     headers = response.headers

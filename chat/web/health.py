@@ -9,7 +9,7 @@ from .context import service
 
 
 def healthz() -> tuple[Response, int]:
-    """Tell a load balancer whether this worker can serve sockets."""
+    """Report to a load balancer whether this worker can serve sockets."""
     runtime = service().runtime
     if runtime is None:
         return jsonify(status="ok", connections=0, broker="none"), 200

@@ -1,4 +1,4 @@
-"""The numbers of stats.py as Prometheus reads them: GET /metrics with CHAT_METRICS=1, or CHAT_METRICS_PORT."""
+"""Prometheus metrics from loop/stats.py: GET /metrics with CHAT_METRICS=1, or CHAT_METRICS_PORT."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..service import ChatService
 
 log = logging.getLogger("chat")
 
-#: Workers of one machine, those on their way out included, that can show their metrics on ports in a row.
-MOST_PORTS = 64
+#: Consecutive ports that are tried: one for each worker of the machine, including those that are draining.
+MAX_PORTS = 64
 
 
 class ChatCollector(Collector):
-    """Reads one app's chat at each request for metrics."""
+    """Collects the metrics of one app's chat at each scrape."""
 
     def __init__(self, chat: ChatService) -> None:
         self._chat = chat
 
     def describe(self) -> Iterable[Metric]:
-        """Promise nothing: what there is to tell comes with the first socket."""
+        """Return no metrics: they exist from the first socket on."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -38,54 +38,60 @@ class ChatCollector(Collector):
         hub, stats = runtime.hub, runtime.hub.stats
         clients = hub.clients()
         yield GaugeMetricFamily("chat_connections", "Clients in the client set.", len(hub))
-        yield GaugeMetricFamily("chat_sockets", "Parked sockets, closing ones too.", len(clients))
+        yield GaugeMetricFamily(
+            "chat_sockets", "Parked sockets, including those that are closing.", len(clients)
+        )
         yield GaugeMetricFamily(
             "chat_outbox_bytes",
-            "Bytes that wait for slow clients.",
+            "Bytes waiting for slow clients.",
             sum(client.waiting for client in clients),
         )
-        yield GaugeMetricFamily("chat_reactor_stalled", "1 when the loop has stopped.", hub.reactor.stalled())
+        yield GaugeMetricFamily(
+            "chat_reactor_stalled", "1 if the event loop has stopped.", hub.reactor.stalled()
+        )
         yield CounterMetricFamily(
-            "chat_jobs_dropped", "Site code dropped from full queues.", runtime.jobs.dropped
+            "chat_jobs_dropped", "Calls of site code dropped because a queue was full.", runtime.jobs.dropped
         )
         yield from _counters(stats)
-        yield _histogram("chat_tick_seconds", "Seconds of a tick.", stats.ticks)
-        yield GaugeMetricFamily("chat_rooms", "Rooms that somebody is in.", len(hub.rooms))
+        yield _histogram("chat_tick_seconds", "Duration of a tick in seconds.", stats.ticks)
+        yield GaugeMetricFamily("chat_rooms", "Rooms with at least one connected user.", len(hub.rooms))
         yield GaugeMetricFamily(
-            "chat_store_waiting", "Messages that have yet to be stored.", runtime.group_commit.waiting
+            "chat_store_waiting", "Messages waiting to be stored.", runtime.group_commit.waiting
         )
         yield CounterMetricFamily(
             "chat_messages_late",
-            "Messages of other workers read from the store: no hint of them had come.",
+            "Messages of other workers read from the store because no bus message announced them.",
             stats.late,
         )
         if runtime.cluster is not None:
             yield from _cluster(runtime)
         yield _histogram(
-            "chat_commit_seconds", "Seconds of a transaction that stores messages.", stats.commits
+            "chat_commit_seconds",
+            "Duration of a transaction that stores messages, in seconds.",
+            stats.commits,
         )
-        yield _histogram("chat_commit_messages", "Messages of such a transaction.", stats.batches)
-        yield _histogram("chat_flush_bytes", "Bytes of a room's flush, for each member.", stats.flushes)
+        yield _histogram("chat_commit_messages", "Messages stored in one transaction.", stats.batches)
+        yield _histogram("chat_flush_bytes", "Bytes of a room's flush to each member.", stats.flushes)
 
 
 def _cluster(runtime: Runtime) -> Iterator[Metric]:
     assert runtime.cluster is not None
     yield GaugeMetricFamily(
-        "chat_broker_up", "1 while hints go through to other workers.", int(runtime.broker.is_up)
+        "chat_broker_up", "1 while bus messages reach other workers.", int(runtime.broker.is_up)
     )
-    yield GaugeMetricFamily(
-        "chat_workers", "Workers that are known to be alive.", 1 + len(runtime.cluster.presence)
+    yield GaugeMetricFamily("chat_workers", "Workers known to be alive.", 1 + len(runtime.cluster.presence))
+    bus_messages = CounterMetricFamily(
+        "chat_hints", "Bus messages to and from other workers.", labels=["way"]
     )
-    hints = CounterMetricFamily("chat_hints", "Hints to and from other workers.", labels=["way"])
     for way, count in runtime.broker.counts().items():
-        hints.add_metric([way], count)
-    yield hints
+        bus_messages.add_metric([way], count)
+    yield bus_messages
 
 
 def _counters(stats: Stats) -> Iterator[Metric]:
     yield CounterMetricFamily("chat_messages_in", "Messages from clients.", stats.messages_in)
     yield CounterMetricFamily(
-        "chat_messages_out", "Messages to clients, once for each client.", stats.messages_out
+        "chat_messages_out", "Messages to clients, counted per client.", stats.messages_out
     )
     yield CounterMetricFamily("chat_bytes_in", "Bytes from clients.", stats.bytes_in)
     yield CounterMetricFamily("chat_bytes_out", "Bytes to clients.", stats.bytes_out)
@@ -94,7 +100,7 @@ def _counters(stats: Stats) -> Iterator[Metric]:
         errors.add_metric([code], count)
     yield errors
     closes = CounterMetricFamily(
-        "chat_closes", "Connections ended, by close code (4408: too slow).", labels=["code"]
+        "chat_closes", "Closed connections, by close code (4408: too slow).", labels=["code"]
     )
     for number, count in list(stats.closes.items()):
         closes.add_metric([str(number)], count)
@@ -122,11 +128,11 @@ def show(registry: CollectorRegistry) -> bytes:
 
 
 def serve(registry: CollectorRegistry, port: int) -> int:
-    """Serve the metrics on the first free port from `port` on, at the loopback address, and return that port.
+    """Serve the metrics on 127.0.0.1 at the first free port from `port` on, and return that port.
 
-    Each worker of a machine has one, and so has one that is still on its way out. OSError where none is free.
+    Every worker of a machine needs one, and so does a worker that is draining. Raises OSError if none is free.
     """
-    last = port + MOST_PORTS - 1
+    last = port + MAX_PORTS - 1
     while True:
         try:
             start_http_server(port, addr="127.0.0.1", registry=registry)

@@ -17,7 +17,7 @@ from .page_strings import page_strings
 
 
 def page() -> Any:
-    """The chat page, for whoever is logged in to the site."""
+    """The chat page, for users who are logged in to the site."""
     identity = service().current_identity()
     if identity is None:
         return _ask_to_log_in()
@@ -38,10 +38,10 @@ def _may_carry_token() -> bool:
 
 
 def page_config(identity: Identity) -> dict[str, Any]:
-    """Return what the page's scripts need to know; it goes into the page as JSON."""
+    """Return the configuration of the page's scripts, which the page contains as JSON."""
     settings = service().settings
     return {
-        # Of the two routes at this address the socket's own would come out with scheme and host, wrong behind a proxy.
+        # Of the two routes at this path, the socket's own has a scheme and a host, which are wrong behind a proxy.
         "socketPath": url_for("chat.not_a_socket"),
         "tokenPath": url_for("chat.token"),
         "pagePath": url_for("chat.page"),
@@ -66,7 +66,7 @@ def script_json(value: Any) -> Markup:
 
 
 def chat_widget() -> Markup:
-    """Return the chat as a panel for any page; empty for whoever is not logged in, and on the chat page itself."""
+    """Return the chat as a panel for any page; empty for visitors who are not logged in and on the chat page itself."""
     identity = service().current_identity()
     if identity is None or request.endpoint == "chat.page":
         return Markup()

@@ -1,4 +1,4 @@
-"""Tokens never reach a log: the handshake's query is cut out of whatever a server logs about it."""
+"""Keeping tokens out of logs: they are cut out of the query strings that a server logs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 _TOKEN = re.compile(r"([?&](?:token|jwt)=)[^&\s\"']+")
-#: Loggers of the servers that log whole request lines.
+#: Loggers of the servers, which log whole request lines, and the chat's.
 LOGGERS = (
     "chat",
     "werkzeug",
@@ -21,7 +21,7 @@ LOGGERS = (
 
 
 def redact(text: str) -> str:
-    """Return `text` without the tokens in any query that it quotes."""
+    """Return `text` without the tokens in the query strings that it contains."""
     return _TOKEN.sub(r"\1[redacted]", text)
 
 
@@ -31,7 +31,7 @@ class Redact(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg = _clean(record.msg)
         if isinstance(record.args, dict):
-            for key, value in record.args.items():  # gunicorn's is a dict of its own kind: change it in place
+            for key, value in record.args.items():  # gunicorn's is a dict subclass: change it in place
                 record.args[key] = _clean(value)
         elif record.args:
             record.args = tuple(_clean(value) for value in record.args)
@@ -43,9 +43,9 @@ def _clean(value: Any) -> Any:
 
 
 def redact_pywsgi() -> None:
-    """Redact the request line that gevent's own server will write to its log, which is a plain stream by default.
+    """Redact the request line that gevent's own server will log, by default to a plain stream.
 
-    Nothing in a WSGI environment leads to the handler, but it stands on the stack of the view that calls this.
+    A WSGI environment has no reference to the handler, but the handler is on the stack of the view that calls this.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None:
@@ -57,7 +57,7 @@ def redact_pywsgi() -> None:
 
 
 def install() -> None:
-    """Redact what the known servers log; a second call changes nothing."""
+    """Redact the log records of the known servers; a second call changes nothing."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, Redact) for known in logger.filters):

@@ -1,4 +1,4 @@
-"""/ws/chat: which requests become sockets, and what the runtime is told of a new one."""
+"""/ws/chat: checks a handshake, and hands the socket and its user to the runtime."""
 
 from __future__ import annotations
 

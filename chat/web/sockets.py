@@ -1,7 +1,7 @@
-"""/ws/chat through flask-sock: check the handshake, take the socket away from the server, let the request end.
+"""Parking sockets: check a WebSocket handshake, take the socket from the web server, and end the request.
 
-So environ, request and greenlet are freed at once. The answer to the handshake is not sent here: it leaves in one
-write with what the client is greeted with (docs/decisions/0004).
+So environ, request and greenlet are freed at once. The response to the handshake is not sent here: it leaves in one
+write with the first frames (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..wire.frames import close_frame
 
 log = logging.getLogger("chat")
 
-#: The only version of RFC 6455, and what its section 1.3 puts behind every key.
+#: The only version of RFC 6455, and the GUID that its section 1.3 appends to every key.
 VERSION = "13"
 NO_TLS = "A TLS socket cannot be parked: put TLS in a proxy in front of this server."
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -39,12 +39,12 @@ ANSWER = (
 
 
 def is_isolated_worker(environ: Mapping[str, Any], redis_url: str) -> bool:
-    """Tell whether this worker is one of several that nothing joins."""
+    """Return whether this worker is one of several without a broker between them."""
     return bool(environ.get("wsgi.multiprocess")) and not redis_url
 
 
 class RefusedUpgrade(Exception):
-    """This request gets no socket; `response` says why."""
+    """The request does not become a socket; `response` is its HTTP response."""
 
     def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence)
@@ -53,10 +53,10 @@ class RefusedUpgrade(Exception):
 
 
 class ParkingSock(Sock):
-    """flask-sock whose routes let go of their socket.
+    """A Sock whose routes take their socket from the server and return at once.
 
-    The view is called with a Taken. Whatever fails after that is the view's own affair: an exception here would make
-    Flask write an HTTP response into the upgraded stream. The site's own flask-sock routes are not touched.
+    The view is called with a Taken. An exception of the view is only logged: Flask would write an HTTP response into
+    the upgraded stream. The site's own flask-sock routes are not affected.
     """
 
     def route(
@@ -88,7 +88,7 @@ class ParkingSock(Sock):
 
 
 def check_upgrade(request: Request) -> None:
-    """Raise RefusedUpgrade unless the request is a good handshake (RFC 6455 section 4.2.1)."""
+    """Raise RefusedUpgrade unless the request is a valid handshake (RFC 6455 section 4.2.1)."""
     headers = request.headers
     if headers.get("Sec-WebSocket-Version") != VERSION:
         raise RefusedUpgrade(426, "This is WebSocket version 13 only.", {"Sec-WebSocket-Version": VERSION})
@@ -103,10 +103,10 @@ def check_upgrade(request: Request) -> None:
 
 
 def take(environ: dict[str, Any]) -> tuple[Taken, Response]:
-    """Take the socket of this request away from the server; return it, and what the view has to return."""
+    """Take the socket of this request from the server; return it, and the response that the view must return."""
     adopted = environ.get("wsgi.websocket")
     if adopted is not None:
-        # gevent-websocket answered before Flask saw the request; a second answer would corrupt the stream.
+        # gevent-websocket has answered the handshake already; a second response would corrupt the stream.
         if isinstance(adopted.handler.socket, ssl.SSLSocket):
             adopted.handler.socket.sendall(close_frame(CloseCode.INTERNAL, NO_TLS))
             raise RefusedUpgrade(501, NO_TLS)
@@ -121,9 +121,10 @@ def take(environ: dict[str, Any]) -> tuple[Taken, Response]:
 
 
 def answer(key: str) -> bytes:
-    """Return the server's half of the handshake (RFC 6455 section 4.2.2).
+    """Return the response to the handshake with that key (RFC 6455 section 4.2.2).
 
-    No extension is accepted: permessage-deflate would cost 300 KB of zlib a connection, and take decompression bombs.
+    No extension is accepted: permessage-deflate would cost 300 KB of zlib per connection, and allow decompression
+    bombs.
     """
     digest = hashlib.sha1(key.strip().encode("latin-1") + GUID, usedforsecurity=False).digest()
     return ANSWER % base64.b64encode(digest)
@@ -136,29 +137,30 @@ def _server_socket(environ: dict[str, Any]) -> tuple[str, Any]:
     raw = getattr(_reader(environ), "raw", None)
     if raw is None:
         raise RefusedUpgrade(
-            501, "This server does not give its sockets away; run gunicorn, gevent or Flask's own."
+            501, "This server does not give access to its sockets; run gunicorn, gevent or Flask's own."
         )
     return "gevent", raw._sock
 
 
 def _detach(server_socket: Any) -> int:
-    """Return a descriptor of our own and leave the server with a dead one.
+    """Return a descriptor of the connection, and leave the server with a dead socket.
 
-    gevent's sockets are detached, which frees their place in its loop too. From others we take a duplicate and put a
-    dead socket under the server's number: what the server still writes, shuts down or closes falls on that.
+    gevent's sockets are detached, which removes them from its loop too. From other servers the chat takes a duplicate
+    and puts a dead socket under the server's descriptor: whatever the server still writes, shuts down or closes affects
+    only that.
     """
     if "gevent" in sys.modules and type(server_socket).__module__.startswith("gevent"):
         return server_socket.detach()
     fd = os.dup(server_socket.fileno())
-    dead, other = socket.socketpair()
-    other.close()
+    dead, peer = socket.socketpair()
+    peer.close()
     os.dup2(dead.fileno(), server_socket.fileno(), inheritable=False)
     dead.close()
     return fd
 
 
 def _early(environ: dict[str, Any]) -> bytes:
-    """Return what the client sent behind its handshake, which the server has read already."""
+    """Return what the client sent after its handshake and the server has already read."""
     body = environ["wsgi.input"]
     unreader = getattr(getattr(body, "reader", None), "unreader", None)
     if unreader is not None:
@@ -178,7 +180,7 @@ def _buffered(reader: Any) -> bytes:
 
 
 class Parked(Response):
-    """What the view returns for a request whose socket is gone: each server's way to say nothing more."""
+    """The response to a request whose socket was taken: it makes each kind of server send nothing."""
 
     def __init__(self, mode: str) -> None:
         super().__init__()

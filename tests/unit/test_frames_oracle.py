@@ -1,4 +1,4 @@
-"""frames.py beside wsproto: the same bytes, cut anywhere, give the same messages; garbage gives one verdict."""
+"""The frame parser beside wsproto: the same bytes, cut anywhere, give the same messages; garbage gives one verdict."""
 
 from itertools import pairwise
 

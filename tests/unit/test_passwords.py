@@ -69,7 +69,7 @@ def test_a_hash_of_another_kind_is_no_match(keeper):
 
 def test_needs_rehash(keeper):
     assert not keeper.needs_rehash(keeper.hash("correct horse"))
-    assert not keeper.needs_rehash(passwords._NOBODY)
+    assert not keeper.needs_rehash(passwords._UNMATCHABLE)
     assert keeper.needs_rehash(argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash("x"))
 
 

@@ -1,6 +1,6 @@
-"""The JSON API for pages and programs: rooms, members, history, search, unread counts; openapi.json describes it.
+"""The JSON API for pages and programs: rooms, members, history, search, unread counts. openapi.json describes it.
 
-`routes.add_routes` puts it on the chat's blueprint.
+`routes.add_routes` adds it to the chat's blueprint.
 """
 
 from .routes import add_routes

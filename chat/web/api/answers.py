@@ -1,4 +1,4 @@
-"""How the API answers: JSON, never kept by a cache, an HTTP status for each way to fail."""
+"""Responses of the API: JSON that no cache stores, and an HTTP status for each error."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response
 
-from ...i18n import best_language
 from ...wire.errors import FAILURES, ChatError
+from ..context import language
 
 BAD_REQUEST = 400
-#: The statuses of failures that are not simply a bad request.
+#: The statuses of errors, where they are not BAD_REQUEST.
 STATUS: Mapping[str, int] = {
     "token_expired": 401,
     "token_invalid": 401,
@@ -32,12 +32,12 @@ STATUS: Mapping[str, int] = {
     "not_json": 415,
     "store_unavailable": 503,
 }
-#: What an answer of a status says beside its body.
+#: Headers of the responses with a status.
 _HEADERS: Mapping[int, dict[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return `value` as JSON; None for an answer without a body (204)."""
+    """Return `value` as a JSON response; None makes one without a body (204)."""
     if value is None:
         response = Response(status=204, headers=headers)
         del response.headers["Content-Type"]
@@ -48,12 +48,7 @@ def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = No
 
 
 def refuse(error: ChatError, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a failure as JSON, in the language of who asks: a code for the program, a sentence for the person."""
+    """Return an error as JSON: a code for programs, and a sentence in the language of the request."""
     status = STATUS.get(error.code, BAD_REQUEST)
-    said = {"error": FAILURES[error.code].sentence(language()), "code": error.code}
-    return answer(said, status, {**_HEADERS.get(status, {}), **(headers or {})})
-
-
-def language() -> str:
-    """Return the language of this request's errors, as at a socket's upgrade."""
-    return best_language(request.args.get("lang"), request.headers.get("Accept-Language", ""))
+    body = {"error": FAILURES[error.code].sentence(language()), "code": error.code}
+    return answer(body, status, {**_HEADERS.get(status, {}), **(headers or {})})

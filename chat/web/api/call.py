@@ -1,4 +1,4 @@
-"""One request of somebody known: who asks, what was sent, and the rooms that this one may use."""
+"""One API request: its user, what was sent, and the rooms that the user may access."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ...wire.envelope import Identity, direct_room, other_participant
 from ...wire.errors import ChatError
 from . import fields
 
-#: Bytes that the body of a request may have.
+#: Maximum size of a request body in bytes.
 MAX_BODY = 16_384
-#: The id of a conversation in which nothing was said yet: it has no row.
+#: The id of a direct conversation without messages, which has no row.
 NO_ID = 0
 
 
-class Place(NamedTuple):
-    """A room, and the role that the one who asks has in it; None for no member."""
+class RoomAndRole(NamedTuple):
+    """A room, and the user's role in it; None for a user who is not a member."""
 
     row: RoomRow
     role: str | None
 
 
 class Call:
-    """What a view is given: it asks for rooms here, and so never sees one that is not open to its user."""
+    """What a view gets. It looks rooms up here, and so never sees a room that its user may not access."""
 
     def __init__(
         self, chat: ChatService, user: Identity, request: Request, args: Mapping[str, str] | None = None
@@ -41,23 +41,23 @@ class Call:
 
     @property
     def history(self) -> History:
-        """Where rooms and messages are; its calls leave the event loop by themselves."""
+        """Rooms and messages; its calls do not block the event loop."""
         return self.chat.history
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON object that was sent; raise ChatError: not_json, too_large, bad_json or bad_request."""
+        """Return the JSON object in the request body; raise ChatError: not_json, too_large, bad_json or bad_request."""
         if self._request.mimetype != "application/json":
             raise ChatError("not_json")
         return fields.body(read_body(self._request))
 
-    def room(self, name: str, wanted: Right = Right.READ) -> Place:
-        """Return the room of that name; raise ChatError unless the user has the `wanted` right there."""
-        row = self.history.room(name) or self._unspoken(name)
+    def room(self, name: str, wanted: Right = Right.READ) -> RoomAndRole:
+        """Return the room of that name; raise ChatError unless the user has the right `wanted` in it."""
+        row = self.history.room(name) or self._empty_direct_room(name)
         role = self._role(row) if row is not None else None
-        return Place(check(row, self.user.id, role, wanted), role)
+        return RoomAndRole(check(row, self.user.id, role, wanted), role)
 
     def rooms(self) -> list[RoomOf]:
-        """Return the rooms that the user is in: everybody is in the lobby, from the first look on."""
+        """Return the rooms that the user is a member of. The first call makes the user a member of the lobby."""
         mine = self.history.rooms_of(self.user.id)
         if not any(one.room.name == LOBBY for one in mine):
             self.room(LOBBY)
@@ -73,36 +73,36 @@ class Call:
             return MEMBER
         return role
 
-    def _unspoken(self, name: str) -> RoomRow | None:
-        """Return a conversation of this user's in which nothing was said yet."""
+    def _empty_direct_room(self, name: str) -> RoomRow | None:
+        """Return a direct conversation of this user that has no messages yet; None for any other name."""
         peer = self.peer(name)
         return None if peer is None else RoomRow(NO_ID, name, "", "", DIRECT, False, "", 1, 0, 0, None, 0)
 
     def peer(self, name: str) -> Identity | None:
-        """Return whom the user talks to in the conversation `name`; None for nobody known."""
+        """Return the other user of the direct conversation `name`; None if there is no such user."""
         other = other_participant(name, self.user.id)
-        known = self.chat.users.get(other) if other and fields.can_be_name(other) else None
-        return known.identity if known else None
+        found = self.chat.users.get(other) if other and fields.can_be_name(other) else None
+        return found.identity if found else None
 
-    def named(self, username: str) -> Identity:
+    def user_named(self, username: str) -> Identity:
         """Return the user of that name; raise ChatError unknown_user."""
-        known = self.chat.users.by_name(username) if fields.can_be_name(username) else None
-        if known is None:
+        found = self.chat.users.by_name(username) if fields.can_be_name(username) else None
+        if found is None:
             raise ChatError("unknown_user")
-        return known.identity
+        return found.identity
 
     def direct_room(self, other: Identity) -> str:
-        """Return the name of the user's conversation with another."""
+        """Return the name of the user's direct conversation with another user."""
         return direct_room(self.user.id, other.id)
 
-    def seen(self, row: RoomRow) -> RoomRow:
-        """Return a room as it is shown: ephemeral also where the settings say so."""
+    def displayed(self, row: RoomRow) -> RoomRow:
+        """Return a room as the API shows it: ephemeral also by CHAT_EPHEMERAL_ROOMS."""
         return row._replace(ephemeral=row.ephemeral or self.chat.settings.is_ephemeral(row.name))
 
 
 def read_body(request: Request) -> bytes:
     """Return a request's body; raise ChatError too_large."""
-    # Of a body in chunks werkzeug would hand out as much as it may have, and keep silent about the rest.
+    # werkzeug silently cuts a chunked body at max_content_length, so one byte more is allowed and then refused.
     request.max_content_length = MAX_BODY + 1
     if (request.content_length or 0) > MAX_BODY or len(raw := request.get_data()) > MAX_BODY:
         raise ChatError("too_large")

@@ -1,6 +1,6 @@
-"""What a request may say: each function returns a field's value in its proper form, or raises ChatError.
+"""The fields of a request: each function returns one in its normal form, or raises ChatError.
 
-openapi.json tells clients the same limits.
+openapi.json documents the same limits.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ...wire.errors import ChatError
 MAX_TITLE = 64
 MAX_TOPIC = 250
 MAX_QUERY = 100
-#: The longest name that is looked up at all; a site's own names and ids may be longer than ours.
+#: The longest name or id that is looked up; a site's own may be longer than the chat's.
 MAX_NAME = 250
 MAX_LIMIT = 200
-USUAL_LIMIT = 50
-#: The largest whole number that JavaScript counts to.
+DEFAULT_LIMIT = 50
+#: JavaScript's Number.MAX_SAFE_INTEGER.
 MAX_NUMBER = 2**53 - 1
-#: A search goes on from a number of up to 15 digits.
+#: A search cursor has at most 15 digits.
 MAX_CURSOR = 10**15
 
-#: The names of private rooms are random and begin so.
+#: The prefix of the names of private rooms, which are otherwise random.
 PRIVATE_PREFIX = "p-"
-#: They join emoji and shape letters; nothing else that is invisible is wanted in a line of text.
+#: Zero-width joiners are part of emoji and of some scripts; no other invisible character is allowed in a line of text.
 _JOINERS = {0x200C: None, 0x200D: None}
 
 
 class Position(NamedTuple):
-    """Where a page of messages is to be read."""
+    """Where a page of messages begins."""
 
     #: "before", "after" or "around".
     side: str
@@ -47,7 +47,7 @@ class Position(NamedTuple):
 
 
 def body(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object that a request brought."""
+    """Return the JSON object in a request body."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -58,14 +58,14 @@ def body(raw: bytes) -> dict[str, Any]:
 
 
 def kind(value: Any) -> str:
-    """Return what kind of room is to be made: those of two make themselves."""
+    """Return the kind of a room to create. Direct conversations are created by their first message."""
     if value not in (PUBLIC, PRIVATE):
         raise ChatError("bad_kind")
     return value
 
 
 def title(value: Any, kind: str) -> str:
-    """Return a room's title; a public one becomes its name, in which the store allows less."""
+    """Return a room's title. A public room's title is its name, for which the store has stricter rules."""
     text = _line(value) if isinstance(value, str) else ""
     if not 0 < len(text) <= MAX_TITLE or not text.isprintable():
         raise ChatError("bad_title")
@@ -75,7 +75,7 @@ def title(value: Any, kind: str) -> str:
 
 
 def topic(value: Any) -> str:
-    """Return what a room is about, in one line; it may be empty."""
+    """Return a room's topic: one line, which may be empty."""
     text = _line(value) if isinstance(value, str) else None
     if text is None or len(text) > MAX_TOPIC or not text.translate(_JOINERS).isprintable():
         raise ChatError("bad_topic")
@@ -83,12 +83,12 @@ def topic(value: Any) -> str:
 
 
 def _line(text: str) -> str:
-    # White space of any kind is one space here; and no two ways to write the same letter.
+    # Any white space becomes one space, and each letter has one representation.
     return unicodedata.normalize("NFC", " ".join(text[: 16 * MAX_TOPIC].split()))
 
 
 def flag(value: Any) -> bool:
-    """Return whether a room is to be ephemeral."""
+    """Return whether a room to create is ephemeral."""
     if type(value) is not bool:
         raise ChatError("bad_flag")
     return value
@@ -102,22 +102,22 @@ def role(value: Any) -> str:
 
 
 def username(value: Any) -> str:
-    """Return a user's name as it was written."""
+    """Return a user's name as it was sent."""
     if not isinstance(value, str) or not can_be_name(value):
         raise ChatError("bad_username")
     return value
 
 
 def seq(value: Any) -> int:
-    """Return a seq out of a body."""
-    # JSON has one kind of number: 80.0 is as whole as 80.
+    """Return a seq from a request body."""
+    # JSON has one kind of number: 80.0 is the integer 80.
     if type(value) not in (int, float) or value != value // 1 or not 0 <= value <= MAX_NUMBER:
         raise ChatError("bad_seq")
     return int(value)
 
 
 def can_be_name(text: str) -> bool:
-    """Tell whether it is worth looking for somebody or something of that name: databases do not take all texts."""
+    """Return whether `text` can be the name or id of anything: databases do not accept every text."""
     return 0 < len(text) <= MAX_NAME and text.isprintable()
 
 
@@ -125,9 +125,9 @@ def can_be_name(text: str) -> bool:
 
 
 def limit(args: Mapping[str, str]) -> int:
-    """Return how much is wanted at once."""
+    """Return the size of a page."""
     if "limit" not in args:
-        return USUAL_LIMIT
+        return DEFAULT_LIMIT
     number = _number(args["limit"])
     if number is None or not 1 <= number <= MAX_LIMIT:
         raise ChatError("bad_limit")
@@ -135,7 +135,7 @@ def limit(args: Mapping[str, str]) -> int:
 
 
 def position(args: Mapping[str, str]) -> Position | None:
-    """Return where to read; None for the newest."""
+    """Return the position of a page of messages; None for the newest."""
     sides = [side for side in ("before", "after", "around") if side in args]
     if not sides:
         return None
@@ -148,7 +148,7 @@ def position(args: Mapping[str, str]) -> Position | None:
 
 
 def after(args: Mapping[str, str]) -> str | None:
-    """Return the name after which a list goes on; None for its beginning."""
+    """Return the name after which a page of a list begins; None for the first page."""
     name = args.get("after")
     if name is not None and not can_be_name(name):
         raise ChatError("bad_cursor")
@@ -156,7 +156,7 @@ def after(args: Mapping[str, str]) -> str | None:
 
 
 def cursor(args: Mapping[str, str]) -> int | None:
-    """Return the number before which a search goes on; None for the newest."""
+    """Return the number before which a page of search results begins; None for the newest."""
     if "before" not in args:
         return None
     number = _number(args["before"])
@@ -166,7 +166,7 @@ def cursor(args: Mapping[str, str]) -> int | None:
 
 
 def query(args: Mapping[str, str], needed: bool = False) -> str:
-    """Return what is looked for; empty, unless it is `needed`."""
+    """Return the text of a search; it may be empty unless it is `needed`."""
     text = args.get("q", "").strip()
     if len(text) > MAX_QUERY or has_control(text) or (needed and not text):
         raise ChatError("bad_query")
@@ -174,7 +174,7 @@ def query(args: Mapping[str, str], needed: bool = False) -> str:
 
 
 def _number(text: str) -> int | None:
-    # int() takes other scripts' digits, underscores and signs too.
+    # int() would also accept digits of other scripts, underscores and signs.
     if not (text.isascii() and text.isdigit() and len(text) <= 16):
         return None
     number = int(text)

@@ -1,4 +1,4 @@
-"""The members of a room: who they are, taking them in, their roles, putting them out."""
+"""The members of a room: listing, adding, changing roles, removing."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from ...store.history import DIRECT, MEMBER, OWNER, History, Membership, RoomRow
 from ...wire.envelope import Identity
 from ...wire.errors import ChatError
 from . import fields, shapes
-from .call import NO_ID, Call, Place
+from .call import NO_ID, Call, RoomAndRole
 
 Answer = tuple[Any, int]
 
-#: Members read at once where all are wanted.
+#: Members per query when all of them are read.
 CHUNK = 500
 
 
 def listing(call: Call, room: str) -> Answer:
-    """The members of a room, a page by name."""
+    """A page of the members of a room, sorted by name."""
     row = call.room(room).row
     limit, after = fields.limit(call.args), fields.after(call.args)
     found = call.history.members(row.id, after, limit + 1)
-    here = call.chat.rooms.connected_ids(row.name)
+    connected = call.chat.rooms.connected_ids(row.name)
     users = [(one.user, one.role) for one in found[:limit]]
     if row.id == NO_ID and after is None:
-        users = [(user, MEMBER) for user in _two(call, row)]
-    members = [shapes.member(user, role, user.id in here) for user, role in users]
+        users = [(user, MEMBER) for user in _participants(call, row)]
+    members = [shapes.member(user, role, user.id in connected) for user, role in users]
     return {"members": members, "next": users[-1][0].username if len(found) > limit else None}, 200
 
 
-def _two(call: Call, row: RoomRow) -> list[Identity]:
+def _participants(call: Call, row: RoomRow) -> list[Identity]:
     both = {user.id: user for user in (call.user, call.peer(row.name)) if user is not None}
     return sorted(both.values(), key=lambda user: user.username)
 
 
 def add(call: Call, room: str) -> Answer:
-    """Make somebody a member; who is one already keeps the role."""
+    """Add a user as a member. A user who is a member already keeps the role."""
     row, mine = call.room(room, Right.ADMINISTER)
     body = call.body()
     name, role = fields.username(body.get("username")), fields.role(body.get("role", MEMBER))
-    user = call.named(name)
+    user = call.user_named(name)
     check_role(mine, None, role)
     fresh = call.history.join(row.id, user, role)
     if fresh:
@@ -54,9 +54,9 @@ def add(call: Call, room: str) -> Answer:
 
 
 def give_role(call: Call, room: str, user_id: str) -> Answer:
-    """Change somebody's role, or lower the own one."""
+    """Change a member's role, or lower one's own."""
     place = call.room(room)
-    theirs = _role_of_other(call, place, user_id)
+    theirs = _role_of_target(call, place, user_id)
     wanted = fields.role(call.body().get("role"))
     if user_id == call.user.id:
         check_own_role(theirs, wanted)
@@ -70,19 +70,19 @@ def give_role(call: Call, room: str, user_id: str) -> Answer:
 
 
 def remove(call: Call, room: str, user_id: str) -> Answer:
-    """Put somebody out, or leave."""
+    """Remove a member, or leave the room."""
     place = call.room(room)
-    theirs = _role_of_other(call, place, user_id)
+    theirs = _role_of_target(call, place, user_id)
     if user_id == call.user.id:
         check_leave(place.row)
     else:
         check_role(place.role, theirs, None)
-    take_out(call, place.row, user_id, theirs)
+    end_membership(call, place.row, user_id, theirs)
     return None, 204
 
 
-def _role_of_other(call: Call, place: Place, user_id: str) -> str:
-    """Return the role of the member that a request is about; only administrators may ask about others."""
+def _role_of_target(call: Call, place: RoomAndRole, user_id: str) -> str:
+    """Return the role of the member that a request is about. Only administrators may change other members."""
     row, mine = place
     if user_id != call.user.id or row.kind == DIRECT:
         check(row, call.user.id, mine, Right.ADMINISTER)
@@ -92,8 +92,8 @@ def _role_of_other(call: Call, place: Place, user_id: str) -> str:
     return mine
 
 
-def take_out(call: Call, row: RoomRow, user_id: str, role: str) -> None:
-    """End the membership of one who has that role; a room whose last owner goes gets another."""
+def end_membership(call: Call, row: RoomRow, user_id: str, role: str) -> None:
+    """End the membership of a user with that role. A room whose last owner leaves gets another owner."""
     if not call.history.leave(row.id, user_id):
         return
     if role == OWNER and (next_owner := successor(list(everyone(call.history, row.id)))) is not None:

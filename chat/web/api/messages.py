@@ -1,4 +1,4 @@
-"""Messages: a room's history, search, what is unread, and what was read."""
+"""Messages: a room's history, search, unread counts, read marks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = tuple[Any, int]
 
 
 def history(call: Call, room: str) -> Answer:
-    """A page of a room's messages, ascending."""
+    """A page of a room's messages, in ascending order."""
     row = call.room(room).row
     limit, position = fields.limit(call.args), fields.position(call.args)
     page = read_page(call.history, row.id, position, limit)
@@ -30,7 +30,7 @@ def history(call: Call, room: str) -> Answer:
 
 
 def read_page(history: History, room_id: int, position: Position | None, limit: int) -> list[Message]:
-    """Return at most `limit` messages at a position, ascending; the newest where there is none."""
+    """Return at most `limit` messages at a position, in ascending order; the newest if it is None."""
     if position is None:
         return history.before(room_id, None, limit)
     side, seq = position
@@ -40,14 +40,14 @@ def read_page(history: History, room_id: int, position: Position | None, limit: 
         return history.after(room_id, seq, limit)
     older = history.before(room_id, seq, limit)
     newer = history.after(room_id, seq - 1, limit)
-    # Half of each, and more of one where there is less of the other.
+    # Half of each; more from one side where the other side has fewer.
     keep = max(limit // 2, limit - len(newer))
     older = older[max(0, len(older) - keep) :]
     return older + newer[: limit - len(older)]
 
 
 def _ends(page: list[Message], position: Position | None, row: RoomRow) -> tuple[int, int]:
-    """Return the first and the last seq of a page; an empty one lies where it was asked for."""
+    """Return the first and the last seq of a page; an empty page lies at its position."""
     if page:
         return page[0].seq, page[-1].seq
     if position is not None and position.side == "before":
@@ -57,7 +57,7 @@ def _ends(page: list[Message], position: Position | None, row: RoomRow) -> tuple
 
 
 def search(call: Call) -> Answer:
-    """Messages that hold all words of a text, the newest first: of one room, or of all that the user is in."""
+    """Messages that contain all words of a text, newest first: of one room, or of all rooms of the user."""
     text = fields.query(call.args, needed=True)
     limit, before = fields.limit(call.args), fields.cursor(call.args)
     room = call.args.get("room")
@@ -74,18 +74,18 @@ def _room_ids(call: Call, room: str | None) -> list[int]:
 
 
 def unread(call: Call) -> Answer:
-    """The rooms that have something unread, and how much."""
-    call.room(LOBBY)  # to be in it, and have it counted from now on
+    """The unread counts of the user's rooms."""
+    call.room(LOBBY)  # makes the user a member, so that the lobby counts from now on
     counts = call.history.unread(call.user.id)
     rooms = {name: {"unread": count, "mentions": mentions} for name, (count, mentions) in counts.items()}
     return {"rooms": rooms, "total": sum(count for count, _ in counts.values())}, 200
 
 
 def mark_read(call: Call, room: str) -> Answer:
-    """Move the place up to which the user has read a room forward."""
+    """Move the user's read mark of a room forward."""
     row = call.room(room).row
     seq = fields.seq(call.body().get("seq"))
     if row.id == NO_ID:
         return {"seq": 0, "unread": 0, "mentions": 0}, 200
-    now = call.chat.rooms.mark_read(call.user, row.name, seq)
-    return {name: now[name] for name in ("seq", "unread", "mentions")}, 200
+    mark = call.chat.rooms.mark_read(call.user, row.name, seq)
+    return {name: mark[name] for name in ("seq", "unread", "mentions")}, 200

@@ -1,4 +1,4 @@
-"""Other users, by name: whom to talk to."""
+"""Looking up a user by name, to send a direct message."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from .call import Call
 
 
 def read(call: Call, username: str) -> tuple[Any, int]:
-    """A user, and the name of the conversation with that one."""
-    user = call.named(username)
+    """A user, and the name of the direct conversation with that user."""
+    user = call.user_named(username)
     return {"id": user.id, "username": user.username, "room": call.direct_room(user)}, 200

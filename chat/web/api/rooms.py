@@ -1,4 +1,4 @@
-"""Rooms: the user's own, the public ones, making them, changing them, coming and going."""
+"""Rooms: the user's own, the public ones, creating, changing, joining, leaving."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from ...store.history import DIRECT, MEMBER, PRIVATE, PUBLIC, BadRoomName, RoomO
 from ...wire.errors import ChatError
 from . import fields, shapes
 from .call import Call
-from .members import take_out
+from .members import end_membership
 
 Answer = tuple[Any, int]
 
 
 def mine(call: Call) -> Answer:
-    """The rooms that the user is in, the one spoken in last first."""
+    """The rooms that the user is a member of, the one with the newest message first."""
     return {"rooms": [_show(call, one) for one in call.rooms()]}, 200
 
 
 def directory(call: Call) -> Answer:
-    """The public rooms, a page by name."""
+    """A page of the public rooms, sorted by name."""
     limit = fields.limit(call.args)
     found = call.history.directory(fields.query(call.args), fields.after(call.args), limit + 1)
     page = found[:limit]
     joined = call.history.roles([(row.id, call.user.id) for row in page])
     rooms = [
-        shapes.listed(call.seen(row), row.name == LOBBY or (row.id, call.user.id) in joined) for row in page
+        shapes.listed(call.displayed(row), row.name == LOBBY or (row.id, call.user.id) in joined)
+        for row in page
     ]
     return {"rooms": rooms, "next": page[-1].name if len(found) > limit else None}, 200
 
 
 def create(call: Call) -> Answer:
-    """Make a room, its maker the owner."""
+    """Create a room; its creator becomes the owner."""
     check_create(call.chat.settings, call.history.count_created(call.user.id))
     body = call.body()
     kind = fields.kind(body.get("kind"))
@@ -77,25 +78,25 @@ def join(call: Call, room: str) -> Answer:
 
 
 def leave(call: Call, room: str) -> Answer:
-    """Be no member any more."""
+    """End the user's membership of a room."""
     place = call.room(room)
     check_leave(place.row)
     if place.role is not None:
-        take_out(call, place.row, call.user.id, place.role)
+        end_membership(call, place.row, call.user.id, place.role)
     return None, 204
 
 
 def _view(call: Call, row: RoomRow) -> shapes.Shape:
-    """Show a room as it stands now, to one who may read it."""
+    """Return a room's current state as a user sees it who may read it."""
     for one in call.history.rooms_of(call.user.id):
         if one.room.id == row.id:
             return _show(call, one)
     peer = call.peer(row.name)
     last = call.history.before(row.id, None, 1)
     role = MEMBER if row.kind == DIRECT else None
-    return shapes.room(call.seen(row), role, peer=peer, last=last[0] if last else None)
+    return shapes.room(call.displayed(row), role, peer=peer, last=last[0] if last else None)
 
 
 def _show(call: Call, one: RoomOf) -> shapes.Shape:
-    row = call.seen(one.room)
+    row = call.displayed(one.room)
     return shapes.room(row, one.role, one.read_seq, one.unread, one.mentions, one.peer, one.last)

@@ -1,4 +1,4 @@
-"""The addresses of the API: one table, and how a request is served from it."""
+"""The routes of the API: one table, and the view that serves a request from it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .call import Call
 log = logging.getLogger("chat")
 
 PREFIX = "/chat/api"
-#: Every method is routed here, so that a wrong one is answered as all else: in JSON.
+#: All methods are routed, so that an unsupported one gets a JSON error too.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 Action = Callable[..., tuple[Any, int]]
 
-#: (address, its endpoint, what each method does)
+#: (path, endpoint, the action of each method)
 ROUTES: tuple[tuple[str, str, Mapping[str, Action]], ...] = (
     ("/rooms", "rooms", {"GET": rooms.mine, "POST": rooms.create}),
     ("/rooms/<room>", "room", {"GET": rooms.read, "PATCH": rooms.change}),
@@ -52,8 +52,8 @@ def add_routes(blueprint: Blueprint | Flask) -> None:
     for rule, name, actions in ROUTES:
         _add(blueprint, rule, name, _view(actions))
     _add(blueprint, "/openapi.json", "openapi", openapi)
-    _add(blueprint, "/", "root", nothing)
-    _add(blueprint, "/<path:rest>", "nothing", nothing)
+    _add(blueprint, "/", "root", not_found)
+    _add(blueprint, "/<path:rest>", "nothing", not_found)
 
 
 def _add(blueprint: Blueprint | Flask, rule: str, name: str, view: Callable[..., Response]) -> None:
@@ -63,7 +63,7 @@ def _add(blueprint: Blueprint | Flask, rule: str, name: str, view: Callable[...,
 
 
 def _view(actions: Mapping[str, Action]) -> Callable[..., Response]:
-    """Return the view of one address."""
+    """Return the view of one path."""
 
     def view(**parts: str) -> Response:
         action = actions.get("GET" if request.method == "HEAD" else request.method)
@@ -74,16 +74,16 @@ def _view(actions: Mapping[str, Action]) -> Callable[..., Response]:
         except ChatError as error:
             return refuse(error)
         except StoreUnavailable as error:
-            log.warning("the store does not answer: %s", error)
+            log.warning("the store is unavailable: %s", error)
             return refuse(ChatError("store_unavailable"))
 
     return view
 
 
 def _call() -> Call:
-    """Return the request's Call; raise ChatError for one without a token that counts."""
+    """Return the request's Call; raise ChatError for a request without a valid token."""
     chat: ChatService = current_app.extensions["chat"]
-    chat.start()  # who is banned, and which tokens count no more, is known to the running part
+    chat.start()  # the guard learns of bans and revoked tokens when the runtime starts
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     identity = chat.guard.check(token.strip() if scheme.lower() == "bearer" else "").identity
     if chat.load_claims is not None:
@@ -98,13 +98,13 @@ def _wrong_method(actions: Mapping[str, Any]) -> Response:
     return refuse(ChatError("method_not_allowed"), allow)
 
 
-def nothing(rest: str = "") -> Response:
-    """Answer for an address that is none."""
+def not_found(rest: str = "") -> Response:
+    """Answer a request for an unknown path."""
     return refuse(ChatError("not_found"))
 
 
 def openapi() -> Response:
-    """The description of all this, for programs."""
+    """The OpenAPI description of the API."""
     if request.method not in ("GET", "HEAD"):
         return _wrong_method({"GET": openapi})
     server = (request.script_root + request.path).removesuffix("/openapi.json")

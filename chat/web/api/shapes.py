@@ -1,4 +1,4 @@
-"""What the API shows of rooms, members and messages; openapi.json has the same shapes as schemas."""
+"""Rooms, members and messages as the API returns them; openapi.json has the same shapes as schemas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def room(
     peer: Identity | None = None,
     last: Message | None = None,
 ) -> Shape:
-    """Show a room to one who may read it; `role` None and what follows it for no member."""
+    """Return a room for a user who may read it. `role` and what follows it are those of a member."""
     return {
         "name": row.name,
         "title": row.title,
@@ -41,7 +41,7 @@ def room(
 
 
 def listed(row: RoomRow, joined: bool) -> Shape:
-    """Show a public room as the directory does."""
+    """Return a public room as an entry of the directory."""
     return {
         "name": row.name,
         "title": row.title,
@@ -54,12 +54,12 @@ def listed(row: RoomRow, joined: bool) -> Shape:
 
 
 def member(user: Identity, role: str, here: bool) -> Shape:
-    """Show one member, and whether it is connected to the room now."""
+    """Return one member; `here` is whether the user is connected to the room now."""
     return {"id": user.id, "username": user.username, "role": role, "here": here}
 
 
 def message(row: Message) -> Shape:
-    """Show a message with the fields that it has on the wire."""
+    """Return a message with the fields that it has on the wire."""
     shape: Shape = {"type": row.type, "user": user_json(row.user)}
     if row.to is not None:
         shape["to"] = row.to
