@@ -9,50 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, not_, or_, select, true
 
 from ..wire.envelope import other_participant
 from .engine import Run
 from .history import DIRECT, Message, RoomRow
+from .io_values import Ambiguous, ClientPosition, Missed
 from .messages import current_mark
 from .models import memberships, rooms
 from .models import messages as table
 from .rows import ROOM_COLUMNS, fetch_messages, fetch_rooms, select_messages
 from .transactions import HistoryTransactions
-
-
-class ClientPosition(NamedTuple):
-    """How far a client has heard, by chat.socketio.offsets."""
-
-    #: The process that told it so.
-    origin: int
-    pk: int
-    mark: int
-    #: A room, by its id, in which it has heard up to this seq instead.
-    at: tuple[int, int] | None = None
-    #: pk beyond which nothing was heard of what other processes have committed since the mark; 0: nothing of it was.
-    heard: int = 0
-    #: Of what it missed, the pk up to which it has been told again, and the mark at which that was read.
-    retold: tuple[int, int] | None = None
-
-
-class Missed(NamedTuple):
-    """What a client has missed, and the mark before which nothing else has been committed."""
-
-    #: Of the room that stands apart, those from before what `pk` and `mark` tell of; by seq.
-    late: list[Message]
-    #: All others, by pk.
-    messages: list[Message]
-    mark: int
-
-
-class Ambiguous(NamedTuple):
-    """Rooms and conversations with messages of which the store cannot tell whether they were heard, by name."""
-
-    rooms: list[str]
-
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
 

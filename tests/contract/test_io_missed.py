@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from chat.socketio import offsets
 from chat.socketio.offsets import Cursor, RoomPosition
 from chat.store.history import PUBLIC
-from chat.store.io_missed import NOTHING, Ambiguous, ClientPosition, IoMissed
+from chat.store.io_missed import NOTHING, IoMissed
+from chat.store.io_values import Ambiguous, ClientPosition
 from chat.store.sql import SqlHistory
 from chat.wire.envelope import direct_room
 from tests.contract.speech import ADA, BOB, CY, direct, draft
