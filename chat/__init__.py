@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .service import ChatService, UnknownRoom, UnknownUser
     from .socketio.registry import ConnectRefused
     from .store.history import RoomTaken, StoreUnavailable
-    from .store.users import User
+    from .store.user import User
     from .wire.envelope import Envelope, Identity, MessageType
     from .wire.errors import ChatError
 
@@ -55,7 +55,7 @@ _MODULES = {
         "service": ("ChatService", "UnknownRoom", "UnknownUser"),
         "socketio.registry": ("ConnectRefused",),
         "store.history": ("RoomTaken", "StoreUnavailable"),
-        "store.users": ("User",),
+        "store.user": ("User",),
         "wire.envelope": ("Envelope", "Identity", "MessageType"),
         "wire.errors": ("ChatError",),
     }.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
-from typing import IO, TYPE_CHECKING, ParamSpec
+from typing import IO, ParamSpec
 
 import click
 from flask import current_app
@@ -18,10 +18,8 @@ from .identity.passwords import BadPassword, Passwords
 from .rooms.stored_messages import envelope_of
 from .service import ANSWER_SECONDS, ChatService, UnknownRoom, UnknownUser
 from .store.history import RoomTaken, StoreUnavailable
+from .store.user import User
 from .wire.messages import chat_json
-
-if TYPE_CHECKING:
-    from .store.users import User
 
 P = ParamSpec("P")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..loop.reactor import Reactor
 from ..rooms import access
@@ -17,13 +18,16 @@ from ..rooms.access import Right
 from ..rooms.hub import Hub
 from ..rooms.stored_messages import envelope_of
 from ..store.history import PRIVATE, History, Message, RoomRow
-from ..store.io_missed import Ambiguous, ClientPosition, IoMissed, Missed
+from ..store.io_values import Ambiguous, ClientPosition, Missed
 from . import offsets
 from .codec import SocketIOCodec
 from .offset_queries import DELIVERED
 from .offsets import Offset, RoomPosition, StorePosition
 from .recovery import Recovery
 from .resumption import Resumption
+
+if TYPE_CHECKING:
+    from ..store.io_missed import IoMissed
 
 #: Seconds between two checks of a condition in the loop, and checks after which it is given up.
 CHECK_EVERY, CHECKS = 0.02, 200

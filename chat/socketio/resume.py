@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..identity.guard import Grant, Guard
 from ..rooms.hub import Hub
 from ..store.history import StoreUnavailable
-from ..store.io_missed import IoMissed
-from ..store.io_sessions import IoSessions
 from ..wire.errors import ChatError
 from . import offsets, pids
 from .codec import SocketIOCodec
@@ -26,6 +24,10 @@ from .recovery import Recovery, Saved, Subscriptions
 from .replay import Replay, wait_until
 from .resumption import Resumption
 from .subscriptions import SubscriptionStore, subscriptions_of
+
+if TYPE_CHECKING:
+    from ..store.io_missed import IoMissed
+    from ..store.io_sessions import IoSessions
 
 log = logging.getLogger("chat")
 

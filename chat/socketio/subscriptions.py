@@ -10,15 +10,18 @@ import logging
 import time
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..rooms.hub import Hub
 from ..rooms.member import Member
 from ..store.history import StoreUnavailable
-from ..store.io_sessions import IoSession, IoSessions
+from ..store.io_values import IoSession
 from .connection import Connection
 from .recovery import Recovery, Subscriptions
 from .sessions import Session, connection_of
+
+if TYPE_CHECKING:
+    from ..store.io_sessions import IoSessions
 
 log = logging.getLogger("chat")
 

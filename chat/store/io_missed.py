@@ -10,52 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, not_, or_, select, true
 
 from ..wire.envelope import other_participant
 from .engine import Run
 from .history import DIRECT, Message, RoomRow
+from .io_values import Ambiguous, ClientPosition, Missed
 from .messages import current_mark
 from .models import memberships, rooms
 from .models import messages as table
 from .rows import ROOM_COLUMNS, fetch_messages, fetch_rooms, select_messages
 from .transactions import HistoryTransactions
-
-
-class ClientPosition(NamedTuple):
-    """What a client has received, as its offset (chat.socketio.offsets) tells it."""
-
-    #: The process that sent the offset.
-    origin: int
-    #: pk up to which it has received that process's messages.
-    pk: int
-    #: Mark before which it has received all messages.
-    mark: int
-    #: (room id, seq): the exact position in one room, instead.
-    room: tuple[int, int] | None = None
-    #: pk beyond which it has received nothing that other processes committed since the mark; 0: nothing of it at all.
-    peer_pk: int = 0
-    #: (pk, mark): of the messages that it missed, those up to pk were replayed; they were read at the mark.
-    replayed: tuple[int, int] | None = None
-
-
-class Missed(NamedTuple):
-    """The messages that a client has missed, and a mark before which no others were committed."""
-
-    #: Messages of the room with an exact position that precede `pk` and `mark`; by seq.
-    late: list[Message]
-    #: All other messages, by pk.
-    messages: list[Message]
-    mark: int
-
-
-class Ambiguous(NamedTuple):
-    """Names of rooms with messages of which the store cannot tell whether the client has received them."""
-
-    rooms: list[str]
-
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
 

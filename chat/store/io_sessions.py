@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from .engine import Run
+from .io_values import IoSession
 from .models import io_sessions as table
 from .models import now_ms
 from .transactions import HistoryTransactions, chunks
-
-
-class IoSession(NamedTuple):
-    """A connection that is, or was, in other rooms than those in which it started."""
-
-    id: str
-    user_id: str
-    #: {room's name: seq from which the connection receives it; 0 if from its start}
-    rooms: dict[str, int]
 
 
 class IoSessions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Engine, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,24 +17,7 @@ from .members import rename
 from .models import now_ms
 from .models import users as table
 from .transactions import HistoryTransactions
-
-
-class User(NamedTuple):
-    """One row of the users table."""
-
-    id: str
-    username: str
-    password_hash: str | None
-    tokens_valid_after: int
-    banned: bool
-    created_at: int
-    deleted_at: int | None
-
-    @property
-    def identity(self) -> Identity:
-        """Return what other users may see of this user."""
-        return Identity(self.id, self.username)
-
+from .user import User
 
 #: Random bytes of an id: 12 characters instead of a UUID's 32 in every roster entry and message.
 ID_BYTES = 9

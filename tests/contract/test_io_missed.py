@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from chat.socketio import offsets
 from chat.socketio.offsets import RoomPosition
-from chat.store.io_missed import NOTHING, Ambiguous, ClientPosition, IoMissed
+from chat.store.io_missed import NOTHING, IoMissed
+from chat.store.io_values import Ambiguous, ClientPosition
 from chat.store.sql import SqlHistory
 from tests.contract.delivering_process import HERE, PEER, ROOMS, SENDERS, DeliveringProcess
 from tests.contract.drafts import ADA, BOB, CY, direct

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chat.store.io_sessions import IoSession, IoSessions
+from chat.store.io_sessions import IoSessions
+from chat.store.io_values import IoSession
 from chat.store.models import now_ms
 from tests.contract.threads import at_once, run
 
