@@ -47,7 +47,7 @@ class Site:
         return answer.json
 
     def say(self, who, texts, room="lobby", to=None):
-        self.service.ensure_users(*PEOPLE.values())
+        self._add_people()
         drafts = []
         for text in texts:
             self._said += 1
@@ -55,8 +55,12 @@ class Site:
             drafts.append(Draft(kind, place, who, f"m{self._said}", False, text, to and to.username))
         self.service.history.append(drafts, 1)
 
+    def _add_people(self):
+        for person in PEOPLE.values():
+            self.service.users.ensure(person)
+
     def room(self, title, creator=BEN, **options):
-        self.service.ensure_users(*PEOPLE.values())
+        self._add_people()
         return self.service.create_room(title, creator=creator, **options)
 
 
