@@ -55,22 +55,22 @@ def listen(folder, name):
     return closing(folder.listen(name))
 
 
-def test_workers_of_a_site_meet_where_nobody_else_can_look(folder):
+def test_a_sites_directory_is_its_users_alone(folder):
     with listen(folder, "1"), closing(WorkerDirectory(KEY).connect("1")):
         assert stat.S_IMODE(folder.path.lstat().st_mode) == 0o700
 
 
-def test_sites_do_not_meet(home):
+def test_sites_have_different_directories(home):
     assert WorkerDirectory(KEY).path != WorkerDirectory(b"another").path
 
 
-def test_nobody_is_found_where_nobody_is(folder):
+def test_a_worker_that_does_not_listen_is_not_found(folder):
     assert folder.connect("1") is None
     with listen(folder, "2"):
         assert folder.connect("1") is None
 
 
-def test_the_last_one_takes_the_folder_away(folder):
+def test_the_last_worker_removes_the_directory(folder):
     with listen(folder, "1"), listen(folder, "2"):
         folder.leave("1")
         assert files(folder) == ["2"]
@@ -79,21 +79,21 @@ def test_the_last_one_takes_the_folder_away(folder):
         folder.leave("2")
 
 
-def test_what_a_dead_worker_left_is_taken_away_by_whoever_asks(folder):
+def test_a_dead_workers_file_is_removed_by_whoever_connects(folder):
     folder.listen("1").close()
     assert files(folder) == ["1"]
     assert folder.connect("1") is None
     assert files(folder) == []
 
 
-def test_what_dead_workers_left_is_taken_away_by_whoever_comes(folder):
+def test_dead_workers_files_are_removed_by_whoever_listens(folder):
     folder.listen("1").close()
     with listen(folder, "2"), listen(folder, "3"):
         assert files(folder) == ["2", "3"]
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
-def test_a_folder_into_which_others_can_look_is_not_used(folder, mode):
+def test_a_directory_that_other_users_can_read_is_not_used(folder, mode):
     folder.path.mkdir()
     folder.path.chmod(mode)
     with pytest.raises(PermissionError):
@@ -101,14 +101,14 @@ def test_a_folder_into_which_others_can_look_is_not_used(folder, mode):
     assert folder.connect("1") is None
 
 
-def test_a_link_in_its_place_is_not_followed(folder, home):
+def test_a_symbolic_link_is_not_followed(folder, home):
     (home / "elsewhere").mkdir(mode=0o700)
     folder.path.symlink_to(home / "elsewhere")
     with pytest.raises(PermissionError):
         folder.listen("1")
 
 
-def test_a_folder_that_goes_away_at_the_last_moment_is_made_again(folder, monkeypatch):
+def test_a_directory_removed_at_the_last_moment_is_made_again(folder, monkeypatch):
     made = folder._make
     goes = [True, True, False]
 
@@ -218,7 +218,7 @@ def refused(function, *args):
     return bad.value.code
 
 
-def test_a_post_and_a_poll_are_passed_on(session):
+def test_a_post_and_a_poll_are_forwarded(session):
     session.find()
     session.post("4hello\x1e4大家好".encode())
     assert session.poll().decode() == "4hello\x1e4大家好"
@@ -231,7 +231,7 @@ def test_a_poll_waits(owner, session):
     assert poll.result() == b"4late"
 
 
-def test_one_link_is_enough_for_all(owner, other):
+def test_all_requests_share_one_link(owner, other):
     sessions = [other.session(owner.open()) for _ in range(50)]
     polls = [Beside(session.poll) for session in sessions]
     for number, session in enumerate(sessions):
@@ -241,7 +241,7 @@ def test_one_link_is_enough_for_all(owner, other):
     assert len(owner.reactor) == len(other.reactor) == 0  # a drain does not wait for them
 
 
-def test_refusals_are_passed_on(owner, other, session):
+def test_refusals_are_forwarded(owner, other, session):
     assert refused(session.post, b"no packet") == 3
     assert refused(session.poll) == refused(session.find) == refused(session.abort) == 1
     session = other.session(owner.open())
@@ -262,7 +262,7 @@ def test_a_post_beside_one_that_is_being_read_ends_the_session(owner, session):
     assert refused(session.find) == 1
 
 
-def test_a_session_that_fails_is_the_only_one_to_suffer(owner, other, session):
+def test_a_session_that_fails_does_not_affect_others(owner, other, session):
     second = other.session(owner.open())
     poll = Beside(second.poll)
     owner.wait_polled(second._sid)
@@ -274,7 +274,7 @@ def test_a_session_that_fails_is_the_only_one_to_suffer(owner, other, session):
     assert poll.result() == b"4y"
 
 
-def test_a_socket_is_handed_over_with_what_it_said_early(owner, session):
+def test_a_socket_is_transferred_with_its_early_data(owner, session):
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
     early = b"\x81\x86\0\0\0\x002probe"
@@ -295,7 +295,7 @@ def read(sock, size):
     return data
 
 
-def test_a_socket_for_a_worker_that_is_gone_is_closed(other):
+def test_a_socket_for_a_worker_that_has_ended_is_closed(other):
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
     other.session("00000009.abcdefghij-ABCDEF_12").probe(Taken(theirs.detach(), b"", b""))
@@ -303,7 +303,7 @@ def test_a_socket_for_a_worker_that_is_gone_is_closed(other):
     ours.close()
 
 
-def test_a_session_of_a_worker_that_is_gone_is_unknown_and_the_log_says_why(other):
+def test_a_session_of_a_worker_that_has_ended_is_unknown_and_logged(other):
     gone = other.session("00000009.abcdefghij-ABCDEF_12")
     assert refused(gone.find) == refused(gone.poll) == UNKNOWN_SID[0]
     assert "sticky sessions" in other.told[0]
@@ -330,7 +330,7 @@ def test_a_session_outlives_the_worker_that_polled_for_it(owner, other, session,
     assert third.poll() == b"4kept"
 
 
-def test_polls_that_are_given_back_cost_nothing(owner, other, session):
+def test_released_polls_lose_nothing(owner, other, session):
     poll = Beside(session.poll)
     owner.wait_polled(session._sid)
     other.reactor.call(other.client.release_polls)
@@ -339,14 +339,14 @@ def test_polls_that_are_given_back_cost_nothing(owner, other, session):
     assert session.poll() == b"4kept"
 
 
-def test_a_worker_that_drains_waits_for_no_poll(other, session):
+def test_a_draining_worker_does_not_wait_for_polls(other, session):
     other.engine.hub.draining = True
     assert session.poll() == b"6"
     session.post(b"4kept")
     assert session.poll() == b"4kept"
 
 
-def test_a_worker_that_hangs_is_not_waited_for_for_ever(owner, other, session, monkeypatch):
+def test_a_request_to_a_worker_that_hangs_times_out(owner, other, session, monkeypatch):
     monkeypatch.setattr(sessions, "REQUEST_TIMEOUT", 0.1)
     session.find()
     _, server = owner.reactor.parked()
@@ -356,7 +356,7 @@ def test_a_worker_that_hangs_is_not_waited_for_for_ever(owner, other, session, m
     assert session.poll() == b"4x"  # the answer to the post comes late, and does no harm
 
 
-def test_a_poll_that_is_given_up_leaves_the_session_as_it_was(make_worker):
+def test_a_poll_that_times_out_leaves_the_session_as_it_was(make_worker):
     owner, other = (make_worker(n, io_ping_interval=0.05, io_ping_timeout=0.05) for n in (1, 2))
     session = other.session(owner.open())
     assert refused(session.poll) == 1
@@ -364,11 +364,11 @@ def test_a_poll_that_is_given_up_leaves_the_session_as_it_was(make_worker):
     assert session.poll() == b"4kept"
 
 
-def test_it_may_be_called_by_its_own_name(owner):
+def test_its_own_sessions_are_local(owner):
     assert isinstance(owner.session(owner.open()), LocalSession)
 
 
-def test_a_worker_that_cannot_be_found_says_so_once(owner, folder, caplog):
+def test_a_worker_that_cannot_listen_logs_it_once(owner, folder, caplog):
     folder.path.mkdir(mode=0o755)
     folder.path.chmod(0o755)
     assert owner.open() and owner.open()
@@ -376,7 +376,7 @@ def test_a_worker_that_cannot_be_found_says_so_once(owner, folder, caplog):
     assert "not this user's alone" in caplog.text
 
 
-def test_whoever_goes_leaves_no_file(owner, other, folder):
+def test_a_worker_that_ends_leaves_no_file(owner, other, folder):
     owner.open()
     other.open()
     owner.client.close()

@@ -17,7 +17,7 @@ messages = st.lists(st.tuples(heads, st.binary(max_size=200)), max_size=6)
 
 
 @given(messages, st.lists(st.integers(1, 60)))
-def test_messages_are_taken_apart_however_they_arrive(said, sizes):
+def test_messages_are_split_however_they_arrive(said, sizes):
     stream, reader, heard = b"".join(encode(*message) for message in said), Reader(), []
     for size in [*sizes, len(stream)]:
         heard += reader.feed(stream[:size])
@@ -36,7 +36,7 @@ def test_messages_are_taken_apart_however_they_arrive(said, sizes):
     ],
     ids=["head too long", "body too long", "no object", "no JSON", "another protocol"],
 )
-def test_what_no_worker_says_is_an_error(stream):
+def test_a_malformed_stream_raises(stream):
     with pytest.raises(ValueError):  # noqa: PT011
         list(Reader().feed(stream))
 
@@ -115,7 +115,7 @@ def turn(loop, *ends):
                 end.link.readable()
 
 
-def test_a_message_is_heard_at_the_other_end(loop, ends):
+def test_a_message_arrives_at_the_other_end(loop, ends):
     one, other = ends
     one.link.send({"n": 1}, b"body")
     other.link.readable()
@@ -149,13 +149,13 @@ def test_a_descriptor_comes_with_its_message(loop, ends, pipe):
     os.close(received)
 
 
-def test_what_was_sent_along_is_closed_here(ends, pipe):
+def test_a_sent_descriptor_is_closed_here(ends, pipe):
     one, _ = ends
     one.link.send({}, fd=pipe[0])
     assert not is_open(pipe[0])
 
 
-def test_descriptors_that_nobody_took_are_closed_with_the_link(loop, ends, pipe):
+def test_descriptors_that_were_not_taken_are_closed_with_the_link(loop, ends, pipe):
     one, other = ends
     one.link.send({}, b"", pipe[0])
     other.link.readable()
@@ -173,7 +173,7 @@ def test_a_descriptor_for_a_link_that_has_ended_is_closed(ends, pipe):
     assert not is_open(pipe[1])
 
 
-def test_the_other_end_going_ends_it_once(loop, ends):
+def test_a_link_closes_once_when_the_other_end_does(loop, ends):
     one, other = ends
     other.link.send({"n": 1})
     other.link.drop()
@@ -184,7 +184,7 @@ def test_the_other_end_going_ends_it_once(loop, ends):
     assert loop.parked == set()
 
 
-def test_what_makes_no_sense_ends_it(loop, ends):
+def test_a_malformed_message_closes_it(loop, ends):
     one, other = ends
     other.link._socket.send(b"GET / HTTP/1.1\r\n\r\n")
     with pytest.raises(ValueError, match="too long") as error:
@@ -193,7 +193,7 @@ def test_what_makes_no_sense_ends_it(loop, ends):
     assert one.ends == 1
 
 
-def test_nothing_is_heard_behind_the_end(ends):
+def test_nothing_is_delivered_after_the_close(ends):
     one, other = ends
     one.link._on_message = lambda link, head, body: (one.heard.append(head), link.drop())
     other.link.send({"n": 1})

@@ -92,33 +92,33 @@ ODD = ["1.2.3.4.x", "１.2", "123456789.1", f"1.2.{'f' * 16}.1", " 1.2", "1.2.3.
 
 
 @pytest.mark.parametrize("text", [*NONE, *ODD])
-def test_what_is_no_offset_is_not_read(text):
+def test_a_malformed_offset_is_not_read(text):
     assert offsets.read(text) is None
 
 
 @given(st.text())
-def test_any_text_is_read_or_not(text):
+def test_no_text_makes_the_parser_raise(text):
     offsets.read(text)
 
 
 # -- what each event says
 
 
-def test_own_messages_tell_of_all_before_them(writer, cursor):
+def test_an_own_message_stands_for_all_before_it(writer, cursor):
     assert deliver(writer, cursor, message(3)) == StorePosition(ORIGIN, 3, 10)
     writer.mark = 12
     assert deliver(writer, cursor, message(5, 2)) == StorePosition(ORIGIN, 5, 12)
     assert said(cursor.current()).store == StorePosition(ORIGIN, 5, 12)
 
 
-def test_one_that_is_older_than_others_tells_of_its_room_alone(writer, cursor):
+def test_an_older_message_changes_the_position_in_its_room_only(writer, cursor):
     deliver(writer, cursor, message(5))
     assert deliver(writer, cursor, message(4, 2, 9)) == StorePosition(ORIGIN, 5, 10, RoomPosition(2, 9))
     assert said(cursor.current()).store == StorePosition(ORIGIN, 5, 10)
     assert said(cursor.out_of_turn(message(1, 3))).store == StorePosition(ORIGIN, 5, 10, RoomPosition(3, 1))
 
 
-def test_while_one_of_the_own_is_held_back_nothing_is_sure_beyond_it(writer, cursor):
+def test_beyond_an_undelivered_message_the_position_is_unknown(writer, cursor):
     deliver(writer, cursor, message(3))
     writer.undelivered.add(6)
     assert deliver(writer, cursor, message(5)) == StorePosition(ORIGIN, 5, 10)
@@ -127,26 +127,26 @@ def test_while_one_of_the_own_is_held_back_nothing_is_sure_beyond_it(writer, cur
     assert deliver(writer, cursor, message(6, 2)) == StorePosition(ORIGIN, 7, 10, RoomPosition(2, 6))
 
 
-def test_one_that_comes_before_its_turn_leaves_nothing_sure_until_its_turn_is_over(writer, cursor):
+def test_after_an_early_message_the_position_is_unknown_until_its_turn(writer, cursor):
     deliver(writer, cursor, message(3))
     assert said(cursor.advance(message(6, 2, 1))) == Offset(ORIGIN, 7, None, RoomPosition(2, 1))
     assert deliver(writer, cursor, message(4)) is None
     assert deliver(writer, cursor, message(6, 3)) == StorePosition(ORIGIN, 6, 10)
 
 
-def test_what_was_delivered_while_nobody_was_here_counts_for_who_comes(writer, cursor):
+def test_messages_delivered_while_no_client_was_connected_count(writer, cursor):
     writer.last_pk = 8
     cursor.catch_up()
     assert said(cursor.current()).store == StorePosition(ORIGIN, 8, 10)
 
 
-def test_nothing_is_said_for_others_where_the_site_says_things_of_its_own(writer, cursor):
+def test_with_the_sites_own_events_the_position_is_unknown(writer, cursor):
     cursor.mixed = True
     assert deliver(writer, cursor, message(3)) is None
     assert said(cursor.current()).store is None
 
 
-def test_without_a_store_there_is_nothing_to_say():
+def test_without_a_store_there_is_no_position():
     cursor = Cursor()
     cursor.catch_up()
     assert cursor.current() == cursor.advance(message(1)) == b""

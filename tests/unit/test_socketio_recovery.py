@@ -63,7 +63,7 @@ def heard(memory, state, known=()):
     return [unframe(frames)[0][1].split(b'"')[1].decode() for frames in memory.missed(state, known)]
 
 
-def test_what_was_missed_comes_once_and_in_order(memory):
+def test_missed_packets_come_once_and_in_order(memory):
     offset = say(memory, "first")
     saved(memory)
     say(memory, "second")
@@ -76,20 +76,20 @@ def test_what_was_missed_comes_once_and_in_order(memory):
     assert recall(memory, offset) is None
 
 
-def test_who_heard_nothing_yet_is_known_by_the_place_where_it_came(memory):
+def test_a_client_without_an_offset_resumes_after_its_connect(memory):
     say(memory, "before")
     saved(memory)
     say(memory, "after")
     assert heard(memory, recall(memory, None)) == ["after"]
 
 
-def test_nothing_missed_is_a_recovery_too(memory):
+def test_a_client_that_missed_nothing_is_recovered(memory):
     offset = say(memory, "first")
     saved(memory)
     assert heard(memory, recall(memory, offset)) == []
 
 
-def test_nothing_is_owed_from_before_it_came(memory):
+def test_packets_from_before_its_connect_are_not_missed(memory):
     offset = say(memory, "heard on an earlier connection")
     say(memory, "between the two")
     saved(memory)
@@ -97,7 +97,7 @@ def test_nothing_is_owed_from_before_it_came(memory):
     assert heard(memory, recall(memory, offset)) == ["missed"]
 
 
-def test_what_was_said_in_a_room_before_it_joined_is_not_for_it(memory):
+def test_packets_from_before_it_joined_the_room_are_not_missed(memory):
     offset = say(memory, "heard", (OTHER,))
     say(memory, "early")
     saved(memory, scopes={OTHER: 0, ROOM: memory.position}, position=0)
@@ -105,7 +105,7 @@ def test_what_was_said_in_a_room_before_it_joined_is_not_for_it(memory):
     assert heard(memory, recall(memory, offset)) == ["missed"]
 
 
-def test_what_it_is_told_otherwise_is_not_told_again(memory):
+def test_messages_that_it_gets_otherwise_are_not_missed(memory):
     saved(
         memory, subscriptions=Subscriptions({"a": 3}, {"dm:x:y": 2}), scopes={ROOM: 0, OTHER: 0}, position=0
     )
@@ -128,7 +128,7 @@ def test_an_unknown_pid_or_offset_recovers_nothing(memory, offset):
         assert recall(memory, offset) is None
 
 
-def test_an_offset_beyond_what_was_said_recovers_nothing(memory):
+def test_an_offset_beyond_the_newest_packet_recovers_nothing(memory):
     offset = say(memory, "first")
     saved(memory)
     assert recall(memory, f"{offset}0") is None
@@ -142,7 +142,7 @@ def test_an_offset_of_another_process_recovers_nothing(memory, clock):
 
 
 @pytest.mark.parametrize("other", [{"namespace": "/x"}, {"user_id": "somebody"}])
-def test_a_session_is_of_its_namespace_and_user(memory, other):
+def test_a_session_belongs_to_its_namespace_and_user(memory, other):
     offset = say(memory, "first")
     saved(memory)
     assert recall(memory, offset, **other) is None
@@ -160,7 +160,7 @@ def test_a_session_is_kept_for_its_time(memory, clock, dropped):
     assert [state.id for state in dropped] == ["id"]
 
 
-def test_a_hole_is_no_recovery(memory, clock):
+def test_a_gap_prevents_recovery(memory, clock):
     offset = say(memory, "first")
     saved(memory)
     clock.now += 60
@@ -191,7 +191,7 @@ def test_sessions_are_bounded(memory, monkeypatch, dropped):
     assert [state.id for state in dropped] == ["first"]
 
 
-def test_packets_are_worth_keeping_while_somebody_is_here_or_away(memory, clock):
+def test_packets_are_kept_while_a_client_is_connected_or_may_resume(memory, clock):
     assert not memory.keeps
     memory.connections = 1
     assert memory.keeps
@@ -203,7 +203,7 @@ def test_packets_are_worth_keeping_while_somebody_is_here_or_away(memory, clock)
     assert not memory.keeps
 
 
-def test_nothing_is_told_where_it_is_off(clock):
+def test_without_recovery_packets_have_no_offset(clock):
     memory = Recovery(0, clock)
     frames = memory.record("/", (ROOM,), None, EVENT, packets.prepare(["x"]))
     assert unframe(frames) == [(1, b'42["x"]')]
@@ -222,7 +222,7 @@ def test_the_first_message_of_each_room_after_a_packet_is_known(memory):
     assert memory.first_seqs_after(0) == {"a": 6, "b": 1}
 
 
-def test_who_is_away_can_be_looked_at_while_it_may_come_back(memory, clock):
+def test_a_saved_state_can_be_read_while_it_may_be_resumed(memory, clock):
     saved(memory, user_id="ann")
     assert memory.saved("pid").user_id == "ann"
     assert memory.saved("pid") is not None

@@ -381,23 +381,23 @@ def play(machine, folder, examples):
     run_state_machine_as_test(lambda: machine(urls), settings=options)
 
 
-def test_with_one_process_everybody_hears_all_once(folder):
+def test_on_one_process_every_client_gets_each_message_once(folder):
     play(OneProcess, folder, SEARCH or 20)
 
 
-def test_with_two_processes_everybody_hears_all_once(folder):
+def test_on_two_processes_every_client_gets_each_message_once(folder):
     play(Comings, folder, SEARCH or 20)
 
 
-def test_with_two_processes_on_a_bus_everybody_hears_all_once(folder):
+def test_on_two_processes_with_a_bus_every_client_gets_each_message_once(folder):
     play(OnABus, folder, SEARCH or 20)
 
 
-def test_with_two_processes_that_live_on_everybody_hears_all_once(folder):
+def test_between_two_live_processes_every_client_gets_each_message_once(folder):
     play(Wandering, folder, SEARCH or 20)
 
 
-def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(folder):
+def test_a_client_cut_off_while_it_resumes_is_recovered_the_next_time(folder):
     story = OneProcess(databases(folder))
     try:
         story.begin()
@@ -410,7 +410,7 @@ def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(folder):
         story.stop()
 
 
-def test_who_is_cut_off_while_a_conversation_begins_is_recovered(folder):
+def test_a_client_cut_off_while_a_conversation_begins_is_recovered(folder):
     story = OneProcess(databases(folder))
     try:
         story.begin()

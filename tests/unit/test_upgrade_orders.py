@@ -104,7 +104,7 @@ def test_a_bad_token_ends_the_session(climbers):
         assert "token_mismatch" in "".join(heard) and "41" in heard
 
 
-def test_who_joins_a_room_on_both_sides_of_it_is_in_it_once(climbers):
+def test_a_room_joined_before_and_after_the_upgrade_is_joined_once(climbers):
     for ann, chance in climbers:
         ann.post('420["join",{"room":"typing"}]')
         some_steps(ann.process, chance)
