@@ -1,4 +1,4 @@
-"""Engine.IO 4 and Socket.IO 5 packets: the examples of the protocol pages, and what must be refused."""
+"""Engine.IO 4 and Socket.IO 5 packets: the examples of the protocol pages, and malformed packets."""
 
 import contextlib
 

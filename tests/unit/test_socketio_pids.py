@@ -1,4 +1,4 @@
-"""Private ids of connections: whole and unforged, or nothing."""
+"""Private ids of connections: only unchanged ones of this site are read."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Session ids tell which worker of which machine has made them."""
+"""Session ids name the worker and the machine that made them."""
 
 import pytest
 
@@ -25,8 +25,8 @@ def test_an_id_begins_with_the_machine_and_the_worker(plain, named):
 
 @pytest.mark.parametrize("node", ["", "web1"])
 def test_a_worker_tells_its_peers_ids_from_its_own(node):
-    mine, neighbour = Sids(node, 1), Sids(node, 2)
-    assert mine.peer_of(neighbour.new()) == neighbour.worker == "00000002"
+    mine, peer = Sids(node, 1), Sids(node, 2)
+    assert mine.peer_of(peer.new()) == peer.worker == "00000002"
     assert mine.peer_of(mine.new()) is None
 
 
