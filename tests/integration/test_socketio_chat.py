@@ -40,7 +40,7 @@ def failure(code, language="en", **more):
 # -- coming in
 
 
-def test_a_newcomer_is_greeted_and_shown_who_is_here(connect, enter, transports):
+def test_a_joining_client_gets_the_greeting_and_the_roster(connect, enter, transports):
     enter("zoe")
     ann = connect("ann", **transports)
     seen = ann.recv_until(lambda event, *_: event == "group_list")
@@ -53,7 +53,7 @@ def test_a_newcomer_is_greeted_and_shown_who_is_here(connect, enter, transports)
     assert roster.keys() == {"type", "user", "room", "data"}
 
 
-def test_the_token_may_stand_in_the_url(connect, transports):
+def test_the_token_may_be_in_the_url(connect, transports):
     ann = connect(query={"token": token("ann")}, **transports)
     assert hears(ann, "group_chat") == GREETING
     assert ann.call("wave") == [["ann"]]
@@ -70,7 +70,7 @@ BAD = {
 
 @pytest.mark.parametrize(("make", "code"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("where", ["auth", "query"])
-def test_a_bad_token_is_refused_in_words(connect, enter, make, code, where):
+def test_a_bad_token_is_refused_with_a_reason(connect, enter, make, code, where):
     bob = enter("bob")
     made = make()
     given = {} if made is None else {where: {"token": made}}
@@ -83,7 +83,7 @@ def test_a_bad_token_is_refused_in_words(connect, enter, make, code, where):
     assert stranger.heard("group_chat") == []
 
 
-def test_too_many_of_one_user_are_refused_in_words(node):
+def test_too_many_connections_of_one_user_are_refused_with_a_reason(node):
     with (
         SocketIOServer(env={"CHAT_MAX_CONNECTIONS_PER_USER": 2}) as site,
         connecting(node, site) as connect,
@@ -127,7 +127,7 @@ def test_the_roster_is_asked_for_and_pushed(connect, enter, transports):
     ann.recv("group_list", lambda message, *_: "bob" not in names(message["data"]))
 
 
-def test_one_entry_a_user_whichever_way_they_come(connect, enter):
+def test_a_user_has_one_roster_entry_over_both_wires(connect, enter):
     connect("ann"), connect("ann", namespace="/news")
     viewer = enter("viewer")
     enter("ann")
@@ -137,7 +137,7 @@ def test_one_entry_a_user_whichever_way_they_come(connect, enter):
 
 
 @pytest.mark.parametrize("where", ["query", "auth"])
-def test_changes_of_the_roster_alone_are_told_to_those_who_want_them_so(connect, enter, where):
+def test_roster_diffs_go_to_clients_that_ask_for_them(connect, enter, where):
     asked = {"auth": {}, "query": {}}
     asked[where]["roster"] = "diff"
     asked["auth"]["token"] = token("ann")
@@ -163,7 +163,7 @@ def test_changes_of_the_roster_alone_are_told_to_those_who_want_them_so(connect,
 # -- group messages
 
 
-def test_a_group_message_is_heard_by_everyone_in_the_same_words(connect, enter, transports):
+def test_a_group_message_is_the_same_for_every_client(connect, enter, transports):
     ann, raw = connect("ann", **transports), enter("raw")
     twin = connect("ann")
     ann.emit("group_chat", {"data": "你好 🎉 <b>&</b>\n\t", "id": f"a{time.monotonic_ns()}"})
@@ -178,7 +178,7 @@ def test_a_group_message_is_heard_by_everyone_in_the_same_words(connect, enter, 
         assert hears(client, "group_chat", data="and back") == said
 
 
-def test_everyone_hears_all_in_the_order_of_seq(connect, enter):
+def test_every_client_gets_all_messages_in_the_order_of_seq(connect, enter):
     clients = [connect(name, **options) for name, options in zip("abc", TRANSPORTS.values(), strict=True)]
     raw = enter("raw")
     for number in range(100):
@@ -197,7 +197,7 @@ def test_everyone_hears_all_in_the_order_of_seq(connect, enter):
         assert [message for message in heard[:-121] if "seq" in message] == []
 
 
-def test_the_house_speaks_to_everyone_and_to_one(site, connect, enter):
+def test_the_site_sends_to_the_lobby_and_to_one_user(site, connect, enter):
     ann, raw = connect("ann"), enter("raw")
     site.say("closing at ten")
     said = raw.recv_json(type=2, data="closing at ten")
@@ -212,7 +212,7 @@ def test_the_house_speaks_to_everyone_and_to_one(site, connect, enter):
 # -- direct messages
 
 
-def test_direct_messages_go_both_ways_in_the_same_words(connect, enter, transports):
+def test_a_direct_message_is_the_same_in_both_directions(connect, enter, transports):
     ann, raw_ann = connect("ann", **transports), enter("ann", query="&roster=diff")
     bob, raw_bob = connect("bob"), enter("bob", query="&roster=diff")
     other = connect("other")
@@ -236,7 +236,7 @@ def test_direct_messages_go_both_ways_in_the_same_words(connect, enter, transpor
 # -- acknowledgements
 
 
-def test_a_callback_is_told_what_became_of_the_message(connect, enter, transports):
+def test_the_ack_describes_the_stored_message(connect, enter, transports):
     ann, raw = connect("ann", **transports), enter("raw")
     id = f"mine {time.monotonic_ns()}"
     first = ann.call("group_chat", {"data": "with an id", "id": id})
@@ -249,7 +249,7 @@ def test_a_callback_is_told_what_became_of_the_message(connect, enter, transport
     assert without["seq"] == first[0]["seq"] + 1  # the repeated one was not said again
 
 
-def test_in_a_room_that_keeps_nothing_the_callback_has_no_seq(node):
+def test_the_ack_of_an_ephemeral_room_has_no_seq(node):
     with (
         SocketIOServer(env={"CHAT_EPHEMERAL_ROOMS": "lobby"}) as site,
         connecting(node, site) as connect,
@@ -280,7 +280,7 @@ TYPES = {"group_list": 1, "group_chat": 2, "single_chat": 3, "auth": 9}
 
 
 @pytest.mark.parametrize(("event", "message", "code"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_told_as_on_the_raw_wire(connect, enter, event, message, code):
+def test_errors_are_those_of_the_raw_wire(connect, enter, event, message, code):
     ann, raw = connect("ann"), enter("raw")
     raw.send_json({"type": TYPES[event], **message})
     told = raw.recv_json(type=0)
@@ -306,7 +306,7 @@ NO_OBJECTS = {
 
 
 @pytest.mark.parametrize("args", NO_OBJECTS.values(), ids=NO_OBJECTS)
-def test_what_is_no_object_is_refused(connect, args):
+def test_arguments_that_are_no_object_are_refused(connect, args):
     ann = connect("ann")
     answer = ann.call("group_chat", *args)[0]
     assert answer["error"] in FAILURES
@@ -321,7 +321,7 @@ def test_bytes_in_a_message_are_refused(connect):
     assert ann.call("wave") == [["ann"]]
 
 
-def test_the_same_id_with_other_words_is_refused(connect, enter):
+def test_the_same_id_with_another_text_is_refused(connect, enter):
     ann, raw = connect("ann"), enter("raw")
     id = f"c{time.monotonic_ns()}"
     ann.call("group_chat", {"data": "one thing", "id": id})
@@ -335,7 +335,7 @@ def test_the_same_id_with_other_words_is_refused(connect, enter):
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("where", ["auth", "query"])
-def test_errors_are_told_in_the_language_asked_for(connect, language, where):
+def test_errors_are_in_the_language_asked_for(connect, language, where):
     asked = {"auth": {}, "query": {}}
     asked[where]["lang"] = language
     asked["auth"]["token"] = token("ann")
@@ -362,7 +362,7 @@ def hurry(node, strict):
         yield connect
 
 
-def test_beyond_the_burst_callbacks_are_told_to_wait(strict, hurry):
+def test_beyond_the_burst_acks_say_how_long_to_wait(strict, hurry):
     fast = hurry("fast1")
     asked = [fast.begin_call("group_chat", {"data": f"{n}", "id": f"n{n}"}) for n in range(BURST + 3)]
     answers = [fast.answer(number)[0] for number in asked]
@@ -376,7 +376,7 @@ def test_beyond_the_burst_callbacks_are_told_to_wait(strict, hurry):
     assert fast.call("group_chat", {"data": "99", "id": "n99"})[0]["id"] == "n99"
 
 
-def test_without_a_callback_it_is_an_event(hurry):
+def test_without_an_ack_the_error_is_an_event(hurry):
     fast = hurry("fast2")
     for number in range(BURST + 1):
         fast.emit("group_chat", {"data": f"{number}", "id": f"n{number}"})
@@ -391,7 +391,7 @@ def test_without_a_callback_it_is_an_event(hurry):
     }
 
 
-def test_a_user_has_one_rate_whichever_way_the_messages_come(strict, hurry):
+def test_a_user_has_one_rate_limit_over_both_wires(strict, hurry):
     one = hurry("fast3")
     with entering(strict) as enter:
         two = enter("fast3")
@@ -401,7 +401,7 @@ def test_a_user_has_one_rate_whichever_way_the_messages_come(strict, hurry):
         assert one.call("group_chat", {"data": "one more"})[0]["error"] == "rate_limited"
 
 
-def test_a_flood_ends_the_session_and_keeps_it_out_for_a_while(hurry):
+def test_a_flood_ends_the_session_and_bars_its_user_for_a_while(hurry):
     flooder, other = hurry("flooder"), hurry("other")
     for number in range(BURST + FLOOD + 5):
         flooder.emit("group_chat", {"data": f"{number}"})
@@ -434,7 +434,7 @@ DEEDS = [("kick", "kicked"), ("ban", "banned"), ("log_out", "token_invalid")]
 
 
 @pytest.mark.parametrize(("deed", "code"), DEEDS)
-def test_who_is_thrown_out_is_told_so_and_does_not_come_back(site, connect, deed, code):
+def test_an_expelled_user_is_told_and_stays_disconnected(site, connect, deed, code):
     name = f"victim-of-a-{deed}"
     made = site.user(name)
     clients = [connect(auth={"token": made}, **HASTY, **transports) for transports in TRANSPORTS.values()]
@@ -457,7 +457,7 @@ def test_who_is_thrown_out_is_told_so_and_does_not_come_back(site, connect, deed
     assert all(client.heard("reconnect_attempt") == [] for client in clients)
 
 
-def test_who_is_thrown_out_in_the_middle_of_the_upgrade_hears_why(site):
+def test_a_user_expelled_during_the_upgrade_gets_the_reason(site):
     """The client has stopped to poll, and has not said yet that the WebSocket takes over."""
     with Endpoint(site, "/socket.io/") as endpoint:
         session = PollingSession(endpoint, token=site.user("climber"))
@@ -474,7 +474,7 @@ def test_who_is_thrown_out_in_the_middle_of_the_upgrade_hears_why(site):
         ws.wait_closed()
 
 
-def test_a_token_ends_and_so_does_its_session(connect, transports):
+def test_a_session_ends_when_its_token_expires(connect, transports):
     ann = connect(auth={"token": token("ann", ttl=3)}, **transports)
     assert ends(ann, "token_expired")
 

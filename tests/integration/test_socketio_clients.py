@@ -47,7 +47,7 @@ def numbered(count):
 # -- transports
 
 
-def test_the_default_client_begins_with_polling_and_upgrades(connect):
+def test_the_default_client_starts_on_polling_and_upgrades(connect):
     client = connect("ann")
     client.wait_heard("upgrade")
     assert client.call("wave") == [["ann"]]
@@ -55,7 +55,7 @@ def test_the_default_client_begins_with_polling_and_upgrades(connect):
 
 
 @pytest.mark.parametrize("name", ["polling", "websocket"])
-def test_a_client_of_one_transport_stays_with_it(connect, name):
+def test_a_client_of_one_transport_stays_on_it(connect, name):
     client = connect("ann", **TRANSPORTS[name])
     for number in range(5):
         assert client.call("wave", number) == [["ann", number]]
@@ -77,7 +77,7 @@ def test_nothing_is_lost_or_doubled_while_a_client_upgrades(site, connect):
     assert [text for _, text in site.journal(client.id, "note")] == [*numbered(60), "last"]
 
 
-def test_many_events_come_in_order(site, connect, transports):
+def test_many_events_arrive_in_order(site, connect, transports):
     client = connect(namespace="/news", **transports)
     for text in numbered(300):
         client.emit("tell me", text, {"pad": "x" * 500})
@@ -85,7 +85,7 @@ def test_many_events_come_in_order(site, connect, transports):
     assert [args[0] for args in client.heard("told")] == numbered(300)
 
 
-def test_a_site_offers_one_transport_alone(make_site, node):
+def test_a_site_may_offer_one_transport_only(make_site, node):
     with connecting(node, make_site(CHAT_IO_TRANSPORTS="polling")) as connect:
         client = connect("ann")
         assert client.call("wave") == [["ann"]]
@@ -110,7 +110,7 @@ def test_every_server_serves_every_transport(node, kind):
         assert news.call("reverse", ALL_BYTES)[0] == ALL_BYTES[::-1]
 
 
-def test_an_idle_client_is_kept_by_heartbeats(make_site, node):
+def test_heartbeats_keep_an_idle_client_connected(make_site, node):
     with connecting(node, make_site(CHAT_IO_PING_INTERVAL="0.2", CHAT_IO_PING_TIMEOUT="5")) as connect:
         clients = connect_three(connect, name="ann")
         for client in clients:
@@ -119,7 +119,7 @@ def test_an_idle_client_is_kept_by_heartbeats(make_site, node):
             assert client.heard("disconnect") == []
 
 
-def test_the_endpoint_moves_and_so_does_the_chat(make_site, node):
+def test_the_endpoint_and_the_chats_namespace_are_configurable(make_site, node):
     server = make_site(CHAT_IO_PATH="/live/io", CHAT_IO_CHAT_NAMESPACE="/chat")
     with connecting(node, server) as connect:
         for transports in TRANSPORTS.values():
@@ -134,7 +134,7 @@ def test_the_endpoint_moves_and_so_does_the_chat(make_site, node):
         assert lost.recv("connect_error")["data"] is None
 
 
-def test_a_site_may_do_without_it(make_site):
+def test_a_site_may_switch_socketio_off(make_site):
     assert make_site(CHAT_IO="0").get("/socket.io/?EIO=4&transport=polling")[0] == 404
 
 
@@ -159,7 +159,7 @@ def stopped(pid):
         os.kill(pid, signal.SIGCONT)
 
 
-def test_with_several_workers_websockets_need_nothing_more(two_workers, node):
+def test_with_several_workers_websockets_need_no_settings(two_workers, node):
     with connecting(node, two_workers) as connect:
         for worker in children(two_workers.pid):
             with stopped(worker):  # so that the other one is it
@@ -170,7 +170,7 @@ def test_with_several_workers_websockets_need_nothing_more(two_workers, node):
 # -- reconnecting
 
 
-def test_a_client_comes_back_after_the_server_has_closed_the_transport(connect, transports):
+def test_a_client_reconnects_after_the_server_closed_the_transport(connect, transports):
     client = connect("ann", **HASTY, **transports)
     for times in (1, 2):
         if not transports:
@@ -182,7 +182,7 @@ def test_a_client_comes_back_after_the_server_has_closed_the_transport(connect, 
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_clients_come_back_after_a_restart_of_the_server(make_site, node, how):
+def test_clients_reconnect_after_a_restart_of_the_server(make_site, node, how):
     server = make_site()
     with connecting(node, server) as connect:
         clients = connect_three(connect, name="ann", **HASTY)
@@ -198,7 +198,7 @@ def test_clients_come_back_after_a_restart_of_the_server(make_site, node, how):
             assert [args[0] for args in client.heard("group_chat")] == [GREETING, GREETING]
 
 
-def test_a_client_that_was_asleep_too_long_comes_back_recovered(make_site):
+def test_a_client_that_was_suspended_too_long_is_recovered(make_site):
     server = make_site(CHAT_IO_PING_INTERVAL="0.2", CHAT_IO_PING_TIMEOUT="0.4")
     with running_node() as sleeper, connecting(sleeper, server) as connect:
         client = connect(namespace="/news", **HASTY)
@@ -240,7 +240,7 @@ def test_two_namespaces_share_one_connection(site, connect, transports):
     assert news.call("echo", 1) == [1]
 
 
-def test_one_may_leave_the_chat_and_come_back_on_the_same_connection(connect):
+def test_a_client_may_leave_and_rejoin_the_chat_on_one_connection(connect):
     news = connect("ann", namespace="/news")
     chat = news.share("/", auth={"token": token("ann")})
     watcher = connect("watcher")
@@ -255,14 +255,14 @@ def test_one_may_leave_the_chat_and_come_back_on_the_same_connection(connect):
     assert "behind her back" not in [args[0]["data"] for args in chat.heard("group_chat")]
 
 
-def test_a_namespace_that_nobody_made_is_refused_and_the_connection_lives(connect):
+def test_an_unregistered_namespace_is_refused_and_the_connection_stays(connect):
     chat = connect("ann")
     other = chat.share("/nowhere")
     assert other.recv("connect_error") == {"message": "Invalid namespace", "data": None}
     assert chat.call("wave") == [["ann"]]
 
 
-def test_a_namespace_needs_no_more_than_one_event(connect):
+def test_a_namespace_exists_with_a_single_event(connect):
     quiet = connect(namespace="/quiet")
     quiet.emit("hello", "Ann")
     assert quiet.recv("hello")[0] == "Hello, Ann"
@@ -271,7 +271,7 @@ def test_a_namespace_needs_no_more_than_one_event(connect):
 # -- who may come in
 
 
-def test_the_door_refuses_with_a_message_and_data(site, connect):
+def test_on_connect_refuses_with_a_message_and_data(site, connect):
     client = connect(namespace="/news", wait=False, auth={"refuse": "We are full", "token": "x"})
     assert client.recv("connect_error") == {"message": "We are full", "data": {"try": "later"}}
     assert not client.state["active"]
@@ -281,7 +281,7 @@ def test_the_door_refuses_with_a_message_and_data(site, connect):
 
 
 @pytest.mark.parametrize("auth", [{"refuse": "plainly"}, {"break": True}])
-def test_a_door_that_says_no_or_breaks_lets_nobody_in(site, connect, auth):
+def test_on_connect_that_returns_false_or_raises_admits_no_client(site, connect, auth):
     client = connect(namespace="/news", wait=False, auth=auth)
     assert client.recv("connect_error")["message"]
     assert client.heard("connect") == []
@@ -292,7 +292,7 @@ def test_a_door_that_says_no_or_breaks_lets_nobody_in(site, connect, auth):
     assert client.heard("bulletin") == []
 
 
-def test_the_site_knows_who_came_with_a_good_token_alone(connect):
+def test_the_site_knows_the_identity_of_good_tokens_only(connect):
     known = connect("ann", namespace="/news")
     assert known.call("about")[0]["identity"] == {"id": "id-ann", "username": "ann"}
     stranger = connect(namespace="/news")
@@ -304,7 +304,7 @@ def test_the_site_knows_who_came_with_a_good_token_alone(connect):
 # -- rooms, and leaving
 
 
-def test_a_room_hears_what_is_said_in_it(site, connect):
+def test_events_of_a_room_reach_its_members_only(site, connect):
     ann, bob = connect(namespace="/news"), connect(namespace="/news")
     ann.call("join", "sports")
     bob.call("join", "arts")
@@ -321,7 +321,7 @@ def test_a_room_hears_what_is_said_in_it(site, connect):
     assert [args[0] for args in bob.heard("bulletin")] == ["opera", "whistle", "good night"]
 
 
-def test_one_session_alone_hears_what_is_said_to_its_id(site, connect):
+def test_events_to_a_session_id_reach_that_session_only(site, connect):
     ann, bob = connect(namespace="/news"), connect(namespace="/news")
     site.emit("bulletin", "for ann alone", room=ann.id)
     ann.call("tell others", "for all but ann")
@@ -332,7 +332,7 @@ def test_one_session_alone_hears_what_is_said_to_its_id(site, connect):
     assert [args[0] for args in bob.heard("bulletin")] == ["for all but ann", "good night"]
 
 
-def test_what_is_said_at_the_door_comes_after_the_connection(site, connect, transports):
+def test_events_emitted_in_on_connect_arrive_after_the_connect(site, connect, transports):
     client = connect(namespace="/news", auth={"room": "sports"}, wait=False, **transports)
     seen = client.recv_until(lambda event, *_: event == "welcome")
     assert [event for event, _ in seen if event != "upgrade"] == ["connect", "welcome"]
@@ -340,7 +340,7 @@ def test_what_is_said_at_the_door_comes_after_the_connection(site, connect, tran
     assert client.recv("bulletin")[0] == "goal"
 
 
-def test_a_script_beside_the_server_is_heard(site, connect):
+def test_a_script_beside_the_server_can_emit(site, connect):
     client = connect(namespace="/news", auth={"room": "sports"})
     code = (
         "from tests.integration.socketio_site import create_app\n"
@@ -358,7 +358,7 @@ def test_handlers_know_their_app(connect):
     assert connect(namespace="/news").call("whose site") == ["tests.integration.socketio_site"]
 
 
-def test_a_session_that_the_site_ends_does_not_come_back_by_itself(site, connect):
+def test_a_session_that_the_site_ends_stays_disconnected(site, connect):
     client = connect(namespace="/news")
     id = client.id
     client.emit("go")
@@ -370,7 +370,7 @@ def test_a_session_that_the_site_ends_does_not_come_back_by_itself(site, connect
     assert client.id != id
 
 
-def test_the_site_hears_once_that_a_session_went(site, connect, transports):
+def test_on_disconnect_is_called_once_for_each_session(site, connect, transports):
     client = connect(namespace="/news", **transports)
     ids = [client.id]
     client.ask("disconnect")
@@ -389,7 +389,7 @@ def test_the_site_hears_once_that_a_session_went(site, connect, transports):
 # -- acknowledgements
 
 
-def test_the_server_answers_a_callback(connect, transports):
+def test_the_handlers_result_is_the_ack(connect, transports):
     client = connect(namespace="/news", **transports)
     assert client.call("echo") == []
     sent = [1, "two", [3], {"four": None}, "五 🎉"]
@@ -398,7 +398,7 @@ def test_the_server_answers_a_callback(connect, transports):
     assert client.call("note", "no answer of its own") in ([], [None])
 
 
-def test_many_callbacks_are_answered_each_with_its_own(connect, transports):
+def test_many_acks_reach_their_own_callbacks(connect, transports):
     client = connect(namespace="/news", **transports)
     asked = [client.begin_call("echo", number) for number in range(100)]
     assert [client.answer(number) for number in asked] == [[number] for number in range(100)]
@@ -420,7 +420,7 @@ def test_a_question_that_the_client_does_not_answer_times_out(connect):
     assert client.call("echo", "still here") == ["still here"]
 
 
-def test_a_client_that_retries_is_answered_even_where_a_handler_says_nothing(site, connect):
+def test_a_client_that_retries_is_acked_even_without_a_result(site, connect):
     client = connect(namespace="/news", retries=2, ackTimeout=2000)
     for text in numbered(5):
         client.emit("note", text)
@@ -443,7 +443,7 @@ def test_bytes_travel_both_ways(connect, transports):
     assert client.recv("told")[:2] == [b"\x1e\n\x00", {"deep": [b"4"]}]
 
 
-def test_bytes_are_questions_and_answers_too(connect, transports):
+def test_bytes_work_in_calls_and_acks(connect, transports):
     client = connect(namespace="/news", **transports)
     client.reply("question", [b"\x01\x02"])
     assert client.call("call me", b"?") == [{"answer": [b"\x01\x02"]}]
@@ -463,7 +463,7 @@ def test_bytes_and_texts_keep_their_order(connect, transports):
 # -- handlers
 
 
-def test_a_sessions_handlers_run_in_order_and_others_do_not_wait(site, connect):
+def test_a_sessions_handlers_run_in_order_and_block_no_other_session(site, connect):
     slow, quick = connect(namespace="/news"), connect(namespace="/news")
     site.close_gate()
     slow.emit("hold")
@@ -477,7 +477,7 @@ def test_a_sessions_handlers_run_in_order_and_others_do_not_wait(site, connect):
     assert [value for _, value in site.journal(slow.id, "work")] == [*range(20), "last"]
 
 
-def test_a_session_that_asks_for_too_much_work_loses_the_rest_and_lives(make_site, node):
+def test_events_beyond_a_sessions_queue_are_dropped_and_it_lives(make_site, node):
     server = make_site(CHAT_QUEUE_SIZE="5")
     with connecting(node, server) as connect:
         chat = connect("ann")
@@ -498,7 +498,7 @@ def test_a_session_that_asks_for_too_much_work_loses_the_rest_and_lives(make_sit
         server.wait_log("dropped")
 
 
-def test_the_site_hears_of_a_session_that_goes_however_much_it_asked_for(make_site, node):
+def test_on_disconnect_is_called_though_the_queue_is_full(make_site, node):
     server = make_site(CHAT_QUEUE_SIZE="5")
     with connecting(node, server) as connect:
         client = connect(namespace="/news")
@@ -513,7 +513,7 @@ def test_the_site_hears_of_a_session_that_goes_however_much_it_asked_for(make_si
 
 
 @pytest.mark.parametrize("how", ["error", "exit"])
-def test_a_handler_that_fails_leaves_its_session_and_the_others_alone(site, connect, how, transports):
+def test_a_handler_that_fails_harms_no_session(site, connect, how, transports):
     client, other = connect(namespace="/news", **transports), connect(namespace="/news")
     id = client.id
     client.emit("fail", how)
@@ -525,7 +525,7 @@ def test_a_handler_that_fails_leaves_its_session_and_the_others_alone(site, conn
     site.wait_log(f"a handler fails: {how}")
 
 
-def test_an_event_that_nobody_handles_is_passed_over(connect):
+def test_an_event_without_a_handler_is_ignored(connect):
     client = connect(namespace="/news")
     client.emit("nobody handles this", 1)
     client.emit("toString")

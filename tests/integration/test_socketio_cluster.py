@@ -66,7 +66,7 @@ def hear_news(client, event="bulletin"):
 
 
 @pytest.mark.parametrize("path", ["/emit", "/emit/thread"])
-def test_what_a_view_emits_is_heard_on_both(sites, come, path):
+def test_an_event_of_a_view_reaches_both_servers(sites, come, path):
     clients = [come(place, namespace="/news") for place in (0, 1)]
     for number, site in enumerate(sites):
         site.emit("bulletin", "大家好", {"number": number}, path=path)
@@ -74,7 +74,7 @@ def test_what_a_view_emits_is_heard_on_both(sites, come, path):
             assert hear_news(client) == ("大家好", {"number": number})
 
 
-def test_what_is_for_a_room_is_heard_there_alone_on_both(sites, come):
+def test_an_event_of_a_room_reaches_its_members_on_both_servers(sites, come):
     room = f"room {next(numbers)}"
     inside = [come(place, namespace="/news", auth={"room": room}) for place in (0, 1)]
     outside = [come(place, namespace="/news") for place in (0, 1)]
@@ -87,7 +87,7 @@ def test_what_is_for_a_room_is_heard_there_alone_on_both(sites, come):
             assert hear_news(client) == (f"for all {number}",)
 
 
-def test_what_is_for_a_namespace_is_heard_there_alone(sites, come):
+def test_an_event_of_a_namespace_stays_in_it_on_the_other_server(sites, come):
     quiet, news = come(1, namespace="/quiet"), come(1, namespace="/news")
     sites[0].emit("bulletin", "be quiet", namespace="/quiet")
     sites[0].emit("bulletin", "news")
@@ -95,7 +95,7 @@ def test_what_is_for_a_namespace_is_heard_there_alone(sites, come):
     assert hear_news(news) == ("news",)
 
 
-def test_what_is_for_one_client_reaches_it_on_the_other_server(sites, come):
+def test_an_event_to_one_client_reaches_it_on_the_other_server(sites, come):
     one, other = come(1, namespace="/news"), come(1, namespace="/news")
     sites[0].emit("bulletin", "for you", room=one.id)
     sites[0].emit("bulletin", "for all")
@@ -110,7 +110,7 @@ def test_bytes_reach_the_other_server(come):
         assert hear_news(client, "reversed") == ({"data": b"\xff\x01\x00"},)
 
 
-def test_what_a_handler_tells_the_others_is_heard_by_those_of_the_other_server(come):
+def test_an_event_that_skips_its_sender_reaches_the_other_server(come):
     one, other = come(0, namespace="/news"), come(1, namespace="/news")
     one.emit("tell others", "psst")
     assert hear_news(other) == ("psst",)
@@ -118,7 +118,7 @@ def test_what_a_handler_tells_the_others_is_heard_by_those_of_the_other_server(c
     assert not one.heard("bulletin")
 
 
-def test_a_client_that_was_cut_off_is_told_what_the_other_server_emitted(sites, come):
+def test_a_recovered_client_gets_what_the_other_server_emitted(sites, come):
     client = come(1, namespace="/news", auth={"room": "sports"}, **STAYS_AWAY)
     sites[0].emit("bulletin", "heard", room="sports")
     client.recv("bulletin", timeout=SOON)
@@ -166,7 +166,7 @@ def settle(speaker, *clients, room="lobby"):
     return [texts(client, room=room)[:-1] for client in clients]
 
 
-def test_what_is_said_over_socketio_is_heard_on_the_other_server(come, den):
+def test_a_group_message_reaches_the_other_server(come, den):
     ann, bob = come(0, "ann"), come(1, "bob")
     for client in (ann, bob):
         join(client, den)
@@ -197,7 +197,7 @@ def go_over(client, site):
     return client.come_back()["recovered"]
 
 
-def test_who_goes_over_is_told_what_it_missed_of_all_its_rooms_once_and_in_order(sites, come, den):
+def test_a_client_on_another_server_gets_what_it_missed_once_and_in_order(sites, come, den):
     who = f"ann{next(numbers)}"
     ann, bobs = come(0, who, **STAYS_AWAY), [come(0, "bob"), come(1, "carl")]
     for client in (ann, *bobs):
@@ -233,7 +233,7 @@ def test_who_goes_over_is_told_what_it_missed_of_all_its_rooms_once_and_in_order
     assert sorted(texts(ann, "single_chat")) == sorted(direct)
 
 
-def test_where_one_is_holds_on_the_other_server_and_back(sites, come):
+def test_subscriptions_follow_a_client_to_the_other_server_and_back(sites, come):
     """What was joined and left since one was on a server last counts there too."""
     ann, bob = come(0, f"ann{next(numbers)}", **STAYS_AWAY), come(1, "bob")
     early, late = (sites[0].room(f"{title} {next(numbers)}") for title in ("early", "late"))
@@ -257,7 +257,7 @@ def test_where_one_is_holds_on_the_other_server_and_back(sites, come):
     assert ann.call("group_chat", {"room": early, "data": "?"})[0]["error"] == "not_joined"
 
 
-def test_who_comes_back_to_where_it_was_has_missed_what_the_other_server_said(sites, come):
+def test_a_client_that_resumes_gets_what_the_other_server_sent(sites, come):
     ann, bob = come(0, f"ann{next(numbers)}", **STAYS_AWAY), come(1, "bob")
     say(bob, "heard")
     hear(ann, "heard")
@@ -268,7 +268,7 @@ def test_who_comes_back_to_where_it_was_has_missed_what_the_other_server_said(si
 
 
 @pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
-def test_who_was_thrown_out_meanwhile_does_not_come_back_to_anything(sites, come, deed):
+def test_a_user_expelled_while_disconnected_recovers_nothing(sites, come, deed):
     who = f"{deed}{next(numbers)}"
     ticket = sites[0].user(who)
     ann, bob = come(0, auth={"token": ticket}, **STAYS_AWAY), come(1, "bob")
@@ -291,7 +291,7 @@ def test_who_was_thrown_out_meanwhile_does_not_come_back_to_anything(sites, come
     assert "missed" not in texts(ann)
 
 
-def test_where_nobody_knows_what_was_missed_one_comes_anew_and_is_complete_by_since(sites, come):
+def test_where_the_position_is_unknown_a_join_with_since_is_complete(sites, come):
     """One who has heard nothing that the store knows of has no place in it."""
     ann, bob = come(0, f"ann{next(numbers)}", **STAYS_AWAY), come(1, "bob")
     first = say(bob, "said before")
@@ -305,7 +305,7 @@ def test_where_nobody_knows_what_was_missed_one_comes_anew_and_is_complete_by_si
     assert settle(bob, ann)[0][-2:] == ["said before", "missed"]
 
 
-def test_a_raw_client_goes_over_from_each_message_that_it_was_told_again(sites, come, den):
+def test_a_client_moves_after_each_replayed_message_without_gap_or_repetition(sites, come, den):
     """As if the rest had been lost on the way, whichever of them it was."""
     bob = come(0, "bob")
     join(bob, den)
@@ -336,7 +336,7 @@ def test_a_raw_client_goes_over_from_each_message_that_it_was_told_again(sites, 
             offset = heard[0][1]
 
 
-def test_who_has_gone_over_unnoticed_is_told_what_it_missed(sites, come, den):
+def test_a_client_that_moves_unnoticed_gets_what_it_missed(sites, come, den):
     """The old server has yet to find out that nobody is there any more, as after a change of networks."""
     who = f"ann{next(numbers)}"
     talkers = come(0, "bob"), come(1, "carl")
@@ -464,9 +464,7 @@ def wander(sites, wanderer, moves):
 
 
 @pytest.mark.parametrize("place", ["one room", "rooms and a conversation"])
-def test_whenever_one_goes_over_while_all_talk_nothing_is_missed_or_told_twice(
-    sites, come, den, database, place
-):
+def test_a_client_that_moves_under_load_gets_each_message_once(sites, come, den, database, place):
     who = f"wanderer{next(numbers)}"
     rooms, to = ([den], None) if place == "one room" else (["lobby", den], who)
     client = come(0, auth={"token": token(who), "lobby": False}, **STAYS_AWAY)

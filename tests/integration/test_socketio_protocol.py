@@ -145,7 +145,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize(("packet", "answer"), UNKNOWN.items(), ids=UNKNOWN)
-def test_an_unknown_namespace_is_refused_and_no_more(session, packet, answer):
+def test_an_unknown_namespace_is_refused_and_the_session_lives(session, packet, answer):
     if answer is None:  # this one is the main namespace, written out
         assert split(connect(session, packet))[0] == "40"
     else:
@@ -174,7 +174,7 @@ NO_HANDSHAKE = {
 
 
 @pytest.mark.parametrize("packets", NO_HANDSHAKE.values(), ids=NO_HANDSHAKE)
-def test_what_is_no_handshake_ends_the_session(session, packets):
+def test_a_packet_before_connect_ends_the_session(session, packets):
     say_something_wrong(session, *packets)
 
 
@@ -187,7 +187,7 @@ def say_something_wrong(session, *packets):
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 @pytest.mark.parametrize("packet", [None, "40/random"], ids=["silence", "unknown namespace"])
-def test_a_session_that_connects_to_nothing_is_closed_in_time(quick, kind, packet):
+def test_a_session_without_a_namespace_is_closed_in_time(quick, kind, packet):
     session = TRANSPORTS[kind](quick)
     if packet:
         session.send(packet)
@@ -269,14 +269,14 @@ EVENTS = {
 
 @pytest.mark.parametrize("prefix", ["", "/custom,"], ids=["main", "custom"])
 @pytest.mark.parametrize("data", EVENTS.values(), ids=EVENTS)
-def test_an_event_comes_back(session, data, prefix):
+def test_an_event_is_echoed(session, data, prefix):
     connect(session, f"40{prefix}")
     session.send(f"42{prefix}{data.replace('%s', json.dumps('message'))}")
     wanted = json.loads(data.replace("%s", json.dumps("message-back")))
     assert split(session.receive()) == (f"42{prefix}", wanted)
 
 
-def test_an_event_comes_back_to_the_letter(talk):
+def test_an_event_is_echoed_to_the_letter(talk):
     talk.send('42["message",1,"2",{"3":[true]}]')
     assert talk.receive() == '42["message-back",1,"2",{"3":[true]}]'
 
@@ -287,7 +287,7 @@ def test_events_keep_their_order(talk):
 
 
 @pytest.mark.parametrize("packet", ['42["nobody",1]', "42[5,1]", '42["",1]', '421["nobody",1]'])
-def test_an_event_that_nobody_handles_is_no_mistake(talk, packet):
+def test_an_event_without_a_handler_does_no_harm(talk, packet):
     talk.send(packet)
     talk.send('42["message","still here"]')
     answers = [talk.receive()]
@@ -352,7 +352,7 @@ def test_the_server_is_acked_out_of_order(talk):
     assert [talk.receive(), talk.receive()] == ['42["answered",2]', '42["answered",1]']
 
 
-def test_only_the_first_ack_counts_and_only_of_an_id_that_was_asked(talk):
+def test_only_the_first_ack_of_a_known_id_counts(talk):
     head, _ = ask_back(talk)
     talk.send(f"43{head[2:]}[1]", f"43{head[2:]}[2]", "43999999[3]")
     assert talk.receive() == '42["answered",1]'
@@ -402,7 +402,7 @@ BINARY_EVENTS = {
 
 @pytest.mark.parametrize("prefix", ["", "/custom,"], ids=["main", "custom"])
 @pytest.mark.parametrize(("sent", "wanted"), BINARY_EVENTS.values(), ids=BINARY_EVENTS)
-def test_attachments_come_back(session, sent, wanted, prefix):
+def test_attachments_are_echoed(session, sent, wanted, prefix):
     connect(session, f"40{prefix}")
     text, *attachments = sent
     text, wanted = text.replace("%s", prefix), [wanted[0].replace("%s", prefix), *wanted[1:]]
@@ -441,7 +441,7 @@ def test_a_large_binary_event_and_others_around_it_keep_their_order(talk):
     assert got == ['42["message-back",1]', f'451-["message-back",{P0}]', ONE, '42["message-back",2]']
 
 
-def test_the_server_asks_and_is_acked_with_attachments(talk):
+def test_the_server_is_acked_with_attachments(talk):
     head, data = ask_back(talk, f'452-["ask-back",{P0},{P1}]', ONE, TWO)
     assert head.startswith("452-") and data == [json.loads(P0), json.loads(P1)]
     assert [talk.receive(), talk.receive()] == [ONE, TWO]
@@ -542,7 +542,7 @@ def test_a_malformed_packet_ends_the_session(talk, packets):
     say_something_wrong(talk, *packets)
 
 
-def test_it_ends_all_namespaces_of_the_session_and_no_other_session(endpoint):
+def test_a_malformed_packet_ends_all_namespaces_of_its_session_only(endpoint):
     bystander, session = WebSocketSession(endpoint), WebSocketSession(endpoint)
     connect(bystander)
     connect(session)
@@ -551,7 +551,7 @@ def test_it_ends_all_namespaces_of_the_session_and_no_other_session(endpoint):
     assert_alive(bystander)
 
 
-def test_what_came_before_the_malformed_packet_is_served(endpoint):
+def test_packets_before_the_malformed_one_are_served(endpoint):
     session = WebSocketSession(endpoint)
     connect(session)
     session.send('421["message-with-ack",1]')
@@ -559,7 +559,7 @@ def test_what_came_before_the_malformed_packet_is_served(endpoint):
     say_something_wrong(session, "42{}")
 
 
-def test_nobody_hears_of_attachments_that_never_came(endpoint):
+def test_an_event_without_its_attachments_is_not_served(endpoint):
     """A session may go in the midst of a packet."""
     session = WebSocketSession(endpoint)
     connect(session)
@@ -572,7 +572,7 @@ def test_nobody_hears_of_attachments_that_never_came(endpoint):
 # -- an upgrade in the midst of a conversation
 
 
-def test_acks_that_are_owed_come_once_and_in_order_over_the_upgrade(endpoint):
+def test_acks_come_once_and_in_order_across_the_upgrade(endpoint):
     session = PollingSession(endpoint)
     connect(session)
     session.send(*(f'42{number}["message-with-ack",{number}]' for number in range(100)))
@@ -581,7 +581,7 @@ def test_acks_that_are_owed_come_once_and_in_order_over_the_upgrade(endpoint):
     assert [upgraded.receive() for _ in range(200)] == [f"43{number}[{number}]" for number in range(200)]
 
 
-def test_a_question_from_before_the_upgrade_is_answered_after_it(endpoint):
+def test_an_ack_may_follow_the_upgrade(endpoint):
     session = PollingSession(endpoint)
     connect(session)
     head, _ = ask_back(session)
@@ -590,7 +590,7 @@ def test_a_question_from_before_the_upgrade_is_answered_after_it(endpoint):
     assert upgraded.receive() == '42["answered","late"]'
 
 
-def test_a_connect_that_was_answered_by_polling_holds_after_the_upgrade(endpoint):
+def test_a_namespace_connected_on_polling_stays_after_the_upgrade(endpoint):
     session = PollingSession(endpoint)
     session.send("40")
     upgraded = UpgradedSession(endpoint, of=session)

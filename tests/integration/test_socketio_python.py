@@ -110,14 +110,14 @@ def transports(request):
 # -- transports, acknowledgements, bytes
 
 
-def test_every_transport_talks(connect, transports):
+def test_every_transport_carries_events(connect, transports):
     ann = connect("ann", transports=transports)
     assert ann.client.transport() == ("polling" if transports == ["polling"] else "websocket")
     for number in range(5):
         assert ann.call("wave", number) == ["ann", number]
 
 
-def test_the_server_answers_and_is_answered(site, connect, transports):
+def test_acks_work_in_both_directions(site, connect, transports):
     news = connect("ann", "/news", transports=transports)
     assert news.call("echo", 1, "two", {"three": [3]}, namespace="/news") == (1, "two", {"three": [3]})
     news.replies["question"] = "blue"
@@ -140,7 +140,7 @@ def test_bytes_travel_both_ways(connect, transports):
     assert news.call("call me", b"?", namespace="/news") == {"answer": b"\x01"}
 
 
-def test_many_events_come_in_order(connect, transports):
+def test_many_events_arrive_in_order(connect, transports):
     news = connect("ann", "/news", transports=transports)
     for number in range(200):
         news.client.emit("tell me", (number, {"pad": "x" * 300}), namespace="/news")
@@ -162,7 +162,7 @@ def test_two_namespaces_share_one_connection(site, connect, transports):
     assert both.recv("bulletin")[0] == "for talkers"
 
 
-def test_a_refusal_says_why(site):
+def test_a_refusal_carries_its_reason(site):
     listener = Listener("/news")
     with pytest.raises(socketio.exceptions.ConnectionError, match="/news"):
         listener.client.connect(site.url, auth={"refuse": "We are full"}, wait_timeout=TIMEOUT)
@@ -174,7 +174,7 @@ def test_a_refusal_says_why(site):
 @pytest.mark.parametrize(
     ("made", "code"), [(lambda: token("ann", ttl=-1), "token_expired"), (lambda: "x", "token_invalid")]
 )
-def test_a_bad_token_is_refused_in_words(site, made, code, transports):
+def test_a_bad_token_is_refused_with_a_reason(site, made, code, transports):
     listener = Listener("/")
     with pytest.raises(socketio.exceptions.ConnectionError):
         listener.client.connect(site.url, auth={"token": made()}, transports=transports, wait_timeout=TIMEOUT)
@@ -184,7 +184,7 @@ def test_a_bad_token_is_refused_in_words(site, made, code, transports):
 # -- the chat
 
 
-def test_the_chat_in_the_same_words_as_on_the_raw_wire(connect, enter, transports):
+def test_chat_messages_are_those_of_the_raw_wire(connect, enter, transports):
     ann, raw = connect("ann", transports=transports), enter("raw")
     assert ann.hears("group_chat") == GREETING
     ann.client.emit("group_chat", {"data": "你好 🎉"})
@@ -205,7 +205,7 @@ def test_the_chat_in_the_same_words_as_on_the_raw_wire(connect, enter, transport
     assert {"id": "id-raw", "username": "raw"} in roster["data"]
 
 
-def test_what_is_wrong_is_told(connect):
+def test_errors_are_acks_or_events(connect):
     ann = connect("ann")
     told = ann.call("single_chat", {"to": "nobody here", "data": "a", "id": "u1"})
     assert told == {"error": "unknown_user", "data": FAILURES["unknown_user"].en, "ref": "u1"}
@@ -219,7 +219,7 @@ def test_what_is_wrong_is_told(connect):
     }
 
 
-def test_changes_of_the_roster_alone(connect, enter):
+def test_the_client_may_ask_for_roster_diffs(connect, enter):
     ann = connect("ann", query="?roster=diff")
     enter("carl")
     # Changes are gathered: what tells of carl may tell of others who came just before him.
@@ -241,7 +241,7 @@ def test_a_kicked_user_is_told_and_does_not_reconnect(site, connect, transports)
     assert ann.inbox["/"].empty()
 
 
-def test_it_comes_back_after_a_restart(connect, transports):
+def test_the_client_reconnects_after_a_restart(connect, transports):
     with SocketIOServer() as server:
         options = {"reconnection_delay": 0.1, "reconnection_delay_max": 0.2, "randomization_factor": 0}
         ann = connect("ann", "/", "/news", at=server, transports=transports, **options)

@@ -59,7 +59,7 @@ def test_a_cut_connection_is_recovered_by_the_client_itself(site, connect, trans
     assert site.journal(id, "came") == [("came", False), ("came", True), ("came", True)]
 
 
-def test_what_was_missed_comes_once_and_in_order_with_rooms_and_data(site, connect, transports):
+def test_missed_events_come_once_and_in_order_with_rooms_and_data(site, connect, transports):
     client = reader(connect, **transports)
     site.emit("bulletin", "before")
     assert bulletins(site, client) == ["before"]
@@ -77,7 +77,7 @@ def test_what_was_missed_comes_once_and_in_order_with_rooms_and_data(site, conne
     assert about["data"] == {"came with": None, "colour": "blue"}
 
 
-def test_a_second_loss_is_recovered_like_the_first(site, connect, transports):
+def test_a_second_disconnect_is_recovered_too(site, connect, transports):
     client = reader(connect, **transports)
     said = []
     for number in range(3):
@@ -92,7 +92,7 @@ def test_a_second_loss_is_recovered_like_the_first(site, connect, transports):
     assert client.call("about")[0]["data"]["colour"] == "blue"
 
 
-def test_nothing_missed_is_nothing_repeated(site, connect):
+def test_a_client_that_missed_nothing_gets_no_repetition(site, connect):
     client = reader(connect)
     site.emit("bulletin", "heard")
     assert bulletins(site, client) == ["heard"]
@@ -102,7 +102,7 @@ def test_nothing_missed_is_nothing_repeated(site, connect):
     assert bulletins(site, client) == ["heard"]
 
 
-def test_one_who_has_heard_nothing_yet_misses_nothing(site, connect):
+def test_a_client_cut_off_before_its_first_event_is_recovered(site, connect):
     client = connect(namespace="/news", **STAYS_AWAY)
     client.cut()
     site.emit("bulletin", "the first")
@@ -110,7 +110,7 @@ def test_one_who_has_heard_nothing_yet_misses_nothing(site, connect):
     assert bulletins(site, client) == ["the first"]
 
 
-def test_a_text_for_one_session_alone_does_not_spoil_the_place_in_the_stream(site, connect):
+def test_an_event_to_one_session_does_not_break_its_recovery(site, connect):
     client = reader(connect)
     site.emit("bulletin", "one")
     client.call("tell me", "a text that is no offset")
@@ -121,7 +121,7 @@ def test_a_text_for_one_session_alone_does_not_spoil_the_place_in_the_stream(sit
     assert bulletins(site, client) == ["one", "two"]
 
 
-def test_what_was_said_to_all_but_oneself_is_no_news_after_a_recovery(site, connect):
+def test_events_that_skipped_a_session_are_not_replayed_to_it(site, connect):
     client, other = reader(connect), connect(namespace="/news")
     client.call("tell others", "from me")
     for number in range(2):
@@ -142,7 +142,7 @@ def test_missed_bytes_are_recovered_too(site, connect, transports):
     assert len(client.heard("reversed")) == 1
 
 
-def test_what_the_client_says_while_it_is_away_arrives_after_it(site, connect):
+def test_events_that_a_client_queued_arrive_after_its_recovery(site, connect):
     client = reader(connect)
     id = client.id
     client.cut()
@@ -153,7 +153,7 @@ def test_what_the_client_says_while_it_is_away_arrives_after_it(site, connect):
     assert [value for _, value in site.journal(id, "note")] == list(range(5))
 
 
-def test_only_the_rooms_of_the_moment_are_recovered(site, connect):
+def test_rooms_that_were_left_are_not_recovered(site, connect):
     client = reader(connect)
     client.call("join", "arts")
     client.call("leave", "sports")
@@ -164,7 +164,7 @@ def test_only_the_rooms_of_the_moment_are_recovered(site, connect):
     assert bulletins(site, client) == ["arts"]
 
 
-def test_whenever_it_is_cut_everything_comes_once_and_in_order(site, connect):
+def test_after_cuts_at_random_every_event_came_once_and_in_order(site, connect):
     chance = random.Random(4)
     clients = [reader(connect, reconnection=True, **HASTY, **options) for options in TRANSPORTS.values()]
     said = []
@@ -210,7 +210,7 @@ def test_missed_messages_of_the_chat_come_once_and_in_order(site, connect, enter
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
-def test_a_direct_message_to_one_who_is_away_is_there_when_it_comes_back(site, connect, enter):
+def test_a_direct_message_to_a_disconnected_user_is_replayed(site, connect, enter):
     zoe, bob = connect(auth={"token": site.user("zoe")}, **STAYS_AWAY), enter("bob")
     zoe.cut()
     bob.recv_until(lambda m: m["type"] == 1 and "zoe" not in m["data"])
@@ -222,7 +222,7 @@ def test_a_direct_message_to_one_who_is_away_is_there_when_it_comes_back(site, c
     assert [args[0]["data"] for args in zoe.heard("single_chat")] == ["are you there?", "and now?"]
 
 
-def test_a_recovered_client_of_the_chat_is_in_it_again(site, connect, enter):
+def test_a_recovered_client_is_back_in_the_chat(site, connect, enter):
     ann = connect("ann", **STAYS_AWAY)
     for _ in range(2):
         ann.cut()
@@ -263,7 +263,7 @@ def comes_anew(client, old_id):
     return came["recovered"] is False and came["id"] != old_id
 
 
-def test_a_recovery_comes_too_late(node):
+def test_recovery_ends_after_its_time(node):
     seconds = 1.0
     with (
         SocketIOServer(env={"CHAT_IO_RECOVERY_SECONDS": seconds}) as site,
@@ -295,7 +295,7 @@ def test_without_recovery_there_is_no_offset_and_no_pid(node):
         assert client.recv("bulletin") == "bare again"
 
 
-def test_one_who_left_on_purpose_comes_anew(site, connect):
+def test_a_client_that_disconnected_is_not_recovered(site, connect):
     client = reader(connect)
     id = client.id
     client.ask("disconnect")
@@ -305,7 +305,7 @@ def test_one_who_left_on_purpose_comes_anew(site, connect):
     assert bulletins(site, client) == []
 
 
-def test_one_whom_the_site_sent_away_comes_anew(site, connect):
+def test_a_client_that_the_site_disconnected_is_not_recovered(site, connect):
     client = reader(connect)
     id = client.id
     client.emit("go")
@@ -315,7 +315,7 @@ def test_one_whom_the_site_sent_away_comes_anew(site, connect):
     assert bulletins(site, client) == []
 
 
-def test_a_restarted_server_recovers_nobody(node):
+def test_a_restarted_server_recovers_no_site_namespace(node):
     with SocketIOServer() as site, connecting(node, site) as connect:
         client = reader(connect)
         id = client.id
@@ -325,7 +325,7 @@ def test_a_restarted_server_recovers_nobody(node):
         assert client.call("about")[0]["data"] == {"came with": None}
 
 
-def test_one_who_was_banned_meanwhile_stays_out(site, connect):
+def test_a_user_banned_while_disconnected_is_refused(site, connect):
     ann = connect(auth={"token": site.user("ann-the-banned")}, **STAYS_AWAY)
     ann.cut()
     site.say("missed")
@@ -343,7 +343,7 @@ def test_one_who_was_banned_meanwhile_stays_out(site, connect):
 
 
 @pytest.mark.parametrize("deed", ["kick", "log_out"])
-def test_one_who_was_thrown_out_meanwhile_stays_out(site, connect, deed):
+def test_a_user_expelled_while_disconnected_is_refused(site, connect, deed):
     name = f"ann-of-the-{deed}"
     ann = connect(auth={"token": site.user(name)}, **STAYS_AWAY)
     ann.cut()
@@ -356,7 +356,7 @@ def test_one_who_was_thrown_out_meanwhile_stays_out(site, connect, deed):
 
 
 @pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
-def test_who_was_thrown_out_recovers_nothing_of_the_sites_own_either(site, connect, deed):
+def test_an_expelled_user_recovers_nothing_in_site_namespaces(site, connect, deed):
     name = f"reader-of-the-{deed}"
     ann = reader(connect, auth={"token": site.user(name)})
     assert ann.call("about")[0]["identity"]["username"] == name
@@ -371,7 +371,7 @@ def test_who_was_thrown_out_recovers_nothing_of_the_sites_own_either(site, conne
 
 
 @pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
-def test_who_is_thrown_out_leaves_the_sites_own_namespaces_too(site, connect, deed):
+def test_an_expelled_user_is_disconnected_from_site_namespaces(site, connect, deed):
     name = f"listener-of-the-{deed}"
     ann, stranger = reader(connect, auth={"token": site.user(name)}), reader(connect)
     getattr(site, deed)(name)
@@ -400,7 +400,7 @@ def test_a_fresh_token_of_the_same_user_recovers(site, connect):
     assert chat_texts(site, ann) == ["missed"]
 
 
-def test_nobody_recovers_the_session_of_somebody_else(site, connect, enter):
+def test_a_user_cannot_recover_another_users_session(site, connect, enter):
     ann, cat = connect("ann", **STAYS_AWAY), enter("cat")
     cat.send_json({"type": 3, "to": "ann", "data": "heard"})
     ann.recv("single_chat")
@@ -427,14 +427,14 @@ def test_nobody_recovers_the_session_of_somebody_else(site, connect, enter):
         {"offset": "5"},
     ],
 )
-def test_what_is_no_session_begins_a_new_one(connect, forged):
+def test_a_malformed_pid_or_offset_starts_a_new_session(connect, forged):
     client = connect(namespace="/news", auth=forged)
     assert client.heard("connect")[0][0]["recovered"] is False
     assert client.call("echo", "new") == ["new"]
 
 
 @pytest.mark.parametrize("offset", ["nonsense", "", 0, None, ["a"], "99999999999999999999999"])
-def test_a_session_whose_place_in_the_stream_is_unknown_is_no_silent_hole(site, connect, offset):
+def test_a_bad_offset_never_hides_a_gap(site, connect, offset):
     client = reader(connect)
     site.emit("bulletin", "one")
     assert bulletins(site, client) == ["one"]

@@ -111,7 +111,7 @@ def recovered(client):
 # -- recovered
 
 
-def test_the_stock_client_comes_back_by_itself_as_if_nothing_had_been(site, connect, den, how, transports):
+def test_a_stock_client_resumes_by_itself_after_a_restart(site, connect, den, how, transports):
     ann, bob = connect("ann", **transports), connect("bob")
     join(ann, den), join(bob, den)
     say(bob, "before", den)
@@ -127,9 +127,7 @@ def test_the_stock_client_comes_back_by_itself_as_if_nothing_had_been(site, conn
     assert settle(site, ann, bob, room=den) == [["before", "after", "and back"]] * 2
 
 
-def test_it_is_told_what_it_missed_of_all_its_rooms_once_and_in_order(
-    site, connect, den, how, transports, away
-):
+def test_after_a_restart_missed_messages_come_once_and_in_order(site, connect, den, how, transports, away):
     secret = site.room("Plans", "ann", "bob", private=True)
     ann, bob = connect("ann", **STAYS_AWAY, **transports), connect("bob", **HASTY)
     for room in (den, secret):
@@ -155,7 +153,7 @@ def test_it_is_told_what_it_missed_of_all_its_rooms_once_and_in_order(
         assert say(ann, "here", room)
 
 
-def test_nothing_missed_is_nothing_repeated(site, connect, den, how, away):
+def test_a_client_that_missed_nothing_gets_no_repetition(site, connect, den, how, away):
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
     join(ann, den), join(bob, den)
     for text, room in (("one", den), ("two", "lobby"), ("three", den)):
@@ -168,7 +166,7 @@ def test_nothing_missed_is_nothing_repeated(site, connect, den, how, away):
     assert texts(ann).count("two") == 1
 
 
-def test_a_second_loss_is_recovered_like_the_first(site, connect, den, away):
+def test_a_second_disconnect_is_recovered_too(site, connect, den, away):
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob", **HASTY)
     join(ann, den), join(bob, den)
     say(bob, "0", den)
@@ -188,7 +186,7 @@ def test_a_second_loss_is_recovered_like_the_first(site, connect, den, away):
     assert settle(site, ann, room=den) == [expected]
 
 
-def test_a_restart_right_after_a_recovery_leaves_no_hole_and_no_twin(site, den, connect):
+def test_a_restart_after_each_replayed_message_leaves_no_gap_or_repetition(site, den, connect):
     """It goes after each message of what it is told again, on the same process and with another restart between."""
     bob = connect("bob", **HASTY)
     join(bob, den)
@@ -223,7 +221,7 @@ def test_a_restart_right_after_a_recovery_leaves_no_hole_and_no_twin(site, den, 
         assert [text for *_, text in ann.heard()] == ["live"]
 
 
-def test_where_it_was_and_was_not_holds_after_a_restart(site, connect, den, away):
+def test_joined_and_left_rooms_survive_a_restart(site, connect, den, away):
     left, joined = site.room(f"left {next(numbers)}"), site.room(f"joined {next(numbers)}")
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob", **HASTY)
     for room in (left, den, joined):
@@ -248,7 +246,7 @@ def test_where_it_was_and_was_not_holds_after_a_restart(site, connect, den, away
         assert f"missed in {room}" not in texts(ann)
 
 
-def test_who_began_outside_the_lobby_is_outside_again(site, connect, away):
+def test_a_client_that_was_outside_the_lobby_stays_outside(site, connect, away):
     ann, bob = connect(auth={"token": token("ann"), "lobby": False}, **STAYS_AWAY), connect("bob", **HASTY)
     tell(bob, "ann", "heard")
     hear(ann, "heard", "single_chat")
@@ -261,7 +259,7 @@ def test_who_began_outside_the_lobby_is_outside_again(site, connect, away):
     assert texts(ann) == []
 
 
-def test_who_lost_a_room_meanwhile_is_told_so(site, connect, away):
+def test_a_client_that_lost_a_room_meanwhile_is_told(site, connect, away):
     secret = site.room("Plans", "ann", "bob", private=True)
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob", **HASTY)
     join(ann, secret), join(bob, secret)
@@ -276,7 +274,7 @@ def test_who_lost_a_room_meanwhile_is_told_so(site, connect, away):
     assert texts(ann, room=secret) == ["heard"]
 
 
-def test_of_an_ephemeral_room_it_is_told_that_nobody_knows(site, connect, away):
+def test_an_ephemeral_room_is_resumed_without_its_messages(site, connect, away):
     typing = site.room(f"typing {next(numbers)}", ephemeral=True)
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob", **HASTY)
     join(ann, typing), join(bob, typing)
@@ -289,7 +287,7 @@ def test_of_an_ephemeral_room_it_is_told_that_nobody_knows(site, connect, away):
     assert ann.call("group_chat", {"room": typing, "data": "…"})[0]["room"] == typing
 
 
-def test_ones_own_direct_messages_are_not_told_again(site, connect, away):
+def test_own_direct_messages_are_not_replayed(site, connect, away):
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob", **HASTY)
     say(bob, "heard")
     hear(ann, "heard")
@@ -304,7 +302,7 @@ def test_ones_own_direct_messages_are_not_told_again(site, connect, away):
     assert texts(ann, "single_chat") == ["from her to ann", "missed", "live"]
 
 
-def test_what_another_process_said_comes_once_too(site, connect, away):
+def test_messages_of_another_process_come_once(site, connect, away):
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob", **HASTY)
     site.cli("send", "lobby", "from the command line")
     for one in (ann, bob):
@@ -321,7 +319,7 @@ def test_what_another_process_said_comes_once_too(site, connect, away):
     assert heard[at:] == ["from the command line", "heard", "missed from the command line", "missed"]
 
 
-def test_on_either_database(node, database_url):
+def test_restart_recovery_works_on_each_database(node, database_url):
     with Site(env={"CHAT_DATABASE_URL": database_url}) as site, connecting(node, site) as connect:
         room = site.room("den")
         ann, bob = connect("ann", **STAYS_AWAY), connect("bob", **HASTY)
@@ -350,7 +348,7 @@ def come_back(clients):
         client.recv("connect", timeout=30)
 
 
-def test_whenever_the_worker_is_killed_everybody_hears_all_once_and_in_order(site, connect, den):
+def test_after_random_kills_every_client_has_all_messages_once_and_in_order(site, connect, den):
     chance = random.Random(7)
     clients = [
         connect(name, **HASTY, **options) for name, options in zip("xyz", TRANSPORTS.values(), strict=True)
@@ -405,7 +403,7 @@ def heard_once(connect, **options):
     return ann, bob, ann.id
 
 
-def test_one_who_has_heard_nothing_yet_comes_anew(site, connect, away):
+def test_a_client_without_an_offset_is_not_recovered_after_a_restart(site, connect, away):
     ann = connect("ann", **STAYS_AWAY)
     id = ann.id
     with away(ann):
@@ -414,7 +412,7 @@ def test_one_who_has_heard_nothing_yet_comes_anew(site, connect, away):
     assert texts(ann) == []
 
 
-def test_one_who_came_anew_is_owed_nothing_from_before(site, connect, away):
+def test_a_client_that_started_over_gets_nothing_from_before(site, connect, away):
     ann, bob, id = heard_once(connect, name="ann")
     offset = ann.state["offset"]
     ann.ask("auth", auth={"token": token("ann"), "pid": "unknown"})
@@ -430,7 +428,7 @@ def test_one_who_came_anew_is_owed_nothing_from_before(site, connect, away):
     assert "missed for good" not in texts(ann)
 
 
-def test_who_missed_too_much_comes_anew(site, connect, away):
+def test_a_client_that_missed_too_much_is_not_recovered(site, connect, away):
     ann, bob, id = heard_once(connect, name="ann")
     with away(ann):
         for number in range(REPLAY_MAX + 1):
@@ -439,7 +437,7 @@ def test_who_missed_too_much_comes_anew(site, connect, away):
 
 
 @pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
-def test_who_was_thrown_out_meanwhile_does_not_come_back_to_anything(site, connect, away, deed):
+def test_a_user_expelled_while_disconnected_recovers_nothing(site, connect, away, deed):
     name = f"{deed}{next(numbers)}"
     ann, bob, id = heard_once(connect, auth={"token": site.user(name)})
     with away(ann):
@@ -456,7 +454,7 @@ def test_who_was_thrown_out_meanwhile_does_not_come_back_to_anything(site, conne
     assert "missed" not in texts(ann)
 
 
-def test_an_expired_token_lets_nobody_back_and_a_fresh_one_does(site, connect, away):
+def test_an_expired_token_is_refused_and_a_fresh_one_recovers(site, connect, away):
     ann, bob, _ = heard_once(connect, auth={"token": token("ann", ttl=2)})
     with away(ann):
         say(bob, "missed")
@@ -468,7 +466,7 @@ def test_an_expired_token_lets_nobody_back_and_a_fresh_one_does(site, connect, a
     hear(ann, "missed")
 
 
-def test_nobody_comes_back_as_somebody_else(site, connect, away):
+def test_a_pid_of_another_user_recovers_nothing(site, connect, away):
     ann, bob, id = heard_once(connect, name="ann")
     state = ann.state
     with away(ann):
@@ -480,7 +478,7 @@ def test_nobody_comes_back_as_somebody_else(site, connect, away):
     hear(ann, "for her alone", "single_chat")
 
 
-def test_a_place_can_be_taken_once(site, connect, away):
+def test_a_connection_is_resumed_once(site, connect, away):
     ann, _, id = heard_once(connect, name="ann")
     state = ann.state
     with away(ann):
@@ -496,7 +494,7 @@ FORGED = ["{pid}", "{pid}A", "A{pid}", "", "A", "=", "é", "{other}"]
 
 
 @pytest.mark.parametrize("form", FORGED)
-def test_what_is_no_place_begins_a_new_one(site, connect, away, form):
+def test_a_malformed_position_starts_a_new_session(site, connect, away, form):
     ann, bob, id = heard_once(connect, name="ann")
     state = ann.state
     pid = form.format(pid=state["pid"], other=state["pid"][:-2] + "AA")
@@ -507,7 +505,7 @@ def test_what_is_no_place_begins_a_new_one(site, connect, away, form):
     assert anew(ann, id)
 
 
-def test_a_restart_comes_too_late(node):
+def test_restart_recovery_ends_after_its_time(node):
     with Site(env={"CHAT_IO_RECOVERY_SECONDS": 1.0}) as site, connecting(node, site) as connect:
         ann, bob, id = heard_once(connect, name="ann")
         ann.cut()
@@ -517,7 +515,7 @@ def test_a_restart_comes_too_late(node):
         assert anew(ann, id)
 
 
-def test_the_sites_own_namespace_comes_anew_and_the_chat_beside_it_does_not(site, connect, away):
+def test_after_a_restart_the_chat_is_recovered_and_site_namespaces_are_not(site, connect, away):
     ann, bob, _ = heard_once(connect, name="ann")
     news = ann.share("/news")
     old_id = news.recv("connect")["id"]
@@ -534,7 +532,7 @@ def test_the_sites_own_namespace_comes_anew_and_the_chat_beside_it_does_not(site
     hear(ann, "missed")
 
 
-def test_where_the_site_says_things_of_its_own_in_the_chats_namespace_everybody_comes_anew(node):
+def test_site_events_in_the_chats_namespace_prevent_restart_recovery(node):
     with Site() as site, connecting(node, site) as connect:
         ann, bob, id = heard_once(connect, name="ann")
         site.emit("bulletin", "the store knows nothing of this", namespace="/")

@@ -61,7 +61,7 @@ def say(client, room, text):
 # -- joining
 
 
-def test_who_joins_hears_the_room_and_is_told_where_it_stands(connect, den, transports):
+def test_a_join_subscribes_and_answers_with_the_rooms_position(connect, den, transports):
     ann, bob, out = connect("ann", **transports), connect("bob"), connect("out")
     first = join(bob, den)
     assert (first["room"], first["seq"], first["recovered"]) == (den, 0, True)
@@ -78,7 +78,7 @@ def test_who_joins_hears_the_room_and_is_told_where_it_stands(connect, den, tran
     assert texts(out, room=den) == []
 
 
-def test_what_was_missed_comes_before_the_answer_once_and_in_order(connect, den, transports):
+def test_missed_messages_come_before_the_answer_once_and_in_order(connect, den, transports):
     bob, ann = connect("bob"), connect("ann", **transports)
     epoch = join(bob, den)["epoch"]
     for number in range(10):
@@ -98,7 +98,7 @@ def test_what_was_missed_comes_before_the_answer_once_and_in_order(connect, den,
     [{"since": 3, "epoch": "another!"}, {"since": 99}, {"since": 0}],
     ids=["epoch", "ahead", "too much"],
 )
-def test_who_cannot_be_told_what_it_missed_is_told_so(connect, den, asked):
+def test_a_join_that_cannot_be_complete_says_so(connect, den, asked):
     bob, ann = connect("bob"), connect("ann")
     join(bob, den)
     for number in range(21):
@@ -108,7 +108,7 @@ def test_who_cannot_be_told_what_it_missed_is_told_so(connect, den, asked):
     assert texts(ann, room=den) == []
 
 
-def test_without_a_callback_the_answer_is_an_event(connect, den):
+def test_without_an_ack_the_answer_is_an_event(connect, den):
     ann = connect("ann")
     ann.emit("join", {"room": den, "id": "j1"})
     told = ann.recv("synced")
@@ -141,14 +141,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("event", "message", "code"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_is_refused_in_the_answer(connect, event, message, code):
+def test_an_invalid_request_is_refused_in_the_ack(connect, event, message, code):
     ann = connect("ann")
     expected = {"error": code, "data": FAILURES[code].en, "ref": "r1"}
     assert ann.call(event, {**message, "id": "r1"}) == [expected]
     assert ann.heard("chat_error") == []
 
 
-def test_a_private_room_is_like_none(site, connect):
+def test_a_private_room_looks_like_no_room(site, connect):
     secret = site.room("Plans", "ann", private=True)
     ann, bob = connect("ann"), connect("bob")
     assert join(ann, secret)["recovered"] is True
@@ -168,7 +168,7 @@ def test_too_many_rooms_are_refused(node):
 # -- leaving, reading, and what is told of rooms
 
 
-def test_who_leaves_hears_the_room_no_more(connect, den, transports):
+def test_a_client_that_leaves_gets_no_more_messages(connect, den, transports):
     ann, bob = connect("ann", **transports), connect("bob")
     join(ann, den), join(bob, den)
     assert ann.call("leave", {"room": den}) == [{"room": den}]
@@ -182,7 +182,7 @@ def test_who_leaves_hears_the_room_no_more(connect, den, transports):
     wait_text(ann, "welcome back")
 
 
-def test_how_far_one_has_read_is_told_to_all_of_ones_connections(connect):
+def test_a_read_position_goes_to_all_connections_of_the_user(connect):
     ann, twin, bob = connect("ann"), connect("ann"), connect("bob")
     seq = say(bob, "lobby", "read this")["seq"]
     read = {"room": "lobby", "seq": seq, "unread": 0, "mentions": 0}
@@ -192,7 +192,7 @@ def test_how_far_one_has_read_is_told_to_all_of_ones_connections(connect):
     assert bob.heard("read") == []
 
 
-def test_who_loses_a_room_is_told_so(site, connect):
+def test_a_client_that_loses_a_room_is_told(site, connect):
     secret = site.room("Plans", "ann", "bob", private=True)
     ann, bob = connect("ann"), connect("bob")
     join(ann, secret), join(bob, secret)
@@ -210,7 +210,7 @@ def test_who_loses_a_room_is_told_so(site, connect):
 @pytest.mark.parametrize(
     "asked", [{"auth": {"lobby": False}}, {"query": {"lobby": "0"}}], ids=["auth", "query"]
 )
-def test_who_does_not_want_the_lobby_is_not_in_it_until_it_joins(connect, enter, asked):
+def test_a_client_may_stay_outside_the_lobby_until_it_joins(connect, enter, asked):
     ann = connect(**{"auth": {}, **asked} | {"auth": {"token": token("ann"), **asked.get("auth", {})}})
     bob = enter("bob")
     bob.send_json({"type": 2, "data": "who is here?"})
@@ -239,7 +239,7 @@ def store_held(site):
         held.close()
 
 
-def test_a_message_is_acknowledged_when_it_is_stored_and_not_before(site, connect):
+def test_a_message_is_acked_once_it_is_stored(site, connect):
     ann, bob = connect("ann"), connect("bob")
     with store_held(site):
         asked = ann.begin_call("group_chat", {"data": "hold on", "id": f"h{next(numbers)}"})
@@ -250,7 +250,7 @@ def test_a_message_is_acknowledged_when_it_is_stored_and_not_before(site, connec
     assert [seq, "ann", "hold on"] in site.stored()
 
 
-def test_the_acknowledgement_finds_a_client_that_has_changed_its_transport(site):
+def test_the_ack_reaches_a_client_that_upgraded_meanwhile(site):
     with Endpoint(site, "/socket.io/") as endpoint:
         session = PollingSession(endpoint, token=token("ann"))
         session.send("40")
@@ -272,7 +272,7 @@ def test_the_acknowledgement_finds_a_client_that_has_changed_its_transport(site)
         )
 
 
-def test_what_a_client_said_before_it_went_is_said_all_the_same(site, come, connect):
+def test_a_message_of_a_client_that_disconnected_is_delivered(site, come, connect):
     bob = connect("bob")
     ann = come("ann")
     with store_held(site):
@@ -290,7 +290,7 @@ def test_what_a_client_said_before_it_went_is_said_all_the_same(site, come, conn
 # -- back in the rooms
 
 
-def test_a_recovered_client_is_in_its_rooms_again(connect, den, transports):
+def test_a_recovered_client_is_back_in_its_rooms(connect, den, transports):
     ann, bob = connect("ann", **STAYS_AWAY, **transports), connect("bob")
     join(ann, den), join(bob, den)
     say(bob, den, "before")
@@ -311,7 +311,7 @@ def test_a_recovered_client_is_in_its_rooms_again(connect, den, transports):
     assert lobby == [f"missed in the lobby {n} {m}" for n in range(2) for m in range(3)]
 
 
-def test_what_is_said_in_a_room_that_all_have_left_is_not_lost(site, connect, enter, den):
+def test_messages_in_a_room_without_connected_members_are_replayed(site, connect, enter, den):
     ann = connect("ann", **STAYS_AWAY)
     join(ann, den)
     ann.cut()
@@ -331,7 +331,7 @@ def test_what_is_said_in_a_room_that_all_have_left_is_not_lost(site, connect, en
     assert texts(ann, room=den) == ["to nobody", "from another wire", "to nobody again", "live"]
 
 
-def test_only_what_came_after_the_join_was_missed(connect, den):
+def test_messages_from_before_the_join_are_not_replayed(connect, den):
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
     join(bob, den)
     say(bob, "lobby", "heard")
@@ -346,7 +346,7 @@ def test_only_what_came_after_the_join_was_missed(connect, den):
     assert texts(ann, room=den) == ["missed", "live"]
 
 
-def test_a_room_that_was_left_is_not_entered_again(connect, den):
+def test_a_room_that_was_left_is_not_recovered(connect, den):
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
     join(ann, den), join(bob, den)
     ann.call("leave", {"room": den})
@@ -360,7 +360,7 @@ def test_a_room_that_was_left_is_not_entered_again(connect, den):
     assert "nor this" not in texts(ann)
 
 
-def test_who_lost_a_room_meanwhile_hears_nothing_of_it_and_is_told_so(site, connect):
+def test_a_client_that_lost_a_room_gets_nothing_of_it_and_is_told(site, connect):
     secret = site.room("Plans", "ann", "bob", private=True)
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
     join(ann, secret), join(bob, secret)
@@ -376,7 +376,7 @@ def test_who_lost_a_room_meanwhile_hears_nothing_of_it_and_is_told_so(site, conn
     assert texts(ann, room=secret) == []
 
 
-def test_direct_messages_wait_for_one_who_is_away(site, connect, enter):
+def test_direct_messages_to_a_disconnected_user_are_replayed(site, connect, enter):
     name = f"dora{next(numbers)}"
     dora = connect(auth={"token": site.user(name)}, **STAYS_AWAY)
     bob = enter("bob")
@@ -393,7 +393,7 @@ def test_direct_messages_wait_for_one_who_is_away(site, connect, enter):
     assert texts(dora, "single_chat") == [*(f"are you there? {n}" for n in range(3)), "and now?"]
 
 
-def test_a_join_that_was_cut_off_goes_on_where_it_was(come, connect, den):
+def test_a_join_that_was_cut_off_continues(come, connect, den):
     """It comes back from each message of what it was being told, as if the rest had been lost on the way."""
     bob = connect("bob")
     join(bob, den)
@@ -417,7 +417,7 @@ def test_a_join_that_was_cut_off_goes_on_where_it_was(come, connect, den):
         assert rest == [args[1] for args in events[at + 1 :]], f"from {event[1]['data']}"
 
 
-def test_a_joined_room_is_told_anew_from_where_it_is_heard(connect, den):
+def test_a_room_joined_meanwhile_is_replayed_from_its_floor(connect, den):
     ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
     join(bob, den)
     for number in range(4):
@@ -432,7 +432,7 @@ def test_a_joined_room_is_told_anew_from_where_it_is_heard(connect, den):
     assert again[-3:] == ["1", "2", "3"]
 
 
-def test_one_who_has_heard_something_elsewhere_before_is_owed_nothing_from_then(connect, come, den):
+def test_an_offset_of_an_earlier_connection_is_ignored(connect, come, den):
     bob, ann = connect("bob"), come("ann")
     say(bob, "lobby", "heard")
     ann.take_until(lambda one: one.heard())
@@ -452,7 +452,7 @@ def test_one_who_has_heard_something_elsewhere_before_is_owed_nothing_from_then(
 # -- several connections
 
 
-def test_ones_own_direct_messages_come_to_ones_other_connections_alone(connect):
+def test_own_direct_messages_are_replayed_to_other_connections_only(connect):
     ann, twin, bob = connect("ann", **STAYS_AWAY), connect("ann", **STAYS_AWAY), connect("bob")
     ann.call("single_chat", {"to": "bob", "data": "first"})
     wait_text(twin, "first", "single_chat")

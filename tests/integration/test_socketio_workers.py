@@ -76,7 +76,7 @@ def make_crowd(site, connect):
 # -- stock clients
 
 
-def test_a_crowd_of_stock_clients_notices_nothing(site, connect, transports):
+def test_many_stock_clients_see_no_reconnect_or_error(site, connect, transports):
     crowd = make_crowd(site, lambda: connect(namespace="/news", **transports))
     for number in range(EMITS):
         calls = [client.begin_call("echo", number, client.name) for client in crowd]
@@ -89,7 +89,7 @@ def test_a_crowd_of_stock_clients_notices_nothing(site, connect, transports):
     assert len({client.state["engine"].split(".")[0] for client in crowd}) == site.COUNT
 
 
-def test_nothing_is_lost_or_doubled_while_a_crowd_upgrades(site, connect):
+def test_nothing_is_lost_or_doubled_while_many_clients_upgrade(site, connect):
     crowd = make_crowd(site, lambda: connect(namespace="/news"))
     said = list(range(40))
     for number in said:
@@ -103,7 +103,7 @@ def test_nothing_is_lost_or_doubled_while_a_crowd_upgrades(site, connect):
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the client forgets some of its sockets
 @pytest.mark.parametrize("transports", [None, ["polling"], ["websocket"]], ids=TRANSPORTS)
-def test_a_crowd_of_python_clients_notices_nothing(site, transports):
+def test_many_python_clients_see_no_reconnect_or_error(site, transports):
     def connect():
         client = socketio.Client(handle_sigint=False, reconnection=False)
         client.connect(site.url, namespaces=["/news"], transports=transports)
@@ -125,7 +125,7 @@ def test_a_crowd_of_python_clients_notices_nothing(site, transports):
             gc.collect()
 
 
-def test_stock_clients_come_back_when_a_worker_is_killed(site, connect, transports):
+def test_stock_clients_reconnect_when_a_worker_is_killed(site, connect, transports):
     crowd = make_crowd(site, lambda: connect(namespace="/news", **HASTY, **transports))
     its_own = crowd[: CROWD // site.COUNT]
     os.kill(site.workers()[0], AT_ONCE)
@@ -165,7 +165,7 @@ def guess(sid):
     return sid[:-1] + ("A" if sid[-1] != "A" else "B")
 
 
-def test_a_poll_waits_at_another_worker_for_what_comes(doors, session):
+def test_a_poll_waits_at_another_worker(doors, session):
     _, other = doors
     waiting = begin_poll(other, session)
     assert session.emit("tell me", "late").body == "ok"
@@ -180,7 +180,7 @@ def test_a_post_is_served_at_another_worker(doors, session):
     assert json.loads(session.receive().removeprefix("42/news,"))[:2] == ["told", "大家好"]
 
 
-def test_much_passes_between_two_workers(doors, session):
+def test_large_payloads_pass_between_two_workers(doors, session):
     session.endpoint = doors[1]
     texts = [letter * 100_000 for letter in "abcdef"]
     for text in texts:
@@ -188,7 +188,7 @@ def test_much_passes_between_two_workers(doors, session):
     assert [json.loads(session.receive()[8:])[1] for _ in texts] == texts
 
 
-def test_two_polls_at_once_end_a_session_wherever_they_come(doors, session):
+def test_two_polls_at_once_end_a_session_at_any_worker(doors, session):
     polls = [door.begin(sid=session.sid) for door in doors]
     assert sorted(poll.answer().status for poll in polls) == [200, 400]  # whichever was the second
     for door in doors:
@@ -227,7 +227,7 @@ def test_an_upgrade_at_another_worker_loses_nothing(doors, session):
     assert [json.loads(ws.recv()[8:])[1] for _ in range(3)] == ["before", "with it", "behind it"]
 
 
-def test_a_poll_at_another_worker_is_let_go_for_an_upgrade(doors, session):
+def test_a_poll_at_another_worker_is_released_by_an_upgrade(doors, session):
     _, other = doors
     waiting = begin_poll(other, session)
     session.endpoint = other
@@ -241,7 +241,7 @@ def test_a_poll_at_another_worker_is_let_go_for_an_upgrade(doors, session):
 # -- workers that end
 
 
-def test_an_upgraded_session_does_not_need_the_worker_that_it_came_by(doors, session):
+def test_an_upgraded_session_outlives_the_worker_that_forwarded_it(doors, session):
     _, other = doors
     session.endpoint = other
     upgraded = UpgradedSession(other, of=session)
@@ -250,7 +250,7 @@ def test_an_upgraded_session_does_not_need_the_worker_that_it_came_by(doors, ses
     assert "still here" in upgraded.receive()
 
 
-def test_a_session_goes_on_when_the_worker_where_it_polled_is_killed(doors, session):
+def test_a_session_survives_the_kill_of_the_worker_where_it_polled(doors, session):
     _, other = doors
     waiting = begin_poll(other, session)
     other.end(AT_ONCE)
@@ -260,7 +260,7 @@ def test_a_session_goes_on_when_the_worker_where_it_polled_is_killed(doors, sess
     assert "kept" in session.receive()
 
 
-def test_a_worker_that_is_told_to_stop_gives_polls_back(doors, session):
+def test_a_worker_that_stops_releases_forwarded_polls(doors, session):
     _, other = doors
     waiting = begin_poll(other, session)
     began = time.monotonic()
@@ -272,7 +272,7 @@ def test_a_worker_that_is_told_to_stop_gives_polls_back(doors, session):
     assert "kept" in session.receive()
 
 
-def test_a_poll_at_another_worker_hears_that_its_session_is_sent_away(doors, session):
+def test_a_poll_at_another_worker_ends_with_its_session(doors, session):
     one, other = doors
     waiting = begin_poll(other, session)
     os.kill(one.worker, GOOD_ORDER)
@@ -321,7 +321,7 @@ def test_an_unknown_session_is_refused_at_every_worker(site, doors, session, cha
 
 
 @pytest.mark.parametrize(("nodes", "are_neighbours"), [(("", ""), True), (("web1", "web2"), False)])
-def test_servers_are_neighbours_unless_they_say_that_their_machines_differ(
+def test_servers_are_peers_unless_their_node_names_differ(
     valkey_server, fresh_database, nodes, are_neighbours
 ):
     shared = {
@@ -338,7 +338,7 @@ def test_servers_are_neighbours_unless_they_say_that_their_machines_differ(
         assert other.is_unknown(sid) is not are_neighbours
 
 
-def test_the_chat_itself_is_served_by_workers_that_valkey_joins(valkey_server, node):
+def test_several_workers_with_valkey_serve_the_chat(valkey_server, node):
     env = {"WEB_CONCURRENCY": 3, "CHAT_REDIS_URL": valkey_server.url, "CHAT_REDIS_PREFIX": "workers"}
     with SocketIOServer(env=env) as server, connecting(node, server) as connect:
         crowd = [connect("ann", **transports) for transports in TRANSPORTS.values() for _ in range(4)]
@@ -355,7 +355,7 @@ def test_the_chat_itself_is_served_by_workers_that_valkey_joins(valkey_server, n
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_workers_meet_in_a_folder_of_their_own_and_leave_nothing(make_site, kind):
+def test_workers_use_a_private_directory_and_remove_it(make_site, kind):
     site = make_site(kind)
     first, second, third = site.workers()
     with Door(site, first) as one, Door(site, second) as other, Door(site, third) as another:

@@ -1,4 +1,4 @@
-"""Workers that pass each other requests: two engines in one process, with loops of their own, and real sockets.
+"""Workers that forward requests to each other: engines in one process, each with its own loop, and real sockets.
 
 Every test here runs again in a process that gevent has patched.
 """
@@ -31,112 +31,112 @@ HANDSHAKE = Handshake("", "en", "", False)
 
 
 @pytest.fixture
-def home(monkeypatch):
-    """A folder for temporary files; the path of a Unix socket may not be long."""
+def temporary(monkeypatch):
+    """A short path for temporary files: the path of a Unix socket has a limit."""
     with tempfile.TemporaryDirectory(prefix="near-") as path:
         monkeypatch.setattr(tempfile, "tempdir", path)
         yield Path(path)
 
 
 @pytest.fixture
-def folder(home):
+def directory(temporary):
     return WorkerDirectory(KEY)
 
 
-def files(folder):
-    return sorted(path.name for path in folder.path.iterdir())
+def files(directory):
+    return sorted(path.name for path in directory.path.iterdir())
 
 
-# -- the folder
+# -- the directory
 
 
-def listen(folder, name):
-    """As folder.listen, for a with block."""
-    return closing(folder.listen(name))
+def listen(directory, name):
+    """As directory.listen, for a with block."""
+    return closing(directory.listen(name))
 
 
-def test_workers_of_a_site_meet_where_nobody_else_can_look(folder):
-    with listen(folder, "1"), closing(WorkerDirectory(KEY).connect("1")):
-        assert stat.S_IMODE(folder.path.lstat().st_mode) == 0o700
+def test_a_sites_directory_is_its_users_alone(directory):
+    with listen(directory, "1"), closing(WorkerDirectory(KEY).connect("1")):
+        assert stat.S_IMODE(directory.path.lstat().st_mode) == 0o700
 
 
-def test_sites_do_not_meet(home):
+def test_sites_have_different_directories(temporary):
     assert WorkerDirectory(KEY).path != WorkerDirectory(b"another").path
 
 
-def test_nobody_is_found_where_nobody_is(folder):
-    assert folder.connect("1") is None
-    with listen(folder, "2"):
-        assert folder.connect("1") is None
+def test_a_worker_that_does_not_listen_is_not_found(directory):
+    assert directory.connect("1") is None
+    with listen(directory, "2"):
+        assert directory.connect("1") is None
 
 
-def test_the_last_one_takes_the_folder_away(folder):
-    with listen(folder, "1"), listen(folder, "2"):
-        folder.leave("1")
-        assert files(folder) == ["2"]
-        folder.leave("2")
-        assert not folder.path.exists()
-        folder.leave("2")
+def test_the_last_worker_removes_the_directory(directory):
+    with listen(directory, "1"), listen(directory, "2"):
+        directory.leave("1")
+        assert files(directory) == ["2"]
+        directory.leave("2")
+        assert not directory.path.exists()
+        directory.leave("2")
 
 
-def test_what_a_dead_worker_left_is_taken_away_by_whoever_asks(folder):
-    folder.listen("1").close()
-    assert files(folder) == ["1"]
-    assert folder.connect("1") is None
-    assert files(folder) == []
+def test_a_dead_workers_file_is_removed_by_whoever_connects(directory):
+    directory.listen("1").close()
+    assert files(directory) == ["1"]
+    assert directory.connect("1") is None
+    assert files(directory) == []
 
 
-def test_what_dead_workers_left_is_taken_away_by_whoever_comes(folder):
-    folder.listen("1").close()
-    with listen(folder, "2"), listen(folder, "3"):
-        assert files(folder) == ["2", "3"]
+def test_dead_workers_files_are_removed_by_whoever_listens(directory):
+    directory.listen("1").close()
+    with listen(directory, "2"), listen(directory, "3"):
+        assert files(directory) == ["2", "3"]
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
-def test_a_folder_into_which_others_can_look_is_not_used(folder, mode):
-    folder.path.mkdir()
-    folder.path.chmod(mode)
+def test_a_directory_that_other_users_can_read_is_not_used(directory, mode):
+    directory.path.mkdir()
+    directory.path.chmod(mode)
     with pytest.raises(PermissionError):
-        folder.listen("1")
-    assert folder.connect("1") is None
+        directory.listen("1")
+    assert directory.connect("1") is None
 
 
-def test_a_link_in_its_place_is_not_followed(folder, home):
-    (home / "elsewhere").mkdir(mode=0o700)
-    folder.path.symlink_to(home / "elsewhere")
+def test_a_symbolic_link_is_not_followed(directory, temporary):
+    (temporary / "elsewhere").mkdir(mode=0o700)
+    directory.path.symlink_to(temporary / "elsewhere")
     with pytest.raises(PermissionError):
-        folder.listen("1")
+        directory.listen("1")
 
 
-def test_a_folder_that_goes_away_at_the_last_moment_is_made_again(folder, monkeypatch):
-    made = folder._make
-    goes = [True, True, False]
+def test_a_directory_removed_at_the_last_moment_is_made_again(directory, monkeypatch):
+    made = directory._make
+    removals = [True, True, False]
 
     def make():
         made()
-        if goes.pop(0):
-            folder.path.rmdir()
+        if removals.pop(0):
+            directory.path.rmdir()
 
-    monkeypatch.setattr(folder, "_make", make)
-    with listen(folder, "1"):
-        assert files(folder) == ["1"]
+    monkeypatch.setattr(directory, "_make", make)
+    with listen(directory, "1"):
+        assert files(directory) == ["1"]
 
 
 # -- two workers
 
 
 class Worker:
-    """One engine that says everything back, and its way to the others."""
+    """An echo engine and its forwarding client."""
 
-    def __init__(self, number, folder, **settings):
-        self.told = []
-        hub = Hub(Settings(**settings), lambda message, error: self.told.append(error), 1000)
+    def __init__(self, number, directory, **settings):
+        self.logged = []
+        hub = Hub(Settings(**settings), lambda message, error: self.logged.append(error), 1000)
         self.reactor = hub.reactor
-        self.engine = Engine(hub, hub.settings, Echo(), self.told.append, number)
-        self.client = ForwardingClient(self.engine, lambda: folder)
+        self.engine = Engine(hub, hub.settings, Echo(), self.logged.append, number)
+        self.client = ForwardingClient(self.engine, lambda: directory)
 
     def open(self):
-        """Begin a session of polling and return its id."""
+        """Open a session on polling and return its id."""
         self.client.listen()
         self.reactor.call_and_wait(self.engine.open_polling, HANDSHAKE)
         return next(reversed(self.engine.sessions))
@@ -145,7 +145,7 @@ class Worker:
         return self.client.session(sid)
 
     def wait_polled(self, sid):
-        """Until a poll waits for that session."""
+        """Wait until a poll waits for that session."""
         until(lambda: self.reactor.call_and_wait(lambda: self.engine.sessions[sid].member.has_poll))
 
     def end(self):
@@ -157,12 +157,12 @@ class Worker:
 def until(condition):
     deadline = time.monotonic() + 10
     while not condition():
-        assert time.monotonic() < deadline, "it never came"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.001)
 
 
-class Beside:
-    """A call that runs beside the test, and what it returned or raised."""
+class Background:
+    """A call in a thread of its own, and its result or exception."""
 
     def __init__(self, function, *args):
         self._outcome = []
@@ -184,11 +184,11 @@ class Beside:
 
 
 @pytest.fixture
-def make_worker(folder):
+def make_worker(directory):
     made = []
 
     def make(number, **settings):
-        made.append(Worker(number, folder, **settings))
+        made.append(Worker(number, directory, **settings))
         return made[-1]
 
     yield make
@@ -208,7 +208,7 @@ def other(make_worker):
 
 @pytest.fixture
 def session(owner, other):
-    """A session of the owner's as the other worker sees it."""
+    """A session of the owner, as the other worker sees it."""
     return other.session(owner.open())
 
 
@@ -218,30 +218,30 @@ def refused(function, *args):
     return bad.value.code
 
 
-def test_a_post_and_a_poll_are_passed_on(session):
+def test_a_post_and_a_poll_are_forwarded(session):
     session.find()
     session.post("4hello\x1e4大家好".encode())
     assert session.poll().decode() == "4hello\x1e4大家好"
 
 
 def test_a_poll_waits(owner, session):
-    poll = Beside(session.poll)
+    poll = Background(session.poll)
     owner.wait_polled(session._sid)
     session.post(b"4late")
     assert poll.result() == b"4late"
 
 
-def test_one_link_is_enough_for_all(owner, other):
+def test_all_requests_share_one_link(owner, other):
     sessions = [other.session(owner.open()) for _ in range(50)]
-    polls = [Beside(session.poll) for session in sessions]
+    polls = [Background(session.poll) for session in sessions]
     for number, session in enumerate(sessions):
         session.post(b"4%d" % number)
     assert [poll.result() for poll in polls] == [b"4%d" % number for number in range(50)]
     assert (len(owner.reactor.parked()), len(other.reactor.parked())) == (2, 1)
-    assert len(owner.reactor) == len(other.reactor) == 0  # a drain does not wait for them
+    assert len(owner.reactor) == len(other.reactor) == 0  # a drain does not wait for links
 
 
-def test_refusals_are_passed_on(owner, other, session):
+def test_refusals_are_forwarded(owner, other, session):
     assert refused(session.post, b"no packet") == 3
     assert refused(session.poll) == refused(session.find) == refused(session.abort) == 1
     session = other.session(owner.open())
@@ -250,7 +250,7 @@ def test_refusals_are_passed_on(owner, other, session):
 
 
 def test_two_polls_at_once_end_the_session(owner, session):
-    first = Beside(session.poll)
+    first = Background(session.poll)
     owner.wait_polled(session._sid)
     assert refused(session.poll) == 3
     assert first.result() == b"1"
@@ -262,19 +262,19 @@ def test_a_post_beside_one_that_is_being_read_ends_the_session(owner, session):
     assert refused(session.find) == 1
 
 
-def test_a_session_that_fails_is_the_only_one_to_suffer(owner, other, session):
+def test_a_session_that_fails_does_not_affect_others(owner, other, session):
     second = other.session(owner.open())
-    poll = Beside(second.poll)
+    poll = Background(second.poll)
     owner.wait_polled(second._sid)
     owner.engine.layer.on_text = lambda session, payload: 1 / 0
     assert refused(session.post, b"4x") == 3
-    assert [type(error) for error in owner.told] == [ZeroDivisionError]
+    assert [type(error) for error in owner.logged] == [ZeroDivisionError]
     del owner.engine.layer.on_text
     second.post(b"4y")
     assert poll.result() == b"4y"
 
 
-def test_a_socket_is_handed_over_with_what_it_said_early(owner, session):
+def test_a_socket_is_transferred_with_its_early_data(owner, session):
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
     early = b"\x81\x86\0\0\0\x002probe"
@@ -295,7 +295,7 @@ def read(sock, size):
     return data
 
 
-def test_a_socket_for_a_worker_that_is_gone_is_closed(other):
+def test_a_socket_for_a_worker_that_has_ended_is_closed(other):
     ours, theirs = socket.socketpair()
     ours.settimeout(10)
     other.session("00000009.abcdefghij-ABCDEF_12").probe(Taken(theirs.detach(), b"", b""))
@@ -303,14 +303,14 @@ def test_a_socket_for_a_worker_that_is_gone_is_closed(other):
     ours.close()
 
 
-def test_a_session_of_a_worker_that_is_gone_is_unknown_and_the_log_says_why(other):
+def test_a_session_of_a_worker_that_has_ended_is_unknown_and_logged(other):
     gone = other.session("00000009.abcdefghij-ABCDEF_12")
     assert refused(gone.find) == refused(gone.poll) == UNKNOWN_SID[0]
-    assert "sticky sessions" in other.told[0]
+    assert "sticky sessions" in other.logged[0]
 
 
 def test_polls_end_with_their_worker(owner, other, session):
-    poll = Beside(session.poll)
+    poll = Background(session.poll)
     owner.wait_polled(session._sid)
     owner.reactor.call_and_wait(lambda: [parked.drop() for parked in owner.reactor.parked()])
     with pytest.raises(BadRequest):
@@ -319,7 +319,7 @@ def test_polls_end_with_their_worker(owner, other, session):
 
 
 def test_a_session_outlives_the_worker_that_polled_for_it(owner, other, session, make_worker):
-    Beside(session.poll)
+    Background(session.poll)
     owner.wait_polled(session._sid)
     other.reactor.call_and_wait(lambda: [parked.drop() for parked in other.reactor.parked()])
     third = make_worker(3).session(session._sid)
@@ -330,8 +330,8 @@ def test_a_session_outlives_the_worker_that_polled_for_it(owner, other, session,
     assert third.poll() == b"4kept"
 
 
-def test_polls_that_are_given_back_cost_nothing(owner, other, session):
-    poll = Beside(session.poll)
+def test_released_polls_lose_nothing(owner, other, session):
+    poll = Background(session.poll)
     owner.wait_polled(session._sid)
     other.reactor.call(other.client.release_polls)
     assert poll.result() == b"6"
@@ -339,14 +339,14 @@ def test_polls_that_are_given_back_cost_nothing(owner, other, session):
     assert session.poll() == b"4kept"
 
 
-def test_a_worker_that_drains_waits_for_no_poll(other, session):
+def test_a_draining_worker_does_not_wait_for_polls(other, session):
     other.engine.hub.draining = True
     assert session.poll() == b"6"
     session.post(b"4kept")
     assert session.poll() == b"4kept"
 
 
-def test_a_worker_that_hangs_is_not_waited_for_for_ever(owner, other, session, monkeypatch):
+def test_a_request_to_a_worker_that_hangs_times_out(owner, other, session, monkeypatch):
     monkeypatch.setattr(sessions, "REQUEST_TIMEOUT", 0.1)
     session.find()
     _, server = owner.reactor.parked()
@@ -356,7 +356,7 @@ def test_a_worker_that_hangs_is_not_waited_for_for_ever(owner, other, session, m
     assert session.poll() == b"4x"  # the answer to the post comes late, and does no harm
 
 
-def test_a_poll_that_is_given_up_leaves_the_session_as_it_was(make_worker):
+def test_a_poll_that_times_out_leaves_the_session_as_it_was(make_worker):
     owner, other = (make_worker(n, io_ping_interval=0.05, io_ping_timeout=0.05) for n in (1, 2))
     session = other.session(owner.open())
     assert refused(session.poll) == 1
@@ -364,25 +364,25 @@ def test_a_poll_that_is_given_up_leaves_the_session_as_it_was(make_worker):
     assert session.poll() == b"4kept"
 
 
-def test_it_may_be_called_by_its_own_name(owner):
+def test_its_own_sessions_are_local(owner):
     assert isinstance(owner.session(owner.open()), LocalSession)
 
 
-def test_a_worker_that_cannot_be_found_says_so_once(owner, folder, caplog):
-    folder.path.mkdir(mode=0o755)
-    folder.path.chmod(0o755)
+def test_a_worker_that_cannot_listen_logs_it_once(owner, directory, caplog):
+    directory.path.mkdir(mode=0o755)
+    directory.path.chmod(0o755)
     assert owner.open() and owner.open()
     assert len(caplog.messages) == 1
     assert "not this user's alone" in caplog.text
 
 
-def test_whoever_goes_leaves_no_file(owner, other, folder):
+def test_a_worker_that_ends_leaves_no_file(owner, other, directory):
     owner.open()
     other.open()
     owner.client.close()
-    assert files(folder) == ["00000002"]
+    assert files(directory) == ["00000002"]
     other.client.close()
-    assert not folder.path.exists()
+    assert not directory.path.exists()
 
 
 @pytest.mark.skipif(is_patched(), reason="this is that process")

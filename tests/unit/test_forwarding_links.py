@@ -1,4 +1,4 @@
-"""What workers say to each other, and the link that they say it over: pieces, descriptors, ends."""
+"""The link between two workers: its framing, descriptors, and how it closes."""
 
 import _socket
 import os
@@ -17,12 +17,12 @@ messages = st.lists(st.tuples(heads, st.binary(max_size=200)), max_size=6)
 
 
 @given(messages, st.lists(st.integers(1, 60)))
-def test_messages_are_taken_apart_however_they_arrive(said, sizes):
-    stream, reader, heard = b"".join(encode(*message) for message in said), Reader(), []
+def test_messages_are_split_however_they_arrive(sent, sizes):
+    stream, reader, received = b"".join(encode(*message) for message in sent), Reader(), []
     for size in [*sizes, len(stream)]:
-        heard += reader.feed(stream[:size])
+        received += reader.feed(stream[:size])
         stream = stream[size:]
-    assert heard == said
+    assert received == sent
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_messages_are_taken_apart_however_they_arrive(said, sizes):
     ],
     ids=["head too long", "body too long", "no object", "no JSON", "another protocol"],
 )
-def test_what_no_worker_says_is_an_error(stream):
+def test_a_malformed_stream_raises(stream):
     with pytest.raises(ValueError):  # noqa: PT011
         list(Reader().feed(stream))
 
 
 class Loop:
-    """Stands where the reactor stands: it notes who is parked, and who wants to be written."""
+    """In place of the reactor: records which links are parked, and which wait to be writable."""
 
     def __init__(self):
         self.parked, self.writing = set(), set()
@@ -60,17 +60,17 @@ class Loop:
 
 
 class End:
-    """One end of a link, and what was heard at it."""
+    """One end of a link, and the messages that arrived there."""
 
     def __init__(self, loop, raw):
-        self.heard, self.ends = [], 0
-        self.link = Link(loop, raw, self._hear, self._end)
+        self.received, self.close_count = [], 0
+        self.link = Link(loop, raw, self._receive, self._close)
 
-    def _hear(self, link, head, body):
-        self.heard.append((head, body))
+    def _receive(self, link, head, body):
+        self.received.append((head, body))
 
-    def _end(self, link):
-        self.ends += 1
+    def _close(self, link):
+        self.close_count += 1
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def is_open(fd):
     return True
 
 
-def turn(loop, *ends):
-    """Write what waits and read what came until neither does anything."""
+def run(loop, *ends):
+    """Write and read until nothing is left to do."""
     before = None
-    while before != (before := [len(end.heard) for end in ends]) or loop.writing:
+    while before != (before := [len(end.received) for end in ends]) or loop.writing:
         for link in list(loop.writing):
             link.writable()
         for end in ends:
@@ -115,22 +115,22 @@ def turn(loop, *ends):
                 end.link.readable()
 
 
-def test_a_message_is_heard_at_the_other_end(loop, ends):
+def test_a_message_arrives_at_the_other_end(loop, ends):
     one, other = ends
     one.link.send({"n": 1}, b"body")
     other.link.readable()
-    assert other.heard == [({"n": 1}, b"body")]
+    assert other.received == [({"n": 1}, b"body")]
     assert loop.writing == set()
 
 
 def test_more_than_the_kernel_takes_arrives_in_order(loop, ends):
     one, other = ends
-    said = [({"n": number}, bytes([number]) * 300_000) for number in range(8)]
-    for head, body in said:
+    sent = [({"n": number}, bytes([number]) * 300_000) for number in range(8)]
+    for head, body in sent:
         one.link.send(head, body)
     assert loop.writing == {one.link}
-    turn(loop, one, other)
-    assert other.heard == said
+    run(loop, one, other)
+    assert other.received == sent
 
 
 def test_a_descriptor_comes_with_its_message(loop, ends, pipe):
@@ -140,8 +140,8 @@ def test_a_descriptor_comes_with_its_message(loop, ends, pipe):
     one.link.send({"n": 2}, b"with it" * 100_000, reading)  # in several pieces
     one.link.send({"n": 3}, b"behind it")
     assert is_open(reading)  # it waits behind the first
-    turn(loop, one, other)
-    assert [head for head, _ in other.heard] == [{"n": 1}, {"n": 2, "fd": True}, {"n": 3}]
+    run(loop, one, other)
+    assert [head for head, _ in other.received] == [{"n": 1}, {"n": 2, "fd": True}, {"n": 3}]
     received = other.link.take_fd()
     os.write(writing, b"through it")
     assert os.read(received, 100) == b"through it"
@@ -149,19 +149,19 @@ def test_a_descriptor_comes_with_its_message(loop, ends, pipe):
     os.close(received)
 
 
-def test_what_was_sent_along_is_closed_here(ends, pipe):
+def test_a_sent_descriptor_is_closed_here(ends, pipe):
     one, _ = ends
     one.link.send({}, fd=pipe[0])
     assert not is_open(pipe[0])
 
 
-def test_descriptors_that_nobody_took_are_closed_with_the_link(loop, ends, pipe):
+def test_descriptors_that_were_not_taken_are_closed_with_the_link(loop, ends, pipe):
     one, other = ends
     one.link.send({}, b"", pipe[0])
     other.link.readable()
     other.link.drop()
     with pytest.raises(BrokenPipeError):
-        os.write(pipe[1], b"nobody reads")
+        os.write(pipe[1], b"closed")
 
 
 def test_a_descriptor_for_a_link_that_has_ended_is_closed(ends, pipe):
@@ -173,30 +173,30 @@ def test_a_descriptor_for_a_link_that_has_ended_is_closed(ends, pipe):
     assert not is_open(pipe[1])
 
 
-def test_the_other_end_going_ends_it_once(loop, ends):
+def test_a_link_closes_once_when_the_other_end_does(loop, ends):
     one, other = ends
     other.link.send({"n": 1})
     other.link.drop()
-    turn(loop, one)
+    run(loop, one)
     one.link.send({"n": 2})
-    assert one.heard == [({"n": 1}, b"")]
-    assert (one.ends, other.ends) == (1, 1)
+    assert one.received == [({"n": 1}, b"")]
+    assert (one.close_count, other.close_count) == (1, 1)
     assert loop.parked == set()
 
 
-def test_what_makes_no_sense_ends_it(loop, ends):
+def test_a_malformed_message_closes_it(loop, ends):
     one, other = ends
     other.link._socket.send(b"GET / HTTP/1.1\r\n\r\n")
     with pytest.raises(ValueError, match="too long") as error:
         one.link.readable()
     one.link.fail(error.value)  # as the reactor does
-    assert one.ends == 1
+    assert one.close_count == 1
 
 
-def test_nothing_is_heard_behind_the_end(ends):
+def test_nothing_is_delivered_after_the_close(ends):
     one, other = ends
-    one.link._on_message = lambda link, head, body: (one.heard.append(head), link.drop())
+    one.link._on_message = lambda link, head, body: (one.received.append(head), link.drop())
     other.link.send({"n": 1})
     other.link.send({"n": 2})
     one.link.readable()
-    assert one.heard == [{"n": 1}]
+    assert one.received == [{"n": 1}]

@@ -1,4 +1,4 @@
-"""Offsets: what they say, and what each event says of the store."""
+"""Offsets: their text, and the position in the store that each event reports."""
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,8 @@ ORIGIN = 0xABC
 small, large = st.integers(0, 2**31 - 1), st.integers(0, 2**45)
 
 
-class GroupCommit:
-    """A process that delivers: what chat.rooms.stored_delivery.StoredDelivery tells a cursor."""
+class Progress:
+    """The progress of a process: the part of chat.rooms.stored_delivery.StoredDelivery that a cursor reads."""
 
     def __init__(self):
         self.origin = ORIGIN
@@ -30,24 +30,24 @@ def message(pk, room_id=1, seq=None):
 
 
 @pytest.fixture
-def writer():
-    return GroupCommit()
+def progress():
+    return Progress()
 
 
 @pytest.fixture
-def cursor(writer):
+def cursor(progress):
     cursor = Cursor()
-    cursor.progress = writer
+    cursor.progress = progress
     return cursor
 
 
-def said(part, number=7):
+def parsed(part, number=7):
     return offsets.read(offsets.write(ORIGIN, number, part).decode())
 
 
-def deliver(writer, cursor, message):
-    writer.last_pk = max(writer.last_pk, message.pk)
-    return said(cursor.advance(message)).store
+def deliver(progress, cursor, message):
+    progress.last_pk = max(progress.last_pk, message.pk)
+    return parsed(cursor.advance(message)).store
 
 
 # -- as text
@@ -67,9 +67,9 @@ def test_what_is_written_is_read(origin, number, pk, mark, room, seq):
     )
     heard = offsets.in_order(pk, mark) + offsets.peer_suffix(room)
     assert read(heard).store == StorePosition(origin, pk, mark, None, room)
-    for place in (StorePosition(origin, pk, mark, at, room), StorePosition(origin, pk, mark)):
-        told = offsets.replayed(place, place.room, seq, room)
-        assert read(told).store == place._replace(replayed=(seq, room))
+    for position in (StorePosition(origin, pk, mark, at, room), StorePosition(origin, pk, mark)):
+        part = offsets.replayed(position, position.room, seq, room)
+        assert read(part).store == position._replace(replayed=(seq, room))
 
 
 NONE = [
@@ -92,61 +92,61 @@ ODD = ["1.2.3.4.x", "１.2", "123456789.1", f"1.2.{'f' * 16}.1", " 1.2", "1.2.3.
 
 
 @pytest.mark.parametrize("text", [*NONE, *ODD])
-def test_what_is_no_offset_is_not_read(text):
+def test_a_malformed_offset_is_not_read(text):
     assert offsets.read(text) is None
 
 
 @given(st.text())
-def test_any_text_is_read_or_not(text):
+def test_no_text_makes_the_parser_raise(text):
     offsets.read(text)
 
 
-# -- what each event says
+# -- the position that each event reports
 
 
-def test_own_messages_tell_of_all_before_them(writer, cursor):
-    assert deliver(writer, cursor, message(3)) == StorePosition(ORIGIN, 3, 10)
-    writer.mark = 12
-    assert deliver(writer, cursor, message(5, 2)) == StorePosition(ORIGIN, 5, 12)
-    assert said(cursor.current()).store == StorePosition(ORIGIN, 5, 12)
+def test_an_own_message_stands_for_all_before_it(progress, cursor):
+    assert deliver(progress, cursor, message(3)) == StorePosition(ORIGIN, 3, 10)
+    progress.mark = 12
+    assert deliver(progress, cursor, message(5, 2)) == StorePosition(ORIGIN, 5, 12)
+    assert parsed(cursor.current()).store == StorePosition(ORIGIN, 5, 12)
 
 
-def test_one_that_is_older_than_others_tells_of_its_room_alone(writer, cursor):
-    deliver(writer, cursor, message(5))
-    assert deliver(writer, cursor, message(4, 2, 9)) == StorePosition(ORIGIN, 5, 10, RoomPosition(2, 9))
-    assert said(cursor.current()).store == StorePosition(ORIGIN, 5, 10)
-    assert said(cursor.out_of_turn(message(1, 3))).store == StorePosition(ORIGIN, 5, 10, RoomPosition(3, 1))
+def test_an_older_message_changes_the_position_in_its_room_only(progress, cursor):
+    deliver(progress, cursor, message(5))
+    assert deliver(progress, cursor, message(4, 2, 9)) == StorePosition(ORIGIN, 5, 10, RoomPosition(2, 9))
+    assert parsed(cursor.current()).store == StorePosition(ORIGIN, 5, 10)
+    assert parsed(cursor.out_of_turn(message(1, 3))).store == StorePosition(ORIGIN, 5, 10, RoomPosition(3, 1))
 
 
-def test_while_one_of_the_own_is_held_back_nothing_is_sure_beyond_it(writer, cursor):
-    deliver(writer, cursor, message(3))
-    writer.undelivered.add(6)
-    assert deliver(writer, cursor, message(5)) == StorePosition(ORIGIN, 5, 10)
-    assert deliver(writer, cursor, message(7)) is None
-    assert said(cursor.out_of_turn(message(1, 2))) == Offset(ORIGIN, 7, None, RoomPosition(2, 1))
-    assert deliver(writer, cursor, message(6, 2)) == StorePosition(ORIGIN, 7, 10, RoomPosition(2, 6))
+def test_beyond_an_undelivered_message_the_position_is_unknown(progress, cursor):
+    deliver(progress, cursor, message(3))
+    progress.undelivered.add(6)
+    assert deliver(progress, cursor, message(5)) == StorePosition(ORIGIN, 5, 10)
+    assert deliver(progress, cursor, message(7)) is None
+    assert parsed(cursor.out_of_turn(message(1, 2))) == Offset(ORIGIN, 7, None, RoomPosition(2, 1))
+    assert deliver(progress, cursor, message(6, 2)) == StorePosition(ORIGIN, 7, 10, RoomPosition(2, 6))
 
 
-def test_one_that_comes_before_its_turn_leaves_nothing_sure_until_its_turn_is_over(writer, cursor):
-    deliver(writer, cursor, message(3))
-    assert said(cursor.advance(message(6, 2, 1))) == Offset(ORIGIN, 7, None, RoomPosition(2, 1))
-    assert deliver(writer, cursor, message(4)) is None
-    assert deliver(writer, cursor, message(6, 3)) == StorePosition(ORIGIN, 6, 10)
+def test_after_an_early_message_the_position_is_unknown_until_its_turn(progress, cursor):
+    deliver(progress, cursor, message(3))
+    assert parsed(cursor.advance(message(6, 2, 1))) == Offset(ORIGIN, 7, None, RoomPosition(2, 1))
+    assert deliver(progress, cursor, message(4)) is None
+    assert deliver(progress, cursor, message(6, 3)) == StorePosition(ORIGIN, 6, 10)
 
 
-def test_what_was_delivered_while_nobody_was_here_counts_for_who_comes(writer, cursor):
-    writer.last_pk = 8
+def test_messages_delivered_while_no_client_was_connected_count(progress, cursor):
+    progress.last_pk = 8
     cursor.catch_up()
-    assert said(cursor.current()).store == StorePosition(ORIGIN, 8, 10)
+    assert parsed(cursor.current()).store == StorePosition(ORIGIN, 8, 10)
 
 
-def test_nothing_is_said_for_others_where_the_site_says_things_of_its_own(writer, cursor):
+def test_with_the_sites_own_events_the_position_is_unknown(progress, cursor):
     cursor.mixed = True
-    assert deliver(writer, cursor, message(3)) is None
-    assert said(cursor.current()).store is None
+    assert deliver(progress, cursor, message(3)) is None
+    assert parsed(cursor.current()).store is None
 
 
-def test_without_a_store_there_is_nothing_to_say():
+def test_without_a_store_there_is_no_position():
     cursor = Cursor()
     cursor.catch_up()
     assert cursor.current() == cursor.advance(message(1)) == b""

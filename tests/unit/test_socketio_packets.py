@@ -1,4 +1,4 @@
-"""Engine.IO 4 and Socket.IO 5 packets: the examples of the protocol pages, and what must be refused."""
+"""Engine.IO 4 and Socket.IO 5 packets: the examples of the protocol pages, and malformed packets."""
 
 import contextlib
 
@@ -141,7 +141,7 @@ def assembled(text, *buffers):
     return whole
 
 
-def test_attachments_come_where_their_placeholders_stood():
+def test_attachments_replace_their_placeholders():
     text = b'52-["up",{"a":[{"_placeholder":true,"num":1}]},{"_placeholder":true,"num":0}]'
     assert assembled(text, b"one", b"two") == Packet(EVENT, data=["up", {"a": [b"two"]}, b"one"])
 
@@ -172,7 +172,7 @@ def test_nesting_is_bounded():
 @pytest.mark.parametrize(
     "text", [text for text in GOOD if text[:1] in b"0123" and b"?" not in text and text != b"0/admin"]
 )
-def test_what_is_encoded_reads_as_it_was(text):
+def test_an_encoded_packet_decodes_to_itself(text):
     packet = GOOD[text]
     frames = unframe(packets.encode(packet))
     assert [payload for _, payload in frames] == [b"4" + text]
@@ -190,7 +190,7 @@ def test_an_offset_is_one_more_argument():
 
 
 @pytest.mark.parametrize("data", [["x", object()], ["x", {1: 2}], ["x", float]])
-def test_what_json_cannot_hold_is_refused(data):
+def test_data_that_json_cannot_hold_is_refused(data):
     with pytest.raises(TypeError):
         packets.prepare(data)
 

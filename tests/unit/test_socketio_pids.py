@@ -1,4 +1,4 @@
-"""Private ids of connections: whole and unforged, or nothing."""
+"""Private ids of connections: only unchanged ones of this site are read."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ def test_what_is_written_is_read(pid):
 
 
 @given(pids, st.data())
-def test_one_that_was_changed_anywhere_is_none(pid, data):
+def test_a_changed_pid_is_not_read(pid, data):
     text = PIDS.write(pid)
     at = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.characters(codec="ascii"))
@@ -35,21 +35,21 @@ def test_one_that_was_changed_anywhere_is_none(pid, data):
 
 
 @given(pids)
-def test_another_sites_is_none(pid):
+def test_another_sites_pid_is_not_read(pid):
     assert Pids(b"another key").read(PIDS.write(pid)) is None
 
 
 @given(st.text() | st.text(st.characters(codec="ascii")))
-def test_any_other_text_is_none(text):
+def test_any_other_text_is_not_read(text):
     assert PIDS.read(text) is None
 
 
 @pytest.mark.parametrize("pid", ["", "A", "AA==", "A" * 200, "é" * 40, "\ud800", "x" * 10_000])
-def test_nor_is_anything_odd(pid):
+def test_odd_texts_are_not_read(pid):
     assert PIDS.read(pid) is None
 
 
-def test_offsets_are_told_apart():
+def test_different_offsets_have_different_fingerprints():
     assert fingerprint(None) == NO_OFFSET
     assert (
         len(

@@ -1,4 +1,4 @@
-"""Connection state recovery in memory: what is kept, for whom, and for how long."""
+"""Connection state recovery in memory: which packets are kept, for which clients, and for how long."""
 
 import pytest
 
@@ -23,17 +23,17 @@ def clock():
 
 
 @pytest.fixture
-def dropped():
+def expired():
     return []
 
 
 @pytest.fixture
-def memory(clock, dropped):
-    return Recovery(120, clock, dropped.append)
+def memory(clock, expired):
+    return Recovery(120, clock, expired.append)
 
 
-def say(memory, text, scopes=(ROOM,), namespace="/", stored=None):
-    """Say `text` and return the offset that its hearers are told."""
+def record(memory, text, scopes=(ROOM,), namespace="/", stored=None):
+    """Record a packet and return the offset that its receivers get."""
     frames = memory.record(namespace, scopes, None, EVENT, packets.prepare([text]), b"", stored)
     return unframe(frames)[0][1].rsplit(b'"', 2)[1].decode()
 
@@ -52,68 +52,68 @@ def saved(memory, pid="pid", **fields):
     memory.save(pid, state._replace(**fields))
 
 
-def recall(memory, offset, pid="pid", namespace="/", user_id=None):
-    """The state, with `position` where its client stands; None where something would be missing."""
+def resume(memory, offset, pid="pid", namespace="/", user_id=None):
+    """The state, with the `position` of its client; None where a packet would be missing."""
     state = memory.take(pid, namespace, user_id)
     position = state and memory.position_of(state, offset and offsets.read(offset))
     return state._replace(position=position) if position is not None and memory.covers(position) else None
 
 
-def heard(memory, state, known=()):
+def missed_texts(memory, state, known=()):
     return [unframe(frames)[0][1].split(b'"')[1].decode() for frames in memory.missed(state, known)]
 
 
-def test_what_was_missed_comes_once_and_in_order(memory):
-    offset = say(memory, "first")
+def test_missed_packets_come_once_and_in_order(memory):
+    offset = record(memory, "first")
     saved(memory)
-    say(memory, "second")
-    say(memory, "elsewhere", (OTHER,))
-    say(memory, "other namespace", (ROOM,), "/x")
-    say(memory, "third", (OTHER, ROOM))
-    state = recall(memory, offset)
-    assert heard(memory, state) == ["second", "third"]
+    record(memory, "second")
+    record(memory, "elsewhere", (OTHER,))
+    record(memory, "other namespace", (ROOM,), "/x")
+    record(memory, "third", (OTHER, ROOM))
+    state = resume(memory, offset)
+    assert missed_texts(memory, state) == ["second", "third"]
     assert state.data == {"n": 1}
-    assert recall(memory, offset) is None
+    assert resume(memory, offset) is None
 
 
-def test_who_heard_nothing_yet_is_known_by_the_place_where_it_came(memory):
-    say(memory, "before")
+def test_a_client_without_an_offset_resumes_after_its_connect(memory):
+    record(memory, "before")
     saved(memory)
-    say(memory, "after")
-    assert heard(memory, recall(memory, None)) == ["after"]
+    record(memory, "after")
+    assert missed_texts(memory, resume(memory, None)) == ["after"]
 
 
-def test_nothing_missed_is_a_recovery_too(memory):
-    offset = say(memory, "first")
+def test_a_client_that_missed_nothing_is_recovered(memory):
+    offset = record(memory, "first")
     saved(memory)
-    assert heard(memory, recall(memory, offset)) == []
+    assert missed_texts(memory, resume(memory, offset)) == []
 
 
-def test_nothing_is_owed_from_before_it_came(memory):
-    offset = say(memory, "heard on an earlier connection")
-    say(memory, "between the two")
+def test_packets_from_before_its_connect_are_not_missed(memory):
+    offset = record(memory, "received on an earlier connection")
+    record(memory, "between the two")
     saved(memory)
-    say(memory, "missed")
-    assert heard(memory, recall(memory, offset)) == ["missed"]
+    record(memory, "missed")
+    assert missed_texts(memory, resume(memory, offset)) == ["missed"]
 
 
-def test_what_was_said_in_a_room_before_it_joined_is_not_for_it(memory):
-    offset = say(memory, "heard", (OTHER,))
-    say(memory, "early")
+def test_packets_from_before_it_joined_the_room_are_not_missed(memory):
+    offset = record(memory, "received", (OTHER,))
+    record(memory, "early")
     saved(memory, scopes={OTHER: 0, ROOM: memory.position}, position=0)
-    say(memory, "missed")
-    assert heard(memory, recall(memory, offset)) == ["missed"]
+    record(memory, "missed")
+    assert missed_texts(memory, resume(memory, offset)) == ["missed"]
 
 
-def test_what_it_is_told_otherwise_is_not_told_again(memory):
+def test_messages_that_it_gets_otherwise_are_not_missed(memory):
     saved(
         memory, subscriptions=Subscriptions({"a": 3}, {"dm:x:y": 2}), scopes={ROOM: 0, OTHER: 0}, position=0
     )
     for seq in range(1, 6):
-        say(memory, f"room {seq}", stored=("a", seq))
-        say(memory, f"direct {seq}", (OTHER,), stored=("dm:x:y", seq))
-    state = recall(memory, None)
-    assert heard(memory, state, known={("a", 4), ("dm:x:y", 5)}) == [
+        record(memory, f"room {seq}", stored=("a", seq))
+        record(memory, f"direct {seq}", (OTHER,), stored=("dm:x:y", seq))
+    state = resume(memory, None)
+    assert missed_texts(memory, state, known={("a", 4), ("dm:x:y", 5)}) == [
         *("direct 2", "room 3", "direct 3", "direct 4"),
         "room 5",
     ]
@@ -121,77 +121,77 @@ def test_what_it_is_told_otherwise_is_not_told_again(memory):
 
 @pytest.mark.parametrize("offset", ["0.0", "zz-1", "1", None])
 def test_an_unknown_pid_or_offset_recovers_nothing(memory, offset):
-    say(memory, "first")
+    record(memory, "first")
     saved(memory)
-    assert recall(memory, offset, "other") is None
+    assert resume(memory, offset, "other") is None
     if offset and offsets.read(offset):
-        assert recall(memory, offset) is None
+        assert resume(memory, offset) is None
 
 
-def test_an_offset_beyond_what_was_said_recovers_nothing(memory):
-    offset = say(memory, "first")
+def test_an_offset_beyond_the_newest_packet_recovers_nothing(memory):
+    offset = record(memory, "first")
     saved(memory)
-    assert recall(memory, f"{offset}0") is None
+    assert resume(memory, f"{offset}0") is None
 
 
 def test_an_offset_of_another_process_recovers_nothing(memory, clock):
-    offset = say(Recovery(120, clock), "first")
-    say(memory, "first")
+    offset = record(Recovery(120, clock), "first")
+    record(memory, "first")
     saved(memory)
-    assert recall(memory, offset) is None
+    assert resume(memory, offset) is None
 
 
-@pytest.mark.parametrize("other", [{"namespace": "/x"}, {"user_id": "somebody"}])
-def test_a_session_is_of_its_namespace_and_user(memory, other):
-    offset = say(memory, "first")
+@pytest.mark.parametrize("other", [{"namespace": "/x"}, {"user_id": "another"}])
+def test_a_session_belongs_to_its_namespace_and_user(memory, other):
+    offset = record(memory, "first")
     saved(memory)
-    assert recall(memory, offset, **other) is None
-    assert recall(memory, offset) is not None
+    assert resume(memory, offset, **other) is None
+    assert resume(memory, offset) is not None
 
 
-def test_a_session_is_kept_for_its_time(memory, clock, dropped):
-    offset = say(memory, "first")
+def test_a_session_is_kept_for_its_time(memory, clock, expired):
+    offset = record(memory, "first")
     saved(memory)
     clock.now += 119
-    assert recall(memory, offset) is not None
+    assert resume(memory, offset) is not None
     saved(memory)
     clock.now += 121
-    assert recall(memory, offset) is None
-    assert [state.id for state in dropped] == ["id"]
+    assert resume(memory, offset) is None
+    assert [state.id for state in expired] == ["id"]
 
 
-def test_a_hole_is_no_recovery(memory, clock):
-    offset = say(memory, "first")
+def test_a_gap_prevents_recovery(memory, clock):
+    offset = record(memory, "first")
     saved(memory)
     clock.now += 60
-    say(memory, "second")
+    record(memory, "second")
     clock.now += 59
-    say(memory, "third")
-    assert heard(memory, recall(memory, offset)) == ["second", "third"]
+    record(memory, "third")
+    assert missed_texts(memory, resume(memory, offset)) == ["second", "third"]
     saved(memory, position=1)
     clock.now += 100
-    assert recall(memory, offset) is None  # "second" is no longer kept
+    assert resume(memory, offset) is None  # "second" is no longer kept
 
 
 def test_packets_are_bounded_in_bytes(memory, monkeypatch):
     monkeypatch.setattr(recovery, "KEPT_BYTES", 1_000)
-    offset = say(memory, "first")
+    offset = record(memory, "first")
     saved(memory)
     for _ in range(20):
-        say(memory, "x" * 100)
-    assert recall(memory, offset) is None
+        record(memory, "x" * 100)
+    assert resume(memory, offset) is None
 
 
-def test_sessions_are_bounded(memory, monkeypatch, dropped):
+def test_sessions_are_bounded(memory, monkeypatch, expired):
     monkeypatch.setattr(recovery, "KEPT_SESSIONS", 1)
     saved(memory, id="first")
     saved(memory, "another")
-    assert recall(memory, None) is None
-    assert recall(memory, None, "another") is not None
-    assert [state.id for state in dropped] == ["first"]
+    assert resume(memory, None) is None
+    assert resume(memory, None, "another") is not None
+    assert [state.id for state in expired] == ["first"]
 
 
-def test_packets_are_worth_keeping_while_somebody_is_here_or_away(memory, clock):
+def test_packets_are_kept_while_a_client_is_connected_or_may_resume(memory, clock):
     assert not memory.keeps
     memory.connections = 1
     assert memory.keeps
@@ -203,7 +203,7 @@ def test_packets_are_worth_keeping_while_somebody_is_here_or_away(memory, clock)
     assert not memory.keeps
 
 
-def test_nothing_is_told_where_it_is_off(clock):
+def test_without_recovery_packets_have_no_offset(clock):
     memory = Recovery(0, clock)
     frames = memory.record("/", (ROOM,), None, EVENT, packets.prepare(["x"]))
     assert unframe(frames) == [(1, b'42["x"]')]
@@ -212,17 +212,17 @@ def test_nothing_is_told_where_it_is_off(clock):
 
 
 def test_the_first_message_of_each_room_after_a_packet_is_known(memory):
-    say(memory, "old", stored=("a", 6))
-    number = offsets.read(say(memory, "heard", stored=("b", 1))).number
+    record(memory, "old", stored=("a", 6))
+    number = offsets.read(record(memory, "received", stored=("b", 1))).number
     for room, seq in (("a", 7), ("b", 2), ("a", 8)):
-        say(memory, "later", stored=(room, seq))
-    say(memory, "stored nowhere")
+        record(memory, "later", stored=(room, seq))
+    record(memory, "stored nowhere")
     assert memory.first_seqs_after(number) == {"a": 7, "b": 2}
     assert memory.first_seqs_after(memory.position) == {}
     assert memory.first_seqs_after(0) == {"a": 6, "b": 1}
 
 
-def test_who_is_away_can_be_looked_at_while_it_may_come_back(memory, clock):
+def test_a_saved_state_can_be_read_while_it_may_be_resumed(memory, clock):
     saved(memory, user_id="ann")
     assert memory.saved("pid").user_id == "ann"
     assert memory.saved("pid") is not None

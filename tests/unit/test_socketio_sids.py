@@ -1,4 +1,4 @@
-"""Session ids tell which worker of which machine has made them."""
+"""Session ids name the worker and the machine that made them."""
 
 import pytest
 
@@ -24,13 +24,13 @@ def test_an_id_begins_with_the_machine_and_the_worker(plain, named):
 
 
 @pytest.mark.parametrize("node", ["", "web1"])
-def test_a_worker_knows_its_neighbours_ids_from_its_own(node):
-    mine, neighbour = Sids(node, 1), Sids(node, 2)
-    assert mine.peer_of(neighbour.new()) == neighbour.worker == "00000002"
+def test_a_worker_tells_its_peers_ids_from_its_own(node):
+    mine, peer = Sids(node, 1), Sids(node, 2)
+    assert mine.peer_of(peer.new()) == peer.worker == "00000002"
     assert mine.peer_of(mine.new()) is None
 
 
-def test_another_machines_workers_are_no_neighbours(plain, named):
+def test_another_machines_workers_are_no_peers(plain, named):
     assert plain.peer_of(Sids("web1", 2).new()) is None
     assert named.peer_of(Sids("", 2).new()) is None
     assert named.peer_of(Sids("web2", 2).new()) is None
@@ -54,6 +54,6 @@ def test_another_machines_workers_are_no_neighbours(plain, named):
         f"00000002.{RANDOM[1:]}é",
     ],
 )
-def test_what_no_worker_makes_is_nobodys(plain, sid):
+def test_a_malformed_id_belongs_to_no_peer(plain, sid):
     assert plain.peer_of(f"00000002.{RANDOM}") == "00000002"
     assert plain.peer_of(sid) is None

@@ -1,7 +1,7 @@
-"""Coming back over Socket.IO against a model, in every order that processes, their ends, and lost bytes allow.
+"""Reconnecting over Socket.IO, checked against a model, with random steps, kills of processes and lost bytes.
 
-Clients keep what stock clients keep: a pid and the last offset. Their pages join again what was not answered, and all
-rooms with `since` where they were not recovered. Whatever happens, each hears every message of its rooms once.
+Clients keep what stock clients keep: a pid and the last offset. Their pages repeat joins that were not answered, and
+join all rooms with `since` where they were not recovered. In any case, each gets every message of its rooms once.
 """
 
 import os
@@ -19,42 +19,42 @@ from chat.store import migrate
 from chat.store.engine import make_engine
 from chat.store.sql import SqlHistory
 from tests.databases import stored
-from tests.io_house import Process, Stock, io_settings, new_clock, run
 from tests.resumer import said
+from tests.socketio_processes import Process, StockClient, io_settings, new_clock, run
 
 NAMES = ["ann", "bob"]
 ROOMS = ["lobby", "den", "attic"]
 OUT, JOINING, IN, LEAVING = "out", "joining", "in", "leaving"
 
-#: CHAT_TEST_SEARCH=2000 plays so many stories, and others each time, instead of the same 20.
+#: CHAT_TEST_SEARCH=2000 plays so many random sequences of steps, instead of the same 20 each time.
 SEARCH = int(os.environ.get("CHAT_TEST_SEARCH", "0"))
 
 numbers = st.integers(0, 23)
 often = st.sampled_from([True, True, True, False])
-#: Who moves next, again and again.
+#: Which task goes on next, repeatedly.
 steps = st.lists(st.integers(0, 7), max_size=20)
 
 
 class View:
-    """One room as a client's page has heard it."""
+    """One room as a client's page has received it."""
 
     def __init__(self, room):
-        self.room, self.where, self.asked = room, OUT, 0
-        self.begin_anew(None)
+        self.room, self.state, self.asked = room, OUT, 0
+        self.start_over(None)
 
-    def begin_anew(self, seq):
+    def start_over(self, seq):
         self.begun = self.last = seq
-        self.heard, self.epoch = [], None
+        self.received, self.epoch = [], None
 
     @property
     def joining(self):
-        """What it says of itself in a join."""
+        """The fields of a join that say where it was."""
         known = {"since": self.last, "epoch": self.epoch}
         return {key: value for key, value in known.items() if value is not None}
 
 
-class Visitor(Stock):
-    """A client with its page."""
+class PageClient(StockClient):
+    """A stock client with a page that tracks its rooms."""
 
     def __init__(self, name, number, log):
         super().__init__(name)
@@ -64,7 +64,7 @@ class Visitor(Stock):
         self.sent = set()
         self.recoveries = [0, 0]
 
-    def come(self, number, process):
+    def connect_to(self, number, process):
         self.process = number
         self.connect(process, lobby=False)
 
@@ -73,15 +73,15 @@ class Visitor(Stock):
         if not self.recovered:
             self.direct, self.floors = defaultdict(list), {room: len(log) for room, log in self.log().items()}
         for view in self.views.values():
-            if view.where == LEAVING:
+            if view.state == LEAVING:
                 self.leave(view)
-            elif view.where == JOINING or (view.where == IN and not self.recovered):
+            elif view.state == JOINING or (view.state == IN and not self.recovered):
                 self.join(view)
 
-    # -- what it asks for
+    # -- requests
 
     def join(self, view):
-        view.where, view.asked = JOINING, view.asked + 1
+        view.state, view.asked = JOINING, view.asked + 1
         asked = view.asked
         self.emit(
             "join", {"room": view.room, **view.joining}, lambda answer: self.joined(view, asked, answer)
@@ -89,70 +89,70 @@ class Visitor(Stock):
 
     def joined(self, view, asked, answer):
         if not answer["recovered"] or view.begun is None:
-            view.begin_anew(answer["seq"])
+            view.start_over(answer["seq"])
         else:
-            assert answer["seq"] == view.last, (answer, view.heard)
+            assert answer["seq"] == view.last, (answer, view.received)
         view.epoch = answer["epoch"]
-        if asked == view.asked and view.where == JOINING:
-            view.where = IN
+        if asked == view.asked and view.state == JOINING:
+            view.state = IN
 
     def leave(self, view):
-        view.where, view.asked = LEAVING, view.asked + 1
+        view.state, view.asked = LEAVING, view.asked + 1
         asked = view.asked
         self.emit("leave", {"room": view.room}, lambda answer: self.left(view, asked))
 
     def left(self, view, asked):
         if asked == view.asked:
-            view.where = OUT
-            view.begin_anew(None)
+            view.state = OUT
+            view.start_over(None)
 
     def say(self, event, **message):
         id = f"{self.name}{self.number}-{len(self.sent)}"
         self.sent.add(id)
         self.emit(event, {"data": "x", "id": id, **message}, lambda answer: None)
 
-    # -- what it hears
+    # -- messages
 
-    def hear(self, event, message, *offset):
+    def receive(self, event, message, *offset):
         if event == "group_chat" and "seq" in message:
             view = self.views[message["room"]]
-            assert view.where != OUT, "in a room that it has left"
+            assert view.state != OUT, "a message of a room that it has left"
             if view.begun is None:
-                view.begin_anew(message["seq"] - 1)
+                view.start_over(message["seq"] - 1)
             assert message["seq"] == view.last + 1, (message, view.last)
-            view.heard.append(said(message))
+            view.received.append(said(message))
             view.last = message["seq"]
         elif event == "single_chat":
             self.direct[message["room"]].append(said(message))
 
-    # -- what must be true of it when nothing moves
+    # -- what must hold when nothing is in progress
 
     def check(self):
         for view in self.views.values():
-            assert view.where in (OUT, IN)
-            if view.where == IN:
-                assert view.heard == self.log()[view.room][view.begun :]
+            assert view.state in (OUT, IN)
+            if view.state == IN:
+                assert view.received == self.log()[view.room][view.begun :]
         for room, log in self.log().items():
             if room.startswith("dm:") and f"id-{self.name}" in room.split(":"):
                 self.check_direct(room, log)
 
     def check_direct(self, room, log):
-        heard = self.direct[room]
-        assert heard == sorted(set(heard)), "twice, or out of order"
+        received = self.direct[room]
+        assert received == sorted(set(received)), "twice, or out of order"
         new = {
             one
             for one in log[self.floors.get(room, 0) :]
             if one.id not in self.sent or room.count(self.name) == 2
         }
-        assert new <= set(heard), "a hole"
+        assert new <= set(received), "a gap"
 
 
-class Comings(RuleBasedStateMachine):
-    """Two processes that may be killed at any moment, and clients of two users; each rule is followed by some steps."""
+class Reconnecting(RuleBasedStateMachine):
+    """Two processes that may be killed at any moment, and clients of two users; some steps follow each rule."""
 
     processes_count = 2
     replay_max = 15
-    #: How often, and for how many seconds each time, all processes go on until they have settled.
+    #: How often, and for how many seconds each time, all processes run until nothing is in progress.
     rounds, stretch = 4, 1.25
 
     def __init__(self, urls):
@@ -161,7 +161,7 @@ class Comings(RuleBasedStateMachine):
         self.url = next(urls)
         self.settings = io_settings(replay_max=self.replay_max)
         self.bus = self.make_bus()
-        self.processes, self.visitors = [], []
+        self.processes, self.clients = [], []
 
     @initialize()
     def begin(self):
@@ -171,29 +171,29 @@ class Comings(RuleBasedStateMachine):
             self.history.create_room(room, "public", None)
         self.processes = [self.start() for _ in range(self.processes_count)]
         for number, name in enumerate([*NAMES, NAMES[0]]):
-            visitor = Visitor(name, number, self.log)
-            self.visitors.append(visitor)
-            visitor.come(number % self.processes_count, self.processes[number % self.processes_count])
+            client = PageClient(name, number, self.log)
+            self.clients.append(client)
+            client.connect_to(number % self.processes_count, self.processes[number % self.processes_count])
         self.settle()
-        for visitor in self.visitors:
+        for client in self.clients:
             for room in ROOMS[:2]:
-                visitor.join(visitor.views[room])
+                client.join(client.views[room])
         self.settle()
-        # A stock client that has heard nothing yet has no offset.
-        self.visitors[0].say("group_chat", room="lobby")
+        # A stock client that has received no event yet has no offset.
+        self.clients[0].say("group_chat", room="lobby")
         self.settle()
 
     def make_bus(self):
-        """What joins the processes beside the store; None for nothing."""
+        """The bus between the processes beside the store, or None."""
         return None
 
     def start(self):
         return Process(self.url, self.settings, self.clock, self.bus)
 
     def stop(self):
-        for visitor in self.visitors:
-            if visitor.line is not None:
-                visitor.cut()
+        for client in self.clients:
+            if client.line is not None:
+                client.cut()
         for process in self.processes:
             process.kill()
         if self.processes:
@@ -202,16 +202,16 @@ class Comings(RuleBasedStateMachine):
     def teardown(self):
         self.stop()
         for recovered in (False, True):
-            if any(visitor.recoveries[recovered] > (not recovered) for visitor in self.visitors):
+            if any(client.recoveries[recovered] > (not recovered) for client in self.clients):
                 event(f"recovered: {recovered}")
 
     def log(self):
-        """{room: all that is stored in it}"""
+        """{room: all messages that are stored in it}"""
         return stored(self.url)
 
-    def pick(self, number, *where):
-        here = [one for one in self.visitors if one.line is not None and one.here]
-        found = [(one, view) for one in here for view in one.views.values() if view.where in where]
+    def pick(self, number, *state):
+        here = [one for one in self.clients if one.line is not None and one.is_connected]
+        found = [(one, view) for one in here for view in one.views.values() if view.state in state]
         return found[number % len(found)] if found else (None, None)
 
     # -- clients
@@ -221,14 +221,14 @@ class Comings(RuleBasedStateMachine):
         one, view = self.pick(number, OUT)
         if one:
             one.join(view)
-            self.turn(steps)
+            self.run_steps(steps)
 
     @rule(number=numbers, steps=steps)
     def leave(self, number, steps):
         one, view = self.pick(number, IN)
         if one:
             one.leave(view)
-            self.turn(steps)
+            self.run_steps(steps)
 
     @rule(
         numbers=st.lists(numbers, min_size=1, max_size=5),
@@ -242,51 +242,51 @@ class Comings(RuleBasedStateMachine):
                 one.say("group_chat", room=view.room)
                 for to in tos:
                     one.say("single_chat", to=to)
-        self.turn(steps)
+        self.run_steps(steps)
 
-    @rule(number=numbers, listen=st.booleans(), steps=steps)
-    def cut(self, number, listen, steps):
-        here = [one for one in self.visitors if one.line is not None]
+    @rule(number=numbers, read=st.booleans(), steps=steps)
+    def cut(self, number, read, steps):
+        here = [one for one in self.clients if one.line is not None]
         if here:
-            self.end(here[number % len(here)], listen)
-            self.turn(steps)
+            self.end(here[number % len(here)], read)
+            self.run_steps(steps)
 
-    def end(self, visitor, listen):
-        if listen:
-            visitor.listen()
-        visitor.cut()
+    def end(self, client, read):
+        if read:
+            client.read_packets()
+        client.cut()
 
     @rule(number=numbers, process=st.integers(0, 1), steps=steps)
-    def come_back(self, number, process, steps):
-        away = [one for one in self.visitors if one.line is None]
-        if away:
+    def reconnect(self, number, process, steps):
+        disconnected = [one for one in self.clients if one.line is None]
+        if disconnected:
             process %= self.processes_count
-            away[number % len(away)].come(process, self.processes[process])
-            self.turn(steps)
+            disconnected[number % len(disconnected)].connect_to(process, self.processes[process])
+            self.run_steps(steps)
 
     # -- processes
 
-    @rule(number=st.integers(0, 1), listen=st.booleans(), steps=steps)
-    def kill(self, number, listen, steps):
+    @rule(number=st.integers(0, 1), read=st.booleans(), steps=steps)
+    def kill(self, number, read, steps):
         number %= self.processes_count
-        for one in self.visitors:
+        for one in self.clients:
             if one.line is not None and one.process == number:
-                self.end(one, listen)
+                self.end(one, read)
         self.processes[number].kill()
         self.processes[number] = self.start()
-        self.turn(steps)
+        self.run_steps(steps)
 
     # -- time
 
-    def turn(self, steps):
+    def run_steps(self, steps):
         for choice in steps:
             self.processes[choice % self.processes_count].step(choice)
-        self.listen()
+        self.read()
 
-    def listen(self):
-        for one in self.visitors:
+    def read(self):
+        for one in self.clients:
             if one.line is not None:
-                one.listen()
+                one.read_packets()
 
     @rule()
     def wait(self):
@@ -298,65 +298,65 @@ class Comings(RuleBasedStateMachine):
             for process in self.processes:
                 with process.scheduled():
                     process.scheduler.run(self.stretch)
-            self.listen()
-        for one in self.visitors:
+            self.read()
+        for one in self.clients:
             if one.line is not None:
                 one.check()
 
     @rule()
-    def all_come_back(self):
-        for one in self.visitors:
+    def reconnect_all(self):
+        for one in self.clients:
             if one.line is None:
-                one.come(one.process, self.processes[one.process])
+                one.connect_to(one.process, self.processes[one.process])
         self.settle()
 
 
-class OneProcess(Comings):
-    """One process at a time, as most sites have it: nobody else stores anything, and everybody is recovered."""
+class OneProcess(Reconnecting):
+    """One process at a time, as most sites have it: every client is recovered."""
 
     processes_count = 1
     replay_max = 1_000
 
     def settle(self):
         super().settle()
-        assert all(one.recoveries[False] == 1 for one in self.visitors)
+        assert all(one.recoveries[False] == 1 for one in self.clients)
 
 
-class OnABus(Comings):
-    """Two processes that tell each other what they store."""
+class WithABus(Reconnecting):
+    """Two processes that publish to each other what they store."""
 
     def make_bus(self):
         return Bus()
 
 
-class Wandering(OnABus):
-    """Two that live on, while clients go from one to the other."""
+class BetweenLiveProcesses(WithABus):
+    """Two processes that are never killed, while clients move between them."""
 
-    #: Both go on in less than one of them waits for the other's answer.
+    #: Both run for less time than one waits for an answer of the other.
     rounds, stretch = 10, 0.5
 
-    @rule(number=numbers, listen=st.booleans(), steps=steps)
-    def kill(self, number, listen, steps):
-        """Nobody is: in the place of that rule, a client goes over."""
-        here = [one for one in self.visitors if one.line is not None]
+    @rule(number=numbers, read=st.booleans(), steps=steps)
+    def kill(self, number, read, steps):
+        """Kill no process: instead, a client reconnects to the other one."""
+        here = [one for one in self.clients if one.line is not None]
         if here:
             one = here[number % len(here)]
-            self.end(one, listen)
-            self.turn(steps)
+            self.end(one, read)
+            self.run_steps(steps)
             other = 1 - one.process
-            one.come(other, self.processes[other])
-            self.turn(steps)
+            one.connect_to(other, self.processes[other])
+            self.run_steps(steps)
 
 
 @pytest.fixture
 def folder():
-    """A folder for databases, in memory where there is such a place: processes end here, but no machine does."""
+    """A folder for databases, in memory where that is possible: the tests end processes, but no machine."""
     with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as path:
         yield Path(path)
 
 
 def databases(folder):
-    """The URLs of databases, one after the other in the place of the last."""
+    """Yield URLs of fresh databases, each in place of the one before."""
     template, path = folder / "template.db", folder / "chat.db"
     migrate.upgrade(f"sqlite:///{template}")
     while True:
@@ -368,7 +368,7 @@ def databases(folder):
 
 def play(machine, folder, examples):
     urls = databases(folder)
-    # Without Phase.shrink, which may take minutes: add it for a shorter story than the one that was found.
+    # Without Phase.shrink, which may take minutes: add it for a shorter sequence than the one that was found.
     options = settings(
         max_examples=examples,
         stateful_step_count=25,
@@ -381,47 +381,47 @@ def play(machine, folder, examples):
     run_state_machine_as_test(lambda: machine(urls), settings=options)
 
 
-def test_with_one_process_everybody_hears_all_once(folder):
+def test_on_one_process_every_client_gets_each_message_once(folder):
     play(OneProcess, folder, SEARCH or 20)
 
 
-def test_with_two_processes_everybody_hears_all_once(folder):
-    play(Comings, folder, SEARCH or 20)
+def test_on_two_processes_every_client_gets_each_message_once(folder):
+    play(Reconnecting, folder, SEARCH or 20)
 
 
-def test_with_two_processes_on_a_bus_everybody_hears_all_once(folder):
-    play(OnABus, folder, SEARCH or 20)
+def test_on_two_processes_with_a_bus_every_client_gets_each_message_once(folder):
+    play(WithABus, folder, SEARCH or 20)
 
 
-def test_with_two_processes_that_live_on_everybody_hears_all_once(folder):
-    play(Wandering, folder, SEARCH or 20)
+def test_between_two_live_processes_every_client_gets_each_message_once(folder):
+    play(BetweenLiveProcesses, folder, SEARCH or 20)
 
 
-def test_who_is_cut_off_while_it_comes_back_is_recovered_the_next_time(folder):
-    story = OneProcess(databases(folder))
+def test_a_client_cut_off_while_it_resumes_is_recovered_the_next_time(folder):
+    machine = OneProcess(databases(folder))
     try:
-        story.begin()
+        machine.begin()
         for _ in range(3):
-            story.cut(number=0, listen=False, steps=[])
-            story.come_back(number=0, process=0, steps=[])
-        story.settle()
-        assert story.visitors[0].recoveries == [1, 1]
+            machine.cut(number=0, read=False, steps=[])
+            machine.reconnect(number=0, process=0, steps=[])
+        machine.settle()
+        assert machine.clients[0].recoveries == [1, 1]
     finally:
-        story.stop()
+        machine.stop()
 
 
-def test_who_is_cut_off_while_a_conversation_begins_is_recovered(folder):
-    story = OneProcess(databases(folder))
+def test_a_client_cut_off_while_a_conversation_begins_is_recovered(folder):
+    machine = OneProcess(databases(folder))
     try:
-        story.begin()
-        bob = story.visitors[1]
+        machine.begin()
+        bob = machine.clients[1]
         for steps in range(20):
-            for to in ("ann", "bob"):  # in a process that has heard the second one alone
+            for to in ("ann", "bob"):  # the restarted process has delivered the second one only
                 bob.say("single_chat", to=to)
-            story.turn([0] * steps)
-            story.kill(number=0, listen=True, steps=[])
-            story.all_come_back()
+            machine.run_steps([0] * steps)
+            machine.kill(number=0, read=True, steps=[])
+            machine.reconnect_all()
             bob.say("single_chat", to="bob")
-            story.settle()
+            machine.settle()
     finally:
-        story.stop()
+        machine.stop()

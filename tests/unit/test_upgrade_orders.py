@@ -1,4 +1,4 @@
-"""A client that upgrades from long-polling to a WebSocket while its requests are being served, in many orders."""
+"""A client that upgrades from long-polling to WebSocket while its requests are in progress, in many orders."""
 
 import json
 import random
@@ -10,15 +10,15 @@ import pytest
 from chat.rooms.client import Taken
 from chat.socketio.sessions import Handshake
 from chat.store import migrate
-from tests.io_house import Line, Process, io_settings, new_clock
 from tests.server_frames import frames
+from tests.socketio_processes import Line, Process, io_settings, new_clock
 from tests.wsclient import text_frame
 
 ORDERS = 40
 
 
 class UpgradingClient:
-    """The user ann, connected to the chat by long-polling."""
+    """A client that is connected to the chat over long-polling."""
 
     def __init__(self, process):
         self.process, self.engine = process, process.runtime.io_engine
@@ -31,8 +31,8 @@ class UpgradingClient:
     def post(self, packet):
         self._ask(self.engine.post, self.sid, packet.encode())
 
-    def upgrade_transport(self, *packets):
-        """Upgrade to a WebSocket and send these packets over it; return the client's end of it."""
+    def upgrade(self, *packets):
+        """Upgrade to a WebSocket that then sends these packets; return the client's end of it."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         early = b"".join(map(text_frame, ("2probe", "5", *packets)))
@@ -41,7 +41,7 @@ class UpgradingClient:
         return self.line
 
     def poll(self):
-        """Poll once more and return the packets."""
+        """Return the packets of one more poll."""
         poller = self._ask(self.engine.poll, self.sid, self.process.runtime.driver.event())
         return [payload.decode() for _, payload in frames(poller.take_all())]
 
@@ -55,12 +55,12 @@ class UpgradingClient:
 
 
 @pytest.fixture
-def upgrading_clients(tmp_path):
-    """Iterate over clients, each on a process of its own, with the random numbers that order its steps."""
+def clients(tmp_path):
+    """(client, random generator of the order of steps) pairs, each client on a process of its own."""
     url = f"sqlite:///{tmp_path}/chat.db"
     migrate.upgrade(url)
 
-    def run_orders():
+    def play():
         for number in range(ORDERS):
             process = Process(url, io_settings(ephemeral_rooms=("typing",)), new_clock())
             client = UpgradingClient(process)
@@ -70,46 +70,46 @@ def upgrading_clients(tmp_path):
                 client.line.cut()
                 process.kill()
 
-    with closing(run_orders()) as runs:
+    with closing(play()) as runs:
         yield runs
 
 
-def some_steps(process, rng):
-    for _ in range(rng.randrange(8)):
-        process.step(rng.randrange(8))
+def some_steps(process, chance):
+    for _ in range(chance.randrange(8)):
+        process.step(chance.randrange(8))
 
 
 def answers(line):
-    """Return {number of the request: its answer}."""
-    acks = [packet[2:].partition("[") for packet in line.hear() if packet.startswith("43")]
+    """{number of the request: its answer}"""
+    acks = [packet[2:].partition("[") for packet in line.receive() if packet.startswith("43")]
     return {int(number): json.loads(f"[{rest}")[0] for number, _, rest in acks}
 
 
-def test_a_fresh_token_counts(upgrading_clients):
-    for ann, rng in upgrading_clients:
+def test_a_fresh_token_counts(clients):
+    for ann, chance in clients:
         ann.post('420["auth",{"data":"ann"}]')
-        some_steps(ann.process, rng)
-        line = ann.upgrade_transport()
+        some_steps(ann.process, chance)
+        line = ann.upgrade()
         ann.settle()
         assert answers(line) == {0: {"data": None}}
 
 
-def test_a_bad_token_ends_the_session(upgrading_clients):
-    for ann, rng in upgrading_clients:
+def test_a_bad_token_ends_the_session(clients):
+    for ann, chance in clients:
         ann.post('420["auth",{"data":"bob"}]')
-        some_steps(ann.process, rng)
-        line = ann.upgrade_transport()
+        some_steps(ann.process, chance)
+        line = ann.upgrade()
         ann.settle()
-        received = line.hear() or ann.poll()  # it may have ended before
+        received = line.receive() or ann.poll()  # it may have ended before the upgrade
         assert "token_mismatch" in "".join(received) and "41" in received
 
 
-def test_joins_before_and_after_the_upgrade_make_one_membership(upgrading_clients):
-    for ann, rng in upgrading_clients:
+def test_a_room_joined_before_and_after_the_upgrade_is_joined_once(clients):
+    for ann, chance in clients:
         ann.post('420["join",{"room":"typing"}]')
-        some_steps(ann.process, rng)
-        line = ann.upgrade_transport('421["join",{"room":"typing"}]')
-        some_steps(ann.process, rng)
+        some_steps(ann.process, chance)
+        line = ann.upgrade('421["join",{"room":"typing"}]')
+        some_steps(ann.process, chance)
         ann.settle()
         assert answers(line).keys() >= {1}
         line.send('422["leave",{"room":"typing"}]')

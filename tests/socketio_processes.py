@@ -1,4 +1,4 @@
-"""Processes of a chat that come and go on one database, by turns, and Socket.IO clients on socket pairs."""
+"""Processes of a chat on one database that are started, stepped and killed, and Socket.IO clients on socket pairs."""
 
 import itertools
 import json
@@ -40,7 +40,7 @@ class Driver(SteppedDriver):
 
 
 class Lock:
-    """Held by one task at a time; the others wait for their turn."""
+    """Held by one task at a time."""
 
     def __init__(self, scheduler):
         self._scheduler, self._held = scheduler, False
@@ -54,7 +54,7 @@ class Lock:
 
 
 class Process:
-    """One process. Each has turns of its own, so that it can be killed between any two."""
+    """One process. Each is stepped on its own, so that it can be killed between any two steps."""
 
     def __init__(self, url, settings, clock, bus=None):
         self._bus = bus
@@ -106,7 +106,7 @@ class Process:
         return Line(theirs)
 
     def kill(self):
-        """End it here and now, whatever it was doing."""
+        """End it at once, whatever it was doing."""
         with self.scheduled():
             self.runtime.broker.close()
             self.scheduler.end()
@@ -123,8 +123,8 @@ class Line(Peer):
     def send(self, packet):
         self.write(text_frame(packet))
 
-    def hear(self):
-        """The packets that have come; pings are answered."""
+    def receive(self):
+        """Return the packets that have arrived; answer pings."""
         packets = [payload.decode() for opcode, payload in frames(self.read()) if opcode == 1]
         for _ in range(packets.count("2")):
             self.send("3")
@@ -134,22 +134,22 @@ class Line(Peer):
         self.sock.close()
 
 
-class Stock:
-    """What a stock client keeps of its connections, and nothing else of the page's."""
+class StockClient:
+    """A stock client: it keeps a pid, an offset and the acks that it waits for."""
 
     def __init__(self, name):
         self.name = name
         self.line = self.id = self.pid = self.offset = None
-        self.recovered = self.here = False
+        self.recovered = self.is_connected = False
         self._numbers = itertools.count()
         self._waiting = {}
 
     def connect(self, process, **auth):
-        self.line, self.here = process.connect(self.name), False
+        self.line, self.is_connected = process.connect(self.name), False
         self._waiting.clear()
         kept = {"pid": self.pid, "offset": self.offset} if self.pid is not None else {}
-        told = {key: value for key, value in kept.items() if value is not None}
-        self.line.send("40" + json.dumps({"token": self.name, **told, **auth}))
+        known = {key: value for key, value in kept.items() if value is not None}
+        self.line.send("40" + json.dumps({"token": self.name, **known, **auth}))
 
     def cut(self):
         self.line.cut()
@@ -160,17 +160,17 @@ class Stock:
         self._waiting[number] = answered
         self.line.send(f"42{number}" + json.dumps([event, message]))
 
-    def listen(self):
-        for packet in self.line.hear():
+    def read_packets(self):
+        for packet in self.line.receive():
             kind, body = packet[:2], packet[2:]
             if kind == "40":
-                told = json.loads(body)
-                self.here, self.recovered = True, told["pid"] == self.pid
-                self.id, self.pid = told["sid"], told["pid"]
+                answer = json.loads(body)
+                self.is_connected, self.recovered = True, answer["pid"] == self.pid
+                self.id, self.pid = answer["sid"], answer["pid"]
                 self.connected()
             elif kind == "42":
                 event, *args = json.loads(body)
-                self.hear(event, *args)
+                self.receive(event, *args)
                 if isinstance(args[-1], str):
                     self.offset = args[-1]
             elif kind == "43":
