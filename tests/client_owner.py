@@ -8,6 +8,7 @@ from chat.rooms.client import READ_BYTES, Client
 from chat.rooms.sweeper import Heartbeat
 from chat.wire.codec import NATIVE
 from chat.wire.errors import CloseCode
+from chat.wire.frame_parser import Parser
 
 
 class Owner:
@@ -95,4 +96,5 @@ def connect(owner, max_message=10_000, sndbuf=None):
     if sndbuf:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
     theirs.setblocking(False)
-    return Client(ours.detach(), owner, owner, max_message), Peer(theirs)
+    owner.max_message, owner.parser = max_message, Parser(max_message)
+    return Client(ours.detach(), owner, owner), Peer(theirs)

@@ -40,7 +40,7 @@ class Client(Member):
 
     __slots__ = ("fd", "pinged", "_owner", "_parser", "_socket", "_own", "_outbox")
 
-    def __init__(self, fd: int, owner: Owner, wire: Wire, max_message: int) -> None:
+    def __init__(self, fd: int, owner: Owner, wire: Wire) -> None:
         super().__init__(wire, owner.now)
         self._socket = _socket.socket(fileno=fd)
         self._socket.setblocking(False)
@@ -49,7 +49,8 @@ class Client(Member):
         self.fd = fd
         self.out = self._socket
         self._owner = owner
-        self._parser = Parser(max_message)
+        #: The parser while it holds something of this client's; else the owner's serves.
+        self._parser: Parser | None = None
         self._own: list[bytes] | None = None
         self._outbox: Outbox | None = None
         #: Monotonic seconds at which it was pinged, 0 once it has sent something since.
@@ -63,7 +64,7 @@ class Client(Member):
     def readable(self) -> bool:
         """Read once, bounded, and serve the whole messages; True when more is buffered and needs another tick."""
         data = b""
-        if not self._parser.more:
+        if self._parser is None or not self._parser.more:
             try:
                 size = self._socket.recv_into(self._owner.buffer)
             except BlockingIOError:
@@ -81,9 +82,8 @@ class Client(Member):
 
     def feed(self, data: bytes) -> bool:
         """Serve `data` as if it had been read now; True when more is buffered."""
-        parser = self._parser
-        messages = parser.feed(data, READ_MESSAGES)
         owner = self._owner
+        messages = self._parse(data)
         for opcode, payload in messages:
             if self.closing and opcode != frames.CLOSE:
                 continue
@@ -91,6 +91,10 @@ class Client(Member):
                 self.wire.on_text(self, payload)
             else:
                 self._serve_other(opcode, payload)
+        parser = self._parser
+        if parser is None:
+            self.began = 0.0
+            return False
         if parser.more:
             return self.fd >= 0
         if parser.error is not None:
@@ -102,6 +106,17 @@ class Client(Member):
         else:
             self.began = 0.0
         return False
+
+    def _parse(self, data: bytes) -> list[tuple[int, bytes]]:
+        owner = self._owner
+        parser = self._parser or owner.parser
+        messages = parser.feed(data, READ_MESSAGES)
+        if parser.idle:
+            self._parser = None
+        elif self._parser is None:
+            self._parser = parser
+            owner.parser = Parser(owner.max_message)
+        return messages
 
     def _serve_other(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.BINARY:

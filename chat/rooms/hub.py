@@ -15,6 +15,7 @@ from ..loop.stats import Stats
 from ..wire.codec import Codec
 from ..wire.envelope import Identity
 from ..wire.errors import ChatError, CloseCode
+from ..wire.frame_parser import Parser
 from .client import READ_BYTES, Client, Taken
 from .direct import DirectMessages
 from .member import Member, Wire
@@ -65,6 +66,8 @@ class Hub:
         self.stats = Stats()
         # Not a module's: two apps of one process may read in two threads at once.
         self.buffer = memoryview(bytearray(READ_BYTES))
+        self.max_message = settings.max_message_bytes
+        self.parser = Parser(self.max_message)
         self.reactor = Reactor(self.flush, log, self.stats.ticks.observe)
         lock = allocate_lock()
         self.users = ConnectedUsers(settings, self.reactor, lock, limit)
@@ -169,7 +172,7 @@ class Hub:
 
     def park(self, taken: Taken, wire: Wire) -> Client:
         """Have the reactor read a socket that was taken from the web server, and answer its handshake."""
-        client = Client(taken.fd, self, wire, self.settings.max_message_bytes)
+        client = Client(taken.fd, self, wire)
         self.reactor.add(client)
         if taken.answer:
             client.enqueue(taken.answer)

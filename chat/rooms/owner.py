@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..loop.stats import Stats
+from ..wire.frame_parser import Parser
 from .member import Member
 
 
@@ -15,6 +16,11 @@ class Owner(Protocol):
     stats: Stats
     #: Read buffer of all clients of one loop: a tick reads one client at a time, and each copies its bytes out.
     buffer: memoryview
+    #: Parses for every client that has sent whole messages only. A client with an unfinished one keeps the
+    #: parser, and puts a new one here: an idle client needs none of its own.
+    parser: Parser
+    #: Bytes that one message may have.
+    max_message: int
 
     @property
     def now(self) -> float:

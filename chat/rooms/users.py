@@ -21,7 +21,8 @@ class User:
 
     def __init__(self, identity: Identity, bucket: TokenBucket | None) -> None:
         self.identity = identity
-        self.clients: list[Member] = []
+        #: A tuple: most users have one connection, and a list would take twice the memory.
+        self.clients: tuple[Member, ...] = ()
         self.bucket = bucket
 
 
@@ -104,7 +105,7 @@ class ConnectedUsers:
             user = self._users.get(identity.id) or self._create(identity)
             if user.identity != identity:
                 self._rename(user, identity)
-            user.clients.append(client)
+            user.clients += (client,)
             self._addresses[client.address] += 1
             self.connections += 1
         self._publish_counts(user, client.address)
@@ -115,7 +116,7 @@ class ConnectedUsers:
         if user is None or client not in user.clients:
             return None
         with self._lock:
-            user.clients.remove(client)
+            user.clients = tuple(one for one in user.clients if one is not client)
             if not user.clients:
                 self._forget(user)
             self._addresses[client.address] -= 1
@@ -131,7 +132,7 @@ class ConnectedUsers:
         if user is None or old not in user.clients:
             return False
         with self._lock:
-            user.clients[user.clients.index(old)] = new
+            user.clients = tuple(new if one is old else one for one in user.clients)
         return True
 
     def add_absent(self, user_id: str) -> None:

@@ -51,6 +51,11 @@ class Parser:
         self.more = False
 
     @property
+    def idle(self) -> bool:
+        """True while nothing is held, so that another client's bytes may come next."""
+        return not self._held and self._fragments is None and not self._ended
+
+    @property
     def partial(self) -> bool:
         """True while an unfinished frame, or a message without its last fragment, is held."""
         return self._fragments is not None or (bool(self._held) and not self.more)
