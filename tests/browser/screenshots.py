@@ -25,7 +25,7 @@ from tests.browser.conversation_pieces import (
 from tests.browser.past import Past
 from tests.browser.person import PASSWORD, Person
 from tests.conftest import BROWSER_ARGS, browser_path
-from tests.integration.club import Club
+from tests.integration.existing_site import ExistingSite
 from tests.servers import Server
 from tests.tokens import token
 
@@ -291,7 +291,7 @@ class Album:
 def every_page(browser, folder):
     with Server("gunicorn-gevent", env={"CHAT_REGISTRATION": "0"}) as closed:
         for size, scheme, language in product(SIZES, SCHEMES, LOCALES):
-            with Server("gunicorn-gevent") as site, Club("gunicorn-gevent") as club:
+            with Server("gunicorn-gevent") as site, ExistingSite("gunicorn-gevent") as club:
                 stage = Stage(browser, site, size, scheme, language)
                 album = Album(stage, folder)
                 album.pages(closed)

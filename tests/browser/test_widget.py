@@ -5,12 +5,12 @@ from playwright.sync_api import expect
 
 from tests.browser.person import Person
 from tests.browser.test_layout import PHONE
-from tests.integration.club import Club
+from tests.integration.existing_site import ExistingSite
 
 
 @pytest.fixture(scope="module")
 def club():
-    with Club("gunicorn-gevent", env={"ACCESS_LOG": ""}) as server:
+    with ExistingSite("gunicorn-gevent", env={"ACCESS_LOG": ""}) as server:
         yield server
 
 

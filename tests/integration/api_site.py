@@ -9,9 +9,9 @@ from flask import Flask, current_app, jsonify, request
 from chat import Chat, MessageType, UnknownUser, signals
 from chat.wire.frames import text_frame
 
-#: Type of the club's own message: somebody throws a die.
+#: Type of the site's own message: a user throws a die.
 DIE = 100
-#: What the receivers below heard, in order.
+#: What the receivers below were called with, in order.
 heard = []
 
 chat = Chat()
@@ -29,7 +29,7 @@ def create_app():
     return app
 
 
-# -- a view, a thread
+# -- views and threads
 
 
 def add_views(app):
@@ -73,7 +73,7 @@ def add_views(app):
         return jsonify(heard)
 
 
-# -- signals: receivers are functions of a module, for blinker keeps them weakly
+# -- signals: receivers are functions of a module, because blinker holds them weakly
 
 
 def note_connect(app, identity):
@@ -100,7 +100,7 @@ def add_die(app):
 
 
 def throw_die(chat, client, envelope):
-    """Tell everyone in the room what somebody threw, and the thrower in private that it counted."""
+    """Send the throw to everyone in the room, and a private confirmation to the client that threw."""
     envelope.type, envelope.data = MessageType.GROUP_CHAT, "⚃"
     client.enqueue(text_frame(orjson.dumps({"type": DIE, "ref": envelope.id})))
     chat.table[MessageType.GROUP_CHAT](chat, client, envelope)

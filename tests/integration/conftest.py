@@ -1,11 +1,11 @@
-"""What several modules share: databases, and Socket.IO's clients. `site` is each module's own."""
+"""Fixtures of several modules: databases and Socket.IO clients. Each module has a `site` fixture of its own."""
 
 from itertools import count
 
 import pytest
 
 from tests.databases import DATABASES, make_database
-from tests.integration.people import entering
+from tests.integration.named_clients import entering
 from tests.socketio_node import TRANSPORTS, connecting, running_node
 
 

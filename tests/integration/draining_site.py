@@ -1,4 +1,4 @@
-"""The reference site with one view more: told to drain, it goes on answering, as a worker does that is to stop."""
+"""The reference site with a view that starts a drain; the worker continues to answer, as one that is about to stop."""
 
 from app import create_app as create_site
 

@@ -16,7 +16,7 @@ from chat.web.sockets import ParkingSock
 from chat.wire import frames
 from chat.wire.codec import NATIVE
 
-#: The longest message of the cases is 16 MiB, and it has to fit into the outbox too.
+#: The longest message of the cases is 16 MiB; it must also fit into the outbox.
 SETTINGS = {"CHAT_MAX_MESSAGE_BYTES": 1 << 25, "CHAT_OUTBOX_BYTES": 1 << 26}
 
 

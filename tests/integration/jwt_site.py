@@ -1,4 +1,4 @@
-"""A site without pages: its own members, its own JWTs, and a chat that takes them as they are."""
+"""A site without pages, with its own members and JWTs, which the chat accepts as they are."""
 
 from flask import Flask, jsonify, request
 from flask_jwt_extended import JWTManager, create_access_token, get_jwt, jwt_required
@@ -6,7 +6,7 @@ from flask_jwt_extended import JWTManager, create_access_token, get_jwt, jwt_req
 from chat import Chat, Identity
 
 MEMBERS = {"anna@example.org": ("17", "Anna"), "ben@example.org": ("23", "Ben")}
-#: Tokens that the site has taken back, by their jti.
+#: The jti of each token that the site has revoked.
 taken_back = set()
 
 chat = Chat()

@@ -1,26 +1,26 @@
-"""Two servers of one worker each on one database: a test chooses on which of them a client is."""
+"""Two servers of one worker each on one database; a test chooses the server of each client."""
 
 import re
 from contextlib import contextmanager
 from uuid import uuid4
 
-from tests.integration.people import hear_of
+from tests.integration.named_clients import wait_for_users
 from tests.integration.socketio_server import SocketIOServer
 from tests.tokens import token as make_token
 from tests.waiting import until
 
-#: A Valkey that is not there: nobody listens at this port.
+#: The URL of a Valkey that does not run.
 NO_VALKEY = "redis://127.0.0.1:1/0"
-#: What crosses with these comes by Valkey: the comparison with the store and the look into the control table are too
-#: far apart to bring it.
+#: With these settings a message can cross in time by Valkey alone: the intervals of the comparison with the store and
+#: of the control table are too long.
 BY_VALKEY_ALONE = {"CHAT_COMPARE_INTERVAL": 30, "CHAT_CONTROL_INTERVAL": 10}
-#: Seconds that what Valkey carries may take, on a busy machine.
+#: Seconds that a message may take by Valkey, on a busy machine.
 SOON = 2.0
 
 
 @contextmanager
 def two_servers(database, redis_url, **env):
-    """The two, which have met where there is a Valkey."""
+    """The two servers; with a Valkey they have found each other."""
     common = {
         "CHAT_DATABASE_URL": database,
         "CHAT_REDIS_URL": redis_url,
@@ -35,7 +35,7 @@ def two_servers(database, redis_url, **env):
 
 
 def metric(server, name):
-    """What /metrics says."""
+    """The value of a metric."""
     _, _, body = server.get("/metrics")
     (line,) = re.findall(rf"^{name} (.*)$", body, re.MULTILINE)
     return float(line)
@@ -43,15 +43,15 @@ def metric(server, name):
 
 @contextmanager
 def entering_either(sites):
-    """come(0, "ann") is a socket on the first server, extended and in the lobby; all are closed at the end."""
+    """enter_at(0, "ann") is a socket on the first server, extended and in the lobby; all are closed at the end."""
     opened = []
 
-    def come(number, name, token=None, query="&roster=diff"):
+    def enter_at(number, name, token=None, query="&roster=diff"):
         client = sites[number].socket(token=token or make_token(name), query=query)
         opened.append(client)
-        hear_of(client, name)
+        wait_for_users(client, name)
         return client
 
-    yield come
+    yield enter_at
     for client in opened:
         client.sock.close()

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from app import create_app
-from tests.integration.people import ask, names_in
+from tests.integration.named_clients import ask, names_in
 from tests.machines import two_machines
 from tests.resumer import ERROR, GROUP, JOIN, LEAVE, SYNCED
 from tests.servers import SECRET

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.integration.api_people import ROOT, Person, code, make_site, new
+from tests.integration.api_users import ROOT, ApiUser, code, make_site, new
 from tests.tokens import token
 
 
@@ -26,7 +26,7 @@ def client(site):
 
 @pytest.fixture
 def ann(site):
-    return Person(site, "ann")
+    return ApiUser(site, "ann")
 
 
 # -- who may ask
@@ -89,7 +89,7 @@ def test_a_revoked_token_and_a_banned_user_are_refused(ann, chat):
 
 
 def test_a_ban_from_before_this_process_started_counts(app):
-    ann = Person(app, "ann")
+    ann = ApiUser(app, "ann")
     ann.chat.users.ban(ann.id)  # as another process would, that is over
     assert code(ann.get("/rooms")) == (403, "banned")
 
@@ -121,7 +121,7 @@ def test_an_unknown_address_and_a_wrong_method_are_answered_in_json(ann):
 def test_a_sites_csrf_check_does_not_apply_to_it(app):
     app.config["WTF_CSRF_ENABLED"] = True
     assert app.test_client().post("/login", data={}).status_code == 400
-    assert Person(app, "ann").make("tea") == "tea"
+    assert ApiUser(app, "ann").make("tea") == "tea"
 
 
 # -- bodies
@@ -151,7 +151,7 @@ def test_an_unreadable_body_is_refused(ann, raw, kind, status, what):
 
 
 def test_an_unavailable_store_is_reported(app, tmp_path):
-    ann = Person(app, "ann")
+    ann = ApiUser(app, "ann")
     assert ann.get("/rooms")[0] == 200
     with closing(sqlite3.connect(tmp_path / "chat.db")) as database:
         database.execute("ALTER TABLE chat_rooms RENAME TO out_of_reach")

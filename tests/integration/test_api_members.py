@@ -3,7 +3,7 @@
 import pytest
 
 from chat.web.api import members
-from tests.integration.api_people import FORBIDDEN, Person, code, make_site, new, part
+from tests.integration.api_users import FORBIDDEN, ApiUser, code, make_site, new, part
 
 
 @pytest.fixture(scope="module")
@@ -13,17 +13,17 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def ann(site):
-    return Person(site, "ann")
+    return ApiUser(site, "ann")
 
 
 @pytest.fixture
 def bob(site):
-    return Person(site, "bob")
+    return ApiUser(site, "bob")
 
 
 @pytest.fixture
 def eve(site):
-    return Person(site, "eve")
+    return ApiUser(site, "eve")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def tea(ann):
 
 
 def test_members_are_listed_in_pages(ann, site, tea):
-    others = [Person(site, f"user{number}-") for number in range(7)]
+    others = [ApiUser(site, f"user{number}-") for number in range(7)]
     for other in others:
         other.join(tea)
     names = [ann.name, *(other.name for other in others)]
@@ -72,7 +72,7 @@ def test_users_who_cannot_be_added(ann, bob, tea, body, status, what):
 @pytest.fixture
 def club(ann, bob, site):
     """A private room with an owner, an admin and two members: its name, and all four."""
-    people = {"owner": ann, "admin": bob, "member": Person(site, "cy"), "other": Person(site, "dan")}
+    people = {"owner": ann, "admin": bob, "member": ApiUser(site, "cy"), "other": ApiUser(site, "dan")}
     room = ann.make("club", "private")
     for name, role in (("admin", "admin"), ("member", "member"), ("other", "member")):
         ann.add(room, people[name], role)

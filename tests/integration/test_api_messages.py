@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chat.store.history import Draft
-from tests.integration.api_people import Person, code, make_site, new, part
+from tests.integration.api_users import ApiUser, code, make_site, new, part
 
 
 @pytest.fixture(scope="module")
@@ -15,17 +15,17 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def ann(site):
-    return Person(site, "ann")
+    return ApiUser(site, "ann")
 
 
 @pytest.fixture
 def bob(site):
-    return Person(site, "bob")
+    return ApiUser(site, "bob")
 
 
 @pytest.fixture
 def eve(site):
-    return Person(site, "eve")
+    return ApiUser(site, "eve")
 
 
 @pytest.fixture

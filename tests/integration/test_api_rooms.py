@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.api_people import FORBIDDEN, Person, code, make_site, new, part
+from tests.integration.api_users import FORBIDDEN, ApiUser, code, make_site, new, part
 
 #: Names that addresses, databases and patterns find hard.
 HARD_NAMES = [
@@ -29,17 +29,17 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def ann(site):
-    return Person(site, "ann")
+    return ApiUser(site, "ann")
 
 
 @pytest.fixture
 def bob(site):
-    return Person(site, "bob")
+    return ApiUser(site, "bob")
 
 
 @pytest.fixture
 def eve(site):
-    return Person(site, "eve")
+    return ApiUser(site, "eve")
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_public_names_are_unique(bob, tea, write):
 
 def test_a_site_may_limit_the_rooms_of_a_user(tmp_path_factory):
     site = make_site(tmp_path_factory, CHAT_MAX_ROOMS_CREATED=2)
-    ann, bob = Person(site, "ann"), Person(site, "bob")
+    ann, bob = ApiUser(site, "ann"), ApiUser(site, "bob")
     for title in ("one", "two"):
         ann.make(title)
     ann.post("/rooms/one/leave")  # leaving gives no other in exchange
@@ -178,12 +178,12 @@ def test_a_site_may_limit_the_rooms_of_a_user(tmp_path_factory):
 
 
 def test_a_site_may_forbid_users_to_create_rooms(tmp_path_factory):
-    ann = Person(make_site(tmp_path_factory, CHAT_CREATE_ROOMS=False), "ann")
+    ann = ApiUser(make_site(tmp_path_factory, CHAT_CREATE_ROOMS=False), "ann")
     assert code(ann.post("/rooms", {"title": "tea", "kind": "public"})) == (403, "rooms_closed")
 
 
 def test_an_ephemeral_room_is_marked_as_such(tmp_path_factory):
-    ann = Person(make_site(tmp_path_factory, CHAT_EPHEMERAL_ROOMS="typing-*"), "ann")
+    ann = ApiUser(make_site(tmp_path_factory, CHAT_EPHEMERAL_ROOMS="typing-*"), "ann")
     ann.make("typing-1")
     ann.make("cursors", ephemeral=True)
     ann.make("tea")

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.api_people import part
+from tests.integration.api_users import part
 from tests.servers import Server
 
 NAMES = ("ann", "bob", "eve")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.people import come, entering, hear_of, heard_before, settle
+from tests.integration.named_clients import connect_as, entering, received_before, settle, wait_for_users
 from tests.servers import Server
 from tests.tokens import token
 from tests.wsclient import CLOSE, Closed, frame, text_frame
@@ -167,12 +167,12 @@ def test_a_users_sockets_share_one_rate(enter):
 
 
 def test_reconnecting_does_not_reset_the_rate(strict):
-    with come(strict, "fast3") as first:
+    with connect_as(strict, "fast3") as first:
         first.recv_json(type=1)
         first.send_raw(b"".join(map(said, range(BURST))))
         answers(first, BURST)
         first.close()
-    with come(strict, "fast3") as again:
+    with connect_as(strict, "fast3") as again:
         again.recv_json(type=1)
         again.send_raw(said(60) + said(61) + said(62))
         assert [m.get("code") for m in answers(again, 3)][-1] == "rate_limited"
@@ -195,13 +195,13 @@ def test_a_flood_closes_the_socket_and_blocks_its_user_for_a_while(strict, enter
     last = flooder.recv_until(lambda m: m.get("code") not in (None, "rate_limited"))[-1]
     assert (last["code"], last["retry_after"]) == ("flooding", BURST / RATE)
     assert flooder.wait_closed()[0] == 4429
-    with come(strict, "flooder") as again:
+    with connect_as(strict, "flooder") as again:
         error = json.loads(again.recv())
         assert error["code"] == "flooding"
         assert 0 < error["retry_after"] <= BURST / RATE
         assert again.wait_closed()[0] == 4429
     time.sleep(error["retry_after"] + 0.05)  # as told
-    with come(strict, "flooder") as later:
+    with connect_as(strict, "flooder") as later:
         later.recv_json(type=1)
     # What was taken before the end was stored and said, though nobody was left to be told so.
     heard = heard_after(other, "settled")
@@ -211,7 +211,7 @@ def test_a_flood_closes_the_socket_and_blocks_its_user_for_a_while(strict, enter
 def heard_after(client, text):
     """What `client` has heard until now; its own `text` comes last."""
     client.send_json({"type": 2, "data": text})
-    return heard_before(client, text)
+    return received_before(client, text)
 
 
 # -- slow readers
@@ -246,11 +246,11 @@ def close_code(client):
 
 def test_a_client_over_its_outbox_is_closed_with_4408_while_others_continue(patient):
     with (
-        come(patient, "slow", rcvbuf=4096) as slow,
-        come(patient, "speaker") as speaker,
-        come(patient, "viewer", "&roster=diff") as viewer,
+        connect_as(patient, "slow", rcvbuf=4096) as slow,
+        connect_as(patient, "speaker") as speaker,
+        connect_as(patient, "viewer", "&roster=diff") as viewer,
     ):
-        hear_of(viewer, "slow", "speaker")
+        wait_for_users(viewer, "slow", "speaker")
         number = 0
         while connections(patient) == 3:
             assert number * 90_000 < 1.2 * (OUTBOX + KERNEL)
@@ -268,7 +268,7 @@ def test_a_client_over_its_outbox_is_closed_with_4408_while_others_continue(pati
 
 def settle_on(text, *clients):
     for client in clients:
-        heard_before(client, text)
+        received_before(client, text)
 
 
 def connections(server):
@@ -276,13 +276,13 @@ def connections(server):
 
 
 def test_a_client_that_lags_too_long_is_closed_however_little_waits(patient):
-    with come(patient, "dozes", rcvbuf=4096) as dozes, come(patient, "chatty") as chatty:
-        hear_of(chatty, "dozes")
+    with connect_as(patient, "dozes", rcvbuf=4096) as dozes, connect_as(patient, "chatty") as chatty:
+        wait_for_users(chatty, "dozes")
         began = time.monotonic()
         for number in range(62):  # beyond what the kernel holds, and far below the bound
             text = f"{number:03d}" + "y" * 90_000
             chatty.send_json({"type": 2, "data": text})
-            heard_before(chatty, text)
+            received_before(chatty, text)
         chatty.recv_until(lambda m: m["type"] == 1 and "dozes" not in m["data"])
         assert time.monotonic() - began > BEHIND
         assert close_code(dozes) == 4408

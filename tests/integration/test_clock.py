@@ -3,7 +3,7 @@
 import pytest
 
 from tests.databases import stored
-from tests.integration.people import make_room
+from tests.integration.named_clients import make_room
 from tests.machines import LEASE, two_machines
 from tests.steady_load import SteadyClient, SteadyLoad
 from tests.tokens import token

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.databases import stored
+from tests.integration.named_clients import ask, make_room, names_in
 from tests.integration.pairs import BY_VALKEY_ALONE, NO_VALKEY, SOON, entering_either, metric, two_servers
-from tests.integration.people import ask, make_room, names_in
 from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
 from tests.tokens import token
 from tests.waiting import until
@@ -42,9 +42,9 @@ def sites(database, valkey_server):
 
 
 @pytest.fixture
-def come(sites):
-    with entering_either(sites) as come:
-        yield come
+def enter_at(sites):
+    with entering_either(sites) as enter_at:
+        yield enter_at
 
 
 @pytest.fixture
@@ -88,16 +88,16 @@ def name():
 # -- messages
 
 
-def test_a_message_crosses_to_the_other_server_at_once(come):
-    ann, bob = come(0, "ann"), come(1, "bob")
+def test_a_message_crosses_to_the_other_server_at_once(enter_at):
+    ann, bob = enter_at(0, "ann"), enter_at(1, "bob")
     for number in range(5):
         for speaker, listener in ((ann, bob), (bob, ann)):
             echo = say(speaker, f"word {number}")
             assert hear(listener, f"word {number}") == echo
 
 
-def test_every_message_is_received_once_and_in_order_on_both(come, database):
-    clients = [come(number % 2, "ann") for number in range(4)]
+def test_every_message_is_received_once_and_in_order_on_both(enter_at, database):
+    clients = [enter_at(number % 2, "ann") for number in range(4)]
     for number in range(40):
         for place, client in enumerate(clients):
             client.send_json({"type": GROUP, "data": f"{place}: {number}"})
@@ -106,18 +106,18 @@ def test_every_message_is_received_once_and_in_order_on_both(come, database):
     assert heard == [store] * 4
 
 
-def test_no_message_was_found_by_the_comparison_alone(sites, come):
+def test_no_message_was_found_by_the_comparison_alone(sites, enter_at):
     late = [metric(site, "chat_messages_late_total") for site in sites]
-    ann, bob = come(0, "ann"), come(1, "bob")
+    ann, bob = enter_at(0, "ann"), enter_at(1, "bob")
     for number in range(20):
         say(ann, f"hint {number}")
         hear(bob, f"hint {number}")
     assert [metric(site, "chat_messages_late_total") for site in sites] == late
 
 
-def test_the_first_messages_of_a_conversation_reach_all_sockets_of_both_users(come):
+def test_the_first_messages_of_a_conversation_reach_all_sockets_of_both_users(enter_at):
     carl, dora = name(), name()
-    sockets = {(who, place): come(place, who) for who in (carl, dora) for place in (0, 1)}
+    sockets = {(who, place): enter_at(place, who) for who in (carl, dora) for place in (0, 1)}
     for who, other in ((carl, dora), (dora, carl), (carl, dora)):
         for place in (0, 1):
             text = f"{who} at {place}, {next(numbers)}"
@@ -127,15 +127,15 @@ def test_the_first_messages_of_a_conversation_reach_all_sockets_of_both_users(co
                     hear(socket, text, DIRECT, to=other)
 
 
-def test_a_message_to_oneself_reaches_ones_other_socket(come):
+def test_a_message_to_oneself_reaches_ones_other_socket(enter_at):
     me = name()
-    here, there = come(0, me), come(1, me)
+    here, there = enter_at(0, me), enter_at(1, me)
     tell(here, me, "a note")
     hear(there, "a note", DIRECT)
 
 
-def test_a_message_of_the_site_reaches_both_servers(sites, come):
-    clients = [come(0, "ann"), come(1, "bob")]
+def test_a_message_of_the_site_reaches_both_servers(sites, enter_at):
+    clients = [enter_at(0, "ann"), enter_at(1, "bob")]
     for number, site in enumerate(sites):
         site.say(f"from the house {number}")
         one, other = (hear(client, f"from the house {number}") for client in clients)
@@ -143,16 +143,16 @@ def test_a_message_of_the_site_reaches_both_servers(sites, come):
         assert one["user"] is None
 
 
-def test_a_direct_message_of_the_site_reaches_the_other_server(sites, come):
+def test_a_direct_message_of_the_site_reaches_the_other_server(sites, enter_at):
     who = name()
-    ann = come(0, who)
+    ann = enter_at(0, who)
     until(lambda: has_a_row(sites[1], who))
     sites[1].say("psst", to=who)
     hear(ann, "psst", DIRECT, to=who)
 
 
-def test_a_room_just_created_on_the_other_server_can_be_joined(sites, come):
-    ann, bob = come(0, "ann"), come(1, "bob")
+def test_a_room_just_created_on_the_other_server_can_be_joined(sites, enter_at):
+    ann, bob = enter_at(0, "ann"), enter_at(1, "bob")
     for number in range(5):
         room = make_room(sites[number % 2], f"fresh {next(numbers)}")["name"]
         for client in (ann, bob):
@@ -167,8 +167,8 @@ def hear_each_other(ann, bob, room):
         hear(listener, text, room=room)
 
 
-def test_a_room_open_on_one_server_is_complete_when_it_opens_on_the_other(come, den):
-    ann, bob = join(come(0, "ann"), den), come(1, "bob")
+def test_a_room_open_on_one_server_is_complete_when_it_opens_on_the_other(enter_at, den):
+    ann, bob = join(enter_at(0, "ann"), den), enter_at(1, "bob")
     for number in range(3):
         say(ann, f"before {number}", room=den)
     bob.send_json({"type": JOIN, "room": den, "since": 0})
@@ -178,8 +178,8 @@ def test_a_room_open_on_one_server_is_complete_when_it_opens_on_the_other(come, 
     hear_each_other(ann, bob, den)
 
 
-def test_a_room_that_closes_and_opens_again_receives_again(come, den):
-    ann, bob = join(come(0, "ann"), den), come(1, "bob")
+def test_a_room_that_closes_and_opens_again_receives_again(enter_at, den):
+    ann, bob = join(enter_at(0, "ann"), den), enter_at(1, "bob")
     for _ in range(3):
         join(bob, den)
         hear_each_other(ann, bob, den)
@@ -204,27 +204,27 @@ def who_is_there(client, room="lobby"):
     return names_in(client.recv_json(type=GROUP_LIST, room=room))
 
 
-def test_a_joining_client_gets_the_users_of_both_servers(come):
+def test_a_joining_client_gets_the_users_of_both_servers(enter_at):
     here, there, new = name(), name(), name()
-    ann, bob = come(0, here), come(1, there)
+    ann, bob = enter_at(0, here), enter_at(1, there)
     told_of(ann, there)
     told_of(bob, here)
     for place in (0, 1):
-        assert {here, there} <= who_is_there(come(place, new))
+        assert {here, there} <= who_is_there(enter_at(place, new))
 
 
-def test_a_client_without_diffs_gets_the_users_of_both_servers(come):
-    old, who = come(0, "ann", query=""), name()
-    bob = come(1, who)
+def test_a_client_without_diffs_gets_the_users_of_both_servers(enter_at):
+    old, who = enter_at(0, "ann", query=""), name()
+    bob = enter_at(1, who)
     old.recv_until(lambda m: m["type"] == GROUP_LIST and who in names_in(m), SOON)
     bob.sock.close()
     old.recv_until(lambda m: m["type"] == GROUP_LIST and who not in names_in(m), SOON)
 
 
-def test_a_user_on_both_servers_leaves_with_the_last_socket(come):
+def test_a_user_on_both_servers_leaves_with_the_last_socket(enter_at):
     who = name()
-    eyes = [come(0, "ann"), come(1, "ann")]
-    bobs = [come(0, who), come(1, who), come(1, who)]
+    eyes = [enter_at(0, "ann"), enter_at(1, "ann")]
+    bobs = [enter_at(0, who), enter_at(1, who), enter_at(1, who)]
     for eye in eyes:
         told_of(eye, who)
     for bob in bobs[:2]:
@@ -238,25 +238,25 @@ def test_a_user_on_both_servers_leaves_with_the_last_socket(come):
         assert who not in who_is_there(eye)
 
 
-def test_a_user_who_reconnects_to_the_other_server_has_not_left(come):
-    who, after, eye = name(), name(), come(0, "ann")
-    bob = come(0, who)
+def test_a_user_who_reconnects_to_the_other_server_has_not_left(enter_at):
+    who, after, eye = name(), name(), enter_at(0, "ann")
+    bob = enter_at(0, who)
     for place in (1, 0, 1):
-        before, bob = bob, come(place, who)
+        before, bob = bob, enter_at(place, who)
         before.sock.close()
-    come(0, after)
+    enter_at(0, after)
     seen = told_of(eye, after)
     assert who not in [left for message in seen if message["type"] == ROSTER_DIFF for left in message["left"]]
     assert who in who_is_there(eye)
 
 
-def test_a_new_name_is_known_on_both(come):
+def test_a_new_name_is_known_on_both(enter_at):
     old, new = name(), name()
-    eyes = [come(0, "ann"), come(1, "ann")]
-    come(0, old)
+    eyes = [enter_at(0, "ann"), enter_at(1, "ann")]
+    enter_at(0, old)
     for eye in eyes:
         told_of(eye, old)
-    come(0, new, token=token(new, sub=f"id-{old}"))
+    enter_at(0, new, token=token(new, sub=f"id-{old}"))
     for eye in eyes:
         *_, last = told_of(eye, new)
         assert old in last["left"]
@@ -265,9 +265,9 @@ def test_a_new_name_is_known_on_both(come):
         assert old not in there
 
 
-def test_the_roster_of_a_room_has_the_users_of_the_other_server(come, den):
+def test_the_roster_of_a_room_has_the_users_of_the_other_server(enter_at, den):
     here, there = name(), name()
-    ann, bob = join(come(0, here), den), join(come(1, there), den)
+    ann, bob = join(enter_at(0, here), den), join(enter_at(1, there), den)
     for client in (ann, bob):
         until(lambda client=client: who_is_there(client, den) == {here, there})
     bob.send_json({"type": LEAVE, "room": den})
@@ -275,9 +275,9 @@ def test_the_roster_of_a_room_has_the_users_of_the_other_server(come, den):
     assert who_is_there(ann, den) == {here}
 
 
-def test_the_json_api_lists_users_of_a_room_open_on_the_other_server_alone(sites, come, den):
+def test_the_json_api_lists_users_of_a_room_open_on_the_other_server_alone(sites, enter_at, den):
     who = name()
-    bob = join(come(0, who), den)
+    bob = join(enter_at(0, who), den)
     until(lambda: has_a_row(sites[0], who))
     ask(sites[0], "POST", f"/rooms/{quote(den)}/members", {"username": who})
     for site in sites:
@@ -296,23 +296,23 @@ def here_by_api(site, room):
 # -- what changes for one user
 
 
-def test_read_positions_and_unread_counts_cross_at_once(sites, come):
+def test_read_positions_and_unread_counts_cross_at_once(sites, enter_at):
     who = name()
-    here, there = come(0, who), come(1, who)
+    here, there = enter_at(0, who), enter_at(1, who)
     until(lambda: has_a_row(sites[0], who))  # or nobody could mention him
     seq = say(here, "to be read")["seq"]
     wanted = {"type": READ, "room": "lobby", "seq": seq, "unread": 0, "mentions": 0}
     here.send_json({"type": READ, "room": "lobby", "seq": seq})
     assert here.recv_json(type=READ) == there.recv_json(type=READ, timeout=SOON) == wanted
-    say(come(1, "bob"), f"unread, @{who}")
+    say(enter_at(1, "bob"), f"unread, @{who}")
     there.send_json({"type": READ, "room": "lobby", "seq": seq})
     wanted = {**wanted, "unread": 1, "mentions": 1}
     assert there.recv_json(type=READ, unread=1) == here.recv_json(type=READ, unread=1, timeout=SOON) == wanted
 
 
-def test_access_to_a_private_room_changes_at_once(sites, come):
+def test_access_to_a_private_room_changes_at_once(sites, enter_at):
     who = name()
-    guests = [come(0, who), come(1, who)]
+    guests = [enter_at(0, who), enter_at(1, who)]
     until(lambda: has_a_row(sites[0], who))
     room = ask(sites[0], "POST", "/rooms", {"title": name(), "kind": "private"})["name"]
     member = ask(sites[0], "POST", f"/rooms/{room}/members", {"username": who})
@@ -344,8 +344,8 @@ def small_sites(fresh_database, valkey_server):
 
 
 def test_the_sockets_of_an_address_are_counted_over_both(small_sites):
-    with entering_either(small_sites) as come:
-        clients = [come(number % 2, f"u{number}") for number in range(MOST)]
+    with entering_either(small_sites) as enter_at:
+        clients = [enter_at(number % 2, f"u{number}") for number in range(MOST)]
         for site in small_sites:
             until(lambda site=site: not is_let_in(site))
         clients[0].sock.close()
@@ -373,8 +373,8 @@ def everyday(fresh_database, valkey_server):
 
 @pytest.fixture
 def come_in(everyday):
-    with entering_either(everyday) as come:
-        yield come
+    with entering_either(everyday) as enter_at:
+        yield enter_at
 
 
 def test_a_message_of_the_command_line_reaches_both_servers(everyday, come_in):
@@ -407,8 +407,8 @@ def lonely(database):
 
 @pytest.fixture
 def come_alone(lonely):
-    with entering_either(lonely) as come:
-        yield come
+    with entering_either(lonely) as enter_at:
+        yield enter_at
 
 
 def test_without_valkey_messages_cross_by_the_comparison(lonely, come_alone):
@@ -454,8 +454,8 @@ def parting(fresh_database, valkey_server):
 
 
 def test_a_server_that_stops_removes_its_users_from_its_peers_rosters_at_once(parting):
-    with entering_either(parting) as come:
-        ann, bob = come(0, "ann"), come(1, "bob")
+    with entering_either(parting) as enter_at:
+        ann, bob = enter_at(0, "ann"), enter_at(1, "bob")
         told_of(ann, "bob")
         parting[1].end()
         told_left(ann, "bob", timeout=AT_ONCE)

@@ -8,7 +8,7 @@ import pytest
 from app import create_app
 from chat.wire.envelope import Identity
 from chat.wire.errors import FAILURES
-from tests.integration.people import entering, settle
+from tests.integration.named_clients import entering, settle
 from tests.servers import SECRET, Server
 from tests.tokens import token
 
@@ -55,7 +55,7 @@ def old(elsewhere, victim):
     return made
 
 
-def come(site, user, made, query=""):
+def connect_as(site, user, made, query=""):
     client = site.socket(token=made, query=query)
     client.name = user.username
     client.recv_json(type=1)
@@ -77,13 +77,13 @@ def assert_ended(client, began, code, close, language="en"):
 
 
 def may_enter(site, user, made):
-    with come(site, user, made) as client:
+    with connect_as(site, user, made) as client:
         settle(client)
 
 
 def test_a_kick_closes_all_sockets_of_the_user_and_ends_the_token(site, enter, elsewhere, victim, old):
     other = enter("witness", query="&roster=diff")
-    with come(site, victim, old) as one, come(site, victim, old, "&lang=zh") as two:
+    with connect_as(site, victim, old) as one, connect_as(site, victim, old, "&lang=zh") as two:
         began = time.monotonic()
         elsewhere.kick(victim.username)
         assert_ended(one, began, "kicked", 4403)
@@ -96,7 +96,7 @@ def test_a_kick_closes_all_sockets_of_the_user_and_ends_the_token(site, enter, e
 
 
 def test_a_ban_refuses_every_token_until_it_is_lifted(site, elsewhere, victim, old):
-    with come(site, victim, old) as client:
+    with connect_as(site, victim, old) as client:
         began = time.monotonic()
         elsewhere.ban(victim.username)
         assert_ended(client, began, "banned", 4403)
@@ -120,7 +120,7 @@ def until(condition):
 
 
 def test_a_log_out_requires_a_fresh_token(site, elsewhere, victim, old):
-    with come(site, victim, old) as client:
+    with connect_as(site, victim, old) as client:
         began = time.monotonic()
         elsewhere.revoke(victim.id)
         assert_ended(client, began, "token_invalid", 4401)
@@ -130,7 +130,7 @@ def test_a_log_out_requires_a_fresh_token(site, elsewhere, victim, old):
 
 def test_an_old_token_cannot_renew_a_socket(site, elsewhere, victim, old):
     elsewhere.revoke(victim.id)
-    with come(site, victim, elsewhere.token_for(victim.identity)) as client:
+    with connect_as(site, victim, elsewhere.token_for(victim.identity)) as client:
         until(lambda: not admitted(site, old))
         client.send_json({"type": 9, "data": old})
         assert client.recv_json(type=0)["code"] == "token_invalid"
@@ -139,8 +139,8 @@ def test_an_old_token_cannot_renew_a_socket(site, elsewhere, victim, old):
 
 def test_a_socket_with_a_newer_token_stays(site, elsewhere, victim, old):
     with (
-        come(site, victim, old) as ends,
-        come(site, victim, elsewhere.token_for(victim.identity)) as renewed,
+        connect_as(site, victim, old) as ends,
+        connect_as(site, victim, elsewhere.token_for(victim.identity)) as renewed,
     ):
         # As one that renewed itself right after the log-out, before the server heard of it.
         renewed.send_json({"type": 9, "data": token(victim.username, sub=victim.id, iat_ms=10**13)})
@@ -152,7 +152,7 @@ def test_a_socket_with_a_newer_token_stays(site, elsewhere, victim, old):
 
 def test_other_clients_receive_nothing(site, enter, elsewhere, victim, old):
     witness = enter("witness")
-    with come(site, victim, old) as client:
+    with connect_as(site, victim, old) as client:
         elsewhere.kick(victim.username)
         client.wait_closed()
     assert settle(witness) == []

@@ -8,7 +8,7 @@ import pytest
 
 from tests import leftovers
 from tests.databases import stored
-from tests.integration.people import make_room
+from tests.integration.named_clients import make_room
 from tests.resumer import JOIN, SYNCED, said
 from tests.resuming_client import Crowd, ResumingClient, check_against
 from tests.servers import Server

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.club import PREFIX, WIDGET_CONFIG, Club, Visitor
+from tests.integration.existing_site import PREFIX, WIDGET_CONFIG, ExistingSite, Member
 from tests.servers import Server
 from tests.wsclient import Refused
 
@@ -17,7 +17,7 @@ EXAMPLE = ROOT / "examples" / "existing_site"
 
 @pytest.fixture(scope="module", params=["gunicorn-gevent", "flask-run"])
 def club(request):
-    with Club(request.param) as server:
+    with ExistingSite(request.param) as server:
         yield server
 
 
@@ -96,7 +96,7 @@ def test_the_widget_is_on_every_page_of_a_member_except_the_chats_own(club, heid
     assert config["user"] == {"id": "1", "username": "Heidi"}
     assert config["socketPath"] == f"{PREFIX}/ws/chat"
     assert "data-chat-widget" not in heidi.get(f"{PREFIX}/chat").body
-    assert "data-chat-widget" not in Visitor(club).get("/").body
+    assert "data-chat-widget" not in Member(club).get("/").body
 
 
 def test_the_chat_page_has_the_sites_own_header(heidi):
@@ -111,7 +111,7 @@ def test_the_chat_page_has_the_sites_own_header(heidi):
 
 def test_an_anonymous_visitor_is_redirected_to_the_sites_log_in_and_back(club):
     club.member("Ulrich")
-    stranger = Visitor(club)
+    stranger = Member(club)
     answer = stranger.get(f"{PREFIX}/chat")
     assert (answer.status, answer.headers["Location"]) == (302, f"/login?next={PREFIX}/chat")
     back = stranger.submit(answer.headers["Location"], email="Ulrich@example.org", password="boots")
@@ -119,7 +119,7 @@ def test_an_anonymous_visitor_is_redirected_to_the_sites_log_in_and_back(club):
 
 
 def test_an_anonymous_visitor_gets_no_token(club):
-    answer = Visitor(club).ask_token()
+    answer = Member(club).ask_token()
     assert (answer.status, answer.json["code"]) == (401, "not_logged_in")
 
 

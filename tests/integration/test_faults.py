@@ -13,7 +13,7 @@ from statistics import median
 import pytest
 
 from tests.databases import stored
-from tests.integration.people import make_room, names_in
+from tests.integration.named_clients import make_room, names_in
 from tests.machines import LEASE, two_machines
 from tests.resumer import ERROR, GROUP
 from tests.steady_load import RATE, SteadyClient, SteadyLoad

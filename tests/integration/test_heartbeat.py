@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.integration.people import come, entering, hear_of, settle
+from tests.integration.named_clients import connect_as, entering, settle, wait_for_users
 from tests.servers import Server
 from tests.wsclient import CONTINUATION, PING, TEXT, Closed, frame, text_frame
 
@@ -37,8 +37,8 @@ def viewer(enter):
 
 
 def test_a_vanished_client_leaves_the_roster_in_time(site, viewer):
-    with come(site, "ghost", auto_pong=False) as ghost:
-        hear_of(viewer, "ghost")
+    with connect_as(site, "ghost", auto_pong=False) as ghost:
+        wait_for_users(viewer, "ghost")
         began = time.monotonic()
         viewer.recv_until(lambda m: "ghost" in m.get("left", ()))
         took = time.monotonic() - began
@@ -48,7 +48,7 @@ def test_a_vanished_client_leaves_the_roster_in_time(site, viewer):
 
 
 def test_a_client_that_only_answers_pings_stays(site, enter):
-    with come(site, "quiet") as quiet:
+    with connect_as(site, "quiet") as quiet:
         pings, began = 0, time.monotonic()
         while pings < 4:
             pings += quiet.recv_frame().opcode == PING
@@ -58,7 +58,7 @@ def test_a_client_that_only_answers_pings_stays(site, enter):
 
 def test_any_traffic_counts_as_a_sign_of_life(site, enter):
     """Whatever comes from a client is a sign of life, an answer to nothing too."""
-    with come(site, "talker", auto_pong=False) as talker:
+    with connect_as(site, "talker", auto_pong=False) as talker:
         end = time.monotonic() + 2 * (INTERVAL + TIMEOUT)
         while time.monotonic() < end:
             talker.send_json({"type": 1})
@@ -68,7 +68,7 @@ def test_any_traffic_counts_as_a_sign_of_life(site, enter):
 
 
 def test_an_unanswered_close_ends_the_connection_in_time(site):
-    with come(site, "mute") as mute:
+    with connect_as(site, "mute") as mute:
         mute.recv_json(type=1)
         mute.send_raw(frame(TEXT, b"{}", mask=False))
         with pytest.raises(Closed, match="1002"):
@@ -107,7 +107,7 @@ def test_an_unfinished_message_ends_the_socket_in_time(enter):
 
 def test_a_client_that_always_has_a_message_begun_stays(site):
     whole = text_frame({"type": 2, "data": "steady"})
-    with come(site, "steady") as steady:
+    with connect_as(site, "steady") as steady:
         steady.recv_json(type=1)
         steady.send_raw(whole[:4])
         end = time.monotonic() + 1.5 * MESSAGE

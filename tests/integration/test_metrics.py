@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.people import entering
+from tests.integration.named_clients import entering
 from tests.servers import free_port
 from tests.waiting import until
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tests.databases import stored
-from tests.integration.people import make_room
+from tests.integration.named_clients import make_room
 from tests.leftovers import children
 from tests.machines import connections, sockets_of
 from tests.servers import Server

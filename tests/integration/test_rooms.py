@@ -8,7 +8,7 @@ import pytest
 
 from app import create_app
 from chat.wire.envelope import Identity
-from tests.integration.people import entering, names_in
+from tests.integration.named_clients import entering, names_in
 from tests.servers import SECRET, Server
 from tests.tokens import token
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from chat.wire.errors import EXPIRED, FAILURES
-from tests.integration.people import entering
+from tests.integration.named_clients import entering
 from tests.integration.socketio_server import SocketIOServer
 from tests.integration.socketio_wire import Endpoint, PollingSession, probe
 from tests.socketio_node import HASTY, TRANSPORTS, connecting

@@ -9,7 +9,7 @@ import pytest
 import socketio
 
 from chat.wire.errors import EXPIRED, FAILURES
-from tests.integration.people import entering
+from tests.integration.named_clients import entering
 from tests.integration.socketio_server import SocketIOServer
 from tests.tokens import token
 

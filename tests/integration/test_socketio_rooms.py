@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from chat.wire.errors import FAILURES
-from tests.integration.people import entering
+from tests.integration.named_clients import entering
 from tests.integration.socketio_raw import raw_clients
 from tests.integration.socketio_server import SocketIOServer
 from tests.integration.socketio_wire import Endpoint, PollingSession, probe

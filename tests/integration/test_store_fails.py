@@ -9,7 +9,7 @@ import pytest
 
 from tests import leftovers
 from tests.databases import make_database, running_postgresql, stored
-from tests.integration.people import entering, hear_of
+from tests.integration.named_clients import entering, wait_for_users
 from tests.resumer import ACK, ERROR, GROUP, JOIN, SYNCED, said
 from tests.servers import Server
 from tests.tokens import token
@@ -93,7 +93,7 @@ def check_what_goes_on(server, ann, bob):
     say(ann, "still here", room="typing")
     assert ann.recv_json(type=ACK, timeout=AT_ONCE)["room"] == "typing"
     with server.socket(token=token("carl"), query="&roster=diff") as carl:
-        hear_of(carl, "carl")
+        wait_for_users(carl, "carl")
         join(carl, "typing")
         say(carl, "me too", room="typing")
         for one in (ann, bob):

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from tests.integration.people import entering, heard_before, settle
-from tests.integration.rough_site import CLOSE_OTHERS, RAISE, SLEEP
+from tests.integration.failing_site import CLOSE_OTHERS, RAISE, SLEEP
+from tests.integration.named_clients import entering, received_before, settle
 from tests.servers import Server
 from tests.tokens import token
 from tests.wsclient import Closed, text_frame
 
 KINDS = ["gunicorn-gevent", "gunicorn-gthread"]
-APP = "tests.integration.rough_site:create_app()"
+APP = "tests.integration.failing_site:create_app()"
 QUICK = {"CHAT_RATE_LIMIT": "0", "CHAT_ROSTER_GRACE": "0.2"}
 RAISED = "RuntimeError: a handler of the site's own"
 #: Seconds within which a message is heard that nothing holds up.
@@ -71,7 +71,7 @@ def test_a_handler_that_raises_on_early_data_ends_its_own_connection_alone(site,
 
 def test_a_client_whose_admission_fails_is_removed(site, enter):
     witness = enter("witness", query="&roster=diff")
-    site.get("/break-the-door")
+    site.get("/fail-next-admission")
     early = text_frame({"type": 2, "data": "as who?"})
     with site.socket(token=token("unlucky"), early=early) as unlucky:
         assert unlucky.recv_json(type=0)["code"] == "internal"
@@ -83,7 +83,7 @@ def test_a_client_whose_admission_fails_is_removed(site, enter):
 
 def test_a_user_kicked_during_admission_is_not_admitted(site, enter):
     witness = enter("witness", query="&roster=diff")
-    site.get("/kick-at-the-door")
+    site.get("/kick-next-user")
     with site.socket(token=token("late")) as late:
         assert json.loads(late.recv())["code"] == "token_invalid"
         assert late.wait_closed()[0] == 4401
@@ -130,7 +130,7 @@ def wait_heard(site, name, texts):
 def test_a_receiver_that_sleeps_delays_no_client(site, enter):
     sleeper, other = enter("sleeper", "other")
     sleeper.send_json({"type": 2, "data": "sleep"})
-    heard_before(other, "sleep")
+    received_before(other, "sleep")
     says_soon(sleeper, other, text="from the sleeper")
     says_soon(other, sleeper, text="from the other")
     began = time.monotonic()
@@ -160,7 +160,7 @@ def test_a_blocked_log_delays_no_tick(site, enter):
     done, told = [], site.log().count(RAISED)
     page = threading.Thread(target=lambda: done.append(site.get("/hold-the-log?seconds=1.5")[2]))
     page.start()
-    heard_before(good, "the log is held")
+    received_before(good, "the log is held")
     began = time.monotonic()
     for _ in range(3):
         bad.send_json({"type": RAISE})

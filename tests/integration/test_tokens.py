@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.people import entering, hear_of, names_in, settle
+from tests.integration.named_clients import entering, names_in, settle, wait_for_users
 from tests.servers import Server
 from tests.tokens import claims, sign, token
 from tests.wsclient import Refused, text_frame
@@ -125,7 +125,7 @@ def test_a_token_is_read_from_the_query_alone(site):
 def test_a_valid_token_of_another_library_is_accepted(site):
     """Without the claims that only ours have: what another issuer of the site's would write."""
     with site.socket(token=token("plain", iat_ms=None, jti=None, fresh=None, nbf=None)) as plain:
-        hear_of(plain, "plain")
+        wait_for_users(plain, "plain")
 
 
 def test_messages_of_a_refused_socket_are_dropped(site, enter):

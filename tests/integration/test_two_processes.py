@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from tests.databases import DATABASES, stored
-from tests.integration.people import ask, hear_of, make_room
+from tests.integration.named_clients import ask, make_room, wait_for_users
 from tests.resumer import DIRECT, GROUP, JOIN, LEAVE, SYNCED, said
 from tests.resuming_client import Crowd, ResumingClient, check_against
 from tests.servers import Server
@@ -30,23 +30,23 @@ def sites(database):
 
 
 @pytest.fixture
-def come(sites):
-    """come(0, "ann") opens a socket on the first server, extended and in the lobby; closed after the test."""
+def enter_at(sites):
+    """enter_at(0, "ann") opens a socket on the first server, extended and in the lobby; closed after the test."""
     opened = []
 
-    def come(number, name, **options):
+    def enter_at(number, name, **options):
         client = sites[number].socket(query="&roster=diff", **{"token": make_token(name), **options})
         opened.append(client)
-        hear_of(client, name)
+        wait_for_users(client, name)
         return client
 
-    yield come
+    yield enter_at
     for client in opened:
         client.sock.close()
 
 
-def test_a_message_crosses_to_the_other_server_in_time(come):
-    speaker, listener = come(0, "ann"), come(1, "bob")
+def test_a_message_crosses_to_the_other_server_in_time(enter_at):
+    speaker, listener = enter_at(0, "ann"), enter_at(1, "bob")
     for text in ("first", "second", "third"):
         speaker.send_json({"type": GROUP, "data": text})
         began = time.monotonic()
@@ -102,8 +102,8 @@ def up_to(count):
     return lambda client: client.say("lobby", "hi") if len(client.said) < count else None
 
 
-def test_a_direct_message_reaches_every_socket_of_both_users(come, database):
-    sockets = {(name, number): come(number, name) for name in ("carl", "dora") for number in (0, 1)}
+def test_a_direct_message_reaches_every_socket_of_both_users(enter_at, database):
+    sockets = {(name, number): enter_at(number, name) for name in ("carl", "dora") for number in (0, 1)}
     for number in range(30):
         for (name, place), client in sockets.items():
             other = "dora" if name == "carl" else "carl"
@@ -119,19 +119,19 @@ def test_a_direct_message_reaches_every_socket_of_both_users(come, database):
         assert messages == [one for one in store if one not in own]
 
 
-def test_the_first_messages_of_two_simultaneous_senders_reach_both(sites, come):
+def test_the_first_messages_of_two_simultaneous_senders_reach_both(sites, enter_at):
     names = [f"early{number}" for number in range(6)]
     tokens = dict(zip(names, sites[0].cli("token", "--create", *names).split(), strict=True))
     for left, right in zip(names[::2], names[1::2], strict=True):
-        one, other = come(0, left, token=tokens[left]), come(1, right, token=tokens[right])
+        one, other = enter_at(0, left, token=tokens[left]), enter_at(1, right, token=tokens[right])
         one.send_json({"type": DIRECT, "to": right, "data": "hello"})
         other.send_json({"type": DIRECT, "to": left, "data": "hi"})
         assert one.recv_json(type=DIRECT, timeout=IN_TIME)["data"] == "hi"
         assert other.recv_json(type=DIRECT, timeout=IN_TIME)["data"] == "hello"
 
 
-def test_a_read_position_is_known_on_the_other_server(come):
-    here, there = come(0, "erin"), come(1, "erin")
+def test_a_read_position_is_known_on_the_other_server(enter_at):
+    here, there = enter_at(0, "erin"), enter_at(1, "erin")
     here.send_json({"type": GROUP, "data": "to be read", "id": "read-1"})
     seq = here.recv_json(type=GROUP, id="read-1")["seq"]
     here.send_json({"type": READ, "room": "lobby", "seq": seq})
@@ -139,7 +139,7 @@ def test_a_read_position_is_known_on_the_other_server(come):
     assert here.recv_json(type=READ) == there.recv_json(type=READ, timeout=IN_TIME) == wanted
 
 
-def test_access_to_a_private_room_changes_on_the_other_server(sites, come):
+def test_access_to_a_private_room_changes_on_the_other_server(sites, enter_at):
     guest = sites[0].token("frank")
     room = ask(sites[0], "POST", "/rooms", {"title": "attic", "kind": "private"}, name="ann")["name"]
     with sites[1].socket(token=guest, query="&roster=diff") as frank:
@@ -150,7 +150,7 @@ def test_access_to_a_private_room_changes_on_the_other_server(sites, come):
         assert (told["room"], told["change"]) == (room, "joined")
         frank.send_json({"type": JOIN, "room": room})
         assert frank.recv_json(type=SYNCED)["recovered"]
-        ann = come(0, "ann")
+        ann = enter_at(0, "ann")
         ann.send_json({"type": JOIN, "room": room})
         ann.recv_json(type=SYNCED)
         ann.send_json({"type": GROUP, "room": room, "data": "welcome"})
@@ -165,8 +165,8 @@ def test_access_to_a_private_room_changes_on_the_other_server(sites, come):
         ]
 
 
-def test_a_process_without_clients_can_send_a_message_of_the_site(sites, come):
-    listeners = [come(number, name) for number, name in enumerate(("ann", "bob"))]
+def test_a_process_without_clients_can_send_a_message_of_the_site(sites, enter_at):
+    listeners = [enter_at(number, name) for number, name in enumerate(("ann", "bob"))]
     sites[0].cli("send", "lobby", "from the command line")
     heard = [one.recv_json(type=GROUP, data="from the command line", timeout=IN_TIME) for one in listeners]
     assert heard[0] == heard[1] and heard[0]["user"] is None

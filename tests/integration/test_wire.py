@@ -11,7 +11,14 @@ import pytest
 
 from chat.wire.errors import FAILURES
 from tests import wsclient
-from tests.integration.people import come, entering, hear_of, heard_before, names_in, settle
+from tests.integration.named_clients import (
+    connect_as,
+    entering,
+    names_in,
+    received_before,
+    settle,
+    wait_for_users,
+)
 from tests.servers import Server
 from tests.tokens import token
 from tests.wsclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Refused, frame, text_frame
@@ -44,7 +51,7 @@ def test_the_server_starts_without_a_warning(site):
 
 
 def test_a_new_client_gets_the_welcome_and_then_a_roster_with_itself(site):
-    with come(site, "newton") as newton:
+    with connect_as(site, "newton") as newton:
         assert newton.recv() == WELCOME
         listing = json.loads(newton.recv())
     assert listing.keys() == {"type", "user", "data", "room"}
@@ -55,7 +62,7 @@ def test_a_new_client_gets_the_welcome_and_then_a_roster_with_itself(site):
 
 def test_no_extension_is_negotiated(site):
     offer = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
-    with come(site, "zip", headers=offer) as zipped:
+    with connect_as(site, "zip", headers=offer) as zipped:
         zipped.recv()
         assert "sec-websocket-extensions" not in zipped.headers
         assert {(got.rsv, got.fin) for got in zipped.log} == {(0, True)}
@@ -63,7 +70,7 @@ def test_no_extension_is_negotiated(site):
 
 def test_data_sent_with_the_handshake_is_served(site):
     early = text_frame({"type": 2, "data": "early bird", "id": "e1"}) + frame(PING, b"early")
-    with come(site, "early", early=early) as client:
+    with connect_as(site, "early", early=early) as client:
         assert client.recv() == WELCOME
         assert client.recv_json(type=4)["ref"] == "e1"
         assert client.recv_json(type=2, data="early bird")["user"] == user("early")
@@ -73,7 +80,7 @@ def test_data_sent_with_the_handshake_is_served(site):
 
 def test_half_a_frame_with_the_handshake_is_finished_later(site):
     whole = text_frame({"type": 2, "data": "in two parts"})
-    with come(site, "parts", early=whole[:9]) as client:
+    with connect_as(site, "parts", early=whole[:9]) as client:
         client.recv_json(type=1)
         client.send_raw(whole[9:])
         client.recv_json(type=2, data="in two parts")
@@ -227,7 +234,7 @@ def test_the_senders_other_extended_sockets_receive_it(site, enter):
     by_id = enter("ann")
     by_id.send_json({"type": 2, "data": "with an id", "id": "mine"})
     for client in (sending, plain, by_query, by_id):
-        heard_before(client, "with an id")
+        received_before(client, "with an id")
     sending.send_json({"type": 3, "to": "bob", "data": "copied", "id": "dm1"})
     ack = sending.recv_json(type=4, ref="dm1")
     copies = [client.recv_json(type=3) for client in (bob, by_query, by_id)]
@@ -270,7 +277,7 @@ def test_an_ack_needs_an_id_and_comes_before_the_echo(enter):
 def test_only_the_sender_gets_the_ack(enter):
     ann, bob = enter("ann", "bob")
     ann.send_json({"type": 2, "data": "x", "id": "a1"})
-    assert [m["type"] for m in heard_before(bob, "x")] == []
+    assert [m["type"] for m in received_before(bob, "x")] == []
     assert settle(ann, bob) == [[]]
 
 
@@ -318,7 +325,7 @@ def test_each_user_and_each_room_has_its_own_ids(enter):
 
 def test_clients_that_ask_get_diffs_instead_of_lists(site, enter):
     viewer = enter("viewer", query="&roster=diff")
-    with come(site, "guest"):
+    with connect_as(site, "guest"):
         came = viewer.recv_until(lambda m: "guest" in names_in(m))
         assert {m["type"] for m in came} <= {5}
         assert came[-1].keys() == {"type", "room", "joined", "left"}
@@ -332,8 +339,8 @@ def test_clients_that_ask_get_diffs_instead_of_lists(site, enter):
 
 def test_other_clients_get_lists_and_no_diffs(site, enter):
     plain = enter("plain")
-    with come(site, "guest2"):
-        hear_of(plain, "guest2")
+    with connect_as(site, "guest2"):
+        wait_for_users(plain, "guest2")
     plain.recv_until(lambda m: m["type"] == 1 and "guest2" not in names_in(m))
     assert 5 not in {json.loads(got.payload)["type"] for got in plain.log if got.opcode == TEXT}
 
@@ -342,7 +349,7 @@ def test_after_many_connects_and_disconnects_every_roster_is_right(site, enter):
     lists, diffs = enter("lister"), enter("differ", query="&roster=diff")
     here = set()
     for turn in range(3):
-        crowd = [come(site, f"crowd{turn}-{i}", "&roster=diff" if i % 2 else "") for i in range(6)]
+        crowd = [connect_as(site, f"crowd{turn}-{i}", "&roster=diff" if i % 2 else "") for i in range(6)]
         for client in crowd[: turn + 2]:
             client.sock.close()
         for client in crowd[turn + 2 :]:
@@ -369,15 +376,15 @@ def test_after_many_connects_and_disconnects_every_roster_is_right(site, enter):
 
 def test_three_tabs_are_one_entry_and_a_reload_changes_nothing(site, enter):
     viewer = enter("watcher", query="&roster=diff")
-    tabs = [come(site, "tabby") for _ in range(3)]
-    hear_of(viewer, "tabby")
+    tabs = [connect_as(site, "tabby") for _ in range(3)]
+    wait_for_users(viewer, "tabby")
     viewer.send_json({"type": 1})
     listing = json.loads(viewer.recv_json(type=1)["data"])
     assert listing.count(user("tabby")) == 1
     for tab in tabs[:2]:
         tab.sock.close()
     tabs[2].sock.close()
-    reloaded = come(site, "tabby")
+    reloaded = connect_as(site, "tabby")
     reloaded.recv_json(type=1)
     settle(viewer)
     viewer.sock.settimeout(1)
@@ -572,8 +579,8 @@ def test_a_plain_request_is_told_that_this_is_a_websocket(site):
 
 def test_a_close_is_answered_and_its_sender_leaves(site, enter):
     viewer = enter("viewer", query="&roster=diff")
-    with come(site, "leaver") as leaver:
-        hear_of(viewer, "leaver")
+    with connect_as(site, "leaver") as leaver:
+        wait_for_users(viewer, "leaver")
         assert leaver.close(1000, "bye")[0] == 1000
         viewer.recv_until(lambda m: "leaver" in m.get("left", ()))
 
@@ -613,9 +620,9 @@ def test_no_token_payload_is_ever_shown(site, enter):
     ann = enter("ann")
     secret = token("keeper", email="keeper@example.org", role="admin")
     with site.socket(token=secret) as keeper:
-        hear_of(ann, "keeper")
+        wait_for_users(ann, "keeper")
         keeper.send_json({"type": 2, "data": "mine"})
-        heard_before(ann, "mine")
+        received_before(ann, "mine")
         keeper.send_json({"type": 3, "to": "ann", "data": "direct"})
         ann.recv_json(type=3)
     told = b"".join(got.payload for got in ann.log)
@@ -658,7 +665,7 @@ def test_arbitrary_input_affects_no_other_client(site, enter):
     vandal.send_text("the end, which is no JSON either")
     vandal.ping()
     for _ in range(40):
-        with come(site, "stranger") as stranger:
+        with connect_as(site, "stranger") as stranger:
             stranger.send_raw(chance.randbytes(chance.randrange(1, 400)))
     heard = settle(vandal, witness)[0]
     assert {message["user"]["username"] for message in heard} <= {"vandal"}
@@ -683,7 +690,7 @@ def garbage(chance):
 def test_a_new_name_is_used_on_every_socket(site, enter):
     viewer = enter("viewer", query="&roster=diff")
     with site.socket(token=token("maiden", sub="m1")) as old:
-        hear_of(viewer, "maiden")
+        wait_for_users(viewer, "maiden")
         with site.socket(token=token("married", sub="m1")) as new:
             change = viewer.recv_until(lambda m: "married" in names_in(m))[-1]
             assert "maiden" in change["left"]

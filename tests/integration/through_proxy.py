@@ -1,4 +1,4 @@
-"""How tests come to a site behind a proxy of deploy/: over TLS, by every wire, from another address."""
+"""Clients of a site behind a proxy of deploy/: over TLS, by each transport, from other addresses."""
 
 import json
 import socket
@@ -17,13 +17,13 @@ def trusting(site):
     """An HTTP client with cookies, which trusts the proxy's certificate."""
     session = requests.Session()
     session.verify = str(site.authority)
-    session.trust_env = False  # a bundle of certificates named there would come first
+    session.trust_env = False  # a bundle of certificates named there would take precedence
     return session
 
 
 @contextmanager
 def socketio_client(site, name, transports=None):
-    """python-socketio's client in the chat, as long as it is needed."""
+    """python-socketio's client, connected to the chat within the block."""
     session = trusting(site)
     client = socketio.Client(handle_sigint=False, reconnection=False, http_session=session)
     try:
@@ -35,7 +35,7 @@ def socketio_client(site, name, transports=None):
 
 
 def enter(site, name="ann", **options):
-    """A socket that has been let in."""
+    """A socket that has received its welcome."""
     client = site.socket(token=token(name), **options)
     client.recv_json(type=2, user=None)
     return client

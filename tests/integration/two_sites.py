@@ -9,7 +9,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from chat import Chat, Identity, signals
 from chat.wire.frames import text_frame
 
-#: A message type that only north knows.
+#: A message type that only north handles.
 COMPASS = 100
 
 chat = Chat()
@@ -17,7 +17,7 @@ chat = Chat()
 
 @chat.identity_loader
 def visitor():
-    """Whoever the request says: these sites are about the chat, not about passwords."""
+    """The user named in the request: these sites have no log-in."""
     name = request.headers.get("X-Visitor")
     return Identity(f"id-{name}", name) if name else None
 

@@ -1,4 +1,4 @@
-"""The hiking club of examples/existing_site as a process of its own, and members who visit it over plain HTTP."""
+"""The hiking club of examples/existing_site as a process of its own, and its members over plain HTTP."""
 
 import html
 import http.client
@@ -11,7 +11,7 @@ from tests import wsclient
 from tests.servers import Server
 
 PREFIX = "/talk"
-#: How each server is told where the site is.
+#: The site as each server names it.
 APPS = {
     "gunicorn-gevent": "examples.existing_site:create_app()",
     "gunicorn-gthread": "examples.existing_site:create_app()",
@@ -22,8 +22,8 @@ WIDGET_CONFIG = re.compile(r"data-chat-widget.*?<script type=\"application/json\
 PAGE_CONFIG = re.compile(r'id="chat-config">(.*?)</script>', re.DOTALL)
 
 
-class Club(Server):
-    """One server of the club, with databases of its own."""
+class ExistingSite(Server):
+    """One server of the site, with databases of its own."""
 
     def __init__(self, kind, env=None):
         super().__init__(kind, env, APPS[kind])
@@ -36,15 +36,15 @@ class Club(Server):
             return False
 
     def member(self, nickname):
-        """A visitor who has just joined the club, and so is logged in."""
-        visitor = Visitor(self)
-        answer = visitor.submit("/join", nickname=nickname, email=f"{nickname}@example.org", password="boots")
+        """A new member of the club, who is logged in."""
+        member = Member(self)
+        answer = member.submit("/join", nickname=nickname, email=f"{nickname}@example.org", password="boots")
         assert answer.status == 302, answer.body
-        return visitor
+        return member
 
 
 class Answer:
-    """What came back for one request."""
+    """The response to one request."""
 
     def __init__(self, response):
         self.status, self.headers = response.status, response.headers
@@ -55,11 +55,11 @@ class Answer:
         return json.loads(self.body)
 
     def config(self, pattern=PAGE_CONFIG):
-        """What the page tells the chat's scripts."""
+        """The configuration that the page has for the chat's scripts."""
         return json.loads(html.unescape(pattern.search(self.body)[1]))
 
 
-class Visitor:
+class Member:
     """A browser's cookies and forms, without the browser."""
 
     def __init__(self, server):
@@ -83,12 +83,12 @@ class Visitor:
         return self.request("GET", path)
 
     def submit(self, path, **fields):
-        """Fill in the form at `path` and send it, with its CSRF token."""
+        """Submit the form at `path` with its CSRF token."""
         fields["csrf_token"] = CSRF_FIELD.search(self.get(path).body)[1]
         return self.request("POST", path, urlencode(fields), Content_Type="application/x-www-form-urlencoded")
 
     def ask_token(self, **headers):
-        """What the chat page does for its socket's token, by default as a browser does it."""
+        """Request a socket token as the chat page does, by default with a browser's headers."""
         return self.request(
             "POST", f"{PREFIX}/chat/token", "{}", **{"Content_Type": "application/json", **headers}
         )

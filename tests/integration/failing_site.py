@@ -1,4 +1,4 @@
-"""A site that treats its chat badly: what test_tick.py serves."""
+"""A site whose handlers and receivers fail: the app of test_tick.py."""
 
 import time
 from contextlib import ExitStack
@@ -10,9 +10,9 @@ from app import create_app as create_reference_app
 from chat import signals
 from chat.loop.drivers import allocate_lock
 
-#: Types of messages whose handlers raise, and close everybody else.
+#: Message types: the handler raises; the handler closes all other clients.
 RAISE, CLOSE_OTHERS = 90, 91
-#: Seconds for which a receiver sleeps that was told to.
+#: Seconds that the receiver sleeps on "sleep".
 SLEEP = 2.0
 
 chat.loop.reactor.STALL = 1.5
@@ -38,7 +38,7 @@ def close_others(dispatcher, client, envelope):
 
 
 def add_receiver(app):
-    heard, lock = [], allocate_lock()
+    received, lock = [], allocate_lock()
 
     def receive(sender, identity, text, **_):
         if text == "throw":
@@ -48,16 +48,16 @@ def add_receiver(app):
         if text == "sleep":
             time.sleep(SLEEP)
         with lock:
-            heard.append((identity.username, text))
+            received.append((identity.username, text))
 
     signals.message_sent.connect(receive, sender=app, weak=False)
-    app.add_url_rule("/heard", "heard", lambda: jsonify(heard))
+    app.add_url_rule("/heard", "heard", lambda: jsonify(received))
 
 
 def add_views(app, state):
     @app.get("/hold-the-log")
     def hold_the_log():
-        """Hold the locks of the chat's log for `seconds`, once the lobby was told."""
+        """Tell the lobby, then hold the locks of the chat's log for `seconds`."""
         with ExitStack() as held:
             for handler in logger_of_the_chat().handlers:
                 held.enter_context(handler.lock)
@@ -65,22 +65,22 @@ def add_views(app, state):
             time.sleep(float(request.args["seconds"]))
         return "released"
 
-    @app.get("/break-the-door")
-    def break_the_door():
-        """Have the next one who comes in meet an error half-way."""
+    @app.get("/fail-next-admission")
+    def fail_next_admission():
+        """Make the admission of the next client fail halfway."""
         hub = state.start().hub
         whole = hub.on_connected
 
         def broken(client):
             hub.on_connected = whole
-            raise RuntimeError("half-way in")
+            raise RuntimeError("halfway")
 
         hub.on_connected = broken
         return "broken"
 
-    @app.get("/kick-at-the-door")
-    def kick_at_the_door():
-        """Have the next one who comes kicked between the look at the token and the way in."""
+    @app.get("/kick-next-user")
+    def kick_next_user():
+        """Kick the next user between the check of the token and the admission."""
         check = state.guard.check
 
         def check_and_kick(token):

@@ -1,4 +1,4 @@
-"""Users of the JSON API, in the test's own process: each asks by the token that the chat gave.
+"""Users of the JSON API, in the test's own process: each sends the token that the chat issued.
 
 One app serves a module, since the threads of a running chat end with its process; so what a test makes has a name that
 is new.
@@ -25,23 +25,23 @@ def make_site(tmp_path_factory, **settings):
 
 
 def new(name):
-    """A name that nobody and nothing had yet."""
+    """A name that no user and no room has yet."""
     return f"{name}{next(_numbers)}"
 
 
 def part(name):
-    """A name as it stands in an address."""
+    """A name as part of a URL."""
     return quote(name, safe="")
 
 
 def code(answer):
-    """(status, code) of an answer, for a failure."""
+    """(status, code) of an error response."""
     status, body = answer
     assert body["error"]
     return status, body["code"]
 
 
-class Person:
+class ApiUser:
     """A new user: `get("/rooms")` and the like return (status, JSON), None for an answer without a body."""
 
     def __init__(self, site, name):
@@ -75,10 +75,10 @@ class Person:
     def delete(self, path):
         return self._ask("DELETE", path)
 
-    # -- what most tests begin with
+    # -- what most tests need first
 
     def make(self, title, kind="public", **others):
-        """Make a room, and return its name."""
+        """Create a room; return its name."""
         status, room = self.post("/rooms", {"title": title, "kind": kind, **others})
         assert status == 201, room
         return room["name"]
@@ -87,17 +87,17 @@ class Person:
         assert self.post(f"/rooms/{part(room)}/join")[0] == 200
 
     def add(self, room, other, role="member"):
-        """Take another one into a room, and return the address of that membership."""
+        """Add another user to a room; return the path of the membership."""
         status, member = self.post(f"/rooms/{part(room)}/members", {"username": other.name, "role": role})
         assert status == 201, member
         return f"/rooms/{part(room)}/members/{part(other.id)}"
 
     def say(self, room, *texts):
-        """Have messages stored, as a socket would."""
+        """Store messages in a room, as sent over a socket."""
         self._store(Draft(2, room, self.identity, new("m"), False, text) for text in texts)
 
     def write(self, other, *texts):
-        """Have direct messages stored; return the conversation's name."""
+        """Store direct messages; return the name of the conversation."""
         drafts = (
             Draft(3, None, self.identity, new("m"), False, text, other.name, other.id) for text in texts
         )
@@ -113,7 +113,7 @@ class Person:
         return {room["name"]: room for room in body["rooms"]}
 
     def names(self, path, of, **query):
-        """The names in a list, over all its pages."""
+        """The names in a list, from all its pages."""
         found, after = [], {}
         while True:
             status, body = self.get(path, **query, **after)
