@@ -74,8 +74,8 @@ class Users:
     def ensure(self, identity: Identity) -> User:
         """Insert or rename a site's own user and return the row.
 
-        The site decides about its names: a user without a password here who had the name before loses it. A user with a
-        password here, or a deleted one, stays unchanged.
+        The site decides about its names: another user without a password here loses the name. A user with a password
+        here, or a deleted one, stays unchanged.
         """
         known = self._db.read(lambda connection: _find(connection, table.c.id == identity.id))
         if known and (known.username == identity.username or known.password_hash or known.deleted_at):

@@ -51,7 +51,7 @@ class DeliveringProcess:
 
     # -- steps
 
-    def say(self, places):
+    def append(self, places):
         """Store messages and deliver them. A room with a gap is read from the store."""
         messages = self.store(places, HERE)
         held = {}
@@ -65,7 +65,7 @@ class DeliveringProcess:
         for last in held.values():
             self.deliver_upto(last.room_id, last.room, last.seq)
 
-    def say_at_peer(self, places):
+    def append_at_peer(self, places):
         self.since_mark |= set(self.store(places, PEER))
 
     def receive_bus_message(self, place):

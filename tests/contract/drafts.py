@@ -26,7 +26,7 @@ def direct(to, data="hi", sender=ADA, to_id=None, id=None):
     return Draft(3, None, sender, id or new_id(), id is not None, data, to, to_id)
 
 
-def say(history, *texts, room="lobby", sender=ADA):
+def append_texts(history, *texts, room="lobby", sender=ADA):
     """Append messages and return them as they are stored."""
     return [
         stored.message for stored in history.append([draft(text, room, sender) for text in texts], ORIGIN)

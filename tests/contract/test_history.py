@@ -5,7 +5,7 @@ import pytest
 from chat.store.history import DIRECT, MEMBER, PUBLIC, Stored
 from chat.store.models import now_ms
 from chat.wire.envelope import Identity, direct_room
-from tests.contract.drafts import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
+from tests.contract.drafts import ADA, BOB, HISTORIES, ORIGIN, append_texts, direct, draft, seqs, texts
 from tests.contract.threads import at_once
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -24,7 +24,7 @@ def test_a_message_is_stored_as_given(history, lobby):
 
 
 def test_a_message_from_the_server_has_no_user(history, lobby):
-    (message,) = say(history, "welcome", sender=None)
+    (message,) = append_texts(history, "welcome", sender=None)
     assert message.user is None
     assert history.find(lobby.id, 1) == message
 
@@ -40,12 +40,12 @@ def test_seq_follows_the_order_of_the_drafts(history, lobby):
 def test_pk_ascends_over_all_rooms(history):
     history.create_room("other", PUBLIC, ADA)
     stored = history.append([draft(room=room) for room in ("lobby", "other", "lobby", "other")], ORIGIN)
-    pks = [one.message.pk for one in stored] + [say(history, "later", room="other")[0].pk]
+    pks = [one.message.pk for one in stored] + [append_texts(history, "later", room="other")[0].pk]
     assert pks == sorted(set(pks))
 
 
 def test_a_room_has_the_seq_and_time_of_its_last_message(history):
-    last = say(history, "a", "b")[-1]
+    last = append_texts(history, "a", "b")[-1]
     room = history.room("lobby")
     assert (room.first_seq, room.last_seq, room.last_at) == (1, 2, last.ts)
 
@@ -68,7 +68,7 @@ def test_an_ephemeral_room_stores_nothing(history):
 
 
 def test_characters_that_cannot_be_stored_are_replaced(history, lobby):
-    (message,) = say(history, "a\x00b\ud800c")
+    (message,) = append_texts(history, "a\x00b\ud800c")
     assert message.data == "a\ufffdb\ufffdc" == history.find(lobby.id, 1).data
 
 

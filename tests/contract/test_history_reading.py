@@ -8,7 +8,7 @@ import pytest
 
 from chat.store.history import PUBLIC
 from chat.store.models import now_ms
-from tests.contract.drafts import ADA, BOB, HISTORIES, ORIGIN, direct, draft, say, seqs, texts
+from tests.contract.drafts import ADA, BOB, HISTORIES, ORIGIN, append_texts, direct, draft, seqs, texts
 from tests.contract.threads import at_once
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES
 
 
 def test_pages(history, lobby):
-    say(history, *map(str, range(1, 11)))
+    append_texts(history, *map(str, range(1, 11)))
     assert seqs(history.after(lobby.id, 0, 3)) == [1, 2, 3]
     assert seqs(history.after(lobby.id, 3, 100)) == [4, 5, 6, 7, 8, 9, 10]
     assert seqs(history.after(lobby.id, 3, 100, 5)) == [4, 5]
@@ -31,11 +31,11 @@ def test_pages(history, lobby):
 def test_newer(history, lobby):
     other = history.create_room("other", PUBLIC, ADA)
     third = history.create_room("third", PUBLIC, ADA)
-    (old,) = say(history, "old")
-    say(history, "a")
-    say(history, "b", room="other")
-    say(history, "not requested", room="third")
-    say(history, "c")
+    (old,) = append_texts(history, "old")
+    append_texts(history, "a")
+    append_texts(history, "b", room="other")
+    append_texts(history, "not requested", room="third")
+    append_texts(history, "c")
     assert texts(history.newer([lobby.id, other.id], old.pk, 10)) == ["a", "b", "c"]
     assert texts(history.newer([lobby.id, other.id], old.pk, 2)) == ["a", "b"]
     assert texts(history.newer([third.id, 999], 0, 10)) == ["not requested"]
@@ -43,18 +43,18 @@ def test_newer(history, lobby):
 
 
 def test_export(history, lobby):
-    say(history, *map(str, range(1200)))
+    append_texts(history, *map(str, range(1200)))
     export = history.export(lobby.id)
     assert next(export).data == "0"
-    say(history, "said meanwhile")
-    assert texts(export) == [*map(str, range(1, 1200)), "said meanwhile"]
+    append_texts(history, "written meanwhile")
+    assert texts(export) == [*map(str, range(1, 1200)), "written meanwhile"]
 
 
 # Changes by other processes
 
 
 def test_a_first_mark_comes_without_rooms(history):
-    say(history, "a")
+    append_texts(history, "a")
     mark, rows = history.changed(None)
     assert rows == []
     assert history.changed(mark) == (mark, [])
@@ -62,26 +62,26 @@ def test_a_first_mark_comes_without_rooms(history):
 
 def test_changed_rooms(history, another):
     mark, _ = history.changed(None)
-    say(another, "a")
+    append_texts(another, "a")
     made = another.create_room("other", PUBLIC, ADA)
     later, rows = history.changed(mark)
     assert {row.name for row in rows} == {"lobby", "other"}
     assert made in rows and history.room("lobby") in rows
     another.update_room(made.id, topic="news")
-    say(another, "b", room="other")
+    append_texts(another, "b", room="other")
     after, rows = history.changed(later)
     assert [(row.name, row.topic, row.last_seq) for row in rows] == [("other", "news", 1)]
     assert history.changed(after)[1] == []
 
 
 def test_new_messages(history, another, lobby):
-    say(another, "old")
+    append_texts(another, "old")
     mark, _ = history.changed(None)
-    say(another, "a", "b")
+    append_texts(another, "a", "b")
     later, _ = history.changed(mark)
     other = another.create_room("other", PUBLIC, ADA)
-    say(another, "c", room="other")
-    say(another, "d")
+    append_texts(another, "c", room="other")
+    append_texts(another, "d")
     assert texts(history.new_in([lobby.id, other.id], mark)) == ["a", "b", "c", "d"]
     assert texts(history.new_in([lobby.id, other.id], later)) == ["c", "d"]
     assert texts(history.new_in([other.id], mark)) == ["c"]
@@ -123,8 +123,8 @@ def found(history, text, *rooms, before=None, limit=10):
 
 def test_search(history, lobby):
     other = history.create_room("other", PUBLIC, ADA)
-    say(history, "Hello World", "今天天气很好", "naïve café", "wording")
-    say(history, "hello elsewhere", room="other")
+    append_texts(history, "Hello World", "今天天气很好", "naïve café", "wording")
+    append_texts(history, "hello elsewhere", room="other")
     assert found(history, "hello", lobby) == ["Hello World"]
     assert found(history, "hello", lobby, other) == ["hello elsewhere", "Hello World"]
     assert found(history, "WORLD hello", lobby) == ["Hello World"]
@@ -155,12 +155,12 @@ def test_search(history, lobby):
     ],
 )
 def test_no_query_raises_an_error(history, lobby, text):
-    say(history, "no match")
+    append_texts(history, "no match")
     assert found(history, text, lobby) == []
 
 
 def test_pages_of_a_search(history, lobby):
-    say(history, *(f"message {number}" for number in range(10)))
+    append_texts(history, *(f"message {number}" for number in range(10)))
     page = history.search("message", [lobby.id], None, 4)
     assert texts(page) == ["message 9", "message 8", "message 7", "message 6"]
     assert found(history, "message", lobby, before=page[-1].pk, limit=4) == [
@@ -178,9 +178,9 @@ def tomorrow():
 
 def test_prune(history, lobby):
     history.join(lobby.id, BOB)
-    say(history, "old @bob", "old too", sender=None)
+    append_texts(history, "old @bob", "old too", sender=None)
     time.sleep(0.005)
-    (young, _) = say(history, "young @bob", "younger")
+    (young, _) = append_texts(history, "young @bob", "younger")
     mark, _ = history.changed(None)
     assert history.prune(lobby.id, young.ts) == 2
     assert texts(history.after(lobby.id, 0, 10)) == ["young @bob", "younger"]
@@ -195,14 +195,14 @@ def test_prune(history, lobby):
 
 def test_prune_everything(history, lobby):
     other = history.create_room("other", PUBLIC, ADA)
-    last = say(history, *map(str, range(1200)))[-1]
-    say(history, "a", room="other")
+    last = append_texts(history, *map(str, range(1200)))[-1]
+    append_texts(history, "a", room="other")
     assert history.prune_all(tomorrow()) == 1201
     assert history.prune_all(tomorrow()) == 0
     room = history.room("lobby")
     assert (room.first_seq, room.last_seq) == (1201, 1200)
     history.join(lobby.id, BOB)
-    (message,) = say(history, "again")
+    (message,) = append_texts(history, "again")
     assert message.seq == 1201 and message.pk > last.pk
     assert history.rooms_of("2")[0].unread == 1
     assert history.newer([lobby.id, other.id], last.pk, 10) == [message]
@@ -216,11 +216,11 @@ def test_a_pruned_id_can_be_used_again(history, lobby):
 
 
 def test_prune_during_writes(history, another, lobby):
-    say(history, *map(str, range(1500)))
+    append_texts(history, *map(str, range(1500)))
 
     def write():
         for number in range(30):
-            assert say(another, f"new {number}")
+            assert append_texts(another, f"new {number}")
 
     results = at_once(
         write, lambda: history.prune(lobby.id, tomorrow()), lambda: another.prune(lobby.id, tomorrow())

@@ -19,7 +19,7 @@ from chat.store.history import (
 from chat.store.models import now_ms
 from chat.store.users import Users
 from chat.wire.envelope import Identity
-from tests.contract.drafts import ADA, BOB, CY, HISTORIES, ORIGIN, direct, draft, say
+from tests.contract.drafts import ADA, BOB, CY, HISTORIES, ORIGIN, append_texts, direct, draft
 from tests.contract.threads import at_once, run
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -137,7 +137,7 @@ def test_rooms_created_are_counted(history):
 
 
 def test_join_and_leave(history, lobby):
-    say(history, "a", "b")
+    append_texts(history, "a", "b")
     assert history.role(lobby.id, "2") is None
     assert history.join(lobby.id, BOB)
     assert not history.join(lobby.id, BOB, ADMIN)
@@ -186,15 +186,15 @@ def test_rooms_of_a_user(history):
     room = history.create_room("r", PUBLIC, ADA)
     history.create_room("not mine", PUBLIC, BOB)
     history.join(history.room("lobby").id, ADA)
-    say(history, "said in the lobby")
+    append_texts(history, "written in the lobby")
     time.sleep(0.002)
     history.append([direct("bob", "hi")], ORIGIN)
     time.sleep(0.002)
-    (last,) = say(history, "newest", room="r", sender=BOB)
+    (last,) = append_texts(history, "newest", room="r", sender=BOB)
     first, second, third = history.rooms_of("1")
     assert first == (history.room("r"), OWNER, 0, 1, 0, None, last)
     assert (second.room.name, second.peer, second.unread, second.last.data) == ("dm:1:2", BOB, 1, "hi")
-    assert (third.room.name, third.last.data) == ("lobby", "said in the lobby")
+    assert (third.room.name, third.last.data) == ("lobby", "written in the lobby")
     assert (third.read_seq, third.unread) == (0, 1)
     assert room.id == first.room.id and history.rooms_of("9") == []
 
@@ -206,10 +206,10 @@ def test_an_empty_rooms_last_message(history):
 
 
 def test_unread_counts(history, lobby):
-    say(history, "before")
+    append_texts(history, "before")
     history.join(lobby.id, BOB)
     assert history.unread("2") == {}
-    say(history, "a", "b @bob", "c", "d @Bob!")
+    append_texts(history, "a", "b @bob", "c", "d @Bob!")
     assert history.unread("2") == {"lobby": (4, 2)}
     assert history.mark_read(lobby.id, "2", 3) == (3, 2, 1)
     assert history.mark_read(lobby.id, "2", 2) == (3, 2, 1)
@@ -217,7 +217,7 @@ def test_unread_counts(history, lobby):
     assert history.mark_read(lobby.id, "2", 99) == (5, 0, 0)
     assert history.unread("2") == {}
     assert history.rooms_of("2")[0][2:5] == (5, 0, 0)
-    say(history, "e")
+    append_texts(history, "e")
     assert history.unread("2") == {"lobby": (1, 0)}
     assert history.mark_read(lobby.id, "3", 1) is None
 
@@ -259,7 +259,7 @@ def test_mentioned_users(backend, request, history, lobby, text, named):
     everyone = [ADA, BOB, CY, *more]
     for user in everyone:
         history.join(lobby.id, user)
-    say(history, "nobody", text, sender=None)
+    append_texts(history, "nobody", text, sender=None)
     assert "".join(user.id for user in everyone if history.unread(user.id)["lobby"][1]) == named
 
 
@@ -275,7 +275,7 @@ def test_a_flood_of_mentions_is_bounded(history, lobby):
     begun = time.monotonic()
     history.append([draft("@a b c d e f g h i j k l " * 40) for _ in range(300)], ORIGIN)
     assert time.monotonic() - begun < 10
-    say(history, "@x " * 19 + "@bob")
+    append_texts(history, "@x " * 19 + "@bob")
     assert history.unread("2")["lobby"][1] == 1
 
 

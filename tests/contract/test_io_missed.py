@@ -38,9 +38,9 @@ def position_of(part):
 places = st.lists(st.sampled_from([*ROOMS, *ROOMS, *SENDERS]), min_size=1, max_size=5)
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("say"), places),
-        st.tuples(st.just("say"), places),
-        st.tuples(st.just("say_at_peer"), places),
+        st.tuples(st.just("append"), places),
+        st.tuples(st.just("append"), places),
+        st.tuples(st.just("append_at_peer"), places),
         st.tuples(st.just("receive_bus_message"), st.sampled_from([*ROOMS, *SENDERS])),
         st.tuples(st.just("check_store")),
         st.tuples(st.just("join"), st.sampled_from(ROOMS), st.integers(0, 4)),
@@ -115,7 +115,7 @@ def process(history):
     process.last_seqs = dict.fromkeys(process.names.values(), 0)
     for room in ROOMS:
         process.join(room, 0)
-    process.say(["one"])
+    process.append(["one"])
     return process
 
 
@@ -131,13 +131,13 @@ def test_nothing_missed(missed, process):
 
 def test_more_than_the_limit_is_not_found(missed, process):
     process.floors.clear()
-    process.say(["one"] * 5 + ["two"] * 5)
+    process.append(["one"] * 5 + ["two"] * 5)
     assert len(find(missed, process, 10).messages) == 10
     assert find(missed, process, 9) is None
 
 
 def test_nothing_is_found_if_a_missed_message_was_pruned(missed, process, history):
-    process.say_at_peer(["two"] * 3)
+    process.append_at_peer(["two"] * 3)
     assert len(find(missed, process).messages) == 3
     later = history.after(process.rows["two"].id, 2, 1)[0].ts + 1
     history.prune(process.rows["two"].id, later)
@@ -145,12 +145,12 @@ def test_nothing_is_found_if_a_missed_message_was_pruned(missed, process, histor
 
 
 def test_received_messages_may_be_pruned(missed, process, history):
-    process.say(["two"] * 3)
+    process.append(["two"] * 3)
     process.check_store()
     history.prune(process.rows["two"].id, 2**50)
-    process.say(["one"])
+    process.append(["one"])
     process.check_store()
-    process.say(["one"])
+    process.append(["one"])
     assert find(missed, process)[:2] == ([], [])
 
 
@@ -166,37 +166,37 @@ def test_an_unknown_room_is_skipped(missed, process):
 
 
 def test_messages_of_peers_are_missed_if_none_of_them_was_received(missed, process):
-    process.say_at_peer(["two"])
-    process.say(["one"])
+    process.append_at_peer(["two"])
+    process.append(["one"])
     assert [message.room for message in find(missed, process).messages] == [process.names["two"]]
 
 
 def test_the_position_in_the_room_of_the_last_event_is_exact(missed, process):
-    process.say_at_peer(["one", "two"])
+    process.append_at_peer(["one", "two"])
     process.check_store()
-    process.say_at_peer(["one"])
+    process.append_at_peer(["one"])
     process.receive_bus_message("one")
     assert find(missed, process)[:2] == ([], [])
-    process.say_at_peer(["one", "two"])
+    process.append_at_peer(["one", "two"])
     assert len(find(missed, process).messages) == 2
 
 
 def test_rooms_with_ambiguous_messages_are_named(missed, process):
-    process.say_at_peer(["two"])
+    process.append_at_peer(["two"])
     process.receive_bus_message("two")
-    process.say(["one"])
+    process.append(["one"])
     assert find(missed, process) == Ambiguous([process.names["two"]])
     process.check_store()
-    process.say(["one"])
+    process.append(["one"])
     assert find(missed, process)[:2] == ([], [])
 
 
 def test_a_room_whose_last_received_seq_is_known_is_not_ambiguous(missed, process):
     two = process.names["two"]
-    process.say_at_peer(["two"])
+    process.append_at_peer(["two"])
     process.receive_bus_message("two")
-    process.say_at_peer(["two", "three"])
-    process.say(["one"])
+    process.append_at_peer(["two", "three"])
+    process.append(["one"])
     assert find(missed, process) == Ambiguous([two])
     found = find(missed, process, known={two: 1})
     assert sorted((message.room, message.seq) for message in found.messages) == [
@@ -208,9 +208,9 @@ def test_a_room_whose_last_received_seq_is_known_is_not_ambiguous(missed, proces
 
 def test_a_pruned_message_is_missed_although_the_last_received_seq_is_known(missed, process, history):
     two = process.names["two"]
-    process.say_at_peer(["two"] * 3)
+    process.append_at_peer(["two"] * 3)
     process.receive_bus_message("two")
-    process.say(["one"])
+    process.append(["one"])
     later = history.after(process.rows["two"].id, 1, 1)[0].ts + 1
     history.prune(process.rows["two"].id, later)
     assert find(missed, process, known={two: 0}) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .append import MemoryAppend
 from .members import MemoryMembers
 from .messages import MemoryMessages
@@ -19,5 +21,10 @@ class MemoryHistory(MemoryAppend, MemoryMessages, MemoryRooms, MemoryMembers):
     def ping(self) -> None:
         pass
 
+
+if TYPE_CHECKING:
+    from ..history import History
+
+    _implements: History = MemoryHistory()
 
 __all__ = ["MemoryHistory"]
