@@ -1,7 +1,7 @@
-"""What it costs to be several: one worker alone, one and two joined by Valkey, under the same load.
+"""The cost of several workers: one worker alone, and one and two workers connected by Valkey, under the same load.
 
-`python -m bench.cluster` (or `make bench ARGS=cluster`). Workers run on one core, the load and Valkey on the other, so
-that what two workers could do on two cores is told by the processor time of a delivery.
+`python -m bench.cluster` (or `make bench ARGS=cluster`). All workers share one core; load and Valkey use the other. The
+processor time of a delivery indicates what two workers would reach on two cores.
 """
 
 import argparse
@@ -22,8 +22,8 @@ SETTLE, SECONDS = 3, 5
 PREFIX = "bench"
 
 
-class Shape(NamedTuple):
-    """Who serves: `workers` gunicorns of one worker each, joined or not, storing or not."""
+class Setup(NamedTuple):
+    """The servers: `workers` gunicorns of one worker each, connected by Valkey or not, storing messages or not."""
 
     title: str
     workers: int
@@ -31,8 +31,8 @@ class Shape(NamedTuple):
     stored: bool = False
 
 
-class Talk(NamedTuple):
-    """What is said: each of `senders` keeps `in_flight` messages under way, or all together say `rate` a second."""
+class Traffic(NamedTuple):
+    """The messages: each of `senders` keeps `in_flight` of them in flight, or all together send `rate` a second."""
 
     clients: int
     senders: int = 4
@@ -40,19 +40,19 @@ class Talk(NamedTuple):
     rate: float = 0
 
 
-SHAPES = {
-    "alone": Shape("one worker, memory broker", 1, False),
-    "one": Shape("one worker on Valkey", 1, True),
-    "two": Shape("two workers on Valkey", 2, True),
-    "alone-stored": Shape("one worker, memory broker, stored", 1, False, True),
-    "two-stored": Shape("two workers on Valkey, stored", 2, True, True),
+SETUPS = {
+    "alone": Setup("one worker, memory broker", 1, False),
+    "one": Setup("one worker on Valkey", 1, True),
+    "two": Setup("two workers on Valkey", 2, True),
+    "alone-stored": Setup("one worker, memory broker, stored", 1, False, True),
+    "two-stored": Setup("two workers on Valkey, stored", 2, True, True),
 }
-TALKS = {
-    "fanout": Talk(500),
-    "paced": Talk(500, rate=100),
-    "few": Talk(100, rate=100),
+LOADS = {
+    "fanout": Traffic(500),
+    "paced": Traffic(500, rate=100),
+    "few": Traffic(100, rate=100),
 }
-#: (figure, shape, against, sense, limit, talk): the goals.
+#: (figure, setup, base, sense, limit, load): the goals.
 GOALS = (
     ("cpu_us_per_delivery", "two", "alone", "≤", 1.3, "fanout"),
     ("cpu_us_per_delivery", "two", "alone", "≤", 1 / 0.85, "fanout"),
@@ -64,44 +64,44 @@ class Failed(Exception):
     """The load ended without a result."""
 
 
-def measure(place, shape, talk, valkey):
-    """Everything counted in one run, as one dict."""
-    ports = [free_port() for _ in range(shape.workers)]
+def measure(place, setup, traffic, valkey):
+    """Measure one run; return all figures as one dict."""
+    ports = [free_port() for _ in range(setup.workers)]
     with ExitStack() as stack:
         pids = [
-            stack.enter_context(serving(place, server(place, port, shape, valkey), port, SERVER_CPU)).pid
+            stack.enter_context(serving(place, server(place, port, setup, valkey), port, SERVER_CPU)).pid
             for port in ports
         ]
-        time.sleep(1)  # until they have found one another: a heartbeat, and nothing tells
-        before = traffic(valkey)
-        loads = [load(stack, place, port, talk, number, shape) for number, port in enumerate(ports)]
+        time.sleep(1)  # until the workers know one another: a heartbeat that cannot be observed from here
+        before = published(valkey)
+        loads = [load(stack, place, port, traffic, number, setup) for number, port in enumerate(ports)]
         marks, first = follow(loads[0], pids)
         results = [first, *(json.loads(one.communicate()[0].splitlines()[-1]) for one in loads[1:])]
-        after = traffic(valkey)
+        after = published(valkey)
     return figures(results, marks, [b - a for a, b in zip(before, after, strict=True)])
 
 
-def server(place, port, shape, valkey):
+def server(place, port, setup, valkey):
     env = ours_env(place.scratch)
-    if not shape.stored:
+    if not setup.stored:
         env["CHAT_EPHEMERAL_ROOMS"] = "lobby,dm:*"
-    if shape.joined:
+    if setup.joined:
         env |= {"CHAT_REDIS_URL": valkey.url, "CHAT_REDIS_PREFIX": PREFIX}
     gunicorn = place.project / ".venv/bin/gunicorn"
-    return Server(shape.title, [gunicorn, "-b", f"127.0.0.1:{port}", "wsgi:app"], "ours", gunicorn, env)
+    return Server(setup.title, [gunicorn, "-b", f"127.0.0.1:{port}", "wsgi:app"], "ours", gunicorn, env)
 
 
-def load(stack, place, port, talk, number, shape):
-    """Start one load generator; the first speaks, the others only listen."""
-    clients = talk.clients // shape.workers
+def load(stack, place, port, traffic, number, setup):
+    """Start one load generator; the first sends, the others only receive."""
+    clients = traffic.clients // setup.workers
     options = {
         "port": port,
         "paths": paths_for(place, Server("", [], "ours", place.project, {})),
         "connections": clients,
-        "senders": 0 if number else talk.senders,
+        "senders": 0 if number else traffic.senders,
         "seconds": SECONDS,
         "settle": SETTLE,
-        **({"rate": talk.rate} if talk.rate and not number else {"window": talk.in_flight}),
+        **({"rate": traffic.rate} if traffic.rate and not number else {"window": traffic.in_flight}),
     }
     words = [
         place.installed / "load",
@@ -114,39 +114,39 @@ def load(stack, place, port, talk, number, shape):
 
 
 def follow(process, pids):
-    """Read what the speaking load says; the processor time of the servers at each phase, and the result."""
+    """Read the output of the sending load; return the servers' processor time at each phase, and the result."""
     marks, result = {}, None
     for line in process.stdout:
-        said = json.loads(line)
-        if "phase" in said:
-            marks[said["phase"]] = sum(map(processes.cpu_seconds, pids))
+        record = json.loads(line)
+        if "phase" in record:
+            marks[record["phase"]] = sum(map(processes.cpu_seconds, pids))
         else:
-            result = said
+            result = record
     if result is None:
         raise Failed("the load ended without a result")
     return marks, result
 
 
-def figures(results, marks, traffic_):
-    said = max(1, results[0]["sent"])
+def figures(results, marks, publishing):
+    sent = max(1, results[0]["sent"])
     deliveries = sum(result["window_deliveries"] for result in results)
-    seen = {
+    found = {
         "cpu_us_per_delivery": (marks["measured"] - marks["measuring"]) * 1e6 / max(1, deliveries),
         "deliveries_per_s": sum(result["deliveries_per_s"] for result in results),
         "p50_ms": results[0]["p50_ms"],
         "p99_ms": results[0]["p99_ms"],
-        "messages_per_said": traffic_[0] / said,
-        "bytes_per_said": traffic_[1] / said,
+        "publishes_per_message": publishing[0] / sent,
+        "bytes_per_message": publishing[1] / sent,
         "missing": results[0]["missing"],
         "load_cpu": max(result["load_cpu"] for result in results),
     }
     if len(results) > 1:
-        seen["there_p50_ms"], seen["there_p99_ms"] = results[1]["p50_ms"], results[1]["p99_ms"]
-    return seen
+        found["remote_p50_ms"], found["remote_p99_ms"] = results[1]["p50_ms"], results[1]["p99_ms"]
+    return found
 
 
-def traffic(valkey):
-    """(PUBLISH commands, bytes that they held) that the server has taken so far."""
+def published(valkey):
+    """Return (PUBLISH commands, bytes received) since the start of the Valkey server."""
     import redis
 
     client = redis.Redis.from_url(valkey.url)
@@ -156,54 +156,52 @@ def traffic(valkey):
 
 
 def table(name, rows):
-    keys = ["cpu_us_per_delivery", "deliveries_per_s", "p50_ms", "there_p50_ms", "p99_ms", "there_p99_ms"]
-    keys += ["messages_per_said", "bytes_per_said", "missing", "load_cpu"]
-    print(f"\n{name}: {TALKS[name]}")
-    for shape, row in rows.items():
+    keys = ["cpu_us_per_delivery", "deliveries_per_s", "p50_ms", "remote_p50_ms", "p99_ms", "remote_p99_ms"]
+    keys += ["publishes_per_message", "bytes_per_message", "missing", "load_cpu"]
+    print(f"\n{name}: {LOADS[name]}")
+    for setup, row in rows.items():
         cells = "  ".join(f"{key} {row[key]:.3f}" for key in keys if key in row)
-        print(f"  {SHAPES[shape].title:36} {cells}")
+        print(f"  {SETUPS[setup].title:36} {cells}")
 
 
 def goals(kept):
-    """A line for each goal whose shapes were measured."""
-    for figure, shape, against, sense, limit, talk in GOALS:
-        rows = kept.get(talk, {})
-        if shape in rows and against in rows:
-            value = rows[shape][figure] / rows[against][figure]
+    """Yield a line for each goal whose setups were measured."""
+    for figure, setup, against, sense, limit, name in GOALS:
+        rows = kept.get(name, {})
+        if setup in rows and against in rows:
+            value = rows[setup][figure] / rows[against][figure]
             met = "met" if value <= limit else "MISSED"
-            yield f"  {talk}: {figure} of {shape} {sense} {limit:.2f} × {against}: {value:.2f}, {met}"
+            yield f"  {name}: {figure} of {setup} {sense} {limit:.2f} × {against}: {value:.2f}, {met}"
     paced = kept.get("paced", {}).get("two")
     if paced:
-        late = paced["there_p50_ms"] - paced["p50_ms"]
+        late = paced["remote_p50_ms"] - paced["p50_ms"]
         met = "met" if late <= 2 else "MISSED"
         yield f"  paced: p50 on the other worker ≤ 2 ms after the local one: {late:.2f} ms, {met}"
     few = kept.get("few", {}).get("two")
     if paced and few:
         for clients, row in ((100, few), (500, paced)):
-            said = f"{row['messages_per_said']:.2f} hints, {row['bytes_per_said']:.0f} bytes"
-            yield f"  through Valkey for each message said, {clients} clients: {said}"
+            cost = f"{row['publishes_per_message']:.2f} bus messages, {row['bytes_per_message']:.0f} bytes"
+            yield f"  through Valkey for each message sent, {clients} clients: {cost}"
 
 
 def main(words=None):
     parser = argparse.ArgumentParser(prog="python -m bench.cluster", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-results", action="store_true", help="keep no file")
+    parser.add_argument("--no-results", action="store_true", help="do not write a result file")
     options = parser.parse_args(words)
     try:
         from tests.valkeys import running_valkey
     except ModuleNotFoundError:
-        sys.exit(
-            "The cluster's bench starts a Valkey from a wheel of the tests: run `make .venv/.dev` first."
-        )
+        sys.exit("This bench starts Valkey from a wheel of the tests: run `make .venv/.dev` first.")
     kept = {}
     with open_workspace() as place, running_valkey() as valkey:
-        for name, talk in TALKS.items():
-            runs = {shape: [] for shape in SHAPES if name == "fanout" or shape == "two"}
+        for name, traffic in LOADS.items():
+            runs = {setup: [] for setup in SETUPS if name == "fanout" or setup == "two"}
             for number in range(options.rounds):
-                for shape in runs:
-                    print(f"  {name} {number + 1}/{options.rounds} {shape}", file=sys.stderr)
-                    runs[shape].append(measure(place, SHAPES[shape], talk, valkey))
-            kept[name] = {shape: report.medians(measured) for shape, measured in runs.items()}
+                for setup in runs:
+                    print(f"  {name} {number + 1}/{options.rounds} {setup}", file=sys.stderr)
+                    runs[setup].append(measure(place, SETUPS[setup], traffic, valkey))
+            kept[name] = {setup: report.medians(measured) for setup, measured in runs.items()}
             table(name, kept[name])
         print(*goals(kept), sep="\n")
         if not options.no_results:

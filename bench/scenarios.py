@@ -1,16 +1,16 @@
-"""What is measured: the load of each scenario, who takes part, and the goals that the chat is held to."""
+"""The scenarios: the load of each, the servers it measures, and the goals of the chat."""
 
 from typing import NamedTuple
 
-EVERYONE = ("ours", "seed", "bun", "socket.io", "websockets", "flask-socketio", "flask-sock")
-#: The same, and ours once more as Socket.IO clients meet it.
-WITH_IO = ("ours", "ours-io", *EVERYONE[1:])
-#: Those that know direct messages.
+ALL_SERVERS = ("ours", "seed", "bun", "socket.io", "websockets", "flask-socketio", "flask-sock")
+#: The same, and ours with Socket.IO clients as well.
+WITH_IO = ("ours", "ours-io", *ALL_SERVERS[1:])
+#: The servers with direct messages.
 DIRECT = ("ours", "seed", "bun")
 
 
 class Goal(NamedTuple):
-    """The figure of `of`, divided by that of `against` (or as it is), is to be at least, or at most, the limit."""
+    """The figure of `of`, divided by that of `against` if there is one, must be at least or at most the limit."""
 
     figure: str
     sense: str  # "≥" or "≤"
@@ -20,7 +20,7 @@ class Goal(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """One load. Rates are a second, all clients together; rate 0: each sender keeps `in_flight` messages under way."""
+    """One load. Rates are per second, of all clients together. At 0 each sender keeps `in_flight` messages going."""
 
     about: str
     figures: tuple[str, ...]
@@ -33,20 +33,20 @@ class Scenario(NamedTuple):
     settle: float = 2  # seconds between the last connect and the first message
     kind: str = "group"
     direct_rate: float = 0
-    churners: int = 0  # clients who come and go
-    churn: float = 0  # that go, and that come, in a second
+    churners: int = 0  # clients that disconnect and reconnect
+    churn: float = 0  # of them, per second
     disturbance: str = ""  # slow, busy: each server is measured without and with it
-    acks: bool = False  # ours acknowledges each message; the others know nothing of it
-    servers: tuple[str, ...] = EVERYONE
+    acks: bool = False  # only ours acknowledges messages
+    servers: tuple[str, ...] = ALL_SERVERS
     goals: tuple[Goal, ...] = ()
 
     @property
     def slow(self):
-        """How many clients stop reading when the talk begins, in the disturbed run."""
+        """The number of clients that stop reading when the messages begin, in the disturbed run."""
         return self.connections // 10 if self.disturbance == "slow" else 0
 
 
-#: Ours with every message in the database, on a disk that has said so, before anybody hears it.
+#: Ours with every message on disk before it is delivered.
 STORING = ("ours-stored", "seed", "bun")
 THROUGHPUT = ("deliveries_per_s", "cpu_us_per_delivery", "p50_ms", "p99_ms")
 STORED = (*THROUGHPUT, "commit_ms", "commit_messages", "fsync_ms")
@@ -55,7 +55,7 @@ LOST = ("group_missing", "group_twice", "out_of_order", "direct_missing", "direc
 
 SCENARIOS = {
     "fanout": Scenario(
-        "500 clients, 4 of them keep 4 messages of 64 bytes under way",
+        "500 clients, 4 of them keep 4 messages of 64 bytes in flight",
         THROUGHPUT,
         connections=500,
         senders=4,
@@ -68,7 +68,7 @@ SCENARIOS = {
         ),
     ),
     "wide": Scenario(
-        "500 clients, 16 of them keep 16 messages of 64 bytes under way",
+        "500 clients, 16 of them keep 16 messages of 64 bytes in flight",
         THROUGHPUT,
         connections=500,
         senders=16,
@@ -82,7 +82,7 @@ SCENARIOS = {
         ),
     ),
     "durable": Scenario(
-        "fanout, every message stored (SQLite, synchronous=FULL) and acknowledged before it is heard",
+        "fanout, every message stored (SQLite, synchronous=FULL) and acknowledged before it is delivered",
         STORED,
         connections=500,
         senders=4,
@@ -95,7 +95,7 @@ SCENARIOS = {
         ),
     ),
     "durable-wide": Scenario(
-        "wide, every message stored and acknowledged before it is heard",
+        "wide, every message stored and acknowledged before it is delivered",
         STORED,
         connections=500,
         senders=16,
@@ -108,7 +108,7 @@ SCENARIOS = {
         ),
     ),
     "crowd": Scenario(
-        "3,000 clients, 4 of them keep 4 messages of 64 bytes under way",
+        "3,000 clients, 4 of them keep 4 messages of 64 bytes in flight",
         THROUGHPUT,
         connections=3000,
         senders=4,
@@ -117,7 +117,7 @@ SCENARIOS = {
         goals=(Goal("deliveries_per_s", "≥", 30, "seed"), Goal("deliveries_per_s", "≥", 1, "bun")),
     ),
     "big": Scenario(
-        "200 clients, 4 of them keep 4 messages of 4,000 bytes under way",
+        "200 clients, 4 of them keep 4 messages of 4,000 bytes in flight",
         THROUGHPUT,
         connections=200,
         senders=4,
@@ -141,7 +141,7 @@ SCENARIOS = {
         ),
     ),
     "direct": Scenario(
-        "3,000 clients, 64 of them keep 4 direct messages to random others under way",
+        "3,000 clients, 64 of them keep 4 direct messages to random clients in flight",
         THROUGHPUT,
         connections=3000,
         senders=64,
@@ -152,7 +152,7 @@ SCENARIOS = {
         goals=(Goal("deliveries_per_s", "≥", 4, "seed"),),
     ),
     "idle": Scenario(
-        "5,000 clients that only stay",
+        "5,000 clients that stay connected and send nothing",
         ("kb_per_conn", "connect_per_s", "cpu_share"),
         connections=5000,
         seconds=4,
@@ -160,7 +160,7 @@ SCENARIOS = {
         goals=(Goal("kb_per_conn", "≤", 2.0), Goal("kb_per_conn", "≤", 3.0, of="ours-io")),
     ),
     "connect": Scenario(
-        "2,000 clients come, each with a token of its own; ours shows each the whole roster, the seed does not",
+        "2,000 clients connect, each with its own token; ours sends each the whole roster, the seed does not",
         ("connect_per_s", "cpu_us_per_conn", "boot_mb"),
         connections=2000,
         seconds=0.5,
@@ -168,7 +168,7 @@ SCENARIOS = {
         goals=(Goal("connect_per_s", "≥", 1.3, "seed"),),
     ),
     "storm": Scenario(
-        "500 clients join, and everyone is told who is there",
+        "500 clients join, and each is sent the roster",
         ("boot_mb", "connect_per_s"),
         connections=500,
         seconds=2,
@@ -177,7 +177,7 @@ SCENARIOS = {
         goals=(Goal("boot_mb", "≤", 1 / 60, "seed+roster"),),
     ),
     "storm2000": Scenario(
-        "2,000 clients join, and everyone is told who is there, within 20 MB a second",
+        "2,000 clients join, and each is sent the roster, within 20 MB a second",
         ("connect_per_s", "push_mb_per_s", "push_mb", "boot_mb"),
         connections=2000,
         seconds=3,
@@ -198,12 +198,12 @@ SCENARIOS = {
         goals=(
             Goal("p99_ms", "≤", 1.5, "quiet"),
             Goal("slow_closed", "≥", 50),
-            Goal("slow_after_s", "≤", 28),  # CHAT_OUTBOX_SECONDS, after what the kernel's buffers hold
+            Goal("slow_after_s", "≤", 28),  # CHAT_OUTBOX_SECONDS, once the kernel's buffers are full
             Goal("grown_mb", "≤", 32),
         ),
     ),
     "busy": Scenario(
-        "500 clients, 100 messages a second, server not held to one core; people log in and read pages meanwhile",
+        "500 clients, 100 messages a second, server not pinned to a core; users log in and read pages meanwhile",
         ("p50_ms", "p99_ms", "max_ms", "logins_per_s", "pages_per_s"),
         connections=500,
         senders=4,
@@ -214,7 +214,7 @@ SCENARIOS = {
         goals=(Goal("p99_ms", "≤", 3, "quiet"),),
     ),
     "mixed": Scenario(
-        "an hour in a minute: 2,000 users talk, write to one another, come and go; everything must arrive",
+        "an hour in a minute: 2,000 users send messages, connect and disconnect; everything must arrive",
         ("p50_ms", "p99_ms", "cpu_share", "grown_mb", "deliveries", "missing", "dead"),
         connections=2000,
         senders=200,

@@ -1,4 +1,4 @@
-"""Messages as people might write them, English and Chinese, always the same: word frequencies follow Zipf's law."""
+"""Realistic English and Chinese messages, the same in every run: word frequencies follow Zipf's law."""
 
 import math
 import random
@@ -20,9 +20,9 @@ HAN = (
 STARTS = "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl gr pl pr sh sl sp st str th tr".split()
 MIDDLES = "a e i o u ai ea ee ou io".split()
 ENDS = ["", "", *"n r s t l m nd st ck ng".split()]
-#: Of ten messages six are English, the others Chinese.
+#: The share of English messages; the others are Chinese.
 ENGLISH = 0.6
-#: Words that nobody says by chance, and in which share of the messages of their language they are.
+#: Words that no message contains by chance, and the share of their language's messages that contain them.
 SHARES = {
     "zanzibar": 5 / 6,
     "鸳鸯": 5 / 6,
@@ -33,13 +33,13 @@ SHARES = {
     "xylophone": 0.00001,
     "饕餮": 0.00001,
 }
-#: In the middle room the first is as rare as the second is elsewhere; there it is the second that everybody says.
-ABROAD, AT_HOME = "zanzibar", "quokka"
-OFTEN, HARDLY = 1 / 2, 0.0001
+#: The first is common everywhere but in the middle room; the second is common only there.
+ELSEWHERE, IN_MIDDLE = "zanzibar", "quokka"
+COMMON_SHARE, RARE_SHARE = 1 / 2, 0.0001
 
 
 class Rooms(NamedTuple):
-    """Names of rooms: of ten messages nine fall into the big one, and of the others nine of ten into the middle one."""
+    """Names of rooms. The big one gets nine of ten messages, and the middle one nine of ten of the others."""
 
     big: str
     middle: str
@@ -47,7 +47,7 @@ class Rooms(NamedTuple):
 
 
 class Vocabulary:
-    """Words by rank: the second is said half as often as the first, the third a third as often."""
+    """Words by rank: the second is about half as frequent as the first, the third a third as frequent."""
 
     def __init__(self, draw, words, invent, count):
         self._draw = draw
@@ -59,8 +59,8 @@ class Vocabulary:
                 self._words.append(word)
         self._weights = list(accumulate(1 / (rank + 2.7) for rank in range(count)))
 
-    def say(self, typical):
-        """A list of words, mostly about `typical` of them."""
+    def sample(self, typical):
+        """Return a list of words, typically about `typical` of them."""
         length = min(60, max(1, int(self._draw.lognormvariate(math.log(typical), 0.7))))
         return self._draw.choices(self._words, cum_weights=self._weights, k=length)
 
@@ -81,10 +81,10 @@ class Sentences:
         for _ in range(self._count):
             room = self._room()
             if self._draw.random() < ENGLISH:
-                words = self._planted(self._english.say(7), room, LATIN)
+                words = self._planted(self._english.sample(7), room, LATIN)
                 yield room, " ".join(words).capitalize() + self._draw.choice(".!?…")
             else:
-                words = self._planted(self._chinese.say(6), room, CHINESE)
+                words = self._planted(self._chinese.sample(6), room, CHINESE)
                 yield room, "".join(words) + self._draw.choice("。！？…")
 
     def _room(self):
@@ -94,10 +94,10 @@ class Sentences:
         return self._rooms.middle if one < 0.99 else self._draw.choice(self._rooms.small)
 
     def _planted(self, words, room, planted):
-        at_home = room == self._rooms.middle
+        in_middle = room == self._rooms.middle
         for word in planted:
-            share = SHARES.get(word, OFTEN if at_home else HARDLY / 10)
-            if self._draw.random() < (HARDLY if at_home and word == ABROAD else share):
+            share = SHARES.get(word, COMMON_SHARE if in_middle else RARE_SHARE / 10)
+            if self._draw.random() < (RARE_SHARE if in_middle and word == ELSEWHERE else share):
                 words.insert(self._draw.randrange(len(words) + 1), word)
         return words
 
@@ -113,5 +113,5 @@ class Sentences:
         return "".join(self._draw.choices(characters, cum_weights=weights, k=length))
 
 
-LATIN = [*(word for word in SHARES if word.isascii()), AT_HOME]
+LATIN = [*(word for word in SHARES if word.isascii()), IN_MIDDLE]
 CHINESE = [word for word in SHARES if not word.isascii()]

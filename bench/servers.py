@@ -1,4 +1,4 @@
-"""The servers of a comparison: how each starts, and how its clients address it."""
+"""The servers of a comparison: how each starts, and how its clients connect to it."""
 
 import base64
 import functools
@@ -16,14 +16,14 @@ from typing import NamedTuple
 from bench.install import ANCHORS
 
 SECRET = "bench-secret-bench-secret-bench-secret"
-#: Users who exist, and whose paths the load is given.
-NAMES = 10_000
-#: Where Socket.IO clients go that want no other transport.
+#: The number of users, and of paths that the load is given.
+USERS = 10_000
+#: The path of Socket.IO clients that use WebSocket only.
 SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
-#: Seconds that a server may take until its first answer.
-START = 30
-#: Settings of this machine that must not reach the server under test.
-OWN_KEYS = ("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_")
+#: Seconds in which a server must answer its first request.
+START_TIMEOUT = 30
+#: Prefixes of environment variables that must not reach the server under test.
+HIDDEN_VARIABLES = ("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_")
 
 
 class ServerFailed(Exception):
@@ -31,12 +31,12 @@ class ServerFailed(Exception):
 
 
 class Server(NamedTuple):
-    """One server: how it starts and how its clients address it."""
+    """One server: how it starts and how its clients connect to it."""
 
     title: str
     command: list
     paths: str  # which kind of path file: token, name, socketio, ours, ours-io, ours-pages
-    needs: Path  # the program without which it cannot run
+    needs: Path  # the program that must be installed
     env: dict
 
     @property
@@ -49,7 +49,7 @@ class Server(NamedTuple):
 
 
 def servers(workspace, port):
-    """Every server that the bench knows, by name, as it would start on `port`."""
+    """Return all servers by name, as they would start on `port`."""
     return {
         **project_servers(workspace, port),
         **node_servers(workspace, port),
@@ -106,7 +106,7 @@ def python_servers(workspace, port):
 
 
 def ours_env(scratch):
-    """What the project is started with: its defaults, a scratch database, limits that do not cap the load."""
+    """Return the project's settings: its defaults, a scratch database, and limits that do not restrict the load."""
     return {
         "CHAT_DATABASE_URL": f"sqlite:///{scratch}/chat.db",
         "SECRET_KEY": SECRET,
@@ -121,8 +121,8 @@ def ours_env(scratch):
 
 
 def environment(extra):
-    """This process's environment without any setting of the chat, and with `extra`."""
-    return {**{k: v for k, v in os.environ.items() if not k.startswith(OWN_KEYS)}, **extra}
+    """Return this process's environment without settings of the chat, and with `extra`."""
+    return {**{k: v for k, v in os.environ.items() if not k.startswith(HIDDEN_VARIABLES)}, **extra}
 
 
 # ---- starting one ----------------------------------------------------------------------------------------------
@@ -134,23 +134,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def pinned(place, command):
-    """The command, held to one CPU: the first or second that we may use, or the last; None leaves it free."""
+def pinned(cpu, command):
+    """Return the command pinned to the `cpu`-th CPU that this process may use, or the last one; None pins nothing."""
     words = [str(word) for word in command]
-    if place is None:
+    if cpu is None:
         return words
     cpus = sorted(os.sched_getaffinity(0))
-    return ["taskset", "-c", str(cpus[min(place, len(cpus) - 1)]), *words]
+    return ["taskset", "-c", str(cpus[min(cpu, len(cpus) - 1)]), *words]
 
 
 @contextmanager
-def serving(workspace, server, port, place):
-    """The server's process, once it answers; ended on the way out."""
+def serving(workspace, server, port, cpu):
+    """Start a server; yield its process once it answers, and stop it afterwards."""
     path = workspace.scratch / "server.log"
-    cwd = workspace.project if server.is_ours else ANCHORS  # where each finds its gunicorn.conf.py, or none
+    cwd = workspace.project if server.is_ours else ANCHORS  # gunicorn reads gunicorn.conf.py from there
     with open(path, "wb") as log:
         process = subprocess.Popen(
-            pinned(place, server.command), cwd=cwd, env=environment(server.env), stdout=log, stderr=log
+            pinned(cpu, server.command), cwd=cwd, env=environment(server.env), stdout=log, stderr=log
         )
     try:
         wait_until_it_answers(process, port, path)
@@ -160,14 +160,14 @@ def serving(workspace, server, port, place):
 
 
 def wait_until_it_answers(process, port, log):
-    """A master accepts connections before its worker has imported the app: only an answer says that it is up."""
-    end = time.monotonic() + START
+    """Wait for an HTTP response: gunicorn's master accepts connections before its worker has imported the app."""
+    end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end and process.poll() is None:
         if answers(port):
             time.sleep(0.5)
             return
         time.sleep(0.1)
-    raise ServerFailed(log.read_text(errors="replace").strip()[-600:] or "it does not answer")
+    raise ServerFailed(log.read_text(errors="replace").strip()[-600:] or "the server does not answer")
 
 
 def answers(port):
@@ -188,13 +188,13 @@ def stop(process):
         process.wait()
 
 
-# ---- addressing it ---------------------------------------------------------------------------------------------
+# ---- its clients -----------------------------------------------------------------------------------------------
 
 
 def paths_for(workspace, server):
-    """A file with one request path a line, a user each; made at the first call.
+    """Return a file with one request path per user and line; the first call writes it.
 
-    After a tab may follow what a Socket.IO client introduces itself with.
+    A tab may follow the path, and then the auth data of a Socket.IO client.
     """
     path = workspace.scratch / f"paths-{server.paths}"
     if not path.exists():
@@ -203,7 +203,7 @@ def paths_for(workspace, server):
 
 
 def list_paths(workspace, server):
-    names = [f"user{i:05d}" for i in range(NAMES)]
+    names = [f"user{i:05d}" for i in range(USERS)]
     if server.paths == "token":
         return [f"/ws/chat?token={seed_token(name)}" for name in names]
     if server.paths == "name":
@@ -213,13 +213,13 @@ def list_paths(workspace, server):
     tokens = ours_tokens(workspace, tuple(names))
     if server.paths == "ours-io":
         return [f'{SOCKET_IO}\t{{"token":"{token}"}}' for token in tokens]
-    # A page asks for changes of the roster; the other half are clients that know the original protocol only.
-    traits = ("", "&roster=diff") if server.paths == "ours-pages" else ("",)
-    return [f"/ws/chat?token={token}{traits[i % len(traits)]}" for i, token in enumerate(tokens)]
+    # Half of the clients ask for roster changes as pages do; the others use the original protocol only.
+    options = ("", "&roster=diff") if server.paths == "ours-pages" else ("",)
+    return [f"/ws/chat?token={token}{options[i % len(options)]}" for i, token in enumerate(tokens)]
 
 
 def seed_token(name):
-    """A token as the seed's own login would sign it."""
+    """Return a token as the seed's own login would sign it."""
     head = b64(b'{"alg":"HS256","typ":"JWT"}')
     body = b64(json.dumps({"username": name, "exp": 4_000_000_000}).encode())
     signature = hmac.new(SECRET.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
@@ -232,16 +232,16 @@ def b64(data):
 
 @functools.cache
 def ours_tokens(workspace, names):
-    """A day's tokens, from the project's own command line, which also makes the users."""
-    return flask_chat(workspace, "token", "--create", "--ttl", "86400", "-", said="\n".join(names)).split()
+    """Return tokens for a day from `flask chat token`, which also creates the users."""
+    return flask_chat(workspace, "token", "--create", "--ttl", "86400", "-", stdin="\n".join(names)).split()
 
 
-def flask_chat(workspace, *words, said):
-    """What `flask chat …` of the project printed."""
+def flask_chat(workspace, *words, stdin):
+    """Run the project's `flask chat …` and return its output."""
     command = [workspace.project / ".venv/bin/flask", "--app", "wsgi", "chat", *words]
     result = subprocess.run(
         command,
-        input=said,
+        input=stdin,
         text=True,
         cwd=workspace.project,
         env=environment(ours_env(workspace.scratch)),

@@ -1,7 +1,7 @@
-"""A long `mixed`: does anything grow? `make soak MINUTES=30`. Ends with a verdict, and with 1 where it is a bad one.
+"""A long run of `mixed` that checks whether anything grows: `make soak MINUTES=30`. Exit code 1 if a check fails.
 
-While people talk, come and go, the server's memory, descriptors, threads, greenlets and objects are looked at again
-and again. Nobody may miss a message; at the end all that was taken must have been given back.
+While clients send messages, connect and disconnect, the run samples the server's memory, descriptors, threads,
+greenlets and objects. No message may be lost, and at the end the server must have released everything.
 """
 
 import argparse
@@ -20,89 +20,89 @@ from bench.scenarios import LOST, SCENARIOS
 from bench.servers import ServerFailed, free_port, servers, serving
 from bench.workspace import INSTALLED, open_workspace
 
-#: Looks at the server in all, but never closer together than these seconds.
-LOOKS, LEAST_INTERVAL = 120, 5.0
-#: Seconds after the last has gone in which the roster must be empty: its grace, and a little.
+#: The number of samples, and the least seconds between two of them.
+SAMPLES, MIN_INTERVAL = 120, 5.0
+#: Seconds after the last disconnect in which the roster must be empty: its grace period and some reserve.
 EMPTY_AFTER = 10.0
-#: What may differ between an early and a late part of the run: a share, or so much for the noise of the allocator.
+#: How much a figure may grow between an early and a late part of the run: a share, or MB for allocator noise.
 GROWTH_SHARE, GROWTH_MB = 0.02, 3.0
-#: What may be left at the end: gevent's pool of ten threads grows as it is used; a database connection stays open.
+#: What may remain at the end: gevent's pool of ten threads grows with use; a database connection stays open.
 LEFT = {"threads": 12, "descriptors": 8, "greenlets": 15}
 COLUMNS = ("seconds", "memory_mb", "descriptors", "threads", "greenlets", "objects", "roster")
 
 
-class Watch:
-    """What the server holds, looked at from outside and through its census page."""
+class Monitor:
+    """Samples what the server holds, from /proc and from its census page."""
 
     def __init__(self, pid, port):
         self._pid = pid
         self._url = f"http://127.0.0.1:{port}/census"
-        self._began = time.monotonic()
-        self.looks = []
+        self._start = time.monotonic()
+        self.samples = []
 
-    def look(self):
-        """Look once, print it, and keep it."""
+    def sample(self):
+        """Take one sample, print it, and append it to `samples`."""
         with urllib.request.urlopen(self._url, timeout=60) as answer:
             census = json.load(answer)
-        seen = {
-            "seconds": time.monotonic() - self._began,
+        row = {
+            "seconds": time.monotonic() - self._start,
             "memory_mb": processes.resident(self._pid) / 1e6,
             "descriptors": processes.descriptors(self._pid),
             "threads": processes.threads(self._pid),
             **census,
         }
-        print("  " + "  ".join(f"{seen[column]:>11,.0f}" for column in COLUMNS), flush=True)
-        self.looks.append(seen)
-        return seen
+        print("  " + "  ".join(f"{row[column]:>11,.0f}" for column in COLUMNS), flush=True)
+        self.samples.append(row)
+        return row
 
     def until_empty(self):
-        """Wait until the roster is empty, or should have been; return the last look."""
+        """Wait until the roster is empty, at most EMPTY_AFTER seconds; return the last sample."""
         end = time.monotonic() + EMPTY_AFTER
-        while (seen := self.look())["roster"] and time.monotonic() < end:
+        while (row := self.sample())["roster"] and time.monotonic() < end:
             time.sleep(1)
-        return seen
+        return row
 
 
 def soak(place, minutes):
-    """Run it; return (what was seen before, during and after, the load's own result)."""
+    """Run the soak; return (sample before, samples during, sample after, the load's result)."""
     port = free_port()
     server = servers(place, port)["ours-soak"]
     scenario = SCENARIOS["mixed"]._replace(seconds=minutes * 60)
     command = swarm_command(place, server, port, scenario, disturbed=False)
     with serving(place, server, port, SERVER_CPU) as process:
-        watch = Watch(process.pid, port)
+        monitor = Monitor(process.pid, port)
         print("  " + "  ".join(f"{column.replace('_', ' '):>11}" for column in COLUMNS))
-        before = watch.look()
-        during = watch.looks = []
+        before = monitor.sample()
+        during = monitor.samples = []
         with (
             Load(command, process.pid) as load,
-            processes.Sampler(watch.look, max(LEAST_INTERVAL, minutes * 60 / LOOKS)),
+            processes.Sampler(monitor.sample, max(MIN_INTERVAL, minutes * 60 / SAMPLES)),
         ):
             result = load.run()
-        watch.looks = []
-        return before, during, watch.until_empty(), result
+        monitor.samples = []
+        return before, during, monitor.until_empty(), result
 
 
-def judge(before, during, after, result):
-    """(what was asked, what was found, whether it is well) for each question."""
-    full = [look for look in during if look["roster"] >= 0.8 * SCENARIOS["mixed"].connections]
+def checks(before, during, after, result):
+    """Yield (what is checked, what was found, whether it is ok)."""
+    full = [sample for sample in during if sample["roster"] >= 0.8 * SCENARIOS["mixed"].connections]
     yield from (flat(full, figure, least) for figure, least in (("memory_mb", GROWTH_MB), ("objects", 5000)))
     for figure, spare in LEFT.items():
         found = f"{before[figure]} before, {after[figure]} after"
-        yield f"{figure} given back", found, after[figure] <= before[figure] + spare
+        yield f"{figure} released", found, after[figure] <= before[figure] + spare
     yield "roster empty at the end", f"{after['roster']} left", not after["roster"]
     lost = {key: result[key] for key in (*LOST, "acks_missing", "errors") if result[key]}
-    heard = f"{result['deliveries']:,} deliveries, {result['leaves']:,} left, {result['joins']:,} came back"
-    yield "nothing lost", f"{heard}, {lost or 'none lost'}", not lost
+    counts = f"{result['deliveries']:,} deliveries, {result['leaves']:,} disconnects, {result['joins']:,} reconnects"
+    yield "nothing lost", f"{counts}, {lost or 'none lost'}", not lost
 
 
-def flat(looks, figure, least):
-    """Whether the figure's median in the last fifth of the run is that of the second fifth, but for a little."""
-    fifth = len(looks) // 5
+def flat(samples, figure, least):
+    """Check that the figure's median in the last fifth of the run is about that of the second fifth."""
+    fifth = len(samples) // 5
     if not fifth:
-        return f"{figure} flat", "too short a run to tell", False
-    early = statistics.median(look[figure] for look in looks[fifth : 2 * fifth])
-    late = statistics.median(look[figure] for look in looks[-fifth:])
+        return f"{figure} flat", "the run is too short", False
+    early = statistics.median(sample[figure] for sample in samples[fifth : 2 * fifth])
+    late = statistics.median(sample[figure] for sample in samples[-fifth:])
     found = f"{early:,.1f} early, {late:,.1f} late"
     return f"{figure} flat", found, late - early <= max(least, early * GROWTH_SHARE)
 
@@ -115,14 +115,14 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     try:
         with open_workspace(options.dir.resolve()) as place:
-            found = list(judge(*soak(place, options.minutes)))
+            found = list(checks(*soak(place, options.minutes)))
     except (install.CannotMeasure, ServerFailed, LoadFailed) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("\nStopped.")
     print(f"\nA soak of {options.minutes:g} minutes:")
-    print(*aligned([[what, seen, "well" if well else "BAD"] for what, seen, well in found]), sep="\n")
-    sys.exit(0 if all(well for _, _, well in found) else 1)
+    print(*aligned([[what, value, "ok" if ok else "FAILED"] for what, value, ok in found]), sep="\n")
+    sys.exit(0 if all(ok for _, _, ok in found) else 1)
 
 
 if __name__ == "__main__":

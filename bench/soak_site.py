@@ -1,4 +1,4 @@
-"""The reference site and one more page, which counts what must not grow; served by bench/soak.py alone."""
+"""The reference site with a page that counts what must not grow; only bench/soak.py serves it."""
 
 import gc
 
@@ -9,7 +9,7 @@ from wsgi import app
 
 @app.get("/census")
 def census():
-    """Count live greenlets, objects that the collector tracks, and the users in the lobby."""
+    """Count live greenlets, objects tracked by the garbage collector, and users in the lobby."""
     gc.collect()
     objects = gc.get_objects()
     return {

@@ -1,4 +1,4 @@
-"""The message that every Python anchor sends: the same fields as the chat's own."""
+"""The message that all Python servers here send, with the same fields as the chat's."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""What a Flask user writes today: flask-sock, a set, a lock, a loop."""
+"""A simple Flask chat on flask-sock: a set of clients, a lock, and a loop that sends."""
 
 from gevent import monkey
 
@@ -26,13 +26,13 @@ def chat(ws):
         while True:
             m = json.loads(ws.receive())
             if m["type"] == 2:
-                say(message(username, m["data"]))
+                broadcast(message(username, m["data"]))
     finally:
         with lock:
             clients.discard(ws)
 
 
-def say(sent):
+def broadcast(sent):
     with lock:
         targets = list(clients)
     for client in targets:

@@ -9,7 +9,7 @@ from bench.scale.loads import LOADS, PACED, REGION
 from bench.scale.outcome import play
 from bench.scale.storm import STORMS, course
 
-#: bench/results/all-2026-11-23.json, paced, ours: what was measured.
+#: The measured figures: bench/results/all-2026-11-23.json, paced, ours.
 MEASURED = {"CPU, percent of a core": 38.2, "p50 ms": 2.05, "p99 ms": 4.59}
 
 
@@ -26,7 +26,7 @@ def main():
 
 
 def check():
-    """The simulation beside what was measured."""
+    """Compare the simulation with a measurement."""
     found = play(PACED, PACED.rates[0])
     simulated = (100 * found.used["worker"], found.p50, found.p99)
     rows = [
@@ -37,7 +37,7 @@ def check():
 
 
 def holds():
-    """What one of each holds."""
+    """Print the capacity of one worker, one machine, and what all share."""
     for title, rows in (
         ("one worker", capacity.worker()),
         ("one machine of 8 workers and 10 Gbit/s", capacity.machine()),
@@ -48,7 +48,7 @@ def holds():
 
 
 def million():
-    """What a million idle connections take."""
+    """Print the cost of a million idle connections."""
     columns = {machines: capacity.million(machines) for machines in (4, 8, 16, 32)}
     names = [name for name, _ in columns[4]]
     rows = [(name, *(small(rows[place][1]) for rows in columns.values())) for place, name in enumerate(names)]
@@ -56,14 +56,14 @@ def million():
 
 
 def simulated(name):
-    """One load, at growing rates: the closed form for a worker, then what the simulation found."""
+    """Print one load at growing rates: the closed form for a worker, then the simulation."""
     load = LOADS[name]
     found = means(load)
     machines, stores = counted(load.machines, "machine"), counted(load.stores, "store")
     yield (
         f"{load.title}: {load.connections:,} connections, {load.workers} workers on {machines},"
         f" {load.brokers} Redis, {stores};"
-        f" each message has {found.members:,.0f} receivers on {found.hearers:.1f} workers."
+        f" each message has {found.members:,.0f} receivers on {found.workers_reached:.1f} workers."
     )
     yield ""
     rows = [row(play(load, rate), shares(load, rate)) for rate in load.rates]
@@ -88,13 +88,13 @@ def row(outcome, closed):
         *used,
         f"{outcome.p50:.1f}",
         f"{outcome.p99:.1f}{late}",
-        outcome.fullest,
+        outcome.busiest,
     )
 
 
-def looks():
-    """What the look of each second does to the largest site, by leaving out what it costs for each changed room."""
-    free = replace(REGION, costs=replace(REGION.costs, worker_look_row=0.0, look_row=0.0))
+def store_checks():
+    """Print the effect of the store check on the largest site, by leaving out its cost per changed room."""
+    free = replace(REGION, costs=replace(REGION.costs, worker_check_row=0.0, check_row=0.0))
     rows = []
     for rate in REGION.rates[-1:]:
         found = [play(load, rate) for load in (REGION, free)]
@@ -103,11 +103,11 @@ def looks():
 
 
 def storms():
-    """What happens when many come back at once."""
+    """Print what happens when many clients reconnect at once."""
     rows = []
     for storm in STORMS:
         went = course(storm)
-        seconds = (f"{value:.1f}" for value in (went.naive, went.work, went.half, went.most, went.all))
+        seconds = (f"{value:.1f}" for value in (went.by_division, went.work, went.half, went.most, went.all))
         rows.append((storm.title, *seconds, f"{went.wasted:,}", f"{went.attempts:.2f}"))
     return table(
         (
@@ -125,7 +125,7 @@ def storms():
 
 
 def table(heads, rows):
-    """The lines of a table in Markdown."""
+    """Yield the lines of a Markdown table."""
     yield "| " + " | ".join(heads) + " |"
     yield "| --- |" + " ---: |" * (len(heads) - 1)
     for cells in rows:
@@ -133,7 +133,7 @@ def table(heads, rows):
 
 
 def short(value):
-    """A figure with no more digits than it deserves."""
+    """Format a figure with its significant digits."""
     if value >= 999_500:
         return f"{value / 1e6:.1f} M"
     return (
@@ -153,7 +153,7 @@ SECTIONS = {
     "check": check,
     "holds": holds,
     **{name: lambda name=name: simulated(name) for name in LOADS},
-    "looks": looks,
+    "store-checks": store_checks,
     "storms": storms,
     "idle": million,
 }

@@ -1,16 +1,16 @@
-"""A Redis of the simulation. It too works in turns: what came meanwhile is read, copied and written in one go."""
+"""A simulated Redis. It works in turns: everything that arrived meanwhile is read, copied and written at once."""
 
 from typing import NamedTuple
 
 from bench.scale.parts import Meter
 
 MICRO = 1e-6
-#: Commands of one connection in one turn: Redis reads 16 KB at a time (PROTO_IOBUF_LEN), here of versions of rooms.
+#: Commands of one connection in one turn: Redis reads 16 KB at once (PROTO_IOBUF_LEN), here of room versions.
 TURN = 250
 
 
-class Hint(NamedTuple):
-    """One PUBLISH: who listens, KB, and what is called with each listener when it has arrived there."""
+class BusMessage(NamedTuple):
+    """One PUBLISH: the listening workers, its size, and the function called with each worker it arrives at."""
 
     listeners: tuple
     kilobytes: float
@@ -18,7 +18,7 @@ class Hint(NamedTuple):
 
 
 class Broker(Meter):
-    """One core that takes all that has come, from however many connections, as one turn."""
+    """One core that handles all messages that have arrived, from any number of connections, as one turn."""
 
     def __init__(self, end, clock, costs, hop):
         super().__init__(end)
@@ -28,9 +28,9 @@ class Broker(Meter):
         self._inbox = []
         self._working = False
 
-    def put(self, hints):
-        """Take the hints that one connection has sent at once."""
-        self._inbox.append(hints)
+    def put(self, bus_messages):
+        """Accept the messages that one connection has sent at once."""
+        self._inbox.append(bus_messages)
         if not self._working:
             self._turn()
 
@@ -39,18 +39,25 @@ class Broker(Meter):
         if not self._working:
             return
         inbox, self._inbox = self._inbox, []
-        hints = [hint for sent in inbox for hint in sent]
+        bus_messages = [message for sent in inbox for message in sent]
         now = self._clock.now
-        end = now + turn_us(self._costs, len(inbox), hints) * MICRO
+        end = now + turn_us(self._costs, len(inbox), bus_messages) * MICRO
         self.count(now, end)
-        for hint in hints:
-            for listener in hint.listeners:
-                self._clock.at(end + self._hop, hint.arrive, listener)
+        for message in bus_messages:
+            for listener in message.listeners:
+                self._clock.at(end + self._hop, message.arrive, listener)
         self._clock.at(end, self._turn)
 
 
-def turn_us(costs, publishers, hints):
-    """Processor time of one turn."""
-    copies = sum(len(hint.listeners) * (costs.copy + costs.copy_kb * hint.kilobytes) for hint in hints)
-    written = len({listener for hint in hints for listener in hint.listeners})
-    return publishers * costs.published + len(hints) * costs.hint + copies + written * costs.written
+def turn_us(costs, publishers, bus_messages):
+    """Return the processor time of one turn, in µs."""
+    copies = sum(
+        len(message.listeners) * (costs.copy + costs.copy_kb * message.kilobytes) for message in bus_messages
+    )
+    written = len({listener for message in bus_messages for listener in message.listeners})
+    return (
+        publishers * costs.published
+        + len(bus_messages) * costs.bus_message
+        + copies
+        + written * costs.written
+    )

@@ -1,33 +1,37 @@
-"""What one worker, one machine and one region hold, and what a million idle connections take: closed forms alone."""
+"""Closed forms: the capacity of one worker, one machine and one region, and the cost of a million idle connections."""
 
-from bench.scale.broker import Hint, turn_us
-from bench.scale.closed import hold
+from bench.scale.broker import BusMessage, turn_us
+from bench.scale.closed import lock_seconds
 from bench.scale.costs import ASSUMED, MEASURED, wire_bytes
 from bench.scale.loads import CROWD
 from bench.scale.site import HEARTBEAT, PING
 
-#: The share of a resource up to which it is planned with.
+#: The planned utilisation of a resource.
 FULL = 0.7
 MILLION = 1_000_000
-#: net.ipv4.ip_local_port_range as it comes.
+#: net.ipv4.ip_local_port_range by default.
 PORTS = 60_999 - 32_768 + 1
 
 
 def rate(us, share=FULL):
-    """How many a second, of what takes so many microseconds of one core."""
+    """Return the operations per second on a share of one core, each taking `us` microseconds."""
     return share * 1e6 / us
 
 
 def worker():
-    """(what, how many) of one worker, at 70 % of its core."""
+    """Return (what, how many) for one worker, at 70 % of its core."""
     costs = MEASURED
     alone = (
-        costs.ingest + costs.worker_commit + costs.worker_stored + costs.worker_publish + costs.worker_hint
+        costs.ingest
+        + costs.worker_commit
+        + costs.worker_stored
+        + costs.worker_publish
+        + costs.worker_bus_message
     )
     shared = (
         costs.ingest
         + costs.worker_stored
-        + (costs.worker_commit + costs.worker_publish + costs.worker_hint) / 16
+        + (costs.worker_commit + costs.worker_publish + costs.worker_bus_message) / 16
     )
     return [
         *(
@@ -44,13 +48,13 @@ def worker():
         ("idle connections, for a tenth of its core", rate(idle_us(), 0.1)),
         (
             "rooms of the whole site that change in a second, for a tenth of its core",
-            rate(costs.worker_look_row, 0.1),
+            rate(costs.worker_check_row, 0.1),
         ),
     ]
 
 
 def machine():
-    """(what, how many) of one machine: its workers together, or its network card where that is less."""
+    """Return (what, how many) for one machine: its workers together, or its network card if that is the limit."""
     card = FULL * ASSUMED.nic
     rows = []
     for frames in (1, 16, 256):
@@ -73,24 +77,24 @@ def machine():
 
 
 def region():
-    """(what, how many) of what all workers share: one Redis, one store of 16 cores, one room's lock."""
+    """Return (what, how many) for what all workers share: one Redis, one store of 16 cores, one room's lock."""
     costs = MEASURED
     cores = FULL * 1e6 * ASSUMED.store_cores
     return [
         *(
-            (f"bus messages/s of one Redis, {how} to {many} workers", rate(hint_us(many, count)))
+            (f"bus messages/s of one Redis, {how} to {many} workers", rate(bus_message_us(many, count)))
             for many in (2, 8, 32, 128)
             for how, count in (("each alone", 1), ("16 at once", 16))
         ),
         ("workers whose heartbeats take a tenth of the Redis of the site-wide channel", heartbeats(0.1)),
         ("messages/s of one store, each committed alone", cores / (costs.commit + costs.stored)),
         ("messages/s of one store, 16 per commit", 16 * cores / (costs.commit + 16 * costs.stored)),
-        ("commits/s of one room, by all workers together", 1 / hold(CROWD)),
+        ("commits/s of one room, by all workers together", 1 / lock_seconds(CROWD)),
     ]
 
 
 def million(machines):
-    """(what, how much) for a million idle connections on so many machines."""
+    """Return (what, how much) for a million idle connections on so many machines."""
     costs, workers = MEASURED, machines * ASSUMED.workers
     here = MILLION / machines
     elsewhere = ASSUMED.workers * MILLION * (1 - 1 / workers) * costs.elsewhere_bytes
@@ -124,23 +128,23 @@ def frames_a_write(count):
 
 
 def idle_us():
-    """Of a worker, for one idle connection and second."""
+    """Return a worker's µs per second for one idle connection."""
     return MEASURED.idle + MEASURED.beat / PING
 
 
-def hint_us(workers, at_once):
-    """Of Redis, for one hint of so many that one connection sends at once."""
-    hints = [Hint(tuple(range(workers)), MEASURED.hint_bytes / 1_000, None)] * at_once
-    return turn_us(MEASURED, 1, hints) / at_once
+def bus_message_us(workers, at_once):
+    """Return the µs of Redis for one message, of so many that one connection sends at once."""
+    bus_messages = [BusMessage(tuple(range(workers)), MEASURED.bus_message_bytes / 1_000, None)] * at_once
+    return turn_us(MEASURED, 1, bus_messages) / at_once
 
 
 def heartbeat_share(workers):
-    """Of the Redis that has the site-wide channel: each worker to all, every few seconds."""
-    return workers / HEARTBEAT * hint_us(workers, 1) / 1e6
+    """Return the share of the Redis of the site-wide channel that heartbeats of all workers to all take."""
+    return workers / HEARTBEAT * bus_message_us(workers, 1) / 1e6
 
 
 def heartbeats(share):
-    """The most workers whose heartbeats take no more than the share."""
+    """Return the largest number of workers whose heartbeats take no more than the share."""
     workers = 1
     while heartbeat_share(workers + 1) <= share:
         workers += 1

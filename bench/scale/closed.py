@@ -1,37 +1,37 @@
-"""The closed forms: what a load takes if every message is stored, published and written by itself, none shared."""
+"""Closed forms: the cost of a load if every message has its own commit, bus message and write."""
 
 import random
 from itertools import islice
 from typing import NamedTuple
 
 from bench.scale.costs import wire_bytes
-from bench.scale.loads import Seating, crossing, speakers
-from bench.scale.site import HEARTBEAT, PING, TOLD
+from bench.scale.loads import Placement, crossing, rooms_of_messages
+from bench.scale.site import HEARTBEAT, MAX_VERSIONS, PING
 from bench.scale.worker import MICRO
 
-#: Messages over which a load's means are taken.
-DRAWN = 4_000
+#: The number of messages whose means describe a load.
+SAMPLED = 4_000
 
 
 class Means(NamedTuple):
-    """Of one message: members who hear it, workers that have any, and the share of the room in which most is said."""
+    """Means per message: its receivers, the workers that have any, and the busiest room's share of the messages."""
 
     members: float
-    hearers: float
+    workers_reached: float
     hottest: float
 
 
 def means(load, seed=1):
-    seating, count = Seating(load, seed), DRAWN if load.rooms > 1 else 1
-    drawn = list(islice(speakers(load, random.Random(seed)), count))
-    members = sum(sum(seating.of(room).values()) for room in drawn) / count
-    hearers = sum(len(seating.of(room)) for room in drawn) / count
+    placement, count = Placement(load, seed), SAMPLED if load.rooms > 1 else 1
+    sampled = list(islice(rooms_of_messages(load, random.Random(seed)), count))
+    members = sum(sum(placement.of(room).values()) for room in sampled) / count
+    workers_reached = sum(len(placement.of(room)) for room in sampled) / count
     sizes = load.sizes()
-    return Means(members, hearers, max(sizes) / sum(sizes) if load.talk_by_size else 1 / load.rooms)
+    return Means(members, workers_reached, max(sizes) / sum(sizes) if load.rate_by_size else 1 / load.rooms)
 
 
 def shares(load, rate, seed=1):
-    """{resource: share of 1 that the load takes of it}; above 1 it would not do, if nothing were shared."""
+    """Return {resource: utilisation}. Above 1 the load would be too large if nothing were shared."""
     found = means(load, seed)
     return {
         "worker": rate * worker_us(load, found) * MICRO / load.workers + upkeep(load, rate) * MICRO,
@@ -42,50 +42,55 @@ def shares(load, rate, seed=1):
         / load.hardware.nic,
         "Redis": broker(load, rate, found),
         "store": store(load, rate),
-        "room lock": 0.0 if load.ephemeral else rate * found.hottest * hold(load),
+        "room lock": 0.0 if load.ephemeral else rate * found.hottest * lock_seconds(load),
     }
 
 
 def worker_us(load, found):
-    """Processor time of all workers for one message."""
+    """Return the processor time of all workers for one message, in µs."""
     costs = load.costs
     stored = 0.0 if load.ephemeral else costs.worker_commit + costs.worker_stored
-    said = costs.ingest + stored + costs.worker_publish + channels(load) * costs.worker_hint_out
+    outgoing = costs.ingest + stored + costs.worker_publish + channels(load) * costs.worker_publish_each
     # Its own echo is dropped before it is decoded.
     own = 0 if load.publishers else 1
-    heard = found.hearers * costs.worker_hint + (found.hearers - own) * costs.worker_hinted
-    return said + heard + found.members * (costs.send + costs.frame)
+    delivered = (
+        found.workers_reached * costs.worker_bus_message
+        + (found.workers_reached - own) * costs.worker_bus_entry
+    )
+    return outgoing + delivered + found.members * (costs.send + costs.frame)
 
 
 def upkeep(load, rate):
-    """Processor time of a worker and second for the idle, the look, and the others' heartbeats."""
+    """Return a worker's µs per second for idle connections, store checks, and heartbeats of its peers."""
     costs, clients = load.costs, load.connections / load.workers
     rows = 0 if load.ephemeral else min(rate, load.rooms)
-    look = 0 if load.ephemeral else load.stores * costs.worker_look + rows * costs.worker_look_row
-    return clients * (costs.idle + costs.beat / PING) + look + beats_heard(load) * costs.worker_hint
+    checks = 0 if load.ephemeral else load.stores * costs.worker_check + rows * costs.worker_check_row
+    return (
+        clients * (costs.idle + costs.beat / PING) + checks + beats_received(load) * costs.worker_bus_message
+    )
 
 
-def beats_heard(load):
-    """Heartbeats and versions of rooms that a worker hears in a second."""
+def beats_received(load):
+    """Return the heartbeats and room versions that a worker receives per second."""
     found = crossing(load)
-    return (load.workers + min(TOLD, found.rooms) * found.hearers) / HEARTBEAT
+    return (load.workers + min(MAX_VERSIONS, found.rooms) * found.workers_reached) / HEARTBEAT
 
 
 def broker(load, rate, found):
-    """Of the broker that serves the site-wide channel beside its part of the rooms, each hint in a turn of its own."""
+    """Return the share of the broker of the site-wide channel and its part of the rooms, with one message per turn."""
     costs = load.costs
-    each = costs.copy + costs.copy_kb * costs.hint_bytes / 1_000 + costs.written
-    said = costs.published + channels(load) * costs.hint + found.hearers * each
-    return (rate * said / load.brokers + beats_us(load)) * MICRO
+    each = costs.copy + costs.copy_kb * costs.bus_message_bytes / 1_000 + costs.written
+    outgoing = costs.published + channels(load) * costs.bus_message + found.workers_reached * each
+    return (rate * outgoing / load.brokers + beats_us(load)) * MICRO
 
 
 def beats_us(load):
-    """Processor time a second of that broker for the heartbeats of all workers, and the versions of their rooms."""
+    """Return that broker's µs per second for the heartbeats of all workers and their room versions."""
     costs, cross = load.costs, crossing(load)
-    alive = costs.published + costs.hint + load.workers * (costs.copy + costs.written)
-    rooms = min(TOLD, cross.rooms) / load.brokers
-    written = min(load.workers, rooms * cross.hearers) * costs.written
-    versions = costs.published + rooms * (costs.hint + cross.hearers * costs.copy) + written
+    alive = costs.published + costs.bus_message + load.workers * (costs.copy + costs.written)
+    rooms = min(MAX_VERSIONS, cross.rooms) / load.brokers
+    written = min(load.workers, rooms * cross.workers_reached) * costs.written
+    versions = costs.published + rooms * (costs.bus_message + cross.workers_reached * costs.copy) + written
     return load.workers / HEARTBEAT * (alive + versions)
 
 
@@ -93,12 +98,12 @@ def store(load, rate):
     if load.ephemeral:
         return 0.0
     costs = load.costs
-    looks = load.workers * (load.stores * costs.look + min(rate, load.rooms) * costs.look_row)
-    return (rate * (costs.commit + costs.stored) + looks) * MICRO / load.stores / load.hardware.store_cores
+    checks = load.workers * (load.stores * costs.store_check + min(rate, load.rooms) * costs.check_row)
+    return (rate * (costs.commit + costs.stored) + checks) * MICRO / load.stores / load.hardware.store_cores
 
 
-def hold(load):
-    """Seconds for which a commit of one message holds its room."""
+def lock_seconds(load):
+    """Return the seconds for which a commit of one message locks its room."""
     costs = load.costs
     return (costs.commit + costs.stored + costs.flush) * MICRO + 2 * load.hardware.hop
 

@@ -1,4 +1,4 @@
-"""The shapes of load: who is connected where, in which rooms, and how much is said."""
+"""The loads: connections per worker, rooms and their members, and message rates."""
 
 import itertools
 import random
@@ -11,7 +11,7 @@ from bench.scale.costs import ASSUMED, IO_FRAME_BYTES, IO_SHARE, MEASURED, Costs
 
 @dataclass(frozen=True)
 class Load:
-    """One shape. `rates` are the messages a second for which it is looked at, `seconds` how long each time."""
+    """One load. `rates` are the simulated rates in messages per second, each for `seconds`."""
 
     title: str
     connections: int
@@ -22,14 +22,14 @@ class Load:
     #: Size of the room of rank r is largest / r ** zipf, never below `smallest`.
     zipf: float = 0.0
     smallest: int = 2
-    #: True: what is said in a room is in proportion to its members; False: all rooms speak alike.
-    talk_by_size: bool = True
+    #: True: a room's messages are in proportion to its members; False: all rooms have the same rate.
+    rate_by_size: bool = True
     ephemeral: bool = False
-    #: Messages go to one user each, on users' channels: to the receiver's, and to the sender's other sockets'.
+    #: Direct messages, on users' channels: the recipient's, and the sender's for its other sockets.
     direct: bool = False
     #: One message every 1 / rate seconds, as the bench's `paced` sends; else at random moments (Poisson).
     even: bool = False
-    #: Workers on which the senders are; 0: wherever the members are.
+    #: The number of workers with senders; 0: all workers with members.
     publishers: int = 0
     stores: int = 1
     brokers: int = 1
@@ -49,66 +49,66 @@ class Load:
 
 
 def over_socketio(load):
-    """The same load of Socket.IO clients."""
+    """Return the same load with Socket.IO clients."""
     costs = replace(load.costs, send=load.costs.send * IO_SHARE, frame_bytes=IO_FRAME_BYTES)
     return replace(load, title=f"{load.title}, over Socket.IO", costs=costs)
 
 
-class Seating:
-    """Where the members of rooms are: {worker: members}, drawn once a room, the same for the same seed."""
+class Placement:
+    """The workers of each room's members: {worker: members}, drawn once per room, and the same for the same seed."""
 
     def __init__(self, load, seed):
         self._workers = load.workers
         self._sizes = load.sizes()
         self._seed = seed
-        self._seats = {}
+        self._placed = {}
 
     def of(self, room):
-        """The workers that have members of the room, with how many."""
-        seats = self._seats.get(room)
-        if seats is None:
-            seats = self._seats[room] = seat(
+        """Return {worker: members} of the room."""
+        placed = self._placed.get(room)
+        if placed is None:
+            placed = self._placed[room] = place_members(
                 self._sizes[room], self._workers, random.Random(self._seed * 1_000_003 + room)
             )
-        return seats
+        return placed
 
 
-def seat(members, workers, dice):
-    """{worker: members} of one room: each member anywhere; a crowd as evenly as it comes."""
-    seats = {}
+def place_members(members, workers, rng):
+    """Return {worker: members} of one room: random for each member; even in a large room."""
+    placed = {}
     if members > 8 * workers:
         each, rest = divmod(members, workers)
         return {worker: each + (worker < rest) for worker in range(workers)}
     for _ in range(members):
-        worker = dice.randrange(workers)
-        seats[worker] = seats.get(worker, 0) + 1
-    return seats
+        worker = rng.randrange(workers)
+        placed[worker] = placed.get(worker, 0) + 1
+    return placed
 
 
 class Crossing(NamedTuple):
-    """Rooms that a worker has members of, and the workers that one of these rooms is on: means."""
+    """Means: the rooms that a worker has members of, and the workers that such a room has members on."""
 
     rooms: float
-    hearers: float
+    workers_reached: float
 
 
 def crossing(load):
-    """How much the rooms cross the workers."""
-    workers, seats, squares = load.workers, 0.0, 0.0
+    """Return how the rooms are spread over the workers."""
+    workers, placed, squares = load.workers, 0.0, 0.0
     for size, count in Counter(load.sizes()).items():
         on = workers * (1 - (1 - 1 / workers) ** size)
-        seats += count * on
+        placed += count * on
         squares += count * on * on
-    # A worker finds a room in proportion to the workers that it is on.
-    return Crossing(seats / workers, squares / seats)
+    # The probability that a worker has a room is proportional to the room's workers.
+    return Crossing(placed / workers, squares / placed)
 
 
-def speakers(load, dice):
-    """Endless rooms in which something is said."""
-    weights = load.sizes() if load.talk_by_size else [1] * load.rooms
+def rooms_of_messages(load, rng):
+    """Yield the room of each message, endlessly."""
+    weights = load.sizes() if load.rate_by_size else [1] * load.rooms
     cumulated = list(itertools.accumulate(weights))
     while True:
-        yield from dice.choices(range(load.rooms), cum_weights=cumulated, k=1_000)
+        yield from rng.choices(range(load.rooms), cum_weights=cumulated, k=1_000)
 
 
 ROOMS = Load(
@@ -161,7 +161,7 @@ QUOTES = Load(
     machines=3,
     rooms=1_000,
     largest=2_000,
-    talk_by_size=False,
+    rate_by_size=False,
     ephemeral=True,
     publishers=1,
     rates=(100, 500, 1_000, 1_500, 2_000),

@@ -1,7 +1,7 @@
-"""Measures what costs.py takes from no scenario of the bench: `python -m bench.scale.measure [part …]`.
+"""Measures the costs in costs.py that no scenario of the bench covers: `python -m bench.scale.measure [part …]`.
 
-Each part starts its own servers on 127.0.0.1 and ends them. Processor time is what is measured wherever that answers
-the question, since it suffers less than the clock from whatever else runs.
+Each part starts its own servers on 127.0.0.1 and stops them. It measures processor time where possible, because other
+processes disturb it less than elapsed time.
 """
 
 import argparse

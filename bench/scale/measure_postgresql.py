@@ -1,4 +1,4 @@
-"""What a commit costs on PostgreSQL: processor time on either side, and how commits get on beside one another."""
+"""The cost of a commit on PostgreSQL: processor time of both sides, and the throughput of concurrent commits."""
 
 import contextlib
 import itertools
@@ -19,13 +19,13 @@ from chat.store.sql import SqlHistory
 from chat.wire.envelope import Identity
 
 BATCHES = {1: 1_000, 16: 300, 256: 60}
-#: Writers side by side, and the seconds for which they are watched.
+#: Numbers of concurrent writers, and the seconds for which they write.
 WRITERS = (1, 4, 16)
 SECONDS = 3.0
 PAGES = 1_000
 CHANGED = (10, 1_000, 10_000)
 PEOPLE = [Identity(f"u{number}", f"user{number}") for number in range(500)]
-#: 64 characters, as the bench's messages are.
+#: 64 characters, like the bench's messages.
 TEXT = "the quick brown fox jumps over a lazy dog while rain falls again"
 
 
@@ -38,7 +38,7 @@ def report():
                 one.create_room(room, PUBLIC, None)
             for size, count in BATCHES.items():
                 show_appends(one, pid, size, count)
-            show_looks(one, pid, rooms)
+            show_checks(one, pid, rooms)
             show_pages(one, pid)
         for count in WRITERS:
             for name, places in (("one room", ["room0"] * count), ("a room each", rooms[:count])):
@@ -47,7 +47,7 @@ def report():
 
 @contextlib.contextmanager
 def running_postgresql():
-    """(url, pid) of a server with PostgreSQL's own defaults: it waits for the disk."""
+    """Yield (url, pid) of a server with PostgreSQL's default settings, which flush every commit to disk."""
     folder = tempfile.mkdtemp(prefix="pg-")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR
@@ -84,22 +84,22 @@ _numbers = itertools.count()
 
 
 def next_id():
-    """An id that grows with time, as the server's own and the page's do."""
+    """Return an id that grows with time, like those of the server and the page."""
     return f"{time.time_ns() // 1_000_000:012x}{next(_numbers):08x}"
 
 
 def server_cpu(pid):
-    """Processor seconds of the server, of its children that have ended too."""
+    """Return the processor seconds of the server, including its terminated children."""
     return cpu_seconds(pid) + sum(map(int, stat(pid)[13:15])) / TICKS
 
 
 @contextlib.contextmanager
 def costs(pid):
-    """{what: seconds} that is filled with the processor time of both sides inside the block."""
+    """Yield a dict; after the block it holds the elapsed time and the processor time of both sides."""
     found = {}
-    client, server, begun = time.process_time(), server_cpu(pid), time.perf_counter()
+    client, server, start = time.process_time(), server_cpu(pid), time.perf_counter()
     yield found
-    found["wall"] = time.perf_counter() - begun
+    found["wall"] = time.perf_counter() - start
     found["client"], found["server"] = time.process_time() - client, server_cpu(pid) - server
 
 
@@ -108,15 +108,15 @@ def show_appends(one, pid, size, count):
     took = []
     with costs(pid) as cost:
         for batch in batches:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             one.append(batch, 1)
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - start)
     p50, p99 = statistics.median(took) * 1e3, sorted(took)[count * 99 // 100] * 1e3
-    say(f"a commit of {size:3}: p50 {p50:.2f}, p99 {p99:.2f} ms", cost, count)
+    show_costs(f"a commit of {size:3}: p50 {p50:.2f}, p99 {p99:.2f} ms", cost, count)
 
 
-def show_looks(one, pid, rooms):
-    """What the look of each second costs when so many rooms have changed since the last one."""
+def show_checks(one, pid, rooms):
+    """Show the cost of a store check after so many rooms have changed."""
     for count in CHANGED:
         mark, _ = one.changed(None)
         for begin in range(0, count, 500):
@@ -126,25 +126,27 @@ def show_looks(one, pid, rooms):
         with costs(pid) as cost:
             for _ in range(times):
                 assert len(one.changed(mark)[1]) == count
-        say(f"a look that finds {count:6,} rooms: {cost['wall'] / times * 1e3:.2f} ms", cost, times)
+        show_costs(
+            f"a store check that finds {count:6,} rooms: {cost['wall'] / times * 1e3:.2f} ms", cost, times
+        )
 
 
 def show_pages(one, pid):
-    """What somebody who comes back costs, who missed 50 messages."""
+    """Show the cost of reading 50 missed messages for a client that reconnects."""
     room = one.room("room0")
     with costs(pid) as cost:
         for _ in range(PAGES):
             assert len(one.after(room.id, secrets.randbelow(room.last_seq - 50), 50)) == 50
-    say("50 missed messages read", cost, PAGES)
+    show_costs("50 missed messages read", cost, PAGES)
 
 
-def say(what, cost, times):
+def show_costs(what, cost, times):
     worker, server = (cost[side] / times * 1e6 for side in ("client", "server"))
     print(f"  {what}; CPU µs: worker {worker:.0f}, PostgreSQL {server:.0f}", flush=True)
 
 
 def show_writers(url, pid, name, places):
-    """Commits of one message each, by so many processes at once."""
+    """Show commits of one message each, by so many processes at once."""
     before = server_cpu(pid)
     with multiprocessing.Pool(len(places)) as pool:
         took = sorted(itertools.chain(*pool.starmap(write, [(url, room) for room in places], 1)))
@@ -155,11 +157,11 @@ def show_writers(url, pid, name, places):
 
 
 def write(url, room):
-    """Seconds that each of a writer's commits took."""
+    """Return the seconds of each commit of one writer."""
     took, stop = [], time.perf_counter() + SECONDS
     with history(url) as one:
         while time.perf_counter() < stop:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             one.append(drafts(room, 1), 1)
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - start)
     return took

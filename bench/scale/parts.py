@@ -1,4 +1,4 @@
-"""What a load waits for: a line in front of servers, a room's lock, a disk that many transactions share."""
+"""The resources of the simulation: queues in front of servers, room locks, and a disk that transactions share."""
 
 import heapq
 import itertools
@@ -6,7 +6,7 @@ from collections import deque
 
 
 class Clock:
-    """The time of a simulation, and what is to happen when."""
+    """The simulated time, and the scheduled events."""
 
     def __init__(self):
         self.now = 0.0
@@ -14,11 +14,11 @@ class Clock:
         self._order = itertools.count()
 
     def at(self, when, function, *arguments):
-        """Call the function then; what is due at one moment happens in the order in which it was asked for."""
+        """Schedule a call; calls at the same time happen in the order of scheduling."""
         heapq.heappush(self._events, (when, next(self._order), function, arguments))
 
     def run(self):
-        """Let everything happen."""
+        """Run all events."""
         events = self._events
         while events:
             self.now, _, function, arguments = heapq.heappop(events)
@@ -26,7 +26,7 @@ class Clock:
 
 
 class Meter:
-    """Seconds in which something was at work, counted until `end`."""
+    """Counts the seconds in which something was busy, until `end`."""
 
     def __init__(self, end):
         self._end = end
@@ -36,15 +36,15 @@ class Meter:
         self.busy += max(0.0, min(end, self._end) - begin)
 
 
-class Line(Meter):
-    """First come, first served, by so many servers: Redis has one, a store one a core, a network card one."""
+class Queue(Meter):
+    """A first-come, first-served queue: one server for Redis or a network card, one per core for a store."""
 
     def __init__(self, end, servers=1):
         super().__init__(end)
         self._free = [0.0] * servers
 
     def serve(self, now, seconds):
-        """When a job is done that comes now; jobs have to come in order of time."""
+        """Return when a job that arrives at `now` is done; jobs must arrive in order of time."""
         begin = max(now, heapq.heappop(self._free))
         heapq.heappush(self._free, begin + seconds)
         self.count(begin, begin + seconds)
@@ -52,7 +52,7 @@ class Line(Meter):
 
 
 class Disk(Meter):
-    """Confirms writes: those that come while it is at work share the next turn (group commit)."""
+    """Confirms writes; those that arrive while it is busy share the next flush (group commit)."""
 
     def __init__(self, end, clock, seconds):
         super().__init__(end)
@@ -62,7 +62,7 @@ class Disk(Meter):
         self._working = False
 
     def write(self, done, *arguments):
-        """Call `done` when what came now is kept."""
+        """Call `done` when this write is on disk."""
         self._waiting.append((done, arguments))
         if not self._working:
             self._turn()
@@ -82,18 +82,18 @@ class Disk(Meter):
 
 
 class Locks:
-    """One lock a room, given in the order of asking."""
+    """One lock per room, granted in the order of requests."""
 
     def __init__(self, end, clock):
         self._end = end
         self._clock = clock
         self._waiting = {}
         self._since = {}
-        #: {room: how long it was held}
+        #: {room: a Meter of how long it was held}
         self.held = {}
 
     def take(self, rooms, then, *arguments):
-        """Call `then` as soon as all of these rooms are ours: asked for one after the other, in the order given."""
+        """Lock the rooms one after the other, in the order given; call `then` when all are locked."""
         for place, room in enumerate(rooms):
             if room in self._waiting:
                 self._waiting[room].append((rooms[place:], then, arguments))
@@ -102,8 +102,8 @@ class Locks:
             self._since[room] = self._clock.now
         then(*arguments)
 
-    def give(self, rooms):
-        """Release them; who waits for one goes on from there."""
+    def release(self, rooms):
+        """Release the rooms, and let the next waiting request of each continue."""
         for room in rooms:
             now = self._clock.now
             self.held.setdefault(room, Meter(self._end)).count(self._since[room], now)

@@ -1,4 +1,4 @@
-"""The simulated site: workers on machines, brokers, store shards; messages from their senders to all who hear them."""
+"""The simulated site: workers on machines, brokers, store shards, and messages from senders to receivers."""
 
 import math
 import random
@@ -6,19 +6,19 @@ from collections import Counter
 from itertools import islice
 from typing import NamedTuple
 
-from bench.scale.broker import TURN, Broker, Hint
+from bench.scale.broker import TURN, Broker, BusMessage
 from bench.scale.costs import wire_bytes
-from bench.scale.loads import Seating, crossing, speakers
-from bench.scale.parts import Clock, Disk, Line, Locks
-from bench.scale.worker import HINT, LOOK, MICRO, READ, STORED, SWEEP, Worker
+from bench.scale.loads import Placement, crossing, rooms_of_messages
+from bench.scale.parts import Clock, Disk, Locks, Queue
+from bench.scale.worker import BUS_MESSAGE, CHECK, MICRO, READ, STORED, UPKEEP, Worker
 
-#: Clients that the sweeper looks at in one go, and seconds between two heartbeats of one: CHAT_PING_INTERVAL.
+#: Clients in one slice of the sweeper, and seconds between two heartbeats of a client: CHAT_PING_INTERVAL.
 SLICE, PING = 1_000, 25
 #: Seconds between two heartbeats of a worker (CHAT_WORKER_LEASE / chat.cluster.heartbeat.BEATS_PER_LEASE), and rooms
 #: whose versions each of them repeats (chat.cluster.presence_publisher.MAX_VERSIONS).
-HEARTBEAT, TOLD = 15.0 / 6, 500
-#: Seconds before which no latency is counted, and messages that a run has at the least.
-WARM, LEAST = 0.2, 40
+HEARTBEAT, MAX_VERSIONS = 15.0 / 6, 500
+#: Seconds before latencies are counted, and the least messages of a run.
+WARM_UP, MIN_MESSAGES = 0.2, 40
 
 
 class Message(NamedTuple):
@@ -28,149 +28,151 @@ class Message(NamedTuple):
 
 
 class Shard:
-    """One database: its cores, its disk, its rooms' locks."""
+    """One database: its cores, its disk, and the locks of its rooms."""
 
     def __init__(self, clock, end, load):
-        self.cores = Line(end, load.hardware.store_cores)
+        self.cores = Queue(end, load.hardware.store_cores)
         self.disk = Disk(end, clock, load.costs.flush * MICRO)
         self.locks = Locks(end, clock)
         self.commits = 0
 
 
 class Site:
-    """One load at one rate. `run()` plays it; then `samples`, `heard` and the parts' `busy` say what happened."""
+    """One load at one rate. After `run()`, `samples`, `delivered` and the parts' `busy` hold the outcome."""
 
     def __init__(self, load, rate, seed=1):
         self.load, self.rate = load, rate
         self.clock = Clock()
         #: Seconds in which messages are sent.
-        self.length = WARM + max(load.seconds, LEAST / rate)
-        self._dice = random.Random(seed)
-        self._seating = Seating(load, seed)
+        self.length = WARM_UP + max(load.seconds, MIN_MESSAGES / rate)
+        self._rng = random.Random(seed)
+        self._placement = Placement(load, seed)
         self.workers = [Worker(number, self) for number in range(load.workers)]
-        self.cards = [Line(self.length) for _ in range(load.machines)]
+        self.cards = [Queue(self.length) for _ in range(load.machines)]
         hop = load.hardware.hop
         self.brokers = [Broker(self.length, self.clock, load.costs, hop) for _ in range(load.brokers)]
         self._crossing = crossing(load)
         self.shards = [Shard(self.clock, self.length, load) for _ in range(load.stores)]
         #: Rooms of each shard that change in a second.
         self._changing = Counter(
-            map(self.shard, set(islice(speakers(load, random.Random(seed)), round(rate))))
+            map(self.shard, set(islice(rooms_of_messages(load, random.Random(seed)), round(rate))))
         )
-        #: (when it was sent, seconds until it was heard, how many heard it so), {message's number: how many heard it}.
+        #: (time sent, seconds until delivery, receivers), and {message number: receivers}.
         self.samples = []
-        self.heard = Counter()
+        self.delivered = Counter()
         self.sent = 0
 
     def run(self):
-        """Play it to the end: until all that was said has been heard."""
+        """Run until all messages are delivered."""
         self._schedule_messages()
         self._schedule_upkeep()
         self.clock.run()
         return self
 
-    # ---- what happens by itself ------------------------------------------------------------------------------------
+    # ---- scheduled events --------------------------------------------------------------------------------------------
 
     def _schedule_messages(self):
-        when, rooms = 0.0, speakers(self.load, self._dice)
+        when, rooms = 0.0, rooms_of_messages(self.load, self._rng)
         while (when := when + self._pause()) < self.length:
             message = Message(next(rooms), when, self.sent)
             self.sent += 1
-            self.clock.at(when, self._speaker(message.room).put, READ, message)
+            self.clock.at(when, self._sender_worker(message.room).put, READ, message)
 
     def _pause(self):
-        return 1 / self.rate if self.load.even else self._dice.expovariate(self.rate)
+        return 1 / self.rate if self.load.even else self._rng.expovariate(self.rate)
 
-    def _speaker(self, room):
-        """The worker that the sender is connected to."""
+    def _sender_worker(self, room):
+        """Return the worker that the sender is connected to."""
         if self.load.publishers:
-            return self.workers[self._dice.randrange(self.load.publishers)]
-        seats = self._seating.of(room)
-        return self.workers[self._dice.choices(list(seats), list(seats.values()))[0]]
+            return self.workers[self._rng.randrange(self.load.publishers)]
+        placed = self._placement.of(room)
+        return self.workers[self._rng.choices(list(placed), list(placed.values()))[0]]
 
     def _schedule_upkeep(self):
-        load, dice = self.load, self._dice
+        load, rng = self.load, self._rng
         clients = load.connections / load.workers
         slices = math.ceil(clients / SLICE)
         swept = (load.costs.idle + load.costs.beat / PING) * clients / slices
         for worker in self.workers:
-            when = dice.random() * HEARTBEAT
+            when = rng.random() * HEARTBEAT
             while when < self.length:
                 self.clock.at(when, self._beat, worker.number)
                 when += HEARTBEAT
         for second in range(math.ceil(self.length)):
             for worker in self.workers:
-                self.clock.at(second + dice.random(), self._look, worker)
+                self.clock.at(second + rng.random(), self._check_store, worker)
                 for _ in range(slices):
-                    self.clock.at(second + dice.random(), worker.put, SWEEP, swept)
+                    self.clock.at(second + rng.random(), worker.put, UPKEEP, swept)
 
-    def _look(self, worker):
+    def _check_store(self, worker):
         """Ask each shard which rooms have changed in the last second."""
         if self.load.ephemeral:
             return
         for number, shard in enumerate(self.shards):
             rows = self._changing[number]
-            cost = self.load.costs.look + self.load.costs.look_row * rows
+            cost = self.load.costs.store_check + self.load.costs.check_row * rows
             shard.cores.serve(self.clock.now, cost * MICRO)
-            worker.put(LOOK, rows)
+            worker.put(CHECK, rows)
 
     def _beat(self, origin):
-        """Tell everybody that it lives, and the others of each room the room's version."""
-        everybody = Hint(tuple(range(len(self.workers))), 0.0, self._notice)
-        self._send_hints(0, [everybody])
-        rooms = min(TOLD, round(self._crossing.rooms))
+        """Publish a heartbeat to all workers, and each room's version to the workers of that room."""
+        alive = BusMessage(tuple(range(len(self.workers))), 0.0, self._notice)
+        self._send_bus_messages(0, [alive])
+        rooms = min(MAX_VERSIONS, round(self._crossing.rooms))
         per_broker = rooms / len(self.brokers)
         for number in range(len(self.brokers)):
             for begin in range(0, round(per_broker), TURN):
                 some = min(TURN, round(per_broker) - begin)
-                self._send_hints(number, [self._version() for _ in range(some)])
+                self._send_bus_messages(number, [self._version() for _ in range(some)])
 
     def _version(self):
-        """The version of some room: any workers, as many as share a room on average."""
-        hearers = self._crossing.hearers
-        count = int(hearers) + (self._dice.random() < hearers % 1)
-        return Hint(tuple(self._dice.sample(range(len(self.workers)), count)), 0.0, self._notice)
+        """Return the bus message with the version of a room, to as many random workers as share a room on average."""
+        workers_reached = self._crossing.workers_reached
+        count = int(workers_reached) + (self._rng.random() < workers_reached % 1)
+        return BusMessage(tuple(self._rng.sample(range(len(self.workers)), count)), 0.0, self._notice)
 
     def _notice(self, worker):
-        self.workers[worker].put(SWEEP, self.load.costs.worker_hint)
+        self.workers[worker].put(UPKEEP, self.load.costs.worker_bus_message)
 
-    def _send_hints(self, broker, hints):
-        self.clock.at(self.clock.now + self.load.hardware.hop, self.brokers[broker].put, hints)
+    def _send_bus_messages(self, broker, bus_messages):
+        self.clock.at(self.clock.now + self.load.hardware.hop, self.brokers[broker].put, bus_messages)
 
-    # ---- what workers ask for ---------------------------------------------------------------------------------------
+    # ---- called by workers -------------------------------------------------------------------------------------------
 
-    def hearers(self, room):
-        """{worker: members} of those who hear what is said in a room."""
-        return self._seating.of(room)
+    def workers_reached(self, room):
+        """Return {worker: members} of a room."""
+        return self._placement.of(room)
 
     @property
     def channels(self):
-        """Channels that a batch of one room is published on: of a conversation, those of both users."""
+        """The channels of a batch: one for a room, both users' channels for a direct conversation."""
         return 2 if self.load.direct else 1
 
     def shard(self, room):
         return room % len(self.shards)
 
     def publish(self, origin, batches):
-        """Hand batches, each of one room, to all workers that listen to it, those of one broker in one go."""
+        """Publish batches, each of one room, to the subscribed workers; messages of one broker are sent at once."""
         by_broker = {}
         for batch in batches:
-            by_broker.setdefault(batch[0].room % len(self.brokers), []).extend(self._hints(origin, batch))
-        for broker, hints in by_broker.items():
-            self._send_hints(broker, hints)
+            by_broker.setdefault(batch[0].room % len(self.brokers), []).extend(
+                self._bus_messages(origin, batch)
+            )
+        for broker, bus_messages in by_broker.items():
+            self._send_bus_messages(broker, bus_messages)
 
-    def _hints(self, origin, batch):
+    def _bus_messages(self, origin, batch):
         def arrive(worker):
-            self.workers[worker].put(HINT, (origin, batch))
+            self.workers[worker].put(BUS_MESSAGE, (origin, batch))
 
-        listeners = sorted({*self._seating.of(batch[0].room), *([] if self.load.publishers else [origin])})
-        kilobytes = self.load.costs.hint_bytes * len(batch) / 1_000
-        # Of a conversation, each channel has its user's workers for listeners: together those of both.
+        listeners = sorted({*self._placement.of(batch[0].room), *([] if self.load.publishers else [origin])})
+        kilobytes = self.load.costs.bus_message_bytes * len(batch) / 1_000
+        # In a direct conversation, the workers of either user subscribe to that user's channel.
         parts = [tuple(listeners[number :: self.channels]) for number in range(self.channels)]
-        return [Hint(part, kilobytes, arrive) for part in parts]
+        return [BusMessage(part, kilobytes, arrive) for part in parts]
 
     def store(self, shard, worker, batch):
-        """Commit a batch: lock its rooms in order, write, have the disk confirm, release, answer."""
+        """Commit a batch: lock its rooms in order, write, flush, release the locks, answer."""
         rooms = sorted({message.room for message in batch})
         hop = self.load.hardware.hop
         self.clock.at(
@@ -189,17 +191,17 @@ class Site:
         done = self.shards[shard].cores.serve(now, (costs.commit + costs.stored * len(batch)) * MICRO)
         # The rooms are locked in the first round trip and written in the second.
         end = done + 2 * self.load.hardware.hop
-        self.clock.at(end, self.shards[shard].disk.write, self._kept, shard, worker, batch, rooms)
+        self.clock.at(end, self.shards[shard].disk.write, self._written, shard, worker, batch, rooms)
 
-    def _kept(self, shard, worker, batch, rooms):
+    def _written(self, shard, worker, batch, rooms):
         at = self.shards[shard]
         at.commits += 1
-        at.locks.give(rooms)
+        at.locks.release(rooms)
         answer = self.clock.now + self.load.hardware.hop
         self.clock.at(answer, self.workers[worker].put, STORED, (shard, batch))
 
     def deliver(self, worker, members, messages, begin, end):
-        """Note that a worker writes to its members between two moments; its machine's card sends behind it."""
+        """Record that a worker writes to its members from `begin` to `end`; the machine's card sends after it."""
         size = members * wire_bytes(self.load.costs.frame_bytes * len(messages))
         machine = worker // self.load.hardware.workers
         self.clock.at(begin, self._send, self.cards[machine], size, members, messages, end)
@@ -209,7 +211,7 @@ class Site:
         end = max(end, gone)
         begin = self.clock.now
         for message in messages:
-            self.heard[message.number] += members
-            if message.sent >= WARM:
-                at = begin + self._dice.random() * (end - begin)
+            self.delivered[message.number] += members
+            if message.sent >= WARM_UP:
+                at = begin + self._rng.random() * (end - begin)
                 self.samples.append((message.sent, at - message.sent, members))

@@ -1,7 +1,7 @@
-"""The reconnect storm: many come to one machine at once, whose workers take them one after the other.
+"""The reconnect storm: many clients connect to one machine at once, and its workers accept them one after the other.
 
-Between a client and a worker stands the listening socket's queue. Who finds it full is not answered, and asks again
-when TCP does; who waits too long gives up and comes back after a backoff, and the work for it was for nothing.
+Clients wait in the listening socket's queue. If it is full, a connection request is not answered, and TCP repeats it. A
+client that waits too long gives up and reconnects after a backoff; the work for its first attempt is lost.
 """
 
 import random
@@ -9,39 +9,39 @@ from collections import deque
 from typing import NamedTuple
 
 from bench.scale.costs import ASSUMED, MEASURED
-from bench.scale.parts import Clock, Line
+from bench.scale.parts import Clock, Queue
 from bench.scale.worker import MICRO
 
-#: gunicorn.conf.py's `backlog`, and net.core.somaxconn where this was written.
+#: gunicorn.conf.py's `backlog`, and net.core.somaxconn of the measured machine.
 BACKLOG = 4_096
 #: chat/static/js, in seconds: CONNECT_TIMEOUT of connection.js, `base` and `cap` of LOST in close_codes.js.
-PATIENCE, BASE, CAP = 15.0, 0.6, 30.0
-#: Seconds after which TCP asks again (assumed: the first of RFC 6298, doubled each time).
+CONNECT_TIMEOUT, BASE, CAP = 15.0, 0.6, 30.0
+#: Seconds after which TCP repeats a request (assumed: the first value of RFC 6298, doubled each time).
 SYN = 1.0
 
 
 class Storm(NamedTuple):
-    """Who comes to one machine. `spread`: the first attempt is anywhere within so many seconds."""
+    """The clients that connect to one machine. Their first attempts are spread over `spread` seconds."""
 
     title: str
     clients: int
     workers: int = ASSUMED.workers
     spread: float = BASE
-    #: Other workers of the site, to whom as many come as to one of ours: ours are told of each.
+    #: The site's workers on other machines. They get as many clients each, and ours are informed of every one.
     others: int = 7
-    #: Of the workers' time, what the clients who are there already take.
+    #: The share of the workers' time that their connected clients take.
     used: float = 0.3
-    #: Rooms that each one joins beside the lobby, with a look for what it missed.
+    #: The rooms that each client joins and resumes besides the lobby.
     joins: int = 0
-    #: Entries of the lobby's list, which every newcomer is sent.
+    #: Entries of the lobby list that every connecting client is sent.
     roster: int = 0
     backlog: int = BACKLOG
 
 
 class Course(NamedTuple):
-    """How a storm went: seconds until half, 99 % and all were back, work for nothing, attempts a client."""
+    """A storm's course: seconds until half, 99 % and all are connected; late accepts; attempts per client."""
 
-    naive: float
+    by_division: float
     work: float
     half: float
     most: float
@@ -51,80 +51,80 @@ class Course(NamedTuple):
 
 
 def service(storm):
-    """Seconds of one worker for one client."""
+    """Return a worker's seconds for one client."""
     costs = MEASURED
     listed = costs.list_kb * storm.roster * costs.entry_bytes / 1_000
     told = storm.others * costs.elsewhere
     return (costs.connect + listed + told + storm.joins * costs.worker_replay) * MICRO / (1 - storm.used)
 
 
-def naive(storm):
-    """Seconds by the division that one does in one's head: clients by the connections/s that were measured."""
+def by_division(storm):
+    """Return the seconds by simple division: clients by measured connections/s."""
     return storm.clients * MEASURED.connect * MICRO / storm.workers
 
 
 def work(storm):
-    """Seconds for which the workers are busy with it, if nothing is done in vain."""
+    """Return the seconds for which the workers are busy if no work is lost."""
     return storm.clients * service(storm) / storm.workers
 
 
 class Attempt:
-    """One try of one client."""
+    """One connection attempt of one client."""
 
     __slots__ = ("number", "since", "over")
 
     def __init__(self, number, since):
         self.number = number
         self.since = since
-        #: Served, or given up.
+        #: Accepted or timed out.
         self.over = False
 
 
-class Play:
-    """One storm, played."""
+class Simulation:
+    """Simulates one storm."""
 
     def __init__(self, storm, seed=1):
         self._storm = storm
-        self._dice = random.Random(seed)
+        self._rng = random.Random(seed)
         self._clock = Clock()
         self._service = service(storm)
         self._free = storm.workers
         self._queue = deque()
-        self._card = Line(float("inf"))
-        #: When each client had its whole welcome.
-        self.back = []
+        self._card = Queue(float("inf"))
+        #: The times at which clients were connected and had received everything.
+        self.connected = []
         self.attempts = self.wasted = 0
 
     def run(self):
         for _ in range(self._storm.clients):
-            self._clock.at(self._dice.random() * self._storm.spread, self._try, 0)
+            self._clock.at(self._rng.random() * self._storm.spread, self._try, 0)
         self._clock.run()
         return self
 
     def _try(self, number):
         self.attempts += 1
-        self._ask(Attempt(number, self._clock.now), SYN)
+        self._enqueue(Attempt(number, self._clock.now), SYN)
 
-    def _ask(self, attempt, again):
-        """Come into the listening socket's queue, or find it full and ask again."""
-        now, end = self._clock.now, attempt.since + PATIENCE
+    def _enqueue(self, attempt, again):
+        """Enter the listening socket's queue, or repeat the request later if it is full."""
+        now, end = self._clock.now, attempt.since + CONNECT_TIMEOUT
         if len(self._queue) < self._storm.backlog:
-            # Who waits here is served in turn: only whom that takes too long needs to look at the clock.
+            # The queue is served in order, so only a client that may wait too long needs a timeout.
             served = now + (len(self._queue) / self._storm.workers + 2) * self._service
             self._queue.append(attempt)
             self._take()
             if served >= end:
-                self._clock.at(end, self._lose_patience, attempt)
+                self._clock.at(end, self._time_out, attempt)
         elif now + again < end:
-            self._clock.at(now + again, self._ask, attempt, 2 * again)
+            self._clock.at(now + again, self._enqueue, attempt, 2 * again)
         else:
-            self._clock.at(end, self._lose_patience, attempt)
+            self._clock.at(end, self._time_out, attempt)
 
-    def _lose_patience(self, attempt):
+    def _time_out(self, attempt):
         if not attempt.over:
             attempt.over = True
             number = attempt.number + 1
-            pause = self._dice.random() * min(CAP, BASE * 2**number)
+            pause = self._rng.random() * min(CAP, BASE * 2**number)
             self._clock.at(self._clock.now + pause, self._try, number)
 
     def _take(self):
@@ -135,20 +135,20 @@ class Play:
     def _served(self, attempt):
         self._free += 1
         self._take()
-        if attempt.over:  # the worker learns that only now
+        if attempt.over:  # the worker notices only now
             self.wasted += 1
         else:
             attempt.over = True
             listed = self._storm.roster * MEASURED.entry_bytes
-            self.back.append(self._card.serve(self._clock.now, listed / ASSUMED.nic))
+            self.connected.append(self._card.serve(self._clock.now, listed / ASSUMED.nic))
 
 
 def course(storm, seed=1):
-    """Play a storm and say how it went."""
-    play = Play(storm, seed).run()
-    back = sorted(play.back)
-    at = [back[min(len(back) - 1, int(len(back) * share))] for share in (0.5, 0.99, 1.0)]
-    return Course(naive(storm), work(storm), *at, play.wasted, play.attempts / storm.clients)
+    """Simulate a storm and return its course."""
+    play = Simulation(storm, seed).run()
+    times = sorted(play.connected)
+    at = [times[min(len(times) - 1, int(len(times) * share))] for share in (0.5, 0.99, 1.0)]
+    return Course(by_division(storm), work(storm), *at, play.wasted, play.attempts / storm.clients)
 
 
 LARGE = 65_535

@@ -1,16 +1,16 @@
-"""A worker of the simulation: it takes whatever has come, does it, then flushes each room that has something to say."""
+"""A simulated worker: each tick handles everything in its inbox, then flushes the rooms with pending messages."""
 
 from bench.scale.parts import Meter
 
-#: What can wait in a worker's inbox.
-READ, COMMIT, STORED, HINT, LOOK, SWEEP = range(6)
-#: Messages of one transaction at the most: chat.rooms.group_commit.MAX_BATCH.
+#: The kinds of entries in a worker's inbox.
+READ, COMMIT, STORED, BUS_MESSAGE, CHECK, UPKEEP = range(6)
+#: The most messages of one transaction: chat.rooms.group_commit.MAX_BATCH.
 MAX_BATCH = 1_000
 MICRO = 1e-6
 
 
 class Worker(Meter):
-    """One core. A tick takes the whole inbox: the more waits, the more frames a write carries."""
+    """One core. A tick handles the whole inbox: the more is waiting, the more frames a write carries."""
 
     def __init__(self, number, site):
         super().__init__(site.length)
@@ -19,12 +19,12 @@ class Worker(Meter):
         self._costs = site.load.costs
         self._inbox = []
         self._ticking = False
-        #: {store shard: messages that wait for it}, and the shards that are at work for us.
+        #: {store shard: messages waiting for a commit}, and the shards with a commit in progress.
         self._waiting = {}
         self._committing = set()
 
     def put(self, kind, load):
-        """Have it do something at its next tick."""
+        """Add an entry to the inbox, for the next tick."""
         self._inbox.append((kind, load))
         if not self._ticking:
             self._tick()
@@ -34,18 +34,18 @@ class Worker(Meter):
     def _tick(self):
         self._ticking = True
         inbox, self._inbox = self._inbox, []
-        said, hints, commits, took = {}, [], [], 0.0
+        outgoing, bus_messages, commits, cost_us = {}, [], [], 0.0
         for kind, load in inbox:
-            took += self._do(kind, load, said, hints, commits)
-        if hints:
-            channels = len(hints) * self._site.channels
-            took += self._costs.worker_publish + self._costs.worker_hint_out * channels
-        begin = self._site.clock.now + took * MICRO
-        end = self._flush(said, begin)
+            cost_us += self._do(kind, load, outgoing, bus_messages, commits)
+        if bus_messages:
+            channels = len(bus_messages) * self._site.channels
+            cost_us += self._costs.worker_publish + self._costs.worker_publish_each * channels
+        begin = self._site.clock.now + cost_us * MICRO
+        end = self._flush(outgoing, begin)
         self.count(self._site.clock.now, end)
-        # What goes to others leaves before the flush, which the loop does last.
-        if hints:
-            self._site.clock.at(begin, self._site.publish, self.number, hints)
+        # Bus messages and commits leave before the flush, which the loop does last.
+        if bus_messages:
+            self._site.clock.at(begin, self._site.publish, self.number, bus_messages)
         for shard, batch in commits:
             self._site.clock.at(begin, self._site.store, shard, self.number, batch)
         self._site.clock.at(end, self._rest)
@@ -55,22 +55,22 @@ class Worker(Meter):
         if self._inbox:
             self._tick()
 
-    def _do(self, kind, load, said, hints, commits):
-        """Do one thing; return its cost in µs without the flush and the hints."""
+    def _do(self, kind, load, outgoing, bus_messages, commits):
+        """Handle one entry; return its cost in µs without flush and bus messages."""
         costs = self._costs
         if kind == READ:
             if self._site.load.ephemeral:
-                self._say(load.room, [load], said)
-                hints.append([load])
+                self._queue_delivery(load.room, [load], outgoing)
+                bus_messages.append([load])
             else:
                 self._queue(load)
             return costs.ingest
-        if kind == HINT:
+        if kind == BUS_MESSAGE:
             origin, messages = load
-            if origin == self.number:  # its own echo, which the gate drops
-                return costs.worker_hint
-            self._say(messages[0].room, messages, said)
-            return costs.worker_hint + costs.worker_hinted * len(messages)
+            if origin == self.number:  # its own echo, which the seq gate drops
+                return costs.worker_bus_message
+            self._queue_delivery(messages[0].room, messages, outgoing)
+            return costs.worker_bus_message + costs.worker_bus_entry * len(messages)
         if kind == COMMIT:
             batch, self._waiting[load] = self._waiting[load][:MAX_BATCH], self._waiting[load][MAX_BATCH:]
             commits.append((load, batch))
@@ -78,14 +78,14 @@ class Worker(Meter):
         if kind == STORED:
             shard, messages = load
             for batch in by_room(messages):
-                self._say(batch[0].room, batch, said)
-                hints.append(batch)
+                self._queue_delivery(batch[0].room, batch, outgoing)
+                bus_messages.append(batch)
             self._committing.discard(shard)
             self._next(shard)
             return 0.0
-        if kind == LOOK:
-            return costs.worker_look + costs.worker_look_row * load
-        return load  # a slice of the sweeper's round
+        if kind == CHECK:
+            return costs.worker_check + costs.worker_check_row * load
+        return load  # a slice of the sweeper's pass
 
     def _queue(self, message):
         shard = self._site.shard(message.room)
@@ -97,15 +97,15 @@ class Worker(Meter):
             self._committing.add(shard)
             self._inbox.append((COMMIT, shard))
 
-    def _say(self, room, messages, said):
-        if self.number in self._site.hearers(room):
-            said.setdefault(room, []).extend(messages)
+    def _queue_delivery(self, room, messages, outgoing):
+        if self.number in self._site.workers_reached(room):
+            outgoing.setdefault(room, []).extend(messages)
 
-    def _flush(self, said, begin):
-        """One write to each member of each room with all that was said in it; return when the last one is done."""
+    def _flush(self, outgoing, begin):
+        """Write all messages of each room to each member with one write; return when the last write is done."""
         costs, site = self._costs, self._site
-        for room, messages in said.items():
-            members = site.hearers(room)[self.number]
+        for room, messages in outgoing.items():
+            members = site.workers_reached(room)[self.number]
             end = begin + members * (costs.send + costs.frame * len(messages)) * MICRO
             site.deliver(self.number, members, messages, begin, end)
             begin = end
@@ -113,7 +113,7 @@ class Worker(Meter):
 
 
 def by_room(messages):
-    """The messages as lists, each of one room, in the order in which they came."""
+    """Return the messages as one list per room, in their order."""
     rooms = {}
     for message in messages:
         rooms.setdefault(message.room, []).append(message)

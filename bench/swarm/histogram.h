@@ -1,4 +1,4 @@
-/* Durations in logarithmic buckets: any number of them in fixed memory, each kept to within a percent. */
+/* Durations in logarithmic buckets: fixed memory for any number of values, each with an error below one percent. */
 #ifndef HISTOGRAM_H
 #define HISTOGRAM_H
 #include <stdint.h>
@@ -17,7 +17,7 @@ static inline void histogram_add(histogram *h, uint64_t ns) {
   if (ns > h->max) h->max = ns;
 }
 
-/* The value in milliseconds below which the share q of all lies; -1 where there are none. */
+/* Return the q-quantile in milliseconds; -1 without values. */
 static inline double histogram_ms(const histogram *h, double q) {
   if (!h->total) return -1;
   uint64_t before = 0, wanted = (uint64_t)((h->total - 1) * q);

@@ -1,9 +1,9 @@
 /* swarm: the load. One thread, one epoll, many WebSocket (or Socket.IO) connections.
  *
- * It opens N connections, one path of a file for each in turn; behind a tab stands what a Socket.IO client introduces
- * itself with. Then some of them talk: each keeps so many messages under way (a closed loop), or all together say so
- * many a second. Every frame that reaches any of them is counted; latency is read from the stamp that each message
- * carries, on about 64 connections spread over all that stay and read.
+ * It opens N connections, each with the next path of a file; a tab may follow the path, and then the auth data of a
+ * Socket.IO client. Then some of them send: each keeps a number of messages in flight (a closed loop), or all together
+ * send at a rate. Every received frame is counted. Latency comes from the timestamp in each message, on about 64
+ * connections spread over all that stay and read.
  *
  * build: cc -O2 -o swarm *.c
  * It prints one JSON line as each phase begins, and one with the result.
@@ -18,16 +18,16 @@
 
 #include "talk.h"
 
-enum { PRIORITY = -10, AT_ONCE = 64, MOST_PATHS = 200000, SECOND = 1000000000, WARM_UP = 1, GIVE_UP = 120 };
+enum { PRIORITY = -10, MAX_PENDING = 64, MAX_PATHS = 200000, SECOND = 1000000000, WARM_UP = 1, CONNECT_TIMEOUT = 120 };
 
 static talk_plan plan = {.payload = 64};
 static conn *conns;
 static const char *host = "127.0.0.1", *path_file;
 static int port;
 static double seconds = 5, settle = 2;
-static volatile sig_atomic_t wake_the_slow;
+static volatile sig_atomic_t resume_requested;
 
-/* What the load itself cost since a moment: the share of its core that it used, and that it waited for it. */
+/* The load's own time: running on its core, and waiting for it. */
 typedef struct {
   uint64_t at, ran, waited;
 } effort;
@@ -105,8 +105,8 @@ static int read_paths(char ***paths) {
     perror(path_file);
     exit(2);
   }
-  *paths = malloc(sizeof **paths * MOST_PATHS);
-  while (count < MOST_PATHS && fgets(line, sizeof line, f)) {
+  *paths = malloc(sizeof **paths * MAX_PATHS);
+  while (count < MAX_PATHS && fgets(line, sizeof line, f)) {
     line[strcspn(line, "\n")] = 0;
     if (*line) (*paths)[count++] = strdup(line);
   }
@@ -123,7 +123,7 @@ static void raise_descriptor_limit(void) {
 
 static void on_signal(int number) {
   (void)number;
-  wake_the_slow = 1;
+  resume_requested = 1;
 }
 
 /* ---- the phases --------------------------------------------------------------------------------------------- */
@@ -140,19 +140,19 @@ static void turn_for(double how_long) {
 static double connect_all(void) {
   uint64_t began = now();
   announce("connecting");
-  while (wire.ready + wire.dead < plan.connections && now() - began < (uint64_t)GIVE_UP * SECOND) {
-    while (wire.launched < plan.connections && wire.launched - wire.ready - wire.dead < AT_ONCE) wire_connect(&conns[wire.launched]);
+  while (wire.ready + wire.dead < plan.connections && now() - began < (uint64_t)CONNECT_TIMEOUT * SECOND) {
+    while (wire.launched < plan.connections && wire.launched - wire.ready - wire.dead < MAX_PENDING) wire_connect(&conns[wire.launched]);
     wire_turn(10);
   }
   return (now() - began) / 1e9;
 }
 
-static void resume_the_slow(void) {
-  wake_the_slow = 0;
+static void resume_slow(void) {
+  resume_requested = 0;
   for (int i = plan.connections - plan.slow; i < plan.connections; i++) wire_resume(&conns[i]);
 }
 
-/* Talk (or hold still, without senders); return the seconds measured. */
+/* Send messages (or stay idle, without senders); return the measured seconds. */
 static double talk(void) {
   uint64_t began = now(), measured = began + (uint64_t)WARM_UP * SECOND, until = measured + (uint64_t)(seconds * SECOND);
   announce("talking");
@@ -164,14 +164,14 @@ static double talk(void) {
     }
     talk_pace();
     wire_turn(plan.rate ? 1 : 5);
-    if (wake_the_slow) resume_the_slow();
+    if (resume_requested) resume_slow();
   }
   measuring = 0;
   announce("measured");
   return (now() - measured) / 1e9;
 }
 
-/* Wait for what is still under way: until all has come, or nothing more does. */
+/* Wait until all messages in flight have arrived, or none has for a second. */
 static void drain(void) {
   uint64_t began = now(), progress = began, arrived = talk_arrived();
   while (talk_arrived() < talk_expected() && now() - progress < SECOND && now() - began < 10ull * SECOND) {
@@ -197,7 +197,7 @@ static void print_slow(void) {
 static void print_audit(void) {
   talk_verdict v = talk_audit();
 #define U(x) (unsigned long long)(x)
-  printf(",\"said_group\":%llu,\"said_direct\":%llu,\"joins\":%llu,\"leaves\":%llu,\"group_missing\":%llu,\"group_twice\":%llu,"
+  printf(",\"sent_group\":%llu,\"sent_direct\":%llu,\"joins\":%llu,\"leaves\":%llu,\"group_missing\":%llu,\"group_twice\":%llu,"
          "\"out_of_order\":%llu,\"direct_missing\":%llu,\"direct_strayed\":%llu,\"acks_missing\":%llu",
          U(v.group), U(v.direct), U(counts.joins), U(counts.leaves), U(v.group_missing), U(v.group_twice),
          U(v.out_of_order), U(v.direct_missing), U(v.direct_strayed), U(v.acks_missing));
@@ -206,10 +206,10 @@ static void print_audit(void) {
 static void print_counts(double connecting, double measured, uint64_t boot_bytes) {
   int came = wire.ready + wire.dead;
   printf("{\"ready\":%d,\"dead\":%d,\"connect_per_s\":%.0f,\"boot_mb\":%.2f,\"sent_per_s\":%.1f,\"deliveries_per_s\":%.1f",
-         wire.ready, wire.dead, came / connecting, boot_bytes / 1e6, counts.window_sent / measured, counts.window_heard / measured);
+         wire.ready, wire.dead, came / connecting, boot_bytes / 1e6, counts.window_sent / measured, counts.window_received / measured);
   printf(",\"sent\":%llu,\"deliveries\":%llu,\"missing\":%lld,\"errors\":%llu,\"others\":%llu,\"window_deliveries\":%llu",
-         U(counts.sent), U(counts.heard), plan.senders ? (long long)(talk_expected() - talk_arrived()) : 0, U(counts.errors),
-         U(counts.others), U(counts.window_heard));
+         U(counts.sent), U(counts.received), plan.senders ? (long long)(talk_expected() - talk_arrived()) : 0, U(counts.errors),
+         U(counts.others), U(counts.window_received));
   if (plan.acks) printf(",\"acks_missing\":%llu", U(counts.sent > counts.acks ? counts.sent - counts.acks : 0));
   printf(",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"samples\":%llu", histogram_ms(&latency, 0.5),
          histogram_ms(&latency, 0.99), histogram_ms(&latency, 1), U(latency.total));
@@ -225,7 +225,7 @@ int main(int argc, char **argv) {
   char **paths;
   read_options(argc, argv);
   raise_descriptor_limit();
-  /* What else runs on this core must not look like the server's latency; without the right to it, it may. */
+  /* Other processes on this core must not look like the server's latency; without permission they may. */
   setpriority(PRIO_PROCESS, 0, PRIORITY);
   signal(SIGUSR1, on_signal);
   conns = calloc(plan.connections, sizeof *conns);
@@ -242,10 +242,10 @@ int main(int argc, char **argv) {
   effort before = effort_now();
   double measured = talk();
   effort after = effort_now();
-  double frames_per_read = wire.reads > boot_reads ? (double)counts.heard / (wire.reads - boot_reads) : 0;
+  double frames_per_read = wire.reads > boot_reads ? (double)counts.received / (wire.reads - boot_reads) : 0;
   if (plan.senders) drain();
   if (plan.slow) {
-    resume_the_slow();
+    resume_slow();
     turn_for(2);
   }
   print_counts(connecting, measured, boot_bytes);

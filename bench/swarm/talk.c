@@ -7,7 +7,7 @@
 
 enum { TEXT = 1, SAMPLED = 64, SECOND = 1000000000, DELIVERED = -1, FRIENDS = 3 };
 
-/* What each message carries after its '@': sender:stamp:serial#padding; the serial tells group from direct (g, d). */
+/* Each message carries after its '@': sender:stamp:serial#padding; the serial begins with g (group) or d (direct). */
 typedef struct {
   long sender;
   uint64_t stamp, serial;
@@ -22,8 +22,8 @@ static talk_plan plan;
 static conn *conns;
 static char *padding;
 static uint64_t started, stop_at, listeners;
-static uint64_t groups, directs, next_sender, joins_due, leaves_due;
-static int *direct_to; /* by serial: whom the direct message is for, DELIVERED once it came */
+static uint64_t groups, directs, sender_turn, joins_due, leaves_due;
+static int *direct_to; /* by serial: the direct message's recipient, DELIVERED once it arrived */
 static size_t direct_space;
 static uint64_t push_second, push_this_second;
 
@@ -42,7 +42,7 @@ void talk_open(const talk_plan *p, conn *c) {
   }
 }
 
-/* ---- saying ------------------------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------------------------ */
 
 static int note_direct(int to) {
   if (directs == direct_space) {
@@ -54,83 +54,83 @@ static int note_direct(int to) {
   return directs++;
 }
 
-static void say(conn *c, const char *message, int size) {
+static void post(conn *c, const char *message, int size) {
   if (wire_send(c, TEXT, message, size)) return;
   c->inflight++;
   counts.sent++;
   counts.window_sent += measuring;
 }
 
-static void say_group(conn *c) {
+static void send_group(conn *c) {
   char message[66000];
   const char *form = plan.socketio ? "42[\"group_chat\",{\"data\":\"@%d:%llu:#%s\"}]" : "{\"type\":2,\"data\":\"@%d:%llu:#%s\"}";
-  say(c, message, snprintf(message, sizeof message, form, c->idx, (unsigned long long)now(), padding));
+  post(c, message, snprintf(message, sizeof message, form, c->idx, (unsigned long long)now(), padding));
 }
 
-/* With an id, for which the server owes an Ack; no other run has used it. */
-static void say_group_acked(conn *c) {
+/* With an id that is unique over all runs, so that the server sends an Ack. */
+static void send_group_acked(conn *c) {
   char message[66000];
   unsigned long long at = now();
-  say(c, message, snprintf(message, sizeof message, "{\"type\":2,\"data\":\"@%d:%llu:#%s\",\"id\":\"%llx-%llx\"}",
-                           c->idx, at, padding, (unsigned long long)started, (unsigned long long)counts.sent));
+  post(c, message, snprintf(message, sizeof message, "{\"type\":2,\"data\":\"@%d:%llu:#%s\",\"id\":\"%llx-%llx\"}",
+                            c->idx, at, padding, (unsigned long long)started, (unsigned long long)counts.sent));
 }
 
-static void say_direct(conn *c) {
+static void send_direct(conn *c) {
   char message[66000];
-  say(c, message, snprintf(message, sizeof message, "{\"type\":3,\"to\":\"user%05d\",\"data\":\"@%d:%llu:#%s\"}",
-                           rand() % plan.connections, c->idx, (unsigned long long)now(), padding));
+  post(c, message, snprintf(message, sizeof message, "{\"type\":3,\"to\":\"user%05d\",\"data\":\"@%d:%llu:#%s\"}",
+                            rand() % plan.connections, c->idx, (unsigned long long)now(), padding));
 }
 
-/* The mixed run's messages carry a serial, for the books, and an id, for an Ack. */
-static void say_group_numbered(conn *c) {
+/* The mixed run's messages carry a serial for the audit, and an id for an Ack. */
+static void send_group_numbered(conn *c) {
   char message[66000];
   unsigned long long serial = groups++;
-  say(c, message, snprintf(message, sizeof message, "{\"type\":2,\"data\":\"@%d:%llu:g%llu#%s\",\"id\":\"g%llu\"}",
-                           c->idx, (unsigned long long)now(), serial, padding, serial));
+  post(c, message, snprintf(message, sizeof message, "{\"type\":2,\"data\":\"@%d:%llu:g%llu#%s\",\"id\":\"g%llu\"}",
+                            c->idx, (unsigned long long)now(), serial, padding, serial));
 }
 
-static void say_direct_numbered(conn *c, int to) {
+static void send_direct_numbered(conn *c, int to) {
   char message[66000];
   unsigned long long serial = note_direct(to);
-  say(c, message, snprintf(message, sizeof message,
-                           "{\"type\":3,\"to\":\"user%05d\",\"data\":\"@%d:%llu:d%llu#%s\",\"id\":\"d%llu\"}",
-                           to, c->idx, (unsigned long long)now(), serial, padding, serial));
+  post(c, message, snprintf(message, sizeof message,
+                            "{\"type\":3,\"to\":\"user%05d\",\"data\":\"@%d:%llu:d%llu#%s\",\"id\":\"d%llu\"}",
+                            to, c->idx, (unsigned long long)now(), serial, padding, serial));
 }
 
 static void fill_window(conn *c) {
   while (c->state == READY && c->inflight < plan.window && now() < stop_at) {
     int before = c->inflight;
-    if (plan.kind == DIRECT) say_direct(c);
-    else if (plan.acks) say_group_acked(c);
-    else say_group(c);
+    if (plan.kind == DIRECT) send_direct(c);
+    else if (plan.acks) send_group_acked(c);
+    else send_group(c);
     if (c->inflight == before) return;
   }
 }
 
-static conn *next_talker(void) { return &conns[next_sender++ % plan.senders]; }
+static conn *next_sender(void) { return &conns[sender_turn++ % plan.senders]; }
 
 static uint64_t due(double rate) { return (now() - started) / 1e9 * rate; }
 
-static void pace_talk(void) {
-  static uint64_t said;
-  for (uint64_t wanted = due(plan.rate); said < wanted; said++) {
-    conn *c = next_talker();
+static void pace_group(void) {
+  static uint64_t sent;
+  for (uint64_t wanted = due(plan.rate); sent < wanted; sent++) {
+    conn *c = next_sender();
     if (c->state != READY) continue;
-    if (plan.kind == MIXED) say_group_numbered(c);
-    else say_group(c);
+    if (plan.kind == MIXED) send_group_numbered(c);
+    else send_group(c);
   }
 }
 
-/* Everybody writes to a few friends. */
+/* Each connection sends direct messages to a few others. */
 static void pace_direct(void) {
   for (uint64_t wanted = due(plan.direct_rate); directs < wanted;) {
     int from = rand() % plan.stayers;
     if (conns[from].state != READY) return;
-    say_direct_numbered(&conns[from], (from + 1 + rand() % FRIENDS) % plan.stayers);
+    send_direct_numbered(&conns[from], (from + 1 + rand() % FRIENDS) % plan.stayers);
   }
 }
 
-/* Churners go in turn, every second one without a word, and come back when half of the others have gone too. */
+/* Churners disconnect in turn, every second one without a close frame, and reconnect when half of the others are gone. */
 static void pace_churn(void) {
   uint64_t wanted = due(plan.churn), away = plan.churners / 2;
   for (; leaves_due < wanted; leaves_due++) {
@@ -147,7 +147,7 @@ static void pace_churn(void) {
   }
 }
 
-/* Begin to talk; nothing is said after `until`. */
+/* Begin sending; nothing is sent after `until`. */
 void talk_begin(uint64_t until) {
   started = now();
   stop_at = until;
@@ -157,14 +157,14 @@ void talk_begin(uint64_t until) {
     for (int i = 0; i < plan.senders; i++) fill_window(&conns[i]);
 }
 
-/* Say, with a rate, what is due by now. */
+/* Send the messages that are due by now. */
 void talk_pace(void) {
-  if (plan.rate) pace_talk();
+  if (plan.rate) pace_group();
   if (plan.direct_rate) pace_direct();
   if (plan.churn) pace_churn();
 }
 
-/* ---- hearing ------------------------------------------------------------------------------------------------ */
+/* ---- receiving ---------------------------------------------------------------------------------------------- */
 
 static int read_mark(const char *at, mark *m) {
   char *rest;
@@ -177,7 +177,7 @@ static int read_mark(const char *at, mark *m) {
   return 1;
 }
 
-static void enter_in_books(conn *c, const mark *m) {
+static void record(conn *c, const mark *m) {
   if (c->churner) return;
   if (m->kind == 'g') {
     c->group++;
@@ -191,8 +191,8 @@ static void enter_in_books(conn *c, const mark *m) {
   }
 }
 
-/* A closed loop: what came back makes place for the next. */
-static void make_place(conn *c, const mark *m) {
+/* A closed loop: a delivered message lets its sender send the next. */
+static void release_window(conn *c, const mark *m) {
   if (plan.kind == GROUP && m->sender != c->idx) return;
   conn *sender = &conns[m->sender];
   sender->inflight--;
@@ -213,9 +213,9 @@ static void count_push(size_t size) {
   if (push_this_second > counts.push_peak) counts.push_peak = push_this_second;
 }
 
-/* Not a chat message: a roster, an Ack, an Error; over Socket.IO it is an event's argument.
- * A newcomer's own first roster is no push. */
-static void hear_other(conn *c, const uint8_t *text, size_t size) {
+/* Not a chat message but a roster, an Ack or an Error; over Socket.IO it is an event's argument.
+ * The first roster of a connection is not a push. */
+static void count_other(conn *c, const uint8_t *text, size_t size) {
   const uint8_t *object = plan.socketio ? memchr(text, '{', size) : NULL;
   if (object) {
     size -= object - text;
@@ -228,43 +228,43 @@ static void hear_other(conn *c, const uint8_t *text, size_t size) {
   } else if (starts(text, size, "{\"type\":4,")) {
     counts.acks++;
   } else if (starts(text, size, "{\"type\":0,")) {
-    if (!counts.errors++) fprintf(stderr, "connection %d was told %.*s\n", c->idx, (int)(size < 200 ? size : 200), text);
+    if (!counts.errors++) fprintf(stderr, "connection %d received %.*s\n", c->idx, (int)(size < 200 ? size : 200), text);
   } else {
     counts.others++;
   }
 }
 
-void talk_heard(conn *c, const uint8_t *text, size_t size) {
+void talk_received(conn *c, const uint8_t *text, size_t size) {
   mark m;
   const char *at = memchr(text, '@', size);
   if (!at) {
-    hear_other(c, text, size);
+    count_other(c, text, size);
     return;
   }
   if (c->slow) return;
-  counts.heard++;
-  counts.window_heard += measuring;
+  counts.received++;
+  counts.window_received += measuring;
   if (plan.kind == GROUP && !c->sampled && c->idx >= plan.senders) return;
   if (!read_mark(at, &m)) return;
   if (measuring && c->sampled) histogram_add(&latency, now() - m.stamp);
-  if (plan.kind == MIXED) enter_in_books(c, &m);
-  else if (!plan.rate) make_place(c, &m);
+  if (plan.kind == MIXED) record(c, &m);
+  else if (!plan.rate) release_window(c, &m);
 }
 
 void talk_turned(uint64_t ns) {
   if (measuring) histogram_add(&turns, ns);
 }
 
-/* ---- the books ---------------------------------------------------------------------------------------------- */
+/* ---- the audit ---------------------------------------------------------------------------------------------- */
 
-/* Deliveries that all that was said must come to; those to churners are not counted. */
+/* Return the deliveries that the sent messages must result in; those to churners are not counted. */
 uint64_t talk_expected(void) {
   if (plan.kind == MIXED) return groups * plan.stayers + directs;
   return plan.kind == DIRECT ? counts.sent : counts.sent * listeners;
 }
 
 uint64_t talk_arrived(void) {
-  if (plan.kind != MIXED) return counts.heard;
+  if (plan.kind != MIXED) return counts.received;
   uint64_t arrived = 0;
   for (int i = 0; i < plan.stayers; i++) arrived += conns[i].group + conns[i].direct;
   return arrived;
@@ -274,11 +274,11 @@ static void audit_group(const conn *c, talk_verdict *v) {
   uint64_t all = groups ? groups * (groups - 1) / 2 : 0;
   if (c->group < groups) v->group_missing += groups - c->group;
   else if (c->group > groups) v->group_twice += c->group - groups;
-  else if (c->sum != all) v->group_missing++; /* one lost and another one twice */
+  else if (c->sum != all) v->group_missing++; /* one lost and another delivered twice */
   else if (c->order != conns[0].order) v->out_of_order++;
 }
 
-/* Tell what a mixed run lost: everyone who stayed must have heard everything, once, in the same order. */
+/* Audit a mixed run: every connection that stayed must have received everything, once, in the same order. */
 talk_verdict talk_audit(void) {
   talk_verdict v = {.group = groups, .direct = directs, .direct_strayed = counts.strayed};
   for (int i = 0; i < plan.stayers; i++) {

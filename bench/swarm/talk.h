@@ -1,4 +1,4 @@
-/* What the connections say, and the books on what they hear. */
+/* The messages that the connections send, and the accounting of what they receive. */
 #ifndef TALK_H
 #define TALK_H
 #include "histogram.h"
@@ -10,19 +10,19 @@ typedef enum { GROUP, DIRECT, MIXED } kind;
 typedef struct {
   kind kind;
   int socketio, acks, connections, senders, window, slow, churners, stayers;
-  double rate, direct_rate, churn; /* a second, all connections together; rate 0: as fast as they come back */
+  double rate, direct_rate, churn; /* per second, all connections together; rate 0: a closed loop */
   int payload;
 } talk_plan;
 
-/* Counts since the start, and those of the measured window. */
+/* Counts since the start, and of the measured window. */
 typedef struct {
-  uint64_t sent, heard, acks, errors, others;
-  uint64_t window_sent, window_heard;
+  uint64_t sent, received, acks, errors, others;
+  uint64_t window_sent, window_received;
   uint64_t joins, leaves, strayed;
-  uint64_t push_bytes, push_peak; /* rosters pushed: in all, and in the worst second */
+  uint64_t push_bytes, push_peak; /* pushed rosters: in total, and in the worst second */
 } talk_counts;
 
-/* What a mixed run is held to when it has ended. All but the first two are faults. */
+/* The result of a mixed run's audit. All but the first two are faults. */
 typedef struct {
   uint64_t group, direct;
   uint64_t group_missing, group_twice, out_of_order, direct_missing, direct_strayed, acks_missing;

@@ -15,11 +15,11 @@
 enum { READ_BYTES = 1 << 17, EVENTS = 1024, TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
 
 wire_totals wire;
-static int epoll_fd, over_socketio, complaints = 5;
+static int epoll_fd, over_socketio, reports_left = 5;
 static char **path_of, host_port[64];
 static int path_count;
 static struct sockaddr_in server;
-/* Every read goes through this one buffer, which so stays in the processor's cache. */
+/* All reads share one buffer, so that it stays in the processor's cache. */
 static uint8_t *inbox;
 static size_t inbox_size;
 
@@ -47,7 +47,7 @@ static void watch(conn *c, int operation, uint32_t events) {
 static void end(conn *c, state to) {
   if (c->state == READY) wire.ready--;
   c->state = to;
-  close(c->fd); /* which takes it out of the epoll too */
+  close(c->fd); /* this also removes it from the epoll */
   free(c->held);
   c->held = NULL;
   c->nheld = 0;
@@ -58,15 +58,15 @@ static void die(conn *c, const char *why) {
     end(c, OUT);
     return;
   }
-  if (!c->slow && complaints-- > 0) fprintf(stderr, "connection %d ended: %s, code %d, errno %d\n", c->idx, why, c->code, errno);
+  if (!c->slow && reports_left-- > 0) fprintf(stderr, "connection %d ended: %s, code %d, errno %d\n", c->idx, why, c->code, errno);
   if (!c->slow) wire.dead++;
   end(c, DEAD);
 }
 
 /* ---- out ---------------------------------------------------------------------------------------------------- */
 
-static void look_remote(conn *c) {
-  /* Loopback buffers megabytes a connection: with a network's segment size and a small window the kernel holds little. */
+static void emulate_network(conn *c) {
+  /* Loopback buffers megabytes per connection; a network's segment size and a small window keep the kernel's share small. */
   int segment = 1460, window = 16384;
   setsockopt(c->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
   setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
@@ -79,7 +79,7 @@ void wire_connect(conn *c) {
   c->lists = c->inflight = c->code = 0;
   wire.launched++;
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  if (c->slow) look_remote(c);
+  if (c->slow) emulate_network(c);
   if (connect(c->fd, (void *)&server, sizeof server) < 0 && errno != EINPROGRESS) {
     die(c, "connect");
     return;
@@ -89,7 +89,7 @@ void wire_connect(conn *c) {
 
 static const char *line_of(const conn *c) { return path_of[c->idx % path_count]; }
 
-static void ask_for_upgrade(conn *c) {
+static void send_upgrade(conn *c) {
   char request[4096];
   const char *line = line_of(c);
   int size = snprintf(request, sizeof request,
@@ -118,7 +118,7 @@ static size_t write_header(uint8_t *out, int opcode, size_t size) {
   return used + 4;
 }
 
-/* Send one masked frame of less than 64 KB; 0 when the kernel has it, -1 when it takes nothing now or the connection died. */
+/* Send one masked frame below 64 KB. Return 0 when the kernel has it, -1 when it takes nothing now or the connection died. */
 int wire_send(conn *c, int opcode, const char *payload, size_t size) {
   static uint8_t out[70000];
   size_t head = write_header(out, opcode, size), done = 0;
@@ -137,7 +137,7 @@ int wire_send(conn *c, int opcode, const char *payload, size_t size) {
   return 0;
 }
 
-/* Close as a page does that is left, with a close frame; or as a telephone that lost its network, without a word. */
+/* Close with a close frame, as a page does, or without one, as a phone that lost its network. */
 void wire_leave(conn *c, int politely) {
   wire.left++;
   if (!politely) {
@@ -164,18 +164,18 @@ static void become_ready(conn *c) {
   wire.ready++;
 }
 
-/* Ask for the namespace, with what stands behind the tab in the path's line: {"token":…}. */
-static void introduce(conn *c) {
+/* Send CONNECT with the auth data that follows the tab in the path's line: {"token":…}. */
+static void connect_namespace(conn *c) {
   char packet[4096];
   const char *tab = strchr(line_of(c), '\t');
   c->state = SIO_SPACE;
   wire_send(c, TEXT, packet, snprintf(packet, sizeof packet, "40%s", tab ? tab + 1 : ""));
 }
 
-/* Engine.IO's and Socket.IO's own openings and pings; 1 where the text was one. */
-static int socketio_spoke(conn *c, const uint8_t *text, size_t size) {
+/* Handle Engine.IO's and Socket.IO's handshakes and pings; return 1 if the text was one. */
+static int handle_socketio(conn *c, const uint8_t *text, size_t size) {
   if (c->state == SIO_OPEN && size && text[0] == '0') {
-    introduce(c);
+    connect_namespace(c);
   } else if (c->state == SIO_SPACE && size > 1 && text[0] == '4' && text[1] == '0') {
     become_ready(c);
   } else if (c->state == SIO_SPACE && size > 1 && text[0] == '4' && text[1] == '4') {
@@ -191,7 +191,7 @@ static int socketio_spoke(conn *c, const uint8_t *text, size_t size) {
 static void take_frame(conn *c, int opcode, const uint8_t *payload, size_t size) {
   wire.frames++;
   if (opcode == TEXT) {
-    if (!over_socketio || !socketio_spoke(c, payload, size)) talk_heard(c, payload, size);
+    if (!over_socketio || !handle_socketio(c, payload, size)) talk_received(c, payload, size);
   } else if (opcode == PING) {
     wire_send(c, PONG, (const char *)payload, size);
   } else if (opcode == CLOSE) {
@@ -202,7 +202,7 @@ static void take_frame(conn *c, int opcode, const uint8_t *payload, size_t size)
 
 static int is_open(const conn *c) { return c->state >= HANDSHAKE && c->state <= LEAVING; }
 
-/* Take all whole frames; return how many bytes they were. */
+/* Handle all complete frames; return their size in bytes. */
 static size_t take_frames(conn *c, const uint8_t *bytes, size_t size) {
   size_t done = 0;
   while (size - done >= 2) {
@@ -222,7 +222,7 @@ static size_t take_frames(conn *c, const uint8_t *bytes, size_t size) {
   return done;
 }
 
-/* Take the handshake's answer; return its size, 0 while it is not whole. */
+/* Handle the handshake's response; return its size, 0 while it is incomplete. */
 static size_t take_answer(conn *c, const uint8_t *bytes, size_t size) {
   const uint8_t *end_of_head = memmem(bytes, size, "\r\n\r\n", 4);
   if (!end_of_head) return 0;
@@ -255,7 +255,7 @@ static uint8_t *inbox_with(const conn *c) {
   return inbox;
 }
 
-/* Read once; 1 where there may be more. */
+/* Read once; return 1 if there may be more. */
 static int read_some(conn *c) {
   uint8_t *bytes = inbox_with(c);
   ssize_t got = recv(c->fd, bytes + c->nheld, READ_BYTES, 0);
@@ -277,14 +277,14 @@ static int read_some(conn *c) {
 static void serve(conn *c, uint32_t events) {
   if (c->state == CONNECTING) {
     if (events & (EPOLLERR | EPOLLHUP)) die(c, "refused");
-    else if (events & EPOLLOUT) ask_for_upgrade(c);
+    else if (events & EPOLLOUT) send_upgrade(c);
     return;
   }
   for (int round = 0; round < 4 && is_open(c); round++)
     if (!read_some(c)) return;
 }
 
-/* Wait for what happens, at most so long, and deal with it. */
+/* Wait for events, at most `timeout_ms`, and handle them. */
 void wire_turn(int timeout_ms) {
   static struct epoll_event happened[EVENTS];
   int count = epoll_wait(epoll_fd, happened, EVENTS, timeout_ms);

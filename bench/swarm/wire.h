@@ -1,4 +1,4 @@
-/* Connections: sockets on one epoll, the WebSocket handshake, frames out and in. What is said, talk.c knows. */
+/* Connections: sockets on one epoll, the WebSocket handshake, frames in and out. talk.c knows the messages. */
 #ifndef WIRE_H
 #define WIRE_H
 #include <stddef.h>
@@ -9,19 +9,19 @@ typedef enum { OUT, CONNECTING, HANDSHAKE, SIO_OPEN, SIO_SPACE, READY, LEAVING, 
 typedef struct {
   int fd, idx;
   state state;
-  uint8_t sampled;  /* latency is taken here */
-  uint8_t slow;     /* stops reading when the talk begins */
-  uint8_t churner;  /* comes and goes while the others talk */
-  uint16_t code;    /* of the server's close frame; 0: none came */
+  uint8_t sampled;  /* its latencies are recorded */
+  uint8_t slow;     /* stops reading when the messages begin */
+  uint8_t churner;  /* disconnects and reconnects during the run */
+  uint16_t code;    /* of the server's close frame; 0: none */
   int inflight;
-  uint32_t lists;   /* whole rosters received since it came */
-  uint8_t *held;    /* the beginning of a frame whose rest has not come */
+  uint32_t lists;   /* whole rosters received since it connected */
+  uint8_t *held;    /* the beginning of an incomplete frame */
   size_t nheld;
-  uint64_t group, sum, order;   /* mixed: group messages heard, their serials' sum, a hash of their order */
-  uint32_t direct, direct_due;  /* mixed: direct messages heard, and addressed here */
+  uint64_t group, sum, order;   /* mixed: group messages received, their serials' sum, a hash of their order */
+  uint32_t direct, direct_due;  /* mixed: direct messages received, and addressed to it */
 } conn;
 
-/* What the wire saw, all connections together. */
+/* Totals of all connections. */
 typedef struct {
   uint64_t bytes, reads, frames;
   int ready, dead, left, launched;
@@ -38,7 +38,7 @@ int wire_send(conn *c, int opcode, const char *payload, size_t size);
 void wire_turn(int timeout_ms);
 uint64_t now(void);
 
-/* talk.c: a whole text message came; one turn of the loop took so long. */
-void talk_heard(conn *c, const uint8_t *text, size_t size);
+/* Callbacks in talk.c: a complete text message arrived; one turn of the loop took `ns`. */
+void talk_received(conn *c, const uint8_t *text, size_t size);
 void talk_turned(uint64_t ns);
 #endif

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import charts, machine, quick, report, soak
-from bench.scenarios import EVERYONE, SCENARIOS, Goal, Scenario
+from bench.scenarios import ALL_SERVERS, SCENARIOS, Goal, Scenario
 from bench.servers import list_paths, servers
 from bench.workspace import Workspace
 
@@ -181,7 +181,7 @@ def test_a_scenario_whose_ratio_got_worse_is_measured_again(results, ratio):
 
 
 def kept(figure):
-    rows = {name: {figure: place + 1.0} for place, name in enumerate(EVERYONE)}
+    rows = {name: {figure: place + 1.0} for place, name in enumerate(ALL_SERVERS)}
     return {
         "made": "2026-01-02T03:04:05+00:00",
         "rounds": 3,
@@ -196,12 +196,12 @@ def test_a_chart_is_xml_with_a_labelled_bar_a_server_in_both_themes(tmp_path):
     assert [file.name for file in files] == ["bench-fanout-light.svg", "bench-fanout-dark.svg"]
     for file in files:
         words = "".join(ElementTree.parse(file).getroot().itertext())
-        assert file.read_text().count("<rect") == len(EVERYONE)
-        assert all(KNOWN[name].title in words for name in EVERYONE)
+        assert file.read_text().count("<rect") == len(ALL_SERVERS)
+        assert all(KNOWN[name].title in words for name in ALL_SERVERS)
         assert "a <fast> one" in words
 
 
-def look(roster=2000, **extra):
+def sample(roster=2000, **extra):
     return (
         {"memory_mb": 100, "objects": 9000, "threads": 3, "descriptors": 20, "greenlets": 4}
         | extra
@@ -215,18 +215,18 @@ def result(**extra):
 
 
 def bad(during, after, load):
-    return [what for what, _, well in soak.judge(look(roster=0), during, after, load) if not well]
+    return [what for what, _, ok in soak.checks(sample(roster=0), during, after, load) if not ok]
 
 
-def test_a_soak_that_gives_everything_back_is_well():
-    assert not bad([look()] * 20, look(roster=0), result())
+def test_a_soak_that_releases_everything_passes():
+    assert not bad([sample()] * 20, sample(roster=0), result())
 
 
 def test_a_soak_tells_what_grew_what_stayed_and_what_got_lost():
-    growing = [look(memory_mb=100 + place) for place in range(20)]
-    assert bad(growing, look(roster=1, descriptors=60), result(direct_missing=1)) == [
+    growing = [sample(memory_mb=100 + place) for place in range(20)]
+    assert bad(growing, sample(roster=1, descriptors=60), result(direct_missing=1)) == [
         "memory_mb flat",
-        "descriptors given back",
+        "descriptors released",
         "roster empty at the end",
         "nothing lost",
     ]

@@ -10,13 +10,13 @@ import pytest
 
 from bench.scale import __main__ as tables
 from bench.scale import capacity, closed, site
-from bench.scale.broker import Broker, Hint
+from bench.scale.broker import Broker, BusMessage
 from bench.scale.costs import ASSUMED, MEASURED, wire_bytes
-from bench.scale.loads import LOADS, Load, Seating, seat
+from bench.scale.loads import LOADS, Load, Placement, place_members
 from bench.scale.outcome import play, quantile, used
-from bench.scale.parts import Clock, Disk, Line, Locks
+from bench.scale.parts import Clock, Disk, Locks, Queue
 from bench.scale.site import Site
-from bench.scale.storm import STORMS, Play, Storm, course, service
+from bench.scale.storm import STORMS, Simulation, Storm, course, service
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/scale.md").read_text()
@@ -38,9 +38,9 @@ small = pytest.mark.parametrize("load", SMALL.values(), ids=SMALL)
 
 
 def test_a_line_waits_as_long_as_queueing_theory_says():
-    dice, line, now, waited, service, load = random.Random(1), Line(FOREVER), 0.0, 0.0, 0.001, 0.7
+    rng, line, now, waited, service, load = random.Random(1), Queue(FOREVER), 0.0, 0.0, 0.001, 0.7
     for _ in range(50_000):
-        now += dice.expovariate(load / service)
+        now += rng.expovariate(load / service)
         waited += line.serve(now, service) - service - now
     # M/D/1: Pollaczek and Khinchine.
     assert waited / 50_000 == pytest.approx(load * service / 2 / (1 - load), rel=0.05)
@@ -48,12 +48,12 @@ def test_a_line_waits_as_long_as_queueing_theory_says():
 
 
 def test_a_line_of_two_servers_gives_the_third_job_to_who_is_free_first():
-    line = Line(FOREVER, 2)
+    line = Queue(FOREVER, 2)
     assert [line.serve(0, 5), line.serve(0, 2), line.serve(1, 3), line.serve(6, 1)] == [5, 2, 5, 7]
 
 
 def test_what_is_at_work_is_counted_until_the_end_alone():
-    line = Line(10.0)
+    line = Queue(10.0)
     line.serve(8.0, 5.0)
     line.serve(20.0, 5.0)
     assert line.busy == 2.0
@@ -75,7 +75,7 @@ def test_a_room_has_one_holder_at_a_time_in_the_order_of_asking():
 
     def hold(name, rooms):
         order.append((clock.now, name))
-        clock.at(clock.now + 1, locks.give, rooms)
+        clock.at(clock.now + 1, locks.release, rooms)
 
     for when, name, rooms in ((0.0, "a", [1, 2]), (0.1, "b", [2, 3]), (0.2, "c", [3]), (0.3, "d", [1])):
         clock.at(when, locks.take, rooms, hold, name, rooms)
@@ -86,16 +86,18 @@ def test_a_room_has_one_holder_at_a_time_in_the_order_of_asking():
 
 
 def test_hints_that_come_during_a_turn_of_the_broker_are_copied_in_the_next_one():
-    clock, heard = Clock(), []
+    clock, delivered = Clock(), []
     broker = Broker(FOREVER, clock, MEASURED, 0.0)
     for when, name in ((0.0, "a"), (1e-6, "b"), (2e-6, "c")):
-        hint = Hint((0, 1), 0.0, lambda listener, name=name: heard.append((name, listener, clock.now)))
-        clock.at(when, broker.put, [hint])
+        message = BusMessage(
+            (0, 1), 0.0, lambda listener, name=name: delivered.append((name, listener, clock.now))
+        )
+        clock.at(when, broker.put, [message])
     clock.run()
     alone = 20.6 + 1.0 + 2 * (0.34 + 2.69)
     both = 2 * 20.6 + 2 * 1.0 + 4 * 0.34 + 2 * 2.69
     ends = {"a": alone * 1e-6, "b": (alone + both) * 1e-6, "c": (alone + both) * 1e-6}
-    assert heard == [(name, listener, pytest.approx(ends[name])) for name in "abc" for listener in (0, 1)]
+    assert delivered == [(name, listener, pytest.approx(ends[name])) for name in "abc" for listener in (0, 1)]
 
 
 # ---- the site -----------------------------------------------------------------------------------------------------
@@ -103,43 +105,45 @@ def test_hints_that_come_during_a_turn_of_the_broker_are_copied_in_the_next_one(
 
 @pytest.mark.parametrize(("members", "workers"), [(1, 4), (7, 4), (33, 4), (1_000, 3)])
 def test_every_member_has_one_seat(members, workers):
-    seats = seat(members, workers, random.Random(1))
-    assert sum(seats.values()) == members
-    assert set(seats) <= set(range(workers))
+    placed = place_members(members, workers, random.Random(1))
+    assert sum(placed.values()) == members
+    assert set(placed) <= set(range(workers))
 
 
 @small
 @pytest.mark.parametrize("rate", [50, 5_000])
 def test_every_message_is_heard_once_by_every_member(load, rate):
     played = played_site(load, rate)
-    seating, expected = Seating(load, 1), {}
+    placement, expected = Placement(load, 1), {}
     for number, room in enumerate(rooms_of(load, rate)):
-        expected[number] = sum(seating.of(room).values())
-    assert played.heard == expected
+        expected[number] = sum(placement.of(room).values())
+    assert played.delivered == expected
     assert played.sent == len(expected)
 
 
 @small
 def test_at_a_low_rate_the_simulation_agrees_with_the_closed_form(load):
     # With the time to warm up, that is twenty heartbeats of each worker.
-    even = replace(load, even=True, seconds=20 * site.HEARTBEAT - site.WARM)
-    played, said = played_site(even, 20), closed.shares(even, 20)
+    even = replace(load, even=True, seconds=20 * site.HEARTBEAT - site.WARM_UP)
+    played, computed = played_site(even, 20), closed.shares(even, 20)
     mean = sum(one.busy for one in played.workers) / len(played.workers) / played.length
-    assert mean == pytest.approx(said["worker"], rel=0.1)
-    assert used(played)["store"] == pytest.approx(said["store"], rel=0.1)
-    assert used(played)["Redis"] == pytest.approx(said["Redis"], rel=0.1)
+    assert mean == pytest.approx(computed["worker"], rel=0.1)
+    assert used(played)["store"] == pytest.approx(computed["store"], rel=0.1)
+    assert used(played)["Redis"] == pytest.approx(computed["Redis"], rel=0.1)
     brokers = sum(one.busy for one in played.brokers)
-    assert brokers / played.length == pytest.approx(sum_of_brokers(even, said), rel=0.1)
+    assert brokers / played.length == pytest.approx(sum_of_brokers(even, computed), rel=0.1)
 
 
 def test_one_message_takes_the_way_that_one_can_add_up_by_hand():
     one_worker = replace(ROOM, machines=1, hardware=replace(ASSUMED, workers=1), even=True, connections=1)
-    idle = replace(MEASURED, idle=0.0, beat=0.0, worker_look=0.0, worker_look_row=0.0, worker_hint=0.0)
+    idle = replace(
+        MEASURED, idle=0.0, beat=0.0, worker_check=0.0, worker_check_row=0.0, worker_bus_message=0.0
+    )
     load, c, hop = replace(one_worker, costs=idle), MEASURED, ASSUMED.hop * 1e6
     at_the_writer = c.ingest + c.worker_commit + c.worker_stored
     in_the_store = hop + c.commit + c.stored + 2 * hop + c.flush + hop
-    said = c.worker_publish + c.worker_hint_out
-    first, last = at_the_writer + in_the_store + said, 40 * (c.send + c.frame)
+    outgoing = c.worker_publish + c.worker_publish_each
+    first, last = at_the_writer + in_the_store + outgoing, 40 * (c.send + c.frame)
     played = played_site(load, 10)
     latencies = [latency * 1e6 for _, latency, _ in played.samples]
     card = 40 * wire_bytes(c.frame_bytes) / ASSUMED.nic * 1e6
@@ -160,7 +164,7 @@ def test_the_more_is_said_the_more_a_write_carries_and_nothing_is_lost():
 def test_what_does_not_keep_up_is_said_to_rise():
     slow = replace(ROOM, connections=10_000, largest=10_000, hardware=replace(ROOM.hardware, nic=1e7))
     assert play(slow, 200).rising
-    assert play(slow, 200).fullest == "network"
+    assert play(slow, 200).busiest == "network"
 
 
 def test_a_seed_gives_the_same_course_again():
@@ -189,16 +193,16 @@ def test_a_storm_slower_than_its_work_ends_with_its_last_client():
 
 
 def test_everybody_comes_back_however_many_give_up_meanwhile():
-    play = Play(Storm("crowded", 3_000, workers=1, joins=20, backlog=10_000)).run()
-    assert len(play.back) == 3_000
+    play = Simulation(Storm("crowded", 3_000, workers=1, joins=20, backlog=10_000)).run()
+    assert len(play.connected) == 3_000
     assert play.wasted > 0
     assert play.attempts == 3_000 + play.wasted
 
 
 def test_who_finds_the_queue_full_asks_again_when_tcp_does():
     # All at once, one worker and two places: three are served in each wave, until patience ends after 15 s.
-    play = Play(Storm("full", 100, workers=1, backlog=2, spread=1e-9, others=0, used=0.0)).run()
-    waves = Counter(int(when) for when in play.back)
+    play = Simulation(Storm("full", 100, workers=1, backlog=2, spread=1e-9, others=0, used=0.0)).run()
+    waves = Counter(int(when) for when in play.connected)
     assert {second: waves[second] for second in range(15)} == dict.fromkeys(range(15), 0) | {
         0: 3,
         1: 3,
@@ -243,18 +247,18 @@ def rooms_of(load, rate):
     rooms = []
 
     class Noting(Site):
-        def _speaker(self, room):
+        def _sender_worker(self, room):
             rooms.append(room)
-            return super()._speaker(room)
+            return super()._sender_worker(room)
 
     Noting(load, rate)._schedule_messages()
     return rooms
 
 
-def sum_of_brokers(load, said):
+def sum_of_brokers(load, computed):
     """All brokers' shares: the closed form is that of the one which has the site-wide channel too."""
-    alive = load.workers / site.HEARTBEAT * capacity.hint_us(load.workers, 1) / 1e6
-    return said["Redis"] * load.brokers - alive * (load.brokers - 1)
+    alive = load.workers / site.HEARTBEAT * capacity.bus_message_us(load.workers, 1) / 1e6
+    return computed["Redis"] * load.brokers - alive * (load.brokers - 1)
 
 
 def outcome_of(seed):

@@ -25,13 +25,13 @@ def test_constants_are_those_of_the_code():
     assert worker.MAX_BATCH == group_commit.MAX_BATCH
     assert sweeper.SLICE == site.SLICE
     assert settings["ping_interval"] == site.PING
-    assert presence_publisher.MAX_VERSIONS == site.TOLD
+    assert presence_publisher.MAX_VERSIONS == site.MAX_VERSIONS
     assert settings["worker_lease"] / heartbeat.BEATS_PER_LEASE == site.HEARTBEAT
     assert re.search(r"^backlog = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[1] == str(
         storm.BACKLOG
     )
     pages = ROOT / "chat/static/js"
-    assert f"CONNECT_TIMEOUT = {storm.PATIENCE:.0f}_000;" in (pages / "connection.js").read_text()
+    assert f"CONNECT_TIMEOUT = {storm.CONNECT_TIMEOUT:.0f}_000;" in (pages / "connection.js").read_text()
     lost = f'LOST = {{ act: "retry", why: "lost", base: {storm.BASE * 1e3:.0f}, cap: {storm.CAP:.0f}_000 }}'
     assert lost in (pages / "close_codes.js").read_text()
 
@@ -63,8 +63,8 @@ def test_costs_over_socketio_are_those_of_the_benchs_results():
 
 def test_a_frame_is_as_long_as_the_codec_makes_it():
     user = Identity("u12345678901", "user00123")
-    said = Envelope(2, "x" * 64, "lobby", None, "mb1234567890", user, 123_456, 1_764_000_000_000)
-    assert len(NATIVE.draft(said)) == MEASURED.frame_bytes
+    outgoing = Envelope(2, "x" * 64, "lobby", None, "mb1234567890", user, 123_456, 1_764_000_000_000)
+    assert len(NATIVE.draft(outgoing)) == MEASURED.frame_bytes
 
 
 def test_the_simulation_of_a_measured_scenario_is_near_to_what_was_measured():
