@@ -24,20 +24,20 @@ class Signals:
         self._hooks = hooks
         self._receivers = hooks.receivers
         self._log = log
-        #: Users who have connected since `_ensure_users` last ran.
-        self._connected: set[Identity] = set()
+        #: Users who have connected since `_ensure_users` last ran, by id: of two names, the later one counts.
+        self._connected: dict[str, Identity] = {}
 
     def connected(self, client: Member) -> None:
         """Signal that `client` has been admitted, and see to it that its user has a row."""
         assert client.user is not None
         if not self._connected:
             self._hub.reactor.call_later(ENSURE_USERS_AFTER, self._ensure_users)
-        self._connected.add(client.user)
+        self._connected[client.user.id] = client.user
         if self._receivers["connect"]:
             self._queue(client, "connect", identity=client.user)
 
     def _ensure_users(self) -> None:
-        connected, self._connected = self._connected, set()
+        connected, self._connected = self._connected.values(), {}
         self._jobs.put_last("ensure users", self._hooks.ensure_users, *connected)
 
     def disconnected(self, client: Member) -> None:
