@@ -221,7 +221,7 @@ export class ChatApp extends EventTarget {
     this.#view.status.show(state);
     this.#view.head.showConnection(state.name);
     this.#view.hasEnded = ENDED.has(state.name);
-    if (state.name !== "online") return;
+    if (state.name !== "online") return this.#roomList.disconnected();
     // What was heard of the connection before is in place by now, and tells the server where to go on.
     this.#subscriptions.restart();
     this.#outbox.restart();

@@ -25,6 +25,7 @@ export class RoomList extends EventTarget {
   #madeAt = performance.now();
   #backoff = new Backoff();
   #timer = 0;
+  #comparison = 0;
   /** @type {Promise<void> | null} */
   #request = null;
   #again = false;
@@ -70,8 +71,12 @@ export class RoomList extends EventTarget {
     const isNew = this.#cameWithPage && performance.now() - this.#madeAt < COMPARED_AFTER;
     this.#cameWithPage = false;
     if (!isNew || !canWait) return this.load();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.load(), COMPARED_AFTER * (1 + Math.random()));
+    this.#comparison = setTimeout(() => this.load(), COMPARED_AFTER * (1 + Math.random()));
+  }
+
+  /** The page is no longer connected; the list is read after the next connect. */
+  disconnected() {
+    clearTimeout(this.#comparison);
   }
 
   /** We have changed the list ourselves: an answer that is under way knows nothing of it, and would undo it here. */

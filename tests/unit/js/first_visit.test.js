@@ -94,6 +94,18 @@ test("the list from the page is used at once, and compared with the server's a f
   );
 });
 
+test("the list is not compared after the connection was lost", async () => {
+  const { list } = makeList(true);
+  await list.load();
+  list.connected({ canWait: true });
+  list.disconnected();
+  await pass(11_000);
+  assert.deepEqual(asked, []);
+  list.connected({ canWait: true });
+  await settle();
+  assert.equal(asked.length, 1);
+});
+
 test("the list is read at once if it cannot wait, and after every later connect", async () => {
   const { list } = makeList(true);
   await list.load();
