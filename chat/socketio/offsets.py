@@ -139,6 +139,11 @@ class Cursor:
         #: pk of the newest message of another process that was sent, and the mark at that time.
         self._peer_pk, self._peer_mark = 0, -1
 
+    @property
+    def delivered_mark(self) -> int | None:
+        """The mark before which this process has delivered all messages; None while it is unknown."""
+        return None if self.progress is None else self.progress.mark
+
     def catch_up(self) -> None:
         """Take over what was delivered while no client was connected; between two flushes."""
         if self.progress is not None:

@@ -123,9 +123,9 @@ class Replay:
     def _find_missed(
         self, resumption: Resumption, floors: dict[str, int], offset: Offset, store: StorePosition
     ) -> Missed | None:
-        user_id = resumption.user_id
+        user_id, limit, mark = resumption.user_id, self._hub.settings.replay_max, resumption.delivered_mark
         position = ClientPosition(*store)
-        find = partial(self._missed.find, user_id, floors, position, self._hub.settings.replay_max)
+        find = partial(self._missed.find, user_id, floors, position, limit, delivered_mark=mark)
         found = find()
         if isinstance(found, Ambiguous):
             # The process that wrote the offset knows what it delivered, as long as the client may resume there.
@@ -151,6 +151,7 @@ class Replay:
         self._start_here(resumption)
 
     def _start_here(self, resumption: Resumption) -> None:
+        resumption.delivered_mark = self._recovery.cursor.delivered_mark
         resumption.start_at(self._recovery.position)
 
     def _encode_missed(
@@ -169,7 +170,7 @@ class Replay:
         resumption.replayed = frames
         resumption.replayed_keys = {(message.room, message.seq) for message in messages}
         resumption.newest_pk = max((message.pk for message in messages), default=0)
-        resumption.raise_direct_floors()
+        resumption.raise_direct_floors(missed.conversations)
         return sum(map(len, frames)) <= self._hub.settings.outbox_bytes // 2
 
     def _wait_delivered(self, resumption: Resumption) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .recovery import MessageKey, Saved, Subscriptions
 
 
@@ -14,6 +16,7 @@ class Resumption:
         "remembered",
         "held_rooms",
         "is_counted",
+        "delivered_mark",
         "replayed",
         "replayed_keys",
         "newest_pk",
@@ -35,6 +38,8 @@ class Resumption:
         self.held_rooms = held_rooms
         #: Whether Recovery.connections counts it.
         self.is_counted = held_rooms is not None
+        #: The mark before which this process had delivered all messages when it began to hold packets for the client.
+        self.delivered_mark: int | None = None
         #: Frames to send before this process's packets, the stored messages that they carry, and the newest one's pk.
         self.replayed: list[bytes] = []
         self.replayed_keys: set[MessageKey] = set()
@@ -69,11 +74,14 @@ class Resumption:
         scopes = {scope: number for scope, number in self.saved.scopes.items() if scope not in gone}
         self.saved = self.saved._replace(subscriptions=subscriptions._replace(rooms=rooms), scopes=scopes)
 
-    def raise_direct_floors(self) -> None:
-        """Deliver no direct message live that is replayed: this process may have yet to deliver it."""
+    def raise_direct_floors(self, received: Mapping[str, int]) -> None:
+        """Deliver no direct message live that is replayed, or `received` up to {conversation: seq}.
+
+        This process may have yet to deliver it.
+        """
         subscriptions = self.subscriptions
         direct = dict(subscriptions.direct)
-        for room, seq in self.replayed_keys:
+        for room, seq in (*received.items(), *self.replayed_keys):
             if room not in subscriptions.rooms:
                 direct[room] = max(direct.get(room, 0), seq + 1)
         self.saved = self.saved._replace(subscriptions=subscriptions._replace(direct=direct))

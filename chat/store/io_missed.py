@@ -39,20 +39,24 @@ class IoMissed:
         position: ClientPosition,
         limit: int,
         known: Mapping[str, int] = NOTHING,
+        delivered_mark: int | None = None,
     ) -> Missed | Ambiguous | None:
         """Return what a user has missed in rooms and direct conversations, or which of them are ambiguous.
 
         `floors` is {room: seq of the first message that the client may receive there}. `known` is {room: seq of the
-        last message that it received there}, for rooms where that is known, whatever `position` says. Returns None if
-        there are more than `limit` messages, or some are no longer stored. May raise StoreUnavailable.
+        last message that it received there}, for rooms where that is known, whatever `position` says. `delivered_mark`
+        is the mark before which the asking process has delivered all messages. Returns None if there are more than
+        `limit` messages, or some are no longer stored. May raise StoreUnavailable.
         """
+        since = position.mark if delivered_mark is None else min(position.mark, delivered_mark)
 
         def work(connection: Connection) -> Missed | Ambiguous | None:
             mark = connection.execute(select(current_mark(connection))).scalar_one()
             late: list[Message] = []
             missed: list[Message] = []
             ambiguous: list[str] = []
-            for row in _changed_rooms(connection, user_id, floors, position):
+            changed = _changed_rooms(connection, user_id, floors, position, since)
+            for row in changed:
                 floor, last_received = floors.get(row.name, 0), known.get(row.name)
                 found = _MissedInRoom(connection, row, floor, position, limit, last_received)
                 if found.is_replay_ambiguous() or not found.is_complete():
@@ -65,7 +69,8 @@ class IoMissed:
                     return None
             if ambiguous:
                 return Ambiguous(ambiguous)
-            return Missed(late, sorted(missed, key=lambda message: message.pk), mark)
+            conversations = {row.name: row.last_seq for row in changed if row.kind == DIRECT}
+            return Missed(late, sorted(missed, key=lambda message: message.pk), mark, conversations)
 
         return self._db.read(work)
 
@@ -154,13 +159,13 @@ class _MissedInRoom:
 
 
 def _changed_rooms(
-    connection: Connection, user_id: str, names: Mapping[str, int], position: ClientPosition
+    connection: Connection, user_id: str, names: Mapping[str, int], position: ClientPosition, since: int
 ) -> Sequence[RoomRow]:
-    """Return the user's rooms in which messages may have been missed."""
+    """Return the user's rooms in which messages may have been missed, and others that have changed since `since`."""
     own = select(memberships.c.room_id).where(memberships.c.user_id == user_id)
     is_own = or_(rooms.c.name.in_(list(names)), and_(rooms.c.kind == DIRECT, rooms.c.id.in_(own)))
     wanted = select(*ROOM_COLUMNS).where(is_own, rooms.c.ephemeral.is_(False), rooms.c.last_seq > 0)
-    is_changed = rooms.c.changed >= position.mark
+    is_changed = rooms.c.changed >= since
     if position.room is not None:
         is_changed = or_(is_changed, rooms.c.id == position.room[0])
     wanted = wanted.where(is_changed)

@@ -41,6 +41,9 @@ class Missed(NamedTuple):
     #: All other messages, by pk.
     messages: list[Message]
     mark: int
+    #: {direct conversation: seq of its newest message}, of those that have changed. What the client has not missed up
+    #: to there, it has received.
+    conversations: dict[str, int]
 
 
 class Ambiguous(NamedTuple):

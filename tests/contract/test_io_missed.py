@@ -119,14 +119,26 @@ def process(history):
     return process
 
 
-def find(missed, process, limit=LIMIT, known=NOTHING):
-    """What the client has missed since its last event."""
+def find(missed, process, limit=LIMIT, known=NOTHING, mark=None):
+    """What the client has missed since its last event, where it asks a process that has delivered up to `mark`."""
     event = process.events[-1]
-    return missed.find(ADA.id, event.floors, position_of(event.part), limit, known)
+    return missed.find(ADA.id, event.floors, position_of(event.part), limit, known, mark)
 
 
 def test_nothing_missed(missed, process):
     assert find(missed, process)[:2] == ([], [])
+
+
+def test_changed_conversations_are_found_with_their_newest_seq(missed, process):
+    """Also those that have changed before the client's position, but since the asking process last checked."""
+    mark = process.mark
+    process.append(["bob", "bob", "cy"])
+    bob, cy = process.room_of("bob"), process.room_of("cy")
+    assert find(missed, process).conversations == {bob: 2, cy: 1}
+    process.check_store()
+    process.append(["cy"])
+    assert find(missed, process).conversations == {cy: 2}
+    assert find(missed, process, mark=mark).conversations == {bob: 2, cy: 2}
 
 
 def test_more_than_the_limit_is_not_found(missed, process):

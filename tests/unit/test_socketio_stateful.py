@@ -5,6 +5,7 @@ join all rooms with `since` where they were not recovered. In any case, each get
 """
 
 import os
+import random
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -423,5 +424,29 @@ def test_a_client_cut_off_while_a_conversation_begins_is_recovered(folder):
             machine.reconnect_all()
             bob.say("single_chat", to="bob")
             machine.settle()
+    finally:
+        machine.stop()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 11, 14, 18])
+def test_a_direct_message_received_before_a_move_is_not_delivered_again(folder, seed):
+    """The new process finds it when it checks for what the old one has stored: at these steps, after the move."""
+    chance = random.Random(seed)
+    machine = BetweenLiveProcesses(databases(folder))
+    try:
+        machine.begin()
+        bob = machine.clients[1]
+        bob.say("single_chat", to="bob")
+        machine.settle()
+        machine.clock.now += 0.5
+        bob.say("single_chat", to="bob")
+        machine.run_steps(chance.choices(range(8), k=20))
+        machine.end(bob, read=True)
+        bob.connect_to(0, machine.processes[0])
+        for step in chance.choices([0, 2, 4, 6], k=40):
+            machine.run_steps([step])
+            machine.clock.now += chance.choice([0] * 9 + [0.3])
+        machine.settle()
+        assert bob.recoveries == [1, 1]
     finally:
         machine.stop()
