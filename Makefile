@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Workers of pytest-xdist, and how they share the tests: by file, so that what a file's tests share is started once, in
 # the order of tests/conftest.py.
 SIDE_BY_SIDE := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+# pytest keeps the test files as it rewrites them, which each of its processes would have to do anew otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run assets test lint format bench quick soak lock clean

@@ -2,11 +2,12 @@
 
 import shutil
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests import leftovers, servers
-from tests.databases import running_postgresql
+from tests.databases import migrated_sqlite, running_postgresql
 from tests.proxies import NO_PROXIES
 from tests.servers import SECRET, Server
 from tests.socketio_node import NO_MODULES, NO_NODE
@@ -39,7 +40,7 @@ def app(tmp_path, monkeypatch):
     """The reference site on a database of its own, without CSRF checks."""
     from app import create_app
 
-    for key, value in {"CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/chat.db", "SECRET_KEY": SECRET}.items():
+    for key, value in {"CHAT_DATABASE_URL": migrated_sqlite(tmp_path / "chat.db"), "SECRET_KEY": SECRET}.items():
         monkeypatch.setenv(key, value)
     return create_app({"TESTING": True, "WTF_CSRF_ENABLED": False})
 
@@ -152,6 +153,9 @@ def complain_of_policy(message, complaints):
 
 def pytest_configure(config):
     leftovers.adopt_orphans()
+    for path in (Path(argument.split("::")[0]) for argument in config.args):
+        if not path.exists():  # pytest-xdist would run no test and not say why
+            raise pytest.UsageError(f"file or directory not found: {path}")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,12 +1,16 @@
 """Databases for servers under test; stored messages are read from them without the chat's own code."""
 
+import atexit
 import shutil
 import signal
 import sqlite3
 import tempfile
 import warnings
 from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
 
+from chat.store import migrate
 from tests.resumer import Said
 
 #: The kinds of database.
@@ -40,6 +44,22 @@ def running_postgresql():
         server.get_postmaster_info().process.wait(10)
         server.cleanup()
         shutil.rmtree(folder)
+
+
+def migrated_sqlite(path):
+    """Put a database with the chat's tables at `path`; return its URL. A server starts faster on it than on none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_template(), path)
+    return f"sqlite:///{path}"
+
+
+@cache
+def _template():
+    """The path of a database with the chat's tables and nothing else."""
+    folder = Path(tempfile.mkdtemp(prefix="chat-template-"))
+    atexit.register(shutil.rmtree, folder)
+    migrate.upgrade(f"sqlite:///{folder}/chat.db")
+    return folder / "chat.db"
 
 
 def make_database(server, name):

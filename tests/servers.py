@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from tests import wsclient
+from tests.databases import migrated_sqlite
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -106,7 +107,10 @@ class ServerFailed(Exception):
 
 
 class Server:
-    """One server process: `url`, `port`, `pid`, its log, and requests to it."""
+    """One server process: `url`, `port`, `pid`, its log, and requests to it.
+
+    Unless `env` has a CHAT_DATABASE_URL, its database is a SQLite file of its own, which has the chat's tables already.
+    """
 
     def __init__(self, kind, env=None, app=None, options=()):
         command, default_app, self.drains = KINDS[kind]
@@ -114,8 +118,9 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.home = Path(tempfile.mkdtemp(prefix=f"chat-{kind}-"))
         self.command = [str(part) for part in (*command(self.port, app or default_app), *options)]
-        database = f"sqlite:///{self.home}/chat.db"
-        given = {"CHAT_DATABASE_URL": database, "SECRET_KEY": SECRET, "PYTHONUNBUFFERED": "1", **(env or {})}
+        given = {"SECRET_KEY": SECRET, "PYTHONUNBUFFERED": "1", **(env or {})}
+        if "CHAT_DATABASE_URL" not in given:
+            given["CHAT_DATABASE_URL"] = migrated_sqlite(self.home / "chat.db")
         self.env = clean_environment(**{key: str(value) for key, value in given.items()})
         self._log_path, self._last_log = self.home / "server.log", ""
         self._tokens = {}

@@ -1,6 +1,5 @@
 """The backends of the contracts: SQLite files and the session's PostgreSQL for stores, Valkey servers for brokers."""
 
-import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +12,7 @@ from chat.store.memory import MemoryHistory
 from chat.store.models import metadata
 from chat.store.sql import SqlHistory
 from chat.store.users import Users
+from tests import databases
 from tests.contract.drafts import ADA, BOB, CY
 from tests.contract.threads import run
 from tests.tls_relay import tls_relay
@@ -81,17 +81,9 @@ _EMPTY = (
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory):
-    """A function that copies a database with the chat's tables to a path and returns its URL."""
-    template = tmp_path_factory.mktemp("sqlite") / "template.db"
-    migrate.upgrade(f"sqlite:///{template}")
-
-    def fresh(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(template, path)
-        return f"sqlite:///{path}"
-
-    return fresh
+def migrated_sqlite():
+    """A function that puts a database with the chat's tables at a path and returns its URL."""
+    return databases.migrated_sqlite
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,6 +8,7 @@ import itertools
 from urllib.parse import quote, urlencode
 
 from chat.store.history import Draft
+from tests.databases import migrated_sqlite
 from tests.servers import SECRET
 
 ROOT = "/chat/api"
@@ -19,7 +20,7 @@ def make_site(tmp_path_factory, **settings):
     """The reference site on a database of its own."""
     from app import create_app
 
-    database = f"sqlite:///{tmp_path_factory.mktemp('api')}/chat.db"
+    database = migrated_sqlite(tmp_path_factory.mktemp("api") / "chat.db")
     usual = {"TESTING": True, "WTF_CSRF_ENABLED": False, "SECRET_KEY": SECRET, "CHAT_DATABASE_URL": database}
     return create_app(usual | settings)
 

@@ -18,6 +18,7 @@ from accounts import service
 from accounts.redirects import is_own_path
 from app import create_app, stored_secret
 from chat import ChatError
+from tests.databases import migrated_sqlite
 from tests.servers import SECRET
 from tests.wsclient import Closed
 
@@ -26,11 +27,12 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def make_app(tmp_path):
-    """The reference site with any settings: make_app(CHAT_REGISTRATION=0)."""
+    """The reference site with any settings: make_app(CHAT_REGISTRATION=0). All have one database."""
+    database = migrated_sqlite(tmp_path / "chat.db")
 
     def make(**config):
         defaults = {
-            "CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/chat.db",
+            "CHAT_DATABASE_URL": database,
             "SECRET_KEY": SECRET,
             "TESTING": True,
             "WTF_CSRF_ENABLED": False,

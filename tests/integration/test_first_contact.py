@@ -12,8 +12,8 @@ NO_CONFIGURATION = ("-c", "/dev/null")
 TLS_KINDS = ("gunicorn-gevent", "gunicorn-geventwebsocket", "gunicorn-gthread")
 
 
-def test_gunicorn_needs_no_option():
-    server = Server("gunicorn-gevent")
+def test_gunicorn_needs_no_option(tmp_path):
+    server = Server("gunicorn-gevent", {"CHAT_DATABASE_URL": f"sqlite:///{tmp_path}/instance/chat.db"})
     server.command = [str(BIN / "gunicorn"), "wsgi:app"]
     server.env["PORT"] = str(server.port)
     with server, server.socket("alice") as alice:
