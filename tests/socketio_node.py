@@ -1,4 +1,4 @@
-"""socket.io-client, the original, in a Node process of its own: tests/node/client.mjs does what it is told here.
+"""The stock socket.io-client in a Node process: tests/node/client.mjs executes the commands that are sent here.
 
 Nothing runs beside the test: what Node tells is read while the test waits for something. Every wait has a deadline
 and ends on the condition itself. Where Node or npm is missing, or npm cannot install, the tests are skipped, loudly.
@@ -29,7 +29,7 @@ NO_NODE = "No Node here: the tests with socket.io-client were skipped. Install n
 NO_MODULES = "npm could not install socket.io-client: its tests were skipped."
 #: Seconds that a wait lasts unless told otherwise; long, for a busy machine: a test that passes never needs it.
 TIMEOUT = 10.0
-#: Milliseconds between a client's tries to connect again, where a test waits for one: the default is a second.
+#: Milliseconds between a client's attempts to reconnect, where a test waits for one: the default is a second.
 HASTY = {"reconnectionDelay": 50, "reconnectionDelayMax": 200}
 #: What a client may be told of transports; by default it begins with polling and upgrades.
 TRANSPORTS = {
@@ -218,7 +218,7 @@ class Node:
 
 
 class NodeSocket:
-    """One socket. `log` holds (event, arguments) of everything that it heard, its own coming and going too."""
+    """One socket. `log` holds (event, arguments) of all that it received, and of its own connects and disconnects."""
 
     def __init__(self, node, name):
         self.node, self.name = node, name
@@ -275,12 +275,12 @@ class NodeSocket:
         """Connect to another server from the next time on."""
         self.ask("move", url=server.url)
 
-    def come_back(self):
+    def reconnect(self):
         """Connect again, by hand; return what the client then says of itself."""
         self.ask("connect")
         return self.recv("connect")
 
-    # -- hearing
+    # -- receiving
 
     def recv(self, event, wanted=None, timeout=TIMEOUT):
         """The argument, or the list of arguments, of the next `event`; `wanted(*args)` may pass some over."""
@@ -290,7 +290,7 @@ class NodeSocket:
         return args[0] if len(args) == 1 else args
 
     def recv_until(self, wanted, timeout=TIMEOUT):
-        """All that was heard since the last wait, up to and including the first that `wanted(event, *args)` accepts."""
+        """All events since the last wait, up to and including the first that `wanted(event, *args)` accepts."""
         begin = self._at
 
         def come():
@@ -304,14 +304,14 @@ class NodeSocket:
         try:
             self.node.wait(come, timeout)
         except TimeoutError:
-            raise TimeoutError(f"not among what {self.name} heard: {self.log[begin:][-8:]}") from None
+            raise TimeoutError(f"not among what {self.name} received: {self.log[begin:][-8:]}") from None
         return self.log[begin : self._at]
 
-    def wait_heard(self, event, count=1, timeout=TIMEOUT):
-        """Wait until there were so many `event` in all; what `recv` has yet to pass stays."""
-        self.node.wait(lambda: len(self.heard(event)) >= count, timeout)
+    def wait_received(self, event, count=1, timeout=TIMEOUT):
+        """Wait until `count` of `event` have been received in all; those that `recv` has not passed stay."""
+        self.node.wait(lambda: len(self.received(event)) >= count, timeout)
 
-    def heard(self, event, since=0):
+    def received(self, event, since=0):
         """The arguments of every `event` so far, whether waited for or not."""
         return [args for name, args in self.log[since:] if name == event]
 

@@ -38,7 +38,7 @@ class Tab:
         self.page.wait_for_function(HEARD, arg=[event, data])
         return self
 
-    def heard(self, event):
+    def received(self, event):
         """The arguments of every `event` until now."""
         return [args for name, *args in self.page.evaluate("heard") if name == event]
 
@@ -93,7 +93,7 @@ def test_two_pages_talk_by_the_defaults_of_the_client(tab):
         person.hears("group_chat", "你好 🎉")
     ack = bob.call("single_chat", {"to": "ann", "data": "psst", "id": "p1"})
     ann.hears("single_chat", "psst")
-    assert ann.heard("single_chat")[0][0]["seq"] == ack["seq"]
+    assert ann.received("single_chat")[0][0]["seq"] == ack["seq"]
 
 
 @pytest.mark.parametrize("name", ["polling", "websocket"])
@@ -102,7 +102,7 @@ def test_one_transport_alone_is_enough(tab, name):
     for number in range(10):
         assert ann.call("wave", number) == ["ann", number]
     assert ann.transport == name
-    assert ann.heard("upgrade") == []
+    assert ann.received("upgrade") == []
 
 
 @pytest.mark.parametrize("transports", [["polling", "websocket"], ["polling"], ["websocket"]])
@@ -126,7 +126,7 @@ def test_a_cut_connection_is_recovered(tab, io_site):
         io_site.emit("bulletin", f"missed {number}", room="sports")
         ann.hears("connect").hears("bulletin", f"missed {number}")
         assert ann.page.evaluate("socket.recovered") is True
-        assert len(ann.heard("bulletin")) == 1
+        assert len(ann.received("bulletin")) == 1
         assert ann.call("echo", "back") == "back"
 
 
@@ -208,4 +208,4 @@ def test_a_page_of_a_foreign_origin_stays_out(tab, io_site, elsewhere, transport
     stranger = tab(at=elsewhere)
     options = {"transports": transports, "reconnection": False}
     stranger.open(f"{io_site.url}/", **as_user("ann"), **options).hears("connect_error")
-    assert stranger.heard("connect") == []
+    assert stranger.received("connect") == []

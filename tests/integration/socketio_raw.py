@@ -1,4 +1,4 @@
-"""A Socket.IO client over a bare WebSocket: it sees every packet, and comes back from wherever it likes."""
+"""A Socket.IO client over a bare WebSocket: it sees every packet, and resumes from any offset."""
 
 import json
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tests.tokens import token
 
 
 class RawClient:
-    """One connection to the chat. `events` are [name, *args] as they came; offsets are the last of their args."""
+    """One connection to the chat. `events` are [name, *args]; an offset is the last of the args."""
 
     def __init__(self, endpoint, name, **auth):
         self.session = WebSocketSession(endpoint)
@@ -17,12 +17,12 @@ class RawClient:
         self.session.send("40" + json.dumps({"token": token(name), **auth}))
         answer = self.session.receive()
         assert answer.startswith("40"), answer
-        self.hello = json.loads(answer[2:])
-        self.id, self.pid = self.hello["sid"], self.hello["pid"]
+        self.answer_data = json.loads(answer[2:])
+        self.id, self.pid = self.answer_data["sid"], self.answer_data["pid"]
 
     @property
     def offset(self):
-        """What a stock client remembers."""
+        """The offset that a stock client would keep."""
         return next((args[-1] for args in reversed(self.events) if isinstance(args[-1], str)), None)
 
     def take(self):
@@ -54,8 +54,8 @@ class RawClient:
     def call(self, event, *args):
         return self.answer(self.begin_call(event, *args))
 
-    def heard(self, *names):
-        """(event, room, seq, text) of each message that is stored, and of each event of `names`."""
+    def received(self, *names):
+        """(event, room, seq, text) of each stored message, and of each event of `names`."""
         messages = [
             (name, *args) for name, *args in self.events if name in ("group_chat", "single_chat", *names)
         ]
@@ -66,7 +66,7 @@ class RawClient:
         ]
 
     def settle(self):
-        """Take all that the server has sent."""
+        """Read all that the server has sent so far."""
         self.call("group_list", {})
 
     def cut(self):
@@ -75,6 +75,6 @@ class RawClient:
 
 @contextmanager
 def raw_clients(site):
-    """come("ann", pid=…, offset=…) is a RawClient."""
+    """Yield a function: connect("ann", pid=…, offset=…) is a RawClient."""
     with Endpoint(site, "/socket.io/") as endpoint:
         yield lambda name, **auth: RawClient(endpoint, name, **auth)

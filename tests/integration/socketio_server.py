@@ -1,4 +1,4 @@
-"""The site of socketio_site.py as a process of its own, and what a test asks of it over plain HTTP."""
+"""The site of socketio_site.py as a process of its own, and its HTTP interface for tests."""
 
 import json
 import time
@@ -21,7 +21,7 @@ class SocketIOServer(Server):
         self._post(path, event=event, args=args, room=room, namespace=namespace)
 
     def say(self, text, to=None, room="lobby"):
-        """Have the house speak, to a room or to one user."""
+        """Have the site send a message to a room or to one user."""
         self._post("/say", text=text, to=to, room=room)
 
     def room(self, title, *members, private=False, ephemeral=False):
@@ -29,19 +29,19 @@ class SocketIOServer(Server):
         return self._post("/rooms", title=title, private=private, ephemeral=ephemeral, members=members)
 
     def remove(self, name, room):
-        """Put a member out of a room."""
+        """Remove a member from a room."""
         self._post("/rooms/remove", name=name, room=room)
 
     def stored(self, room="lobby"):
-        """[[seq, sender, text], …] of everything that is stored in a room."""
+        """[[seq, sender, text], …] of all messages that are stored in a room."""
         return json.loads(self.get(f"/rooms/stored?room={quote(room)}")[2])
 
     def user(self, username):
-        """A token of a new user, who has a row in the store and so can be kicked and banned by name."""
+        """A token of a new user, whose row in the store lets it be kicked and banned by name."""
         return self._post(f"/users/{username}")
 
     def fresh_token(self, username):
-        """Another token of a user made with `user`, as of now."""
+        """A new token of a user made with `user`."""
         return self.get(f"/users/{username}/token")[2]
 
     def kick(self, username):
@@ -60,17 +60,17 @@ class SocketIOServer(Server):
         self._post("/gate/closed")
 
     def journal(self, session_id, *events):
-        """(event, value) of what handlers noted of a session; of `events` alone, where some are named."""
+        """(event, value) of what handlers recorded about a session; only of `events`, where some are named."""
         entries = [entry for entry in self._journal() if entry["id"] == session_id]
         return [(one["event"], one["value"]) for one in entries if not events or one["event"] in events]
 
     def wait_journal(self, session_id, *events, count=1, timeout=10.0):
         """The same, once there are `count` of them."""
         deadline = time.monotonic() + timeout
-        while len(noted := self.journal(session_id, *events)) < count:
-            assert time.monotonic() < deadline, noted
-            time.sleep(0.02)  # handlers run when they run; only they can tell
-        return noted
+        while len(recorded := self.journal(session_id, *events)) < count:
+            assert time.monotonic() < deadline, recorded
+            time.sleep(0.02)  # the journal is the only sign that a handler has run
+        return recorded
 
     def _journal(self):
         return json.loads(self.get("/journal")[2])

@@ -1,4 +1,4 @@
-"""A site with Socket.IO events of its own: what the Socket.IO clients of the tests talk to.
+"""A site with Socket.IO events of its own: the server of the Socket.IO tests.
 
 The namespace / is the chat's and has an event of the site's too; /news is the site's own; /quiet has a single event.
 """
@@ -23,7 +23,7 @@ def create_app():
     app.config["SECRET_KEY"] = os.environ["SECRET_KEY"]
     chat = Chat(app)
     journal = Journal()
-    add_doors(chat.io, journal)
+    add_lifecycle(chat.io, journal)
     add_events(chat.io, journal)
     add_questions(chat.io, journal)
     add_work(chat.io, journal)
@@ -34,7 +34,7 @@ def create_app():
 
 
 class Journal:
-    """What handlers heard, in the order in which they wrote it down; and a gate that holds some of them."""
+    """What handlers received, in the order of their calls; and a gate that holds some of them."""
 
     def __init__(self):
         self.entries = []
@@ -46,30 +46,30 @@ class Journal:
         )
 
 
-# -- coming and going
+# -- connecting and disconnecting
 
 
-def add_doors(io, journal):
+def add_lifecycle(io, journal):
     @io.on_connect(namespace="/news")
-    def came(session, auth):
+    def connected(session, auth):
         auth = auth or {}
-        journal.note(session, "came", session.recovered)
+        journal.note(session, "connected", session.recovered)
         if auth.get("refuse") == "plainly":
             return False
         if auth.get("refuse"):
             raise ConnectRefused(auth["refuse"], {"try": "later"})
         if auth.get("break"):
-            raise RuntimeError("the door broke")
+            raise RuntimeError("on_connect failed")
         if not session.recovered:
-            session.data["came with"] = auth.get("with")
+            session.data["connected with"] = auth.get("with")
         if auth.get("room"):
             session.join(auth["room"])
             session.emit("welcome", auth["room"])
         return None
 
     @io.on_disconnect(namespace="/news")
-    def went(session, reason):
-        journal.note(session, "went", reason)
+    def disconnected(session, reason):
+        journal.note(session, "disconnected", reason)
 
 
 # -- events
@@ -103,7 +103,7 @@ def add_events(io, journal):
         session.leave(room)
 
     @io.on("tell others", namespace="/news")
-    def tell_others(session, text):
+    def emit_to_others(session, text):
         io.emit("bulletin", text, namespace="/news", skip=session)
 
     @io.on("whose site", namespace="/news")
@@ -116,7 +116,7 @@ def add_events(io, journal):
 
     @io.on("reverse", namespace="/news")
     def reverse(session, data):
-        """Answer bytes with bytes, and say them to everyone too."""
+        """Answer bytes with bytes, and emit them to all too."""
         io.emit("reversed", {"data": data[::-1]}, namespace="/news")
         return data[::-1], {"of": len(data)}
 
@@ -129,7 +129,7 @@ def add_events(io, journal):
         session.emit("hello", f"Hello, {name}")
 
 
-# -- what the server asks
+# -- events that the server emits
 
 
 def add_questions(io, journal):
@@ -150,10 +150,10 @@ def add_questions(io, journal):
         try:
             session.call("question", timeout=0.2)
         except TimeoutError:
-            return "nobody answered"
+            return "not answered"
 
 
-# -- handlers that take their time, or fail
+# -- handlers that are slow, or fail
 
 
 def add_work(io, journal):
@@ -262,7 +262,7 @@ def add_rooms(app, chat):
 
     @app.get("/rooms/stored")
     def read_room():
-        """[[seq, sender, text], …] of everything that is stored in a room."""
+        """[[seq, sender, text], …] of all messages that are stored in a room."""
         room = chat.history.room(request.args["room"])
         return jsonify([[m.seq, m.user and m.user.username, m.data] for m in chat.history.export(room.id)])
 

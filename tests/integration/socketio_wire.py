@@ -1,7 +1,7 @@
-"""A raw Engine.IO client for tests of the protocol: it says whatever it is told to, and answers pings if wanted.
+"""A raw Engine.IO client for tests of the protocol: it sends any bytes, and answers pings if wanted.
 
 An Endpoint is one address of a server. Its sessions, over each transport, are used alike: `send`, `receive`,
-`wait_closed`; what a rule needs beside that is said with plain requests and frames.
+`wait_closed`. Everything else is done with plain requests and frames.
 """
 
 import base64
@@ -15,10 +15,10 @@ from tests import wsclient
 from tests.servers import Server
 
 SEPARATOR = "\x1e"
-#: Seconds that an answer may take; a test that passes never needs them.
+#: Seconds that an answer may take at most; a test that passes needs far less.
 TIMEOUT = 15.0
 UNKNOWN_SID = {"code": 1, "message": "Session ID unknown"}
-#: Clocks that a busy machine does not run into, for whatever is not about them.
+#: Timeouts that a busy machine does not reach, for tests that are not about them.
 CALM = {"CHAT_IO_PING_INTERVAL": 25, "CHAT_IO_PING_TIMEOUT": 20, "CHAT_IO_CONNECT_TIMEOUT": 45}
 
 
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 class Request:
-    """One that was sent; its `answer()` may be read later."""
+    """A request that was sent; its `answer()` may be read later."""
 
     def __init__(self, connection):
         self._connection = connection
@@ -54,16 +54,16 @@ class Request:
         return answer
 
     def send(self, data):
-        """More of a body that was begun."""
+        """Send more of the body."""
         self._connection.send(data)
 
     def abort(self):
-        """Go away without waiting for the answer."""
+        """Disconnect without waiting for the answer."""
         self._connection.close()
 
 
 class Endpoint:
-    """Where an Engine.IO server answers; whatever is opened here is closed at the end of the block."""
+    """The address of an Engine.IO server; everything opened here is closed at the end of the block."""
 
     def __init__(self, server, path):
         self.server, self.path = server, path
@@ -86,7 +86,7 @@ class Endpoint:
         return connection
 
     def begin(self, method="GET", body=None, headers=None, **query):
-        """Send a whole request: the server has it before this returns."""
+        """Send a whole request."""
         connection = self._connect()
         connection.request(
             method, self.address(**query), body.encode() if isinstance(body, str) else body, headers or {}
@@ -115,7 +115,7 @@ class Endpoint:
         )
 
     def is_unknown(self, sid):
-        """Whether the server knows no session `sid` (any more)."""
+        """Whether the server has no session `sid`."""
         answer = self.ask("POST", "6", sid=sid)
         return answer.status == 400 and answer.json == UNKNOWN_SID
 
@@ -160,7 +160,7 @@ class PollingSession:
                 self._inbox.append(base64.b64decode(packet[1:]) if packet[0] == "b" else packet)
 
     def wait_closed(self):
-        """Poll until the session is over, and hold that it is."""
+        """Poll until the session has ended, and check that it is unknown."""
         while (answer := self.poll()).status == 200:
             self._take(answer)
         assert self.endpoint.is_unknown(self.sid)
@@ -188,7 +188,7 @@ class WebSocketSession:
         return packet
 
     def wait_closed(self):
-        """Read to the end, hold that the session is over, and return the close code."""
+        """Read to the end, check that the session is unknown, and return the close code."""
         try:
             while True:
                 self.receive()
@@ -199,7 +199,7 @@ class WebSocketSession:
 
 
 class UpgradedSession(WebSocketSession):
-    """One that began with polling; a session `of` that kind may be given."""
+    """A session that was upgraded from polling; `of` is the polling session, if there is one."""
 
     def __init__(self, endpoint, of=None):
         polling = of or PollingSession(endpoint)
@@ -212,7 +212,7 @@ TRANSPORTS = {"polling": PollingSession, "websocket": WebSocketSession, "upgrade
 
 
 def probe(polling):
-    """A WebSocket beside a polling session, that has been tried out."""
+    """A WebSocket that has probed the upgrade of a polling session."""
     ws = polling.endpoint.websocket(sid=polling.sid)
     ws.send_text("2probe")
     assert ws.recv() == "3probe"

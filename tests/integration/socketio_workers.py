@@ -1,4 +1,4 @@
-"""Several gunicorn workers on one port, and connections to the one of them that a test likes."""
+"""Several gunicorn workers on one port, and connections to a chosen one of them."""
 
 import json
 import os
@@ -19,7 +19,7 @@ KINDS = {"gunicorn-gevent": (), "gunicorn-gthread": ("--threads", "40")}
 
 
 class Workers(SocketIOServer):
-    """A site with events of its own alone, on three workers that have a folder for temporary files to themselves."""
+    """A site with only its own events, on three workers with their own folder for temporary files."""
 
     COUNT = 3
 
@@ -29,15 +29,15 @@ class Workers(SocketIOServer):
         self.env["TMPDIR"] = str(self.home)
 
     def workers(self):
-        """The pids of its workers, once all are there."""
+        """The pids of its workers, once all have started."""
         deadline = time.monotonic() + TIMEOUT
         while len(pids := list(filter(is_alive, children(self.pid)))) != self.COUNT:
             assert time.monotonic() < deadline, pids
-            time.sleep(0.02)  # gunicorn's master tells nobody
+            time.sleep(0.02)  # gunicorn's master does not announce it
         return pids
 
     def wait_serving(self):
-        """Until each worker has answered: one that is told to stop while it starts may not hear of it."""
+        """Wait until each worker has answered: one that is still starting may miss a signal."""
         for worker in self.workers():
             with self.only(worker):
                 self.get("/healthz")
@@ -49,7 +49,7 @@ class Workers(SocketIOServer):
 
     @contextmanager
     def only(self, worker):
-        """No other worker takes a connection meanwhile."""
+        """Stop all other workers meanwhile, so that they accept no connection."""
         others = [pid for pid in self.workers() if pid != worker]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
@@ -59,49 +59,49 @@ class Workers(SocketIOServer):
             for pid in others:
                 os.kill(pid, signal.SIGCONT)
 
-    def meeting_places(self):
-        """The folders where workers meet, each with the names of its files."""
+    def directories(self):
+        """{directory of the workers: names of its files}"""
         return {folder: sorted(os.listdir(folder)) for folder in self.home.glob("flask-chat-*")}
 
 
 def is_alive(pid):
-    """Whether it has not ended, though its parent may not have taken note of that yet."""
+    """Whether the process runs: it is no zombie either."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-class Door(Endpoint):
-    """The endpoint at one worker: connections are made while it alone takes any."""
+class WorkerEndpoint(Endpoint):
+    """The endpoint at one worker: connections are made while all others are stopped."""
 
     def __init__(self, server, worker):
         super().__init__(server, "/socket.io/")
         self.worker = worker
 
     def begin(self, method="GET", body=None, headers=None, **query):
-        connection = self._enter()
+        connection = self._connect_to_worker()
         body = body.encode() if isinstance(body, str) else body
         connection.request(method, self.address(**query), body, headers or {})
         return Request(connection)
 
     def websocket(self, *, headers=None, early=b"", **query):
-        client = WSClient(self._enter().sock, TIMEOUT, True)
+        client = WSClient(self._connect_to_worker().sock, TIMEOUT, True)
         path = self.address(**{"transport": "websocket", **query})
         client.handshake(f"127.0.0.1:{self.server.port}", path, headers or {}, early)
         return client
 
-    def _enter(self):
-        """Return a connection that the worker has taken: its first answer tells so."""
+    def _connect_to_worker(self):
+        """Return a connection that the worker has accepted: it has answered a request."""
         connection = self._connect()
         with self.server.only(self.worker):
             connection.request("GET", "/healthz")
             connection.getresponse().read()
-        connection.auto_open = 0  # another one might be taken by another worker
+        connection.auto_open = 0  # a new connection might reach another worker
         return connection
 
     def end(self, number):
-        """Send the worker a signal, and wait until it is gone."""
+        """Send the worker a signal, and wait until it has ended."""
         with suppress(ProcessLookupError):
             handle = os.pidfd_open(self.worker)
             self._opened.callback(os.close, handle)

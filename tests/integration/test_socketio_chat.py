@@ -1,4 +1,4 @@
-"""The chat over Socket.IO with socket.io-client, the original: message for message what the raw wire says."""
+"""The chat over Socket.IO with the stock socket.io-client: its messages are those of the raw wire."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from tests.socketio_node import HASTY, TRANSPORTS, connecting
 from tests.tokens import token
 
 GREETING = {"type": 2, "user": None, "data": "欢迎欢迎,热烈欢迎,进入聊天室"}
-#: Seconds within which a token's end must have reached its session.
+#: Seconds within which a session must end after its token has expired.
 END = 2.0
 
 
@@ -23,8 +23,8 @@ def site():
         yield server
 
 
-def hears(client, event, **fields):
-    """The next message under `event` that has these fields; the offset behind it is nobody's business here."""
+def next_message(client, event, **fields):
+    """The next message under `event` that has these fields, without its offset."""
     got = client.recv(event, lambda message, *_: all(message.get(k) == v for k, v in fields.items()))
     return got[0] if isinstance(got, list) else got
 
@@ -37,7 +37,7 @@ def failure(code, language="en", **more):
     return {"data": getattr(FAILURES[code], language), **more}
 
 
-# -- coming in
+# -- connecting
 
 
 def test_a_joining_client_gets_the_greeting_and_the_roster(connect, enter, transports):
@@ -55,7 +55,7 @@ def test_a_joining_client_gets_the_greeting_and_the_roster(connect, enter, trans
 
 def test_the_token_may_be_in_the_url(connect, transports):
     ann = connect(query={"token": token("ann")}, **transports)
-    assert hears(ann, "group_chat") == GREETING
+    assert next_message(ann, "group_chat") == GREETING
     assert ann.call("wave") == [["ann"]]
 
 
@@ -78,9 +78,9 @@ def test_a_bad_token_is_refused_with_a_reason(connect, enter, make, code, where)
     assert stranger.recv("connect_error") == {"message": EXPIRED, "data": {"code": code}}
     assert not stranger.state["active"]
     stranger.emit("group_chat", {"data": "let me in"})
-    bob.send_json({"type": 2, "data": "nobody came"})
-    assert bob.recv_json(type=2)["data"] == "nobody came"
-    assert stranger.heard("group_chat") == []
+    bob.send_json({"type": 2, "data": "alone"})
+    assert bob.recv_json(type=2)["data"] == "alone"
+    assert stranger.received("group_chat") == []
 
 
 def test_too_many_connections_of_one_user_are_refused_with_a_reason(node):
@@ -120,9 +120,9 @@ def test_the_roster_is_asked_for_and_pushed(connect, enter, transports):
         "data": sorted(json.loads(raw["data"]), key=str),
     }
     assert ann.call("group_list", {"room": "lobby"})[0]["room"] == "lobby"
-    before = len(ann.heard("group_list"))
+    before = len(ann.received("group_list"))
     ann.emit("group_list")
-    ann.node.wait(lambda: len(ann.heard("group_list")) > before)
+    ann.node.wait(lambda: len(ann.received("group_list")) > before)
     bob.close()
     ann.recv("group_list", lambda message, *_: "bob" not in names(message["data"]))
 
@@ -142,14 +142,14 @@ def test_roster_diffs_go_to_clients_that_ask_for_them(connect, enter, where):
     asked[where]["roster"] = "diff"
     asked["auth"]["token"] = token("ann")
     ann = connect(**asked)
-    bob, carl, dora = (f"{name} of {where}" for name in ("bob", "carl", "dora"))  # nobody lingers from before
+    bob, carl, dora = (f"{name} of {where}" for name in ("bob", "carl", "dora"))  # users of no other test
     raw = enter(bob, query="&roster=diff")
     ann.recv("group_list")
     ann.recv("roster_diff", lambda message, *_: bob in names(message["joined"]))
 
     def both_are_told(field, wanted):
-        told = raw.recv_until(lambda m: m["type"] == 5 and m[field] == wanted)[-1]
-        assert hears(ann, "roster_diff", **{field: wanted}) == told
+        message = raw.recv_until(lambda m: m["type"] == 5 and m[field] == wanted)[-1]
+        assert next_message(ann, "roster_diff", **{field: wanted}) == message
 
     enter(carl)
     both_are_told("joined", [{"id": f"id-{carl}", "username": carl}])
@@ -157,7 +157,7 @@ def test_roster_diffs_go_to_clients_that_ask_for_them(connect, enter, where):
     both_are_told("joined", [{"id": f"id-{dora}", "username": dora}])
     third.ask("disconnect")
     both_are_told("left", [dora])
-    assert len(ann.heard("group_list")) == 1
+    assert len(ann.received("group_list")) == 1
 
 
 # -- group messages
@@ -167,15 +167,15 @@ def test_a_group_message_is_the_same_for_every_client(connect, enter, transports
     ann, raw = connect("ann", **transports), enter("raw")
     twin = connect("ann")
     ann.emit("group_chat", {"data": "你好 🎉 <b>&</b>\n\t", "id": f"a{time.monotonic_ns()}"})
-    said = raw.recv_json(type=2)
-    assert (said["user"], said["room"]) == ({"id": "id-ann", "username": "ann"}, "lobby")
-    assert said.keys() == {"type", "user", "data", "room", "seq", "id", "ts"}
+    sent = raw.recv_json(type=2)
+    assert (sent["user"], sent["room"]) == ({"id": "id-ann", "username": "ann"}, "lobby")
+    assert sent.keys() == {"type", "user", "data", "room", "seq", "id", "ts"}
     for client in (ann, twin):
-        assert hears(client, "group_chat", id=said["id"]) == said
+        assert next_message(client, "group_chat", id=sent["id"]) == sent
     raw.send_json({"type": 2, "data": "and back"})
-    said = raw.recv_json(type=2, data="and back")
+    sent = raw.recv_json(type=2, data="and back")
     for client in (ann, twin):
-        assert hears(client, "group_chat", data="and back") == said
+        assert next_message(client, "group_chat", data="and back") == sent
 
 
 def test_every_client_gets_all_messages_in_the_order_of_seq(connect, enter):
@@ -188,25 +188,25 @@ def test_every_client_gets_all_messages_in_the_order_of_seq(connect, enter):
     for client in clients:
         client.call("group_list")
     raw.send_json({"type": 2, "data": "the end"})
-    said = [m for m in raw.recv_until(lambda m: m.get("data") == "the end") if m["type"] == 2]
-    assert len(said) == 121
+    sent = [m for m in raw.recv_until(lambda m: m.get("data") == "the end") if m["type"] == 2]
+    assert len(sent) == 121
     for client in clients:
-        hears(client, "group_chat", data="the end")
-        heard = [args[0] for args in client.heard("group_chat")]
-        assert heard[-121:] == said
+        next_message(client, "group_chat", data="the end")
+        heard = [args[0] for args in client.received("group_chat")]
+        assert heard[-121:] == sent
         assert [message for message in heard[:-121] if "seq" in message] == []
 
 
 def test_the_site_sends_to_the_lobby_and_to_one_user(site, connect, enter):
     ann, raw = connect("ann"), enter("raw")
     site.say("closing at ten")
-    said = raw.recv_json(type=2, data="closing at ten")
-    assert hears(ann, "group_chat", data="closing at ten") == said
+    sent = raw.recv_json(type=2, data="closing at ten")
+    assert next_message(ann, "group_chat", data="closing at ten") == sent
     twin = enter("ann")
     site.say("your boots are ready", to="ann")
-    told = twin.recv_json(type=3)
-    assert hears(ann, "single_chat") == told
-    assert told["user"] is None
+    message = twin.recv_json(type=3)
+    assert next_message(ann, "single_chat") == message
+    assert message["user"] is None
 
 
 # -- direct messages
@@ -216,21 +216,21 @@ def test_a_direct_message_is_the_same_in_both_directions(connect, enter, transpo
     ann, raw_ann = connect("ann", **transports), enter("ann", query="&roster=diff")
     bob, raw_bob = connect("bob"), enter("bob", query="&roster=diff")
     other = connect("other")
-    # From Socket.IO: to both of the receiver's, and to the sender's other one.
+    # From Socket.IO: to both sockets of the receiver, and to the other one of the sender.
     ack = ann.call("single_chat", {"to": "BOB", "data": "psst 🤫", "id": f"d{time.monotonic_ns()}"})[0]
-    told = raw_bob.recv_json(type=3)
-    assert (told["user"]["username"], told["to"], told["data"]) == ("ann", "bob", "psst 🤫")
-    assert told.keys() == {"type", "user", "to", "data", "room", "seq", "id", "ts"}
-    assert ack == {key: told[key] for key in ("id", "room", "ts", "seq")}
-    assert hears(bob, "single_chat") == told == raw_ann.recv_json(type=3)
+    message = raw_bob.recv_json(type=3)
+    assert (message["user"]["username"], message["to"], message["data"]) == ("ann", "bob", "psst 🤫")
+    assert message.keys() == {"type", "user", "to", "data", "room", "seq", "id", "ts"}
+    assert ack == {key: message[key] for key in ("id", "room", "ts", "seq")}
+    assert next_message(bob, "single_chat") == message == raw_ann.recv_json(type=3)
     # From the raw wire.
     raw_bob.send_json({"type": 3, "to": "ann", "data": "hush", "id": f"h{time.monotonic_ns()}"})
-    told = raw_ann.recv_json(type=3)
-    assert hears(ann, "single_chat", data="hush") == told
-    assert hears(bob, "single_chat", data="hush") == told
+    message = raw_ann.recv_json(type=3)
+    assert next_message(ann, "single_chat", data="hush") == message
+    assert next_message(bob, "single_chat", data="hush") == message
     other.call("group_list")
-    assert len(ann.heard("single_chat")) == 1
-    assert other.heard("single_chat") == []
+    assert len(ann.received("single_chat")) == 1
+    assert other.received("single_chat") == []
 
 
 # -- acknowledgements
@@ -240,13 +240,13 @@ def test_the_ack_describes_the_stored_message(connect, enter, transports):
     ann, raw = connect("ann", **transports), enter("raw")
     id = f"mine {time.monotonic_ns()}"
     first = ann.call("group_chat", {"data": "with an id", "id": id})
-    said = raw.recv_json(type=2, data="with an id")
-    assert first == [{"id": id, "room": "lobby", "ts": said["ts"], "seq": said["seq"]}]
+    sent = raw.recv_json(type=2, data="with an id")
+    assert first == [{"id": id, "room": "lobby", "ts": sent["ts"], "seq": sent["seq"]}]
     assert ann.call("group_chat", {"data": "with an id", "id": id}) == first
     without = ann.call("group_chat", {"data": "without one"})[0]
-    said = raw.recv_json(type=2, data="without one")
-    assert without == {key: said[key] for key in ("id", "room", "ts", "seq")}
-    assert without["seq"] == first[0]["seq"] + 1  # the repeated one was not said again
+    sent = raw.recv_json(type=2, data="without one")
+    assert without == {key: sent[key] for key in ("id", "room", "ts", "seq")}
+    assert without["seq"] == first[0]["seq"] + 1  # the repeated one was not delivered again
 
 
 def test_the_ack_of_an_ephemeral_room_has_no_seq(node):
@@ -259,9 +259,9 @@ def test_the_ack_of_an_ephemeral_room_has_no_seq(node):
         assert ack["id"] == "w1"
 
 
-# -- what goes wrong
+# -- errors
 
-WRONG = {
+INVALID = {
     "data that is no text": ("group_chat", {"data": 5, "id": "x1"}, "bad_data"),
     "no data": ("group_chat", {"id": "x2"}, "bad_data"),
     "too long": ("group_chat", {"data": "x" * 10_001, "id": "x3"}, "too_long"),
@@ -269,29 +269,29 @@ WRONG = {
     "an id that is none": ("group_chat", {"data": "a", "id": 7}, "bad_id"),
     "an empty id": ("group_chat", {"data": "a", "id": ""}, "bad_id"),
     "a room that is none": ("group_chat", {"data": "a", "room": 7, "id": "x5"}, "bad_room"),
-    "nobody to": ("single_chat", {"data": "a", "id": "x6"}, "missing_to"),
+    "no to": ("single_chat", {"data": "a", "id": "x6"}, "missing_to"),
     "an empty to": ("single_chat", {"data": "a", "to": "", "id": "x7"}, "missing_to"),
     "a to that is none": ("single_chat", {"data": "a", "to": 5, "id": "x8"}, "bad_to"),
-    "somebody unknown": ("single_chat", {"data": "a", "to": "nobody here", "id": "x9"}, "unknown_user"),
+    "an unknown user": ("single_chat", {"data": "a", "to": "no such user", "id": "x9"}, "unknown_user"),
     "a list of no room": ("group_list", {"room": [], "id": "x10"}, "bad_room"),
     "a token that is no text": ("auth", {"data": 5, "id": "x11"}, "bad_data"),
 }
 TYPES = {"group_list": 1, "group_chat": 2, "single_chat": 3, "auth": 9}
 
 
-@pytest.mark.parametrize(("event", "message", "code"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("event", "message", "code"), INVALID.values(), ids=INVALID)
 def test_errors_are_those_of_the_raw_wire(connect, enter, event, message, code):
     ann, raw = connect("ann"), enter("raw")
     raw.send_json({"type": TYPES[event], **message})
-    told = raw.recv_json(type=0)
-    assert told["code"] == code
+    error = raw.recv_json(type=0)
+    assert error["code"] == code
     answer = ann.call(event, message)[0]
-    expected = {("error" if key == "code" else key): value for key, value in told.items()}
+    expected = {("error" if key == "code" else key): value for key, value in error.items()}
     del expected["type"], expected["user"]
     assert answer == expected
-    assert ann.heard("chat_error") == []  # the callback has it
+    assert ann.received("chat_error") == []  # the ack has it
     ann.emit(event, message)
-    assert hears(ann, "chat_error") == told
+    assert next_message(ann, "chat_error") == error
     assert ann.call("wave") == [["ann"]]
 
 
@@ -311,7 +311,7 @@ def test_arguments_that_are_no_object_are_refused(connect, args):
     answer = ann.call("group_chat", *args)[0]
     assert answer["error"] in FAILURES
     ann.emit("group_chat", *args)
-    assert hears(ann, "chat_error")["code"] == answer["error"]
+    assert next_message(ann, "chat_error")["code"] == answer["error"]
     assert ann.call("wave") == [["ann"]]
 
 
@@ -340,8 +340,8 @@ def test_errors_are_in_the_language_asked_for(connect, language, where):
     asked[where]["lang"] = language
     asked["auth"]["token"] = token("ann")
     ann = connect(**asked)
-    told = ann.call("single_chat", {"data": "a"})
-    assert told == [{"error": "missing_to", **failure("missing_to", language)}]
+    message = ann.call("single_chat", {"data": "a"})
+    assert message == [{"error": "missing_to", **failure("missing_to", language)}]
 
 
 # -- limits
@@ -371,8 +371,8 @@ def test_beyond_the_burst_acks_say_how_long_to_wait(strict, hurry):
         wait = answer.pop("retry_after")
         assert 0 < wait <= 1 / RATE
         assert answer == {"error": "rate_limited", "ref": f"n{number}", **failure("rate_limited")}
-    assert fast.heard("chat_error") == []
-    time.sleep(wait + 0.01)  # as told
+    assert fast.received("chat_error") == []
+    time.sleep(wait + 0.01)  # the time that the server asked for
     assert fast.call("group_chat", {"data": "99", "id": "n99"})[0]["id"] == "n99"
 
 
@@ -380,9 +380,9 @@ def test_without_an_ack_the_error_is_an_event(hurry):
     fast = hurry("fast2")
     for number in range(BURST + 1):
         fast.emit("group_chat", {"data": f"{number}", "id": f"n{number}"})
-    told = hears(fast, "chat_error")
-    assert 0 < told.pop("retry_after") <= 1 / RATE
-    assert told == {
+    message = next_message(fast, "chat_error")
+    assert 0 < message.pop("retry_after") <= 1 / RATE
+    assert message == {
         "type": 0,
         "user": None,
         "code": "rate_limited",
@@ -405,25 +405,25 @@ def test_a_flood_ends_the_session_and_bars_its_user_for_a_while(hurry):
     flooder, other = hurry("flooder"), hurry("other")
     for number in range(BURST + FLOOD + 5):
         flooder.emit("group_chat", {"data": f"{number}"})
-    told = hears(flooder, "chat_error", code="flooding")
-    assert told["retry_after"] == BURST / RATE
+    message = next_message(flooder, "chat_error", code="flooding")
+    assert message["retry_after"] == BURST / RATE
     assert flooder.recv("disconnect") == "io server disconnect"
     assert not flooder.state["active"]
     flooder.ask("connect")
     assert flooder.recv("connect_error")["data"]["code"] == "flooding"
     assert other.call("wave") == [["other"]]
-    time.sleep(told["retry_after"] + 0.05)  # as told
-    flooder.come_back()
+    time.sleep(message["retry_after"] + 0.05)  # the time that the server asked for
+    flooder.reconnect()
 
 
-# -- the end
+# -- the end of a session
 
 
 def ends(client, code, language="en"):
-    """Hold that the client is told why, and is disconnected so that it does not come back by itself."""
+    """Check that the client gets the reason, and is disconnected without reconnecting by itself."""
     seen = client.recv_until(lambda event, *_: event == "disconnect", timeout=END + 3)
-    told = [args[0] for event, args in seen if event == "chat_error"]
-    assert told == [{"type": 0, "user": None, "code": code, **failure(code, language)}]
+    message = [args[0] for event, args in seen if event == "chat_error"]
+    assert message == [{"type": 0, "user": None, "code": code, **failure(code, language)}]
     assert seen[-1][1] == ["io server disconnect"]
     state = client.state
     assert not state["active"] and not state["reconnecting"] and not state["connected"]
@@ -453,12 +453,12 @@ def test_an_expelled_user_is_told_and_stays_disconnected(site, connect, deed, co
     else:
         again.recv("connect")
     witness.call("group_list")
-    assert witness.heard("chat_error") == witness.heard("disconnect") == []
-    assert all(client.heard("reconnect_attempt") == [] for client in clients)
+    assert witness.received("chat_error") == witness.received("disconnect") == []
+    assert all(client.received("reconnect_attempt") == [] for client in clients)
 
 
 def test_a_user_expelled_during_the_upgrade_gets_the_reason(site):
-    """The client has stopped to poll, and has not said yet that the WebSocket takes over."""
+    """The client has stopped polling, and has not yet sent the upgrade packet."""
     with Endpoint(site, "/socket.io/") as endpoint:
         session = PollingSession(endpoint, token=site.user("climber"))
         session.send("40")
@@ -467,9 +467,9 @@ def test_a_user_expelled_during_the_upgrade_gets_the_reason(site):
         ws = probe(session)
         site.kick("climber")
         ws.send_text("5")
-        while (told := json.loads(ws.recv()[2:]))[0] != "chat_error":
-            pass  # a roster that was pushed meanwhile
-        assert told[1]["code"] == "kicked"
+        while (message := json.loads(ws.recv()[2:]))[0] != "chat_error":
+            pass  # a roster may have been pushed meanwhile
+        assert message[1]["code"] == "kicked"
         assert ws.recv() == "41"
         ws.wait_closed()
 
@@ -486,7 +486,7 @@ def test_a_fresh_token_keeps_the_session(connect, enter, transports):
     assert ann.call("auth", {"data": fresh})[0]["data"] // 1000 - int(time.time()) in range(595, 601)
     assert ends(witness, "token_expired")
     assert ann.call("wave") == [["ann"]]
-    assert ann.heard("disconnect") == []
+    assert ann.received("disconnect") == []
 
 
 @pytest.mark.parametrize(
@@ -505,4 +505,4 @@ def test_a_bad_fresh_token_ends_the_session(connect, make, code):
     number = again.begin_call("auth", {"data": make(), "id": "renewal"})
     assert again.recv("disconnect") == "io server disconnect"
     assert again.answer(number) == [{"error": code, "ref": "renewal", **failure(code)}]
-    assert again.heard("chat_error") == []
+    assert again.received("chat_error") == []

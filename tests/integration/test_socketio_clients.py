@@ -1,4 +1,4 @@
-"""socket.io-client, the original, against the server: transports, reconnects, namespaces, acks, binary, handlers."""
+"""The stock socket.io-client against the server: transports, reconnects, namespaces, acks, binary, handlers."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.socketio_node import HASTY, TRANSPORTS, Failed, connecting, running_n
 from tests.tokens import token
 
 ALL_BYTES = bytes(range(256))
-#: What a client says of a connection that the server has ended, by how it noticed.
+#: Reasons that a client reports after the server closed the connection.
 ENDED = {"transport close", "transport error"}
 GREETING = {"type": 2, "user": None, "data": "欢迎欢迎,热烈欢迎,进入聊天室"}
 
@@ -36,7 +36,7 @@ def make_site():
 def connect_three(connect, **options):
     """A client for each choice of transports, the default one upgraded."""
     clients = [connect(**options, **transports) for transports in TRANSPORTS.values()]
-    clients[0].wait_heard("upgrade")
+    clients[0].wait_received("upgrade")
     return clients
 
 
@@ -49,7 +49,7 @@ def numbered(count):
 
 def test_the_default_client_starts_on_polling_and_upgrades(connect):
     client = connect("ann")
-    client.wait_heard("upgrade")
+    client.wait_received("upgrade")
     assert client.call("wave") == [["ann"]]
     assert client.state["transport"] == "websocket"
 
@@ -60,7 +60,7 @@ def test_a_client_of_one_transport_stays_on_it(connect, name):
     for number in range(5):
         assert client.call("wave", number) == [["ann", number]]
     assert client.state["transport"] == name
-    assert client.heard("upgrade") == []
+    assert client.received("upgrade") == []
 
 
 def test_nothing_is_lost_or_doubled_while_a_client_upgrades(site, connect):
@@ -69,10 +69,10 @@ def test_nothing_is_lost_or_doubled_while_a_client_upgrades(site, connect):
         client.emit("note", text)
         if text.endswith("0"):
             site.emit("bulletin", text)
-    client.wait_heard("upgrade")
+    client.wait_received("upgrade")
     site.emit("bulletin", "last")
     client.recv("bulletin", lambda text, *_: text == "last")
-    assert [args[0] for args in client.heard("bulletin")] == [*numbered(60)[::10], "last"]
+    assert [args[0] for args in client.received("bulletin")] == [*numbered(60)[::10], "last"]
     client.call("note", "last")
     assert [text for _, text in site.journal(client.id, "note")] == [*numbered(60), "last"]
 
@@ -82,7 +82,7 @@ def test_many_events_arrive_in_order(site, connect, transports):
     for text in numbered(300):
         client.emit("tell me", text, {"pad": "x" * 500})
     client.recv("told", lambda text, *_: text == "n299")
-    assert [args[0] for args in client.heard("told")] == numbered(300)
+    assert [args[0] for args in client.received("told")] == numbered(300)
 
 
 def test_a_site_may_offer_one_transport_only(make_site, node):
@@ -96,9 +96,9 @@ def test_a_site_may_offer_one_transport_only(make_site, node):
 
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if kind != "gunicorn-gevent"]
-)  # the other tests' one
+)  # the server of the other tests
 def test_every_server_serves_every_transport(node, kind):
-    threads = ["--threads", "8"] if kind == "gunicorn-gthread" else []  # each poll that waits holds one
+    threads = ["--threads", "8"] if kind == "gunicorn-gthread" else []  # each poll that waits holds a thread
     with SocketIOServer(kind, options=threads) as server, connecting(node, server) as connect:
         clients = connect_three(connect, name="ann")
         for number, client in enumerate(clients):
@@ -114,9 +114,9 @@ def test_heartbeats_keep_an_idle_client_connected(make_site, node):
     with connecting(node, make_site(CHAT_IO_PING_INTERVAL="0.2", CHAT_IO_PING_TIMEOUT="5")) as connect:
         clients = connect_three(connect, name="ann")
         for client in clients:
-            client.wait_heard("ping", 5)
+            client.wait_received("ping", 5)
             assert client.call("wave") == [["ann"]]
-            assert client.heard("disconnect") == []
+            assert client.received("disconnect") == []
 
 
 def test_the_endpoint_and_the_chats_namespace_are_configurable(make_site, node):
@@ -126,10 +126,10 @@ def test_the_endpoint_and_the_chats_namespace_are_configurable(make_site, node):
             ann = connect("ann", namespace="/chat", path="/live/io", **transports)
             assert ann.call("group_chat", {"data": "here"})[0]["room"] == "lobby"
             assert ann.recv("group_chat") == GREETING
-            main = ann.share("/", auth={"token": token("ann")})  # the site's own event is left there
+            main = ann.share("/", auth={"token": token("ann")})  # the site's own event remains there
             main.recv("connect")
             assert main.call("wave") == [["ann"]]
-            assert main.heard("group_chat") == []
+            assert main.received("group_chat") == []
         lost = connect("ann", wait=False, reconnection=False)
         assert lost.recv("connect_error")["data"] is None
 
@@ -143,7 +143,7 @@ def test_a_site_may_switch_socketio_off(make_site):
 
 @pytest.fixture
 def two_workers():
-    """A site with events of its own alone, on two workers; the chat itself wants one."""
+    """A site with only its own events, on two workers."""
     with SocketIOServer(
         env={"CHAT_IO_CHAT_NAMESPACE": ""}, options=("--workers", "2", "--config", os.devnull)
     ) as server:
@@ -162,7 +162,7 @@ def stopped(pid):
 def test_with_several_workers_websockets_need_no_settings(two_workers, node):
     with connecting(node, two_workers) as connect:
         for worker in children(two_workers.pid):
-            with stopped(worker):  # so that the other one is it
+            with stopped(worker):  # so that the next client reaches the other one
                 client = connect(namespace="/news", **TRANSPORTS["websocket"])
                 assert client.call("echo", worker) == [worker]
 
@@ -174,7 +174,7 @@ def test_a_client_reconnects_after_the_server_closed_the_transport(connect, tran
     client = connect("ann", **HASTY, **transports)
     for times in (1, 2):
         if not transports:
-            client.wait_heard("upgrade", times)
+            client.wait_received("upgrade", times)
         client.ask("raw", message="9 is no packet")
         assert client.recv("disconnect") in ENDED
         client.recv("connect")
@@ -195,18 +195,18 @@ def test_clients_reconnect_after_a_restart_of_the_server(make_site, node, how):
         for client in clients:
             assert client.recv("connect", timeout=30)["recovered"] is False
             assert client.call("wave") == [["ann"]]
-            assert [args[0] for args in client.heard("group_chat")] == [GREETING, GREETING]
+            assert [args[0] for args in client.received("group_chat")] == [GREETING, GREETING]
 
 
 def test_a_client_that_was_suspended_too_long_is_recovered(make_site):
     server = make_site(CHAT_IO_PING_INTERVAL="0.2", CHAT_IO_PING_TIMEOUT="0.4")
     with running_node() as sleeper, connecting(sleeper, server) as connect:
         client = connect(namespace="/news", **HASTY)
-        client.wait_heard("upgrade")
+        client.wait_received("upgrade")
         id = client.id
         os.kill(sleeper.pid, signal.SIGSTOP)
         try:
-            reason = server.wait_journal(id, "went")[0][1]
+            reason = server.wait_journal(id, "disconnected")[0][1]
             server.emit("bulletin", "you slept")
         finally:
             os.kill(sleeper.pid, signal.SIGCONT)
@@ -225,18 +225,18 @@ def test_two_namespaces_share_one_connection(site, connect, transports):
     news_id = news.recv("connect")["id"]
     assert news_id != chat.id
     assert news.state["engine"] == chat.state["engine"]
-    assert news.call("about")[0]["data"] == {"came with": "luggage"}
+    assert news.call("about")[0]["data"] == {"connected with": "luggage"}
     assert chat.call("wave") == [["ann"]]
     site.emit("bulletin", "for readers")
     site.emit("bulletin", "for talkers", namespace="/")
     assert news.recv("bulletin")[0] == "for readers"
     assert chat.recv("bulletin")[0] == "for talkers"
-    assert len(news.heard("bulletin")) == len(chat.heard("bulletin")) == 1
+    assert len(news.received("bulletin")) == len(chat.received("bulletin")) == 1
     news.ask("disconnect")
     assert news.recv("disconnect") == "io client disconnect"
-    site.wait_journal(news_id, "went")
+    site.wait_journal(news_id, "disconnected")
     assert chat.call("wave") == [["ann"]]
-    news.come_back()
+    news.reconnect()
     assert news.call("echo", 1) == [1]
 
 
@@ -251,8 +251,8 @@ def test_a_client_may_leave_and_rejoin_the_chat_on_one_connection(connect):
         watcher.recv("group_list", lambda m, *_: "ann" not in [user["username"] for user in m["data"]])
         assert news.call("echo", "still here") == ["still here"]
         watcher.call("group_chat", {"data": "behind her back"})
-        chat.come_back()
-    assert "behind her back" not in [args[0]["data"] for args in chat.heard("group_chat")]
+        chat.reconnect()
+    assert "behind her back" not in [args[0]["data"] for args in chat.received("group_chat")]
 
 
 def test_an_unregistered_namespace_is_refused_and_the_connection_stays(connect):
@@ -268,7 +268,7 @@ def test_a_namespace_exists_with_a_single_event(connect):
     assert quiet.recv("hello")[0] == "Hello, Ann"
 
 
-# -- who may come in
+# -- on_connect
 
 
 def test_on_connect_refuses_with_a_message_and_data(site, connect):
@@ -276,20 +276,20 @@ def test_on_connect_refuses_with_a_message_and_data(site, connect):
     assert client.recv("connect_error") == {"message": "We are full", "data": {"try": "later"}}
     assert not client.state["active"]
     client.ask("auth", auth={"with": "patience"})
-    client.come_back()
-    assert client.call("about")[0]["data"] == {"came with": "patience"}
+    client.reconnect()
+    assert client.call("about")[0]["data"] == {"connected with": "patience"}
 
 
 @pytest.mark.parametrize("auth", [{"refuse": "plainly"}, {"break": True}])
 def test_on_connect_that_returns_false_or_raises_admits_no_client(site, connect, auth):
     client = connect(namespace="/news", wait=False, auth=auth)
     assert client.recv("connect_error")["message"]
-    assert client.heard("connect") == []
+    assert client.received("connect") == []
     site.emit("bulletin", "for members")
     inside = connect(namespace="/news")
     site.emit("bulletin", "the last")
     inside.recv("bulletin")
-    assert client.heard("bulletin") == []
+    assert client.received("bulletin") == []
 
 
 def test_the_site_knows_the_identity_of_good_tokens_only(connect):
@@ -301,7 +301,7 @@ def test_the_site_knows_the_identity_of_good_tokens_only(connect):
     assert forger.call("about")[0]["identity"] is None
 
 
-# -- rooms, and leaving
+# -- rooms and disconnects
 
 
 def test_events_of_a_room_reach_its_members_only(site, connect):
@@ -317,8 +317,8 @@ def test_events_of_a_room_reach_its_members_only(site, connect):
     site.emit("bulletin", "good night")
     for client in (ann, bob):
         client.recv("bulletin", lambda text, *_: text == "good night")
-    assert [args[0] for args in ann.heard("bulletin")] == ["goal", "whistle", "good night"]
-    assert [args[0] for args in bob.heard("bulletin")] == ["opera", "whistle", "good night"]
+    assert [args[0] for args in ann.received("bulletin")] == ["goal", "whistle", "good night"]
+    assert [args[0] for args in bob.received("bulletin")] == ["opera", "whistle", "good night"]
 
 
 def test_events_to_a_session_id_reach_that_session_only(site, connect):
@@ -328,8 +328,8 @@ def test_events_to_a_session_id_reach_that_session_only(site, connect):
     site.emit("bulletin", "good night")
     for client in (ann, bob):
         client.recv("bulletin", lambda text, *_: text == "good night")
-    assert [args[0] for args in ann.heard("bulletin")] == ["for ann alone", "good night"]
-    assert [args[0] for args in bob.heard("bulletin")] == ["for all but ann", "good night"]
+    assert [args[0] for args in ann.received("bulletin")] == ["for ann alone", "good night"]
+    assert [args[0] for args in bob.received("bulletin")] == ["for all but ann", "good night"]
 
 
 def test_events_emitted_in_on_connect_arrive_after_the_connect(site, connect, transports):
@@ -365,8 +365,8 @@ def test_a_session_that_the_site_ends_stays_disconnected(site, connect):
     assert client.recv("disconnect") == "io server disconnect"
     state = client.state
     assert not state["active"] and not state["reconnecting"]
-    assert len(site.wait_journal(id, "went")) == 1
-    client.come_back()
+    assert len(site.wait_journal(id, "disconnected")) == 1
+    client.reconnect()
     assert client.id != id
 
 
@@ -374,16 +374,16 @@ def test_on_disconnect_is_called_once_for_each_session(site, connect, transports
     client = connect(namespace="/news", **transports)
     ids = [client.id]
     client.ask("disconnect")
-    client.come_back()
+    client.reconnect()
     ids.append(client.id)
     client.cut()
     for id in ids:
-        (went,) = site.wait_journal(id, "went")
-        assert went[1]
-    # Had it been told of twice, the second would stand before what comes after.
-    client.come_back()
+        (disconnected,) = site.wait_journal(id, "disconnected")
+        assert disconnected[1]
+    # A second call would be in the journal before the next entry.
+    client.reconnect()
     client.call("note", "here")
-    assert [len(site.journal(id, "went")) for id in ids] == [1, 1]
+    assert [len(site.journal(id, "disconnected")) for id in ids] == [1, 1]
 
 
 # -- acknowledgements
@@ -416,7 +416,7 @@ def test_the_client_answers_the_server(site, connect, transports):
 
 def test_a_question_that_the_client_does_not_answer_times_out(connect):
     client = connect(namespace="/news")
-    assert client.call("call me in vain") == ["nobody answered"]
+    assert client.call("call me in vain") == ["not answered"]
     assert client.call("echo", "still here") == ["still here"]
 
 
@@ -457,7 +457,7 @@ def test_bytes_and_texts_keep_their_order(connect, transports):
         client.emit("tell me", part, 0)
     client.emit("tell me", "last", 0)
     client.recv("told", lambda part, *_: part == "last")
-    assert [args[0] for args in client.heard("told")] == [*sent, "last"]
+    assert [args[0] for args in client.received("told")] == [*sent, "last"]
 
 
 # -- handlers
@@ -488,7 +488,7 @@ def test_events_beyond_a_sessions_queue_are_dropped_and_it_lives(make_site, node
         server.wait_journal(id, "hold")
         for number in range(50):
             news.emit("note", number)
-        chat.call("group_list")  # what came before it on this connection, the server has taken in
+        chat.call("group_list")  # by its answer the server has read all events before it
         server.open_gate()
         server.wait_journal(id, "note", count=5)
         assert news.call("echo", "well") == ["well"]
@@ -509,7 +509,7 @@ def test_on_disconnect_is_called_though_the_queue_is_full(make_site, node):
             client.emit("note", number)
         client.ask("disconnect")
         server.open_gate()
-        assert server.wait_journal(id, "went") == [("went", "client namespace disconnect")]
+        assert server.wait_journal(id, "disconnected") == [("disconnected", "client namespace disconnect")]
 
 
 @pytest.mark.parametrize("how", ["error", "exit"])
@@ -527,7 +527,7 @@ def test_a_handler_that_fails_harms_no_session(site, connect, how, transports):
 
 def test_an_event_without_a_handler_is_ignored(connect):
     client = connect(namespace="/news")
-    client.emit("nobody handles this", 1)
+    client.emit("no handler", 1)
     client.emit("toString")
     client.emit("__proto__", {"a": 1})
     assert client.call("echo", "well") == ["well"]

@@ -32,7 +32,7 @@ def bulletins(site, client, room=None):
     mark = f"mark {time.monotonic_ns()}"
     site.emit("bulletin", mark, room=room)
     client.recv("bulletin", lambda text, *_: text == mark)
-    return [args[0] for args in client.heard("bulletin") if not args[0].startswith("mark")]
+    return [args[0] for args in client.received("bulletin") if not args[0].startswith("mark")]
 
 
 def chat_texts(site, client, event="group_chat"):
@@ -40,7 +40,7 @@ def chat_texts(site, client, event="group_chat"):
     mark = f"mark {time.monotonic_ns()}"
     site.say(mark)
     client.recv("group_chat", lambda message, *_: message["data"] == mark)
-    said = [args[0] for args in client.heard(event) if "seq" in args[0]]
+    said = [args[0] for args in client.received(event) if "seq" in args[0]]
     return [message["data"] for message in said if not message["data"].startswith("mark")]
 
 
@@ -49,14 +49,14 @@ def chat_texts(site, client, event="group_chat"):
 
 def test_a_cut_connection_is_recovered_by_the_client_itself(site, connect, transports):
     client = connect(namespace="/news", **HASTY, **transports)
-    assert client.heard("connect")[0][0]["recovered"] is False
+    assert client.received("connect")[0][0]["recovered"] is False
     id = client.id
     for _ in range(2):
         client.cut()
         assert client.recv("connect") == {"id": id, "recovered": True}
         assert client.call("echo", "back") == ["back"]
     assert client.call("about")[0]["recovered"] is True
-    assert site.journal(id, "came") == [("came", False), ("came", True), ("came", True)]
+    assert site.journal(id, "connected") == [("connected", False), ("connected", True), ("connected", True)]
 
 
 def test_missed_events_come_once_and_in_order_with_rooms_and_data(site, connect, transports):
@@ -70,11 +70,11 @@ def test_missed_events_come_once_and_in_order_with_rooms_and_data(site, connect,
         site.emit("bulletin", f"missed {number}", room=room)
         site.emit("bulletin", "not for you", room="arts")
         missed.append(f"missed {number}")
-    assert client.come_back()["recovered"] is True
+    assert client.reconnect()["recovered"] is True
     assert bulletins(site, client, room="sports") == ["before", *missed]
     about = client.call("about")[0]
     assert about["rooms"] == sorted({"sports", *about["rooms"]})
-    assert about["data"] == {"came with": None, "colour": "blue"}
+    assert about["data"] == {"connected with": None, "colour": "blue"}
 
 
 def test_a_second_disconnect_is_recovered_too(site, connect, transports):
@@ -84,10 +84,10 @@ def test_a_second_disconnect_is_recovered_too(site, connect, transports):
         client.cut()
         site.emit("bulletin", f"missed {number}", room="sports")
         said.append(f"missed {number}")
-        assert client.come_back()["recovered"] is True
+        assert client.reconnect()["recovered"] is True
         assert client.recv("bulletin")[0] == f"missed {number}"
         client.cut()  # and again at once, with nothing said meanwhile
-        assert client.come_back()["recovered"] is True
+        assert client.reconnect()["recovered"] is True
         assert bulletins(site, client) == said
     assert client.call("about")[0]["data"]["colour"] == "blue"
 
@@ -98,7 +98,7 @@ def test_a_client_that_missed_nothing_gets_no_repetition(site, connect):
     assert bulletins(site, client) == ["heard"]
     for _ in range(3):
         client.cut()
-        assert client.come_back()["recovered"] is True
+        assert client.reconnect()["recovered"] is True
     assert bulletins(site, client) == ["heard"]
 
 
@@ -106,7 +106,7 @@ def test_a_client_cut_off_before_its_first_event_is_recovered(site, connect):
     client = connect(namespace="/news", **STAYS_AWAY)
     client.cut()
     site.emit("bulletin", "the first")
-    assert client.come_back()["recovered"] is True
+    assert client.reconnect()["recovered"] is True
     assert bulletins(site, client) == ["the first"]
 
 
@@ -117,7 +117,7 @@ def test_an_event_to_one_session_does_not_break_its_recovery(site, connect):
     client.recv("told")
     client.cut()
     site.emit("bulletin", "two")
-    assert client.come_back()["recovered"] is True
+    assert client.reconnect()["recovered"] is True
     assert bulletins(site, client) == ["one", "two"]
 
 
@@ -127,7 +127,7 @@ def test_events_that_skipped_a_session_are_not_replayed_to_it(site, connect):
     for number in range(2):
         client.cut()
         other.call("tell others", f"from another {number}")
-        assert client.come_back()["recovered"] is True
+        assert client.reconnect()["recovered"] is True
         client.call("tell others", f"from me again {number}")
     assert bulletins(site, client) == ["from another 0", "from another 1"]
 
@@ -136,10 +136,10 @@ def test_missed_bytes_are_recovered_too(site, connect, transports):
     client, other = reader(connect, **transports), connect(namespace="/news")
     client.cut()
     other.call("reverse", b"\x01\x02\x03")
-    assert client.come_back()["recovered"] is True
+    assert client.reconnect()["recovered"] is True
     assert client.recv("reversed")[0] == {"data": b"\x03\x02\x01"}
     bulletins(site, client)
-    assert len(client.heard("reversed")) == 1
+    assert len(client.received("reversed")) == 1
 
 
 def test_events_that_a_client_queued_arrive_after_its_recovery(site, connect):
@@ -148,7 +148,7 @@ def test_events_that_a_client_queued_arrive_after_its_recovery(site, connect):
     client.cut()
     for number in range(5):
         client.emit("note", number)
-    assert client.come_back()["recovered"] is True
+    assert client.reconnect()["recovered"] is True
     assert client.call("echo", 1) == [1]
     assert [value for _, value in site.journal(id, "note")] == list(range(5))
 
@@ -160,7 +160,7 @@ def test_rooms_that_were_left_are_not_recovered(site, connect):
     client.cut()
     for room in ("sports", "arts"):
         site.emit("bulletin", room, room=room)
-    assert client.come_back()["recovered"] is True
+    assert client.reconnect()["recovered"] is True
     assert bulletins(site, client) == ["arts"]
 
 
@@ -180,7 +180,7 @@ def test_after_cuts_at_random_every_event_came_once_and_in_order(site, connect):
     for client in clients:
         client.node.wait(lambda one=client: one.state["connected"])
         assert bulletins(site, client) == said
-        assert {came["recovered"] for (came,) in client.heard("connect")[1:]} == {True}
+        assert {came["recovered"] for (came,) in client.received("connect")[1:]} == {True}
 
 
 # -- the chat
@@ -201,12 +201,12 @@ def test_missed_messages_of_the_chat_come_once_and_in_order(site, connect, enter
         site.say(f"house {number}")
     twin.send_json({"type": 3, "to": "bob", "data": "from her other socket"})
     bob.recv_json(type=3)
-    assert ann.come_back()["recovered"] is True
+    assert ann.reconnect()["recovered"] is True
     expected = [text for number in range(5) for text in (f"group {number}", f"house {number}")]
     assert chat_texts(site, ann) == ["before", *expected]
-    direct = [args[0]["data"] for args in ann.heard("single_chat")]
+    direct = [args[0]["data"] for args in ann.received("single_chat")]
     assert direct == [*(f"direct {number}" for number in range(5)), "from her other socket"]
-    seqs = [args[0]["seq"] for args in ann.heard("group_chat") if "seq" in args[0]]
+    seqs = [args[0]["seq"] for args in ann.received("group_chat") if "seq" in args[0]]
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
@@ -216,17 +216,17 @@ def test_a_direct_message_to_a_disconnected_user_is_replayed(site, connect, ente
     bob.recv_until(lambda m: m["type"] == 1 and "zoe" not in m["data"])
     bob.send_json({"type": 3, "to": "zoe", "data": "are you there?", "id": "waits"})
     bob.recv_json(type=4, ref="waits")
-    assert zoe.come_back()["recovered"] is True
+    assert zoe.reconnect()["recovered"] is True
     bob.send_json({"type": 3, "to": "zoe", "data": "and now?"})
     zoe.recv("single_chat", lambda message, *_: message["data"] == "and now?")
-    assert [args[0]["data"] for args in zoe.heard("single_chat")] == ["are you there?", "and now?"]
+    assert [args[0]["data"] for args in zoe.received("single_chat")] == ["are you there?", "and now?"]
 
 
 def test_a_recovered_client_is_back_in_the_chat(site, connect, enter):
     ann = connect("ann", **STAYS_AWAY)
     for _ in range(2):
         ann.cut()
-        assert ann.come_back()["recovered"] is True
+        assert ann.reconnect()["recovered"] is True
         bob = enter("bob")
         ann.emit("group_chat", {"data": "here again"})
         assert bob.recv_json(type=2, data="here again")["user"]["username"] == "ann"
@@ -259,7 +259,7 @@ def test_both_namespaces_of_a_connection_are_recovered(site, connect):
 
 
 def comes_anew(client, old_id):
-    came = client.come_back()
+    came = client.reconnect()
     return came["recovered"] is False and came["id"] != old_id
 
 
@@ -272,12 +272,12 @@ def test_recovery_ends_after_its_time(node):
         client = reader(connect)
         id = client.id
         client.cut()
-        site.wait_journal(id, "went")
+        site.wait_journal(id, "disconnected")
         site.emit("bulletin", "too long ago")
         time.sleep(seconds + 0.5)  # as set
         assert comes_anew(client, id)
         assert bulletins(site, client) == []
-        assert client.call("about")[0]["data"] == {"came with": None}
+        assert client.call("about")[0]["data"] == {"connected with": None}
         assert "sports" not in client.call("about")[0]["rooms"]
 
 
@@ -299,7 +299,7 @@ def test_a_client_that_disconnected_is_not_recovered(site, connect):
     client = reader(connect)
     id = client.id
     client.ask("disconnect")
-    site.wait_journal(id, "went")
+    site.wait_journal(id, "disconnected")
     site.emit("bulletin", "missed")
     assert comes_anew(client, id)
     assert bulletins(site, client) == []
@@ -322,7 +322,7 @@ def test_a_restarted_server_recovers_no_site_namespace(node):
         site.restart()
         client.recv("disconnect")
         assert comes_anew(client, id)
-        assert client.call("about")[0]["data"] == {"came with": None}
+        assert client.call("about")[0]["data"] == {"connected with": None}
 
 
 def test_a_user_banned_while_disconnected_is_refused(site, connect):
@@ -339,7 +339,7 @@ def test_a_user_banned_while_disconnected_is_refused(site, connect):
         ann.ask("connect")
         assert ann.recv("connect_error")["data"]["code"] in codes
         assert not ann.state["active"]
-    assert ann.heard("group_chat")[1:] == []
+    assert ann.received("group_chat")[1:] == []
 
 
 @pytest.mark.parametrize("deed", ["kick", "log_out"])
@@ -352,7 +352,7 @@ def test_a_user_expelled_while_disconnected_is_refused(site, connect, deed):
     ann.ask("connect")
     assert ann.recv("connect_error")["data"]["code"] == "token_invalid"
     assert not ann.state["active"]
-    assert ann.heard("group_chat")[1:] == []
+    assert ann.received("group_chat")[1:] == []
 
 
 @pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
@@ -366,7 +366,7 @@ def test_an_expelled_user_recovers_nothing_in_site_namespaces(site, connect, dee
     getattr(site, deed)(name)
     assert comes_anew(ann, id)
     about = ann.call("about")[0]
-    assert (about["identity"], about["data"]) == (None, {"came with": None})
+    assert (about["identity"], about["data"]) == (None, {"connected with": None})
     assert bulletins(site, ann) == []
 
 
@@ -396,7 +396,7 @@ def test_a_fresh_token_of_the_same_user_recovers(site, connect):
     ann.cut()
     site.say("missed")
     ann.ask("auth", auth={"token": token("ann")})
-    assert ann.come_back()["recovered"] is True
+    assert ann.reconnect()["recovered"] is True
     assert chat_texts(site, ann) == ["missed"]
 
 
@@ -429,7 +429,7 @@ def test_a_user_cannot_recover_another_users_session(site, connect, enter):
 )
 def test_a_malformed_pid_or_offset_starts_a_new_session(connect, forged):
     client = connect(namespace="/news", auth=forged)
-    assert client.heard("connect")[0][0]["recovered"] is False
+    assert client.received("connect")[0][0]["recovered"] is False
     assert client.call("echo", "new") == ["new"]
 
 
@@ -442,7 +442,7 @@ def test_a_bad_offset_never_hides_a_gap(site, connect, offset):
     client.cut()
     site.emit("bulletin", "missed")
     client.ask("auth", auth={"offset": offset})
-    came = client.come_back()
+    came = client.reconnect()
     texts = bulletins(site, client)
     if came["recovered"]:
         assert texts in (["one", "missed"], ["one", "one", "missed"])

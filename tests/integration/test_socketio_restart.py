@@ -91,7 +91,7 @@ def hear(client, text, event="group_chat"):
 
 def texts(client, event="group_chat", room=None):
     """All that was said to it, on all its connections."""
-    said = [args[0] for args in client.heard(event) if "seq" in args[0]]
+    said = [args[0] for args in client.received(event) if "seq" in args[0]]
     return [message["data"] for message in said if room in (None, message["room"])]
 
 
@@ -105,7 +105,7 @@ def settle(site, *clients, room="lobby"):
 
 
 def recovered(client):
-    return client.come_back()["recovered"]
+    return client.reconnect()["recovered"]
 
 
 # -- recovered
@@ -194,7 +194,7 @@ def test_a_restart_after_each_replayed_message_leaves_no_gap_or_repetition(site,
         ann = come("ann")
         ann.call("join", {"room": den})
         say(bob, "heard", den)
-        ann.take_until(lambda one: one.heard())
+        ann.take_until(lambda one: one.received())
         pid, offset = ann.pid, ann.offset
         ann.cut()
         for number in range(3):
@@ -218,7 +218,7 @@ def test_a_restart_after_each_replayed_message_leaves_no_gap_or_repetition(site,
         say(bob, "live", den)
         ann = come("ann", pid=pid, offset=offset)
         ann.settle()
-        assert [text for *_, text in ann.heard()] == ["live"]
+        assert [text for *_, text in ann.received()] == ["live"]
 
 
 def test_joined_and_left_rooms_survive_a_restart(site, connect, den, away):
@@ -342,7 +342,7 @@ def hear_some(client, count, turn):
     client.node.wait(lambda: sum(text.startswith(f"{turn} ") for text in texts(client)) >= count)
 
 
-def come_back(clients):
+def reconnect(clients):
     """Wait until the server's end has brought all of them back."""
     for client in clients:
         client.recv("connect", timeout=30)
@@ -369,7 +369,7 @@ def test_after_random_kills_every_client_has_all_messages_once_and_in_order(site
             client.emit("single_chat", {"to": chance.choice("xyz"), "data": f"{turn} {number}"})
         hear_some(clients[turn % 3], chance.randrange(count), turn)
         site.kill()
-        come_back(clients)
+        reconnect(clients)
     for client in clients:
         say(client, "end"), say(client, "end", den)  # then all that it said before is stored
     for room in ("lobby", den):
@@ -378,19 +378,19 @@ def test_after_random_kills_every_client_has_all_messages_once_and_in_order(site
         for one in heard:
             assert one == stored[stored.index("begin") : -1]
     for client, name in zip(clients, "xyz", strict=True):
-        heard = [(one["user"]["username"], one["data"]) for (one, *_) in client.heard("single_chat")]
+        heard = [(one["user"]["username"], one["data"]) for (one, *_) in client.received("single_chat")]
         for other in "xyz".replace(name, ""):
             room = "dm:" + ":".join(sorted((f"id-{name}", f"id-{other}")))
             stored = [text for _, sender, text in site.stored(room) if sender == other]
             assert [text for sender, text in heard if sender == other] == stored
-    assert {came["recovered"] for client in clients for (came,) in client.heard("connect")[1:]} == {True}
+    assert {came["recovered"] for client in clients for (came,) in client.received("connect")[1:]} == {True}
 
 
 # -- not recovered
 
 
 def anew(client, old_id):
-    came = client.come_back()
+    came = client.reconnect()
     return came["recovered"] is False and came["id"] != old_id
 
 
@@ -472,7 +472,7 @@ def test_a_pid_of_another_user_recovers_nothing(site, connect, away):
     with away(ann):
         tell(bob, "ann", "for her alone")
     thief = connect(auth={"token": token("bob"), "pid": state["pid"], "offset": state["offset"]})
-    assert thief.heard("connect")[0][0]["recovered"] is False
+    assert thief.received("connect")[0][0]["recovered"] is False
     assert thief.id != id
     assert recovered(ann) is True
     hear(ann, "for her alone", "single_chat")
@@ -485,7 +485,7 @@ def test_a_connection_is_resumed_once(site, connect, away):
         pass
     assert recovered(ann) is True
     twin = connect(auth={"token": token("ann"), "pid": state["pid"], "offset": state["offset"]})
-    assert twin.heard("connect")[0][0]["recovered"] is False
+    assert twin.received("connect")[0][0]["recovered"] is False
     ann.ask("disconnect")  # on purpose
     assert anew(ann, id)
 

@@ -40,7 +40,7 @@ def den(site):
 
 def texts(client, event="group_chat", room=None):
     """What was said, as far as it is stored."""
-    said = [args[0] for args in client.heard(event) if "seq" in args[0]]
+    said = [args[0] for args in client.received(event) if "seq" in args[0]]
     return [message["data"] for message in said if room in (None, message["room"])]
 
 
@@ -85,7 +85,7 @@ def test_missed_messages_come_before_the_answer_once_and_in_order(connect, den, 
         say(bob, den, f"{number}")
     ann.call("join", {"room": den, "since": 4, "epoch": epoch})
     assert texts(ann, room=den) == ["4", "5", "6", "7", "8", "9"]
-    assert [args[0]["seq"] for args in ann.heard("group_chat") if args[0].get("room") == den] == list(
+    assert [args[0]["seq"] for args in ann.received("group_chat") if args[0].get("room") == den] == list(
         range(5, 11)
     )
     say(bob, den, "live")
@@ -145,7 +145,7 @@ def test_an_invalid_request_is_refused_in_the_ack(connect, event, message, code)
     ann = connect("ann")
     expected = {"error": code, "data": FAILURES[code].en, "ref": "r1"}
     assert ann.call(event, {**message, "id": "r1"}) == [expected]
-    assert ann.heard("chat_error") == []
+    assert ann.received("chat_error") == []
 
 
 def test_a_private_room_looks_like_no_room(site, connect):
@@ -189,7 +189,7 @@ def test_a_read_position_goes_to_all_connections_of_the_user(connect):
     assert ann.call("read", {"room": "lobby", "seq": seq}) == [read]
     assert twin.recv("read", lambda message: message["seq"] == seq) == {"type": 10, **read}
     bob.call("group_list")
-    assert bob.heard("read") == []
+    assert bob.received("read") == []
 
 
 def test_a_client_that_loses_a_room_is_told(site, connect):
@@ -216,7 +216,7 @@ def test_a_client_may_stay_outside_the_lobby_until_it_joins(connect, enter, aske
     bob.send_json({"type": 2, "data": "who is here?"})
     seq = bob.recv_json(type=2, data="who is here?")["seq"]
     assert say(ann, "lobby", "not me")["error"] == "not_joined"
-    assert texts(ann) == ann.heard("group_list") == []
+    assert texts(ann) == ann.received("group_list") == []
     assert join(ann, "lobby", since=seq - 1)["seq"] == seq
     assert texts(ann) == ["who is here?"]
     bob.send_json({"type": 2, "data": "and now?"})
@@ -300,7 +300,7 @@ def test_a_recovered_client_is_back_in_its_rooms(connect, den, transports):
         for number in range(3):
             say(bob, den, f"missed {turn} {number}")
             say(bob, "lobby", f"missed in the lobby {turn} {number}")
-        assert ann.come_back()["recovered"] is True
+        assert ann.reconnect()["recovered"] is True
         ann.recv("group_list", lambda message: message["room"] == den)
         say(ann, den, f"back {turn}")
         say(bob, den, f"live {turn}")
@@ -325,7 +325,7 @@ def test_messages_in_a_room_without_connected_members_are_replayed(site, connect
     raw.recv_json(type=7)
     time.sleep(0.5)  # the room's grace: it is empty, and may close
     site.say("to nobody again", room=den)
-    assert ann.come_back()["recovered"] is True
+    assert ann.reconnect()["recovered"] is True
     site.say("live", room=den)
     wait_text(ann, "live")
     assert texts(ann, room=den) == ["to nobody", "from another wire", "to nobody again", "live"]
@@ -340,7 +340,7 @@ def test_messages_from_before_the_join_are_not_replayed(connect, den):
     join(ann, den)
     ann.cut()
     say(bob, den, "missed")
-    assert ann.come_back()["recovered"] is True
+    assert ann.reconnect()["recovered"] is True
     say(bob, den, "live")
     wait_text(ann, "live")
     assert texts(ann, room=den) == ["missed", "live"]
@@ -354,7 +354,7 @@ def test_a_room_that_was_left_is_not_recovered(connect, den):
     ann.cut()
     say(bob, den, "not for her")
     say(bob, "lobby", "nor this")
-    assert ann.come_back()["recovered"] is True
+    assert ann.reconnect()["recovered"] is True
     assert say(ann, den, "?")["error"] == say(ann, "lobby", "?")["error"] == "not_joined"
     assert "not for her" not in texts(ann)
     assert "nor this" not in texts(ann)
@@ -369,7 +369,7 @@ def test_a_client_that_lost_a_room_gets_nothing_of_it_and_is_told(site, connect)
     site.remove("ann", secret)
     say(bob, secret, "now that she is gone")
     say(bob, "lobby", "for all")
-    assert ann.come_back()["recovered"] is True
+    assert ann.reconnect()["recovered"] is True
     assert ann.recv("leave") == {"type": 7, "room": secret}
     wait_text(ann, "for all") if "for all" not in texts(ann) else None
     assert say(ann, secret, "am I?")["error"] == "not_joined"
@@ -387,7 +387,7 @@ def test_direct_messages_to_a_disconnected_user_are_replayed(site, connect, ente
             {"type": 3, "to": name.upper(), "data": f"are you there? {number}", "id": f"{name}{number}"}
         )
         bob.recv_json(type=4)
-    assert dora.come_back()["recovered"] is True
+    assert dora.reconnect()["recovered"] is True
     bob.send_json({"type": 3, "to": name, "data": "and now?"})
     wait_text(dora, "and now?", "single_chat")
     assert texts(dora, "single_chat") == [*(f"are you there? {n}" for n in range(3)), "and now?"]
@@ -405,7 +405,7 @@ def test_a_join_that_was_cut_off_continues(come, connect, den):
     ann.take_until(lambda one: one.acks)
     say(bob, den, "live")
     say(bob, "lobby", "and in the lobby")
-    ann.take_until(lambda one: one.heard()[-1:] and one.heard()[-1][3] == "and in the lobby")
+    ann.take_until(lambda one: one.received()[-1:] and one.received()[-1][3] == "and in the lobby")
     events = [args for args in ann.events if args[0] == "group_chat" and "seq" in args[1]]
     assert [args[1]["data"] for args in events] == ["1", "2", "3", "4", "5", "live", "and in the lobby"]
     for at, event in enumerate(events):
@@ -425,17 +425,17 @@ def test_a_room_joined_meanwhile_is_replayed_from_its_floor(connect, den):
     join(ann, den)
     ann.cut()
     say(bob, den, "missed")
-    assert ann.come_back()["recovered"] is True
-    before = len(ann.heard("group_chat"))
+    assert ann.reconnect()["recovered"] is True
+    before = len(ann.received("group_chat"))
     assert join(ann, den, since=1)["recovered"] is True
-    again = [args[0]["data"] for args in ann.heard("group_chat", 0)][before:]
+    again = [args[0]["data"] for args in ann.received("group_chat", 0)][before:]
     assert again[-3:] == ["1", "2", "3"]
 
 
 def test_an_offset_of_an_earlier_connection_is_ignored(connect, come, den):
     bob, ann = connect("bob"), come("ann")
     say(bob, "lobby", "heard")
-    ann.take_until(lambda one: one.heard())
+    ann.take_until(lambda one: one.received())
     old = ann.offset
     ann.session.send("41")
     ann.cut()
@@ -446,7 +446,7 @@ def test_an_offset_of_an_earlier_connection_is_ignored(connect, come, den):
     again = come("ann", pid=ann.pid, offset=old)
     assert again.pid == ann.pid
     again.settle()
-    assert [text for *_, text in again.heard()] == ["missed"]
+    assert [text for *_, text in again.received()] == ["missed"]
 
 
 # -- several connections
@@ -459,7 +459,7 @@ def test_own_direct_messages_are_replayed_to_other_connections_only(connect):
     for one in (ann, twin):
         one.cut()
     for one in (ann, twin):
-        assert one.come_back()["recovered"] is True
+        assert one.reconnect()["recovered"] is True
     bob.call("single_chat", {"to": "ann", "data": "thanks"})
     for one in (ann, twin):
         wait_text(one, "thanks", "single_chat")
