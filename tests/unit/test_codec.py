@@ -1,4 +1,4 @@
-"""Every limit on what a client may say, each with its code and ref; and every message that a server says."""
+"""Decoding: every limit on a client's message, with its code and ref. Encoding: every message of the server."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from tests.server_frames import frames, message
 
 MAX_CHARS = 100
 ANN, BOB = Identity("1", "ann"), Identity("2", '李 "b" \\ 😀')
-#: As much as one message may bring: CHAT_MAX_MESSAGE_BYTES.
+#: The maximum size of a message: CHAT_MAX_MESSAGE_BYTES.
 WHOLE = 131_072
 
 
@@ -125,7 +125,7 @@ def rows():
 
 
 @pytest.mark.parametrize(("bad", "code"), list(rows()))
-def test_bad_input_has_its_code(bad, code):
+def test_bad_input_is_refused_with_its_code(bad, code):
     with pytest.raises(ChatError) as refused:
         decode(bad)
     assert (refused.value.code, refused.value.ref) == (code, None)
@@ -147,7 +147,7 @@ def test_bad_input_has_its_code(bad, code):
         ({"type": 9}, "bad_data"),
     ],
 )
-def test_bad_input_with_a_good_id_is_answered_with_that_id(bad, code):
+def test_bad_input_with_a_valid_id_is_refused_with_that_id_as_ref(bad, code):
     with pytest.raises(ChatError) as refused:
         decode({**bad, "id": "m1"})
     assert (refused.value.code, refused.value.ref) == (code, "m1")
@@ -159,11 +159,11 @@ def test_an_auth_needs_a_token(token):
         decode({"type": 9, "data": token})
 
 
-def test_a_type_that_nobody_serves_is_decoded_for_the_table_to_refuse():
+def test_an_unknown_type_is_decoded_and_left_to_the_handler_table():
     assert [decode({"type": kind}).type for kind in (-1, 0, 4, 5, 99, 2**63)] == [-1, 0, 4, 5, 99, 2**63]
 
 
-# -- what is taken
+# -- what is accepted
 
 
 def test_a_group_message_of_the_original_protocol():
@@ -191,7 +191,7 @@ def test_a_direct_message_with_every_field():
         '"\\',
     ],
 )
-def test_text_that_may_be_said(text):
+def test_allowed_texts(text):
     assert decode(group(data=text)).data == text
 
 
@@ -200,17 +200,17 @@ def test_ids_of_1_to_64_characters(id):
     assert decode(group(id=id)).id == id
 
 
-def test_fields_that_a_type_does_not_have_are_passed_over():
+def test_fields_that_a_type_does_not_have_are_ignored():
     envelope = decode({"type": 1, "to": 5, "data": {"deep": [1]}, "more": None})
     assert (envelope.to, envelope.data) == (None, None)
     assert decode(group(to=5)).to is None
 
 
-def test_nobody_says_who_he_is_himself():
+def test_a_client_cannot_set_the_user():
     assert decode(group(user={"id": "2", "username": "bob"}, seq=5, ts=5)).user is None
 
 
-def test_of_a_key_given_twice_the_last_counts():
+def test_of_a_repeated_key_the_last_value_counts():
     envelope = decode(b'{"type":3,"to":"bob","data":"x","type":2,"data":"y"}')
     assert (envelope.type, envelope.data, envelope.to) == (2, "y", None)
 
@@ -231,13 +231,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_json_of_the_greatest_size_is_served_or_refused_like_any_other(text):
+def test_hostile_json_of_maximum_size_is_decoded_or_refused(text):
     assert len(text) <= WHOLE
     with contextlib.suppress(ChatError):
         assert decoding.decode(text, 10_000).type == 1
 
 
-# -- whatever comes
+# -- arbitrary input
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -253,13 +253,13 @@ FIELDS = st.fixed_dictionaries(
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FIELDS | JSON)
 @example({"type": 2, "data": "\ud800"})
-def test_any_json_is_an_envelope_or_a_refusal(value):
+def test_any_json_is_decoded_or_refused(value):
     check(json.dumps(value).encode())
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary() | st.text().map(str.encode))
-def test_any_bytes_are_an_envelope_or_a_refusal(text):
+def test_any_bytes_are_decoded_or_refused(text):
     check(text)
 
 
@@ -274,7 +274,7 @@ def check(text):
     if envelope.type in (2, 3):
         assert len(envelope.data) <= MAX_CHARS
         assert not has_control(envelope.data)
-        NATIVE.chat(envelope)  # what came in can go out
+        NATIVE.chat(envelope)  # what was decoded can be encoded
     if envelope.type == 3:
         assert envelope.to.strip()
 
@@ -286,22 +286,22 @@ def outcome(text):
         return None, refused
 
 
-# -- what the server says
+# -- what the server sends
 
 
-def test_the_welcome_is_the_original_servers_to_the_byte():
+def test_the_welcome_is_byte_for_byte_the_original_servers():
     expected = '{"type":2,"user":null,"data":"欢迎欢迎,热烈欢迎,进入聊天室"}'
     assert frames(NATIVE.welcome()) == [(1, expected.encode())]
 
 
-def said(**fields):
+def outgoing(**fields):
     return Envelope(
         **{"type": 2, "data": "hi", "room": "lobby", "id": "m1", "user": ANN, "seq": 7, "ts": 1234} | fields
     )
 
 
-def test_a_group_message_as_it_goes_out():
-    assert message(NATIVE.chat(said())) == {
+def test_an_encoded_group_message():
+    assert message(NATIVE.chat(outgoing())) == {
         "type": 2,
         "user": {"id": "1", "username": "ann"},
         "data": "hi",
@@ -312,8 +312,8 @@ def test_a_group_message_as_it_goes_out():
     }
 
 
-def test_a_direct_message_as_it_goes_out():
-    assert message(NATIVE.chat(said(type=3, to="bob", room="dm:1:2"))) == {
+def test_an_encoded_direct_message():
+    assert message(NATIVE.chat(outgoing(type=3, to="bob", room="dm:1:2"))) == {
         "type": 3,
         "user": {"id": "1", "username": "ann"},
         "to": "bob",
@@ -325,19 +325,19 @@ def test_a_direct_message_as_it_goes_out():
     }
 
 
-def test_what_the_house_says_has_no_user_and_what_is_ephemeral_no_seq():
-    out = message(NATIVE.chat(said(user=None, seq=None)))
+def test_a_system_message_has_no_user_and_an_ephemeral_one_no_seq():
+    out = message(NATIVE.chat(outgoing(user=None, seq=None)))
     assert out["user"] is None
     assert "seq" not in out
 
 
 def test_an_ack():
     ack = {"type": 4, "ref": "m1", "id": "m1", "room": "lobby", "seq": 7, "ts": 1234}
-    assert message(NATIVE.ack(said())) == ack
-    assert message(NATIVE.ack(said(seq=None))) == {k: v for k, v in ack.items() if k != "seq"}
+    assert message(NATIVE.ack(outgoing())) == ack
+    assert message(NATIVE.ack(outgoing(seq=None))) == {k: v for k, v in ack.items() if k != "seq"}
 
 
-def test_an_error_with_and_without_what_it_may_have():
+def test_an_error_with_and_without_its_optional_fields():
     row = FAILURES["rate_limited"]
     assert message(NATIVE.error(ChatError("rate_limited"), "en")) == {
         "type": 0,
@@ -370,7 +370,7 @@ def test_the_answer_to_an_auth():
     assert message(NATIVE.renewed(None)) == {"type": 9, "data": None}  # a site's own token may never end
 
 
-def test_a_group_list_is_json_text_inside_json_as_the_original_servers():
+def test_a_group_list_is_json_text_inside_json_as_in_the_original_server():
     roster = NATIVE.make_list("lobby")
     for user in (ANN, BOB):
         roster.add(user)
@@ -384,7 +384,7 @@ def test_an_empty_group_list_is_an_empty_array():
     assert message(NATIVE.make_list("lobby").frame())["data"] == "[]"
 
 
-def test_a_group_list_begun_anew_is_the_same_as_one_that_grew():
+def test_a_reset_group_list_equals_one_that_grew():
     grown, anew = NATIVE.make_list("房间"), NATIVE.make_list("房间")
     grown.add(ANN)
     grown.add(BOB)

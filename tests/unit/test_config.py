@@ -1,4 +1,4 @@
-"""Every CHAT_* key: where it comes from, and which values stop the start."""
+"""The CHAT_* settings: where each comes from, and which values stop the start."""
 
 from dataclasses import fields
 
@@ -36,11 +36,11 @@ def field_of(key):
 
 
 @pytest.mark.parametrize(("key", "default"), PROMISED.items())
-def test_the_promised_defaults(key, default):
+def test_the_documented_defaults(key, default):
     assert getattr(load({}, {}), field_of(key)) == default
 
 
-def test_every_key_has_a_comment_with_its_meaning():
+def test_every_key_has_a_comment():
     import inspect
 
     lines = [line.strip() for line in inspect.getsource(Settings).splitlines()]
@@ -49,14 +49,14 @@ def test_every_key_has_a_comment_with_its_meaning():
         assert lines[at - 1].startswith("#: "), field.name
 
 
-def test_the_apps_config_wins_and_the_environment_fills_what_it_leaves_out():
+def test_the_apps_config_takes_precedence_over_the_environment():
     config = {"CHAT_RATE_LIMIT": 5, "CHAT_PING_TIMEOUT": None}
     environ = {"CHAT_RATE_LIMIT": "7", "CHAT_PING_TIMEOUT": "9", "CHAT_PING_INTERVAL": "3"}
     settings = load(config, environ)
     assert (settings.rate_limit, settings.ping_timeout, settings.ping_interval) == (5, 9, 3)
 
 
-def test_the_processs_environment_is_read(monkeypatch):
+def test_the_environment_of_the_process_is_read(monkeypatch):
     monkeypatch.setenv("CHAT_MAX_MESSAGE_CHARS", "77")
     assert load({}).max_message_chars == 77
 
@@ -84,7 +84,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("key", "raw", "value"), GOOD)
-def test_values_that_are_understood(key, raw, value):
+def test_valid_values(key, raw, value):
     read = getattr(load({key: raw}, {}), field_of(key))
     assert read == value
     assert type(read) is type(value)
@@ -126,7 +126,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("key", "raw"), BAD)
-def test_a_wrong_value_stops_the_start_with_a_sentence(key, raw):
+def test_an_invalid_value_stops_the_start_with_an_error_message(key, raw):
     with pytest.raises(ConfigError) as refused:
         load({key: raw}, {})
     sentence = str(refused.value)

@@ -1,4 +1,4 @@
-"""The documents say what the code does: tables of settings, errors and close codes stand in both."""
+"""The tables of settings, errors and close codes in the documents are those of the code."""
 
 import re
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The two tables that every client lives by."""
+"""The tables of errors and close codes."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def row(request) -> Failure:
     return request.param
 
 
-def test_every_failure_speaks_both_languages(row):
+def test_every_failure_has_a_sentence_in_both_languages(row):
     assert row.sentence("en") == row.en
     assert row.sentence("zh") == row.zh
     if row.en != EXPIRED:
@@ -45,22 +45,22 @@ def test_other_languages_fall_back_to_english(row):
     assert row.sentence("fr") == row.en
 
 
-def test_a_bad_token_is_told_in_the_original_servers_words_in_any_language():
+def test_a_bad_token_gets_the_original_servers_sentence_in_any_language():
     for code in ("token_expired", "token_invalid"):
         assert {FAILURES[code].en, FAILURES[code].zh} == {"token过期"}
         assert FAILURES[code].close == 4401
 
 
-def test_a_code_is_for_programs(row):
+def test_a_code_is_an_identifier(row):
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", row.code)
     assert FAILURES[row.code] is row
 
 
-def test_every_failure_is_one_that_can_happen(row):
+def test_every_failure_is_raised_somewhere(row):
     assert any(f'"{row.code}"' in path.read_text() for path in SOURCES)
 
 
-def test_no_failure_is_raised_that_the_table_lacks():
+def test_every_raised_failure_is_in_the_table():
     raised = {code for path in SOURCES for code in re.findall(r'ChatError\("(\w+)"', path.read_text())}
     assert raised
     assert raised <= FAILURES.keys()
@@ -68,7 +68,7 @@ def test_no_failure_is_raised_that_the_table_lacks():
         ChatError("no_such_code")
 
 
-def test_every_close_says_what_a_client_should_do():
+def test_every_close_code_has_a_way_to_reconnect():
     assert {int(code): str(what) for code, what in RECONNECT.items()} == CLOSES
     assert set(CloseCode) == RECONNECT.keys()
 
@@ -89,13 +89,13 @@ def test_failures_close_with_the_codes_of_the_table():
     }
 
 
-def test_an_error_carries_what_it_is_about():
+def test_an_error_carries_ref_and_retry_after():
     error = ChatError("rate_limited", "m1", 0.5)
     assert (error.code, error.ref, error.retry_after) == ("rate_limited", "m1", 0.5)
     assert str(error) == "rate_limited"
 
 
-# -- what docs/protocol.md says of them
+# -- docs/protocol.md
 
 
 def documented(begin, end):
@@ -107,7 +107,7 @@ def documented(begin, end):
     ]
 
 
-def test_the_documents_table_of_errors_is_this_one():
+def test_the_documented_table_of_errors_is_this_one():
     expected = [
         [
             f"`{row.code}`",

@@ -1,4 +1,4 @@
-"""Chat and its app: set up once, nothing shared, nothing kept, and a site's own extensions left alone."""
+"""Chat and its apps: initialised once, independent of each other, without changes to a site's own extensions."""
 
 import gc
 import weakref
@@ -41,7 +41,7 @@ def who(app, token):
     return state(app).guard.check(token).identity
 
 
-# -- once an app, and nothing of it
+# -- one chat per app
 
 
 def test_a_second_chat_on_one_app_is_refused(new_app):
@@ -94,24 +94,24 @@ def test_the_chat_itself_need_not_be_kept(new_app):
 # -- who is logged in
 
 
-def test_a_loader_given_after_init_app_counts(new_app):
+def test_a_loader_set_after_init_app_is_used(new_app):
     app = new_app()
     chat = Chat(app)
 
     @chat.identity_loader
-    def somebody():
+    def load_anna():
         return ANNA
 
     token = app.test_client().post("/chat/token").json["token"]
     assert who(app, token) == ANNA
 
 
-def test_ids_that_are_numbers_in_the_site_are_texts_in_the_chat(new_app):
+def test_a_sites_numeric_ids_are_text_in_the_chat(new_app):
     app = new_app()
     Chat(app, identity_loader=lambda: Identity(7, "Anna"))
     client = app.test_client()
     assert who(app, client.post("/chat/token").json["token"]) == Identity("7", "Anna")
-    # The page compares the two: a token of another user means that the session has changed hands.
+    # The page compares the two: a token of another user means that another user has logged in.
     assert '"user": {"id": "7", "username": "Anna"}' in client.get("/chat").text
 
 
@@ -131,7 +131,7 @@ def test_flask_logins_user_is_the_default(new_app):
     assert who(app, client.post("/chat/token").json["token"]) == Identity("7", "Anna")
 
 
-def test_without_a_log_in_nobody_is_there(new_app):
+def test_without_a_log_in_there_is_no_identity(new_app):
     app = new_app()
     Chat(app)
     assert app.test_client().get("/chat").status_code == 401
@@ -140,7 +140,7 @@ def test_without_a_log_in_nobody_is_there(new_app):
 # -- settings
 
 
-def test_the_apps_config_wins_over_the_environment(new_app, monkeypatch):
+def test_the_apps_config_takes_precedence_over_the_environment(new_app, monkeypatch):
     monkeypatch.setenv("CHAT_TOKEN_TTL", "60")
     monkeypatch.setenv("CHAT_RATE_LIMIT", "5")
     app = new_app(CHAT_TOKEN_TTL=120)
@@ -158,7 +158,7 @@ def test_the_apps_config_wins_over_the_environment(new_app, monkeypatch):
         ("CHAT_ALLOWED_ORIGINS", "example.org", "as https://host or"),
     ],
 )
-def test_a_wrong_value_stops_the_start_with_a_sentence(new_app, key, value, sentence):
+def test_an_invalid_value_stops_the_start_with_an_error_message(new_app, key, value, sentence):
     app = new_app(**{key: value})
     with pytest.raises(ConfigError, match=sentence) as error:
         Chat(app)
@@ -166,7 +166,7 @@ def test_a_wrong_value_stops_the_start_with_a_sentence(new_app, key, value, sent
     assert "chat" not in app.extensions
 
 
-def test_the_prefix_stands_before_every_route(new_app):
+def test_every_route_has_the_prefix(new_app):
     app = new_app()
     Chat(app, url_prefix="/talk")
     paths = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("chat.")}
@@ -180,7 +180,7 @@ def test_the_prefix_stands_before_every_route(new_app):
 @pytest.mark.parametrize(
     "config", [{"SECRET_KEY": "hiking"}, {"SECRET_KEY": b"hiking"}, {"JWT_SECRET_KEY": "hi"}]
 )
-def test_a_short_secret_gives_a_proper_key(new_app, config):
+def test_a_long_key_is_derived_from_a_short_secret(new_app, config):
     app, again = new_app(**config), new_app(**config)
     Chat(app)
     Chat(again)
@@ -197,7 +197,7 @@ def test_a_long_secret_is_the_key(new_app):
     assert jwt.decode(state(app).token_for(ANNA), LONG, algorithms=["HS256"])["username"] == "Anna"
 
 
-def test_a_key_of_the_environment_counts(new_app, monkeypatch):
+def test_a_key_in_the_environment_is_used(new_app, monkeypatch):
     monkeypatch.setenv("JWT_SECRET_KEY", LONG[::-1])
     app = new_app()
     Chat(app)
@@ -206,7 +206,7 @@ def test_a_key_of_the_environment_counts(new_app, monkeypatch):
 
 @pytest.fixture
 def site_with_tokens(new_app):
-    """A site that had tokens before it had a chat, in the ways of flask-jwt-extended's own documentation."""
+    """A site with tokens of its own, set up as flask-jwt-extended's documentation shows."""
     app = new_app(JWT_SECRET_KEY="the site's own key, known to its other services too")
     manager = JWTManager(app)
     manager.user_identity_loader(lambda user: user.id)
@@ -214,7 +214,7 @@ def site_with_tokens(new_app):
     return app
 
 
-def test_a_sites_own_jwt_manager_is_left_alone(site_with_tokens):
+def test_a_sites_own_jwt_manager_is_not_changed(site_with_tokens):
     app = site_with_tokens
     before, key = app.extensions["flask-jwt-extended"], app.config["JWT_SECRET_KEY"]
     Chat(app)
@@ -222,19 +222,19 @@ def test_a_sites_own_jwt_manager_is_left_alone(site_with_tokens):
     assert app.config["JWT_SECRET_KEY"] == key
 
 
-def test_a_sites_short_key_stays_its_own(new_app):
+def test_a_sites_short_key_is_not_changed(new_app):
     app = new_app(JWT_SECRET_KEY="short")
     JWTManager(app)
     Chat(app)
     assert app.config["JWT_SECRET_KEY"] == "short"
 
 
-def test_the_chats_tokens_pass_a_sites_loaders(site_with_tokens):
+def test_the_chats_tokens_work_with_a_sites_loaders(site_with_tokens):
     Chat(site_with_tokens)
     assert who(site_with_tokens, state(site_with_tokens).token_for(ANNA)) == ANNA
 
 
-def test_a_claims_loader_reads_the_sites_tokens_and_only_those(site_with_tokens):
+def test_a_claims_loader_gets_only_the_sites_tokens(site_with_tokens):
     app = site_with_tokens
     chat = Chat(app)
 
@@ -249,7 +249,7 @@ def test_a_claims_loader_reads_the_sites_tokens_and_only_those(site_with_tokens)
     assert who(app, state(app).token_for(ANNA)) == ANNA
 
 
-def test_a_site_token_that_names_nobody_is_refused(site_with_tokens):
+def test_a_site_token_without_an_identity_is_refused(site_with_tokens):
     app = site_with_tokens
     Chat(app, claims_loader=lambda claims: Identity(claims["sub"], claims["nick"]))
     with app.app_context():
@@ -261,7 +261,7 @@ def test_a_site_token_that_names_nobody_is_refused(site_with_tokens):
 # -- a site's other extensions
 
 
-def test_a_sites_own_babel_is_left_alone(new_app):
+def test_a_sites_own_babel_is_not_changed(new_app):
     app = new_app()
     Babel(app, locale_selector=lambda: "zh")
     before = app.extensions["babel"]
@@ -271,7 +271,7 @@ def test_a_sites_own_babel_is_left_alone(new_app):
 
 
 @pytest.mark.parametrize("first", ["csrf", "chat"])
-def test_csrf_protection_lets_the_token_view_through_whichever_came_first(new_app, first):
+def test_csrf_protection_exempts_the_token_view_in_either_order(new_app, first):
     app = new_app()
     steps = [lambda: CSRFProtect(app), lambda: Chat(app, identity_loader=lambda: ANNA)]
     for step in steps if first == "csrf" else reversed(steps):
@@ -282,14 +282,14 @@ def test_csrf_protection_lets_the_token_view_through_whichever_came_first(new_ap
     assert client.post("/own").status_code == 400
 
 
-def test_secret_key_comes_from_the_environment_where_the_app_has_none(new_app, monkeypatch):
+def test_the_secret_key_defaults_to_the_environments(new_app, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "from the environment, and quite long enough")
     app = new_app(SECRET_KEY=None)
     Chat(app)
     assert app.config["SECRET_KEY"] == "from the environment, and quite long enough"
 
 
-def test_a_secret_that_is_set_after_the_chat_is_made_into_a_proper_key_too(new_app, monkeypatch):
+def test_a_long_key_is_also_derived_from_a_secret_set_after_the_chat(new_app, monkeypatch):
     monkeypatch.delenv("SECRET_KEY", raising=False)
     app = new_app(SECRET_KEY=None)
     Chat(app)

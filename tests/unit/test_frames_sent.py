@@ -1,4 +1,4 @@
-"""What the server sends, read by another implementation: wsproto's client."""
+"""The server's frames, read by another implementation: wsproto's client."""
 
 import pytest
 from wsproto.connection import Connection, ConnectionType

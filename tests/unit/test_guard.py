@@ -1,4 +1,4 @@
-"""Whose token counts, and which pages may connect."""
+"""Which tokens are valid, and which origins may connect."""
 
 import time
 
@@ -30,44 +30,44 @@ def refusal(guard, claims):
 # -- tokens
 
 
-def test_a_good_token_says_who_and_from_when_till_when(guard):
+def test_a_valid_token_grants_an_identity_and_its_times(guard):
     assert guard.check(token()) == (ANN, 9_000.0, 5_000)
 
 
-def test_a_token_without_an_end_never_ends(guard):
+def test_a_token_without_exp_never_expires(guard):
     assert guard.check(token(exp=None)).expires == float("inf")
 
 
-def test_a_token_without_our_own_claim_counts_from_its_second(guard):
+def test_a_token_without_iat_ms_was_issued_in_its_second(guard):
     assert guard.check(token(iat_ms=None, iat=5)).issued == 5_000
     assert guard.check(token(iat_ms="soon", iat=5.5)).issued == 5_500
     assert guard.check(token(iat_ms=None)).issued == 0
 
 
-def test_what_decoding_refuses_is_refused():
+def test_a_token_that_cannot_be_decoded_is_refused():
     def decode(_):
         raise ChatError("token_expired")
 
     assert refusal(Guard(decode, None), token()) == "token_expired"
 
 
-def test_no_token_from_before_a_revocation_counts(guard):
+def test_tokens_issued_before_a_revocation_are_refused(guard):
     guard.revoke("1", 5_001)
     assert refusal(guard, token()) == "token_invalid"
     assert (
         refusal(guard, token(iat_ms=5_001)) == "token_invalid"
-    )  # of the very millisecond: it may be the old one
+    )  # of the same millisecond: it may have been issued before
     assert guard.check(token(iat_ms=5_002)).identity == ANN
     assert guard.check(token(sub="2")).identity.id == "2"
 
 
-def test_an_earlier_revocation_takes_nothing_back(guard):
+def test_an_earlier_revocation_does_not_undo_a_later_one(guard):
     guard.revoke("1", 6_000)
     guard.revoke("1", 5_000)
     assert refusal(guard, token()) == "token_invalid"
 
 
-def test_the_banned_stay_out_with_any_token_until_they_are_let_in(guard):
+def test_a_banned_user_is_refused_until_unban(guard):
     guard.ban("1")
     assert guard.is_banned("1")
     assert refusal(guard, token(iat_ms=10**15)) == "banned"
@@ -75,14 +75,14 @@ def test_the_banned_stay_out_with_any_token_until_they_are_let_in(guard):
     assert guard.check(token()).identity == ANN
 
 
-def test_the_store_tells_what_happened_before_the_start(guard):
+def test_revocations_from_before_the_start_are_loaded(guard):
     guard.load({"1": (6_000, False), "2": (0, True), "3": (0, False)})
     assert refusal(guard, token()) == "token_invalid"
     assert refusal(guard, token(sub="2")) == "banned"
     assert guard.check(token(sub="3")).identity.id == "3"
 
 
-def test_a_pass_can_be_confirmed_later(guard):
+def test_a_grant_can_be_confirmed_later(guard):
     granted = guard.check(token())
     guard.confirm(granted)
     guard.revoke("1", 5_001)
@@ -91,7 +91,7 @@ def test_a_pass_can_be_confirmed_later(guard):
 
 
 @pytest.mark.parametrize("user", [{"sub": ""}, {"username": ""}, {"username": "\ud800"}, {"sub": "\ud800"}])
-def test_a_user_who_cannot_be_told_of_is_nobody(guard, user):
+def test_a_user_that_cannot_be_encoded_is_refused(guard, user):
     assert refusal(guard, token(**user)) == "token_invalid"
 
 
@@ -128,7 +128,7 @@ OWN = [
 
 
 @pytest.mark.parametrize(("origin", "host", "may"), OWN)
-def test_a_page_must_be_of_the_requests_own_host_and_port(origin, host, may):
+def test_an_origin_must_have_the_requests_host_and_port(origin, host, may):
     assert origin_allowed(origin, host, ()) is may
 
 
@@ -149,10 +149,10 @@ ALLOWED = ("https://other.example", "http://app.example:8080/")
         ("null", False),
     ],
 )
-def test_or_one_of_those_that_the_site_allows(origin, may):
+def test_or_be_one_of_the_allowed_origins(origin, may):
     assert origin_allowed(origin, "chat.example", ALLOWED) is may
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "file://"])
-def test_or_any_where_the_site_allows_all(origin):
+def test_or_be_any_if_the_site_allows_all(origin):
     assert origin_allowed(origin, "chat.example", ("*",))

@@ -1,4 +1,4 @@
-"""User names: what is allowed, what is the same, what looks the same."""
+"""User names: which are allowed, which are equal, which look alike."""
 
 import pytest
 
@@ -69,14 +69,14 @@ def test_normal_form(raw, name):
         ("a\ud800b", "name_characters"),  # half a surrogate pair
         ("a\U000e0041b", "name_characters"),  # tag
         ("a\U000e0100b", "name_characters"),  # variation selector
-        ("a\u3164b", "name_characters"),  # Hangul filler: a letter with nothing to see
+        ("a\u3164b", "name_characters"),  # Hangul filler: an invisible letter
         ("a\u115fb", "name_characters"),
-        ("a\ufffd", "name_characters"),  # stands for what could not be stored
+        ("a\ufffd", "name_characters"),  # replaces what could not be stored
         ("a\u2800b", "name_characters"),  # Braille blank
         ("a\u1680b", "name_characters"),  # Ogham space
         ("a\u2215b", "name_characters"),  # division slash
-        ("\u0301a", "name_characters"),  # a mark on nothing
-        ("a\u0321\u0322\u0327\u0328\u0331", "name_characters"),  # a tower of marks
+        ("\u0301a", "name_characters"),  # a mark without a letter
+        ("a\u0321\u0322\u0327\u0328\u0331", "name_characters"),  # many marks on one letter
         ("ꮪꭵꮮ", "name_characters"),  # a script out of common use
         ("аda", "name_scripts"),  # Cyrillic а
         ("αda", "name_scripts"),  # Greek alpha
@@ -113,9 +113,9 @@ def test_key_takes_any_text():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("сосо", "coco"),  # wholly Cyrillic
+        ("сосо", "coco"),  # all Cyrillic
         ("ВОСЕМ", "BOCEM"),
-        ("ΑΝΝΑ", "ANNA"),  # wholly Greek
+        ("ΑΝΝΑ", "ANNA"),  # all Greek
         ("ЁМА", "ËMA"),
         ("AIice", "Alice"),  # a capital i
         ("\u0131van", "ivan"),
@@ -135,7 +135,7 @@ def test_looks_different(one, other):
     assert skeleton(one) != skeleton(other)
 
 
-def test_the_table_of_lookalikes_is_in_step():
+def test_the_table_of_lookalikes_is_consistent():
     for letters, shapes in _LOOKALIKES:
         assert len(letters) == len(shapes)
     every = "".join(letters for letters, _ in _LOOKALIKES)

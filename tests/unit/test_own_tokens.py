@@ -1,4 +1,4 @@
-"""OwnTokens says yes to nothing that flask-jwt-extended would refuse."""
+"""OwnTokens accepts nothing that flask-jwt-extended would refuse."""
 
 import json
 import time
@@ -40,7 +40,7 @@ def signed(claims, key=KEY, **options):
     return jwt.encode(claims, key, **options)
 
 
-def test_a_token_as_we_issue_it_is_recognised(app):
+def test_an_issued_token_is_recognised(app):
     with app.app_context():
         token = create_access_token("1", additional_claims={"username": "ann", "iat_ms": 5})
         assert own.claims(token, time.time()) == decode_token(token)
@@ -63,15 +63,15 @@ def test_a_token_as_we_issue_it_is_recognised(app):
     ],
     ids="over endless exp-text exp-true nbf-later iat-later refresh no-type no-iat_ms iat_ms-text".split(),
 )
-def test_claims_that_are_not_as_we_write_them_are_left_to_the_library(changed):
+def test_other_claims_are_left_to_the_library(changed):
     claims = {name: value for name, value in (CLAIMS | changed).items() if value is not None}
-    # PyJWT itself would not sign some of these: the parts are put together by hand.
+    # PyJWT would not sign some of these, so the parts are joined by hand.
     api = jwt.PyJWS()
     token = api.encode(json.dumps(claims).encode(), KEY, algorithm="HS256")
     assert own.claims(token, NOW) is None
 
 
-def test_a_token_signed_otherwise_is_not_ours(app):
+def test_a_token_with_another_signature_is_not_recognised(app):
     with app.app_context():
         assert own.claims(create_refresh_token("1"), time.time()) is None
     assert own.claims(signed(CLAIMS, "x" * 40), NOW) is None
@@ -79,7 +79,7 @@ def test_a_token_signed_otherwise_is_not_ours(app):
     assert own.claims(signed(CLAIMS, None, algorithm="none"), NOW) is None
 
 
-def test_an_empty_signature_or_a_swapped_header_is_not_ours():
+def test_an_empty_signature_or_another_header_is_not_recognised():
     header, body, signature = signed(CLAIMS).split(".")
     none = signed(CLAIMS, None, algorithm="none").split(".")[0]
     for token in (
@@ -93,7 +93,7 @@ def test_an_empty_signature_or_a_swapped_header_is_not_ours():
 
 
 @given(st.data())
-def test_a_changed_character_anywhere_is_not_ours(data):
+def test_a_token_with_one_changed_character_is_not_recognised(data):
     token = signed(CLAIMS)
     at = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.characters().filter(lambda character: character != token[at]))
@@ -101,6 +101,6 @@ def test_a_changed_character_anywhere_is_not_ours(data):
 
 
 @given(st.text())
-def test_no_text_makes_it_raise(text):
+def test_no_text_raises(text):
     assert own.claims(text, NOW) is None
     assert own.claims(f"{HEADER}.{text}", NOW) is None

@@ -1,4 +1,4 @@
-"""The Chinese catalogues hold every word of the sources, and the compiled ones are what the readable ones say."""
+"""The Chinese catalogues contain all texts of the sources, and the compiled ones equal the readable ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOLES = re.compile(r"\{\w+\}|%\(\w+\)[sd]")
 
 FOLDERS = {"chat": ROOT / "chat/translations", "messages": ROOT / "translations"}
-#: Where each catalogue's words are used: a folder, and which of its files, to be read as what.
+#: Where each catalogue's texts are used: a folder, which of its files, and their kind.
 SOURCES = {
     "chat": [("chat/web", "page_strings.py", "python"), ("chat/templates", "**.html", "jinja2")],
     "messages": [("accounts", "**.py", "python"), ("templates", "**.html", "jinja2")],
@@ -24,8 +24,8 @@ SOURCES = {
 KEYWORDS = dict.fromkeys(("_", "_l", "gettext", "lazy_gettext", "chat_gettext"))
 
 
-def words_of(domain: str) -> set[str]:
-    """Return the English words in the sources, found as pybabel finds them."""
+def texts_of(domain: str) -> set[str]:
+    """Return the English texts in the sources, extracted as by pybabel."""
     found: set[str] = set()
     for folder, files, kind in SOURCES[domain]:
         extracted = extract_from_dir(ROOT / folder, [(files, kind)], keywords=KEYWORDS)
@@ -40,18 +40,18 @@ def catalogue(domain: str) -> Catalog:
 
 
 @pytest.mark.parametrize("domain", FOLDERS)
-def test_every_word_of_the_sources_is_in_the_catalogue_and_no_other(domain):
-    assert {message.id for message in catalogue(domain) if message.id} == words_of(domain)
+def test_the_catalogue_has_exactly_the_texts_of_the_sources(domain):
+    assert {message.id for message in catalogue(domain) if message.id} == texts_of(domain)
 
 
 @pytest.mark.parametrize("domain", FOLDERS)
-def test_every_word_is_translated(domain):
+def test_every_text_is_translated(domain):
     untranslated = [m.id for m in catalogue(domain) if m.id and (not m.string or m.fuzzy)]
     assert untranslated == []
 
 
 @pytest.mark.parametrize("domain", FOLDERS)
-def test_translations_keep_the_holes_to_fill(domain):
+def test_translations_keep_the_placeholders(domain):
     for message in catalogue(domain):
         if message.id:
             assert sorted(HOLES.findall(message.id)) == sorted(HOLES.findall(message.string)), message.id

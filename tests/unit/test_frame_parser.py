@@ -1,4 +1,4 @@
-"""Each rule of RFC 6455 that chat/wire/frame_parser.py keeps, one case each, fed whole, byte by byte and in pairs."""
+"""Each rule of RFC 6455 that chat/wire/frame_parser.py checks, one case each: fed whole, byte by byte, in pairs."""
 
 import time
 
@@ -207,13 +207,13 @@ HEADS = {
 
 
 @pytest.mark.parametrize(("stream", "code"), HEADS.values(), ids=HEADS)
-def test_a_bad_head_is_refused_before_its_payload_comes(stream, code, step):
+def test_a_bad_head_is_refused_before_its_payload_arrives(stream, code, step):
     parser = Parser(MAX)
     assert fed(parser, stream, step) == []
     assert parser.error.code == code
 
 
-def test_the_frame_limit_holds_below_126_bytes_too():
+def test_the_size_limit_applies_below_126_bytes_too():
     parser = Parser(10)
     assert parser.feed(sent(b"x" * 10)) == [(TEXT, b"x" * 10)]
     parser.feed(sent(b"x" * 11))
@@ -225,13 +225,13 @@ def test_control_frames_do_not_count_against_the_message_limit():
     assert parser.feed(sent(b"p" * 125, PING)) == [(PING, b"p" * 125)]
 
 
-def test_what_came_before_an_error_is_returned_with_it():
+def test_messages_before_an_error_are_returned_with_it():
     parser = Parser(MAX)
     assert parser.feed(sent(b"a") + sent(b"b") + sent(b"\xff") + sent(b"c")) == [(TEXT, b"a"), (TEXT, b"b")]
     assert parser.error.code == 1007
 
 
-def test_an_error_behind_the_limit_waits_for_its_turn():
+def test_an_error_after_the_limit_is_reported_by_a_later_call():
     parser = Parser(MAX)
     assert parser.feed(sent(b"a") + sent(b"\xff"), limit=1) == [(TEXT, b"a")]
     assert parser.error is None
@@ -277,7 +277,7 @@ def test_a_limit_reached_with_the_last_byte_leaves_nothing():
     assert not parser.partial
 
 
-def test_bytes_that_come_while_more_is_set_follow_the_rest():
+def test_bytes_fed_while_more_is_set_come_after_the_rest():
     parser = Parser(MAX)
     third = sent(b"c")
     assert parser.feed(sent(b"a") + sent(b"b") + third[:3], limit=1) == [(TEXT, b"a")]
@@ -285,7 +285,7 @@ def test_bytes_that_come_while_more_is_set_follow_the_rest():
     assert not parser.more
 
 
-def test_half_a_frame_behind_the_limit_becomes_partial():
+def test_half_a_frame_after_the_limit_becomes_partial():
     parser = Parser(MAX)
     parser.feed(sent(b"a") + sent(b"b")[:3], limit=1)
     assert parser.feed(b"") == []
@@ -294,7 +294,7 @@ def test_half_a_frame_behind_the_limit_becomes_partial():
     assert parser.feed(sent(b"b")[3:]) == [(TEXT, b"b")]
 
 
-def test_partial_tells_of_half_a_frame():
+def test_partial_is_true_for_half_a_frame():
     parser = Parser(MAX)
     assert not parser.partial
     parser.feed(sent(b"ab")[:1])
@@ -303,7 +303,7 @@ def test_partial_tells_of_half_a_frame():
     assert not parser.partial
 
 
-def test_partial_tells_of_half_a_message():
+def test_partial_is_true_for_half_a_message():
     parser = Parser(MAX)
     parser.feed(sent(b"a", fin=False))
     assert parser.partial
@@ -313,7 +313,7 @@ def test_partial_tells_of_half_a_message():
     assert not parser.partial
 
 
-def test_as_many_empty_fragments_as_are_allowed():
+def test_the_maximum_number_of_empty_fragments():
     parser = Parser(MAX)
     stream = sent(b"a", fin=False) + sent(opcode=CONTINUATION, fin=False) * MAX_EMPTY_FRAGMENTS
     assert parser.feed(stream + sent(b"b", CONTINUATION)) == [(TEXT, b"ab")]
@@ -325,15 +325,17 @@ def test_a_message_may_come_in_fragments_of_one_byte():
     assert parser.feed(stream) == [(TEXT, b"a" * 20002)]
 
 
-def test_a_trickle_costs_no_more_than_its_bytes():
+def test_single_bytes_cost_no_more_than_their_size():
     size = 1 << 19
     parser = Parser(size)
     started = time.perf_counter()
     assert fed(parser, sent(b"x" * size), 1) == [(TEXT, b"x" * size)]
-    assert time.perf_counter() - started < 3  # 0.1 s; copying what is held for each byte takes 20 and more
+    assert (
+        time.perf_counter() - started < 3
+    )  # 0.1 s; copying the held bytes for each new one takes 20 s and more
 
 
-def test_an_idle_parser_holds_no_buffer_of_its_own():
+def test_an_idle_parser_holds_no_buffer():
     parser = Parser(MAX)
     parser.feed(sent(b"a")[:3])
     parser.feed(sent(b"a")[3:])
@@ -341,7 +343,7 @@ def test_an_idle_parser_holds_no_buffer_of_its_own():
     assert not hasattr(parser, "__dict__")
 
 
-def test_payloads_are_bytes_however_they_came(step):
+def test_payloads_are_bytes_for_any_step(step):
     stream = sent(b"a") + sent(b"b", BINARY, fin=False) + sent(b"c", CONTINUATION) + sent(b"d", PING)
     assert {type(payload) for _, payload in fed(Parser(MAX), stream, step)} == {bytes}
 
@@ -358,7 +360,7 @@ def test_parse_close(code):
     assert parse_close(code.to_bytes(2, "big") + "再见".encode()) == (code, "再见")
 
 
-def test_parse_close_of_nothing():
+def test_parse_close_of_an_empty_payload():
     assert parse_close(b"") == (1005, "")
 
 

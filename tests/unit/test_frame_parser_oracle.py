@@ -1,4 +1,4 @@
-"""The frame parser beside wsproto: the same bytes, cut anywhere, give the same messages; garbage gives one verdict."""
+"""The frame parser compared with wsproto: the same messages and errors for the same bytes, for any cuts."""
 
 from itertools import pairwise
 
@@ -37,7 +37,7 @@ def cut(whole, where):
 
 
 def data_frame(client, text, payload, final):
-    """Return wsproto's frame; a text's may end within a character, which its own face would not send."""
+    """Return a frame made by wsproto; one of text may end within a character, which its public API would refuse."""
     raw = client.send_data(payload, final)
     if text and raw[0] & 0x0F == BINARY:
         raw[0] ^= BINARY ^ TEXT
@@ -46,7 +46,7 @@ def data_frame(client, text, payload, final):
 
 @st.composite
 def streams(draw):
-    """Return what a client sends: messages, in fragments or whole, control frames anywhere, a close perhaps."""
+    """Return a client's stream: messages, whole or in fragments, control frames anywhere, perhaps a close."""
     client = FrameProtocol(client=True, extensions=[])
     raw = []
     for body in draw(st.lists(texts | binaries, max_size=6)):
@@ -103,7 +103,7 @@ def seen_by_us(pieces, limit=64):
 
 @unhurried
 @given(stream=streams(), where=places, limit=st.integers(1, 70))
-def test_the_same_messages_as_wsproto_however_cut(stream, where, limit):
+def test_the_same_messages_as_wsproto_for_any_cuts(stream, where, limit):
     pieces = cut(stream, where)
     messages, error = seen_by_us(pieces, limit)
     assert error is None
@@ -120,13 +120,13 @@ def test_byte_by_byte(stream):
 
 @unhurried
 @given(stream=streams(), place=st.floats(0, 1), byte=st.integers(1, 255), where=places)
-def test_one_wrong_byte_gives_one_verdict_however_cut(stream, place, byte, where):
+def test_one_wrong_byte_has_the_same_result_for_any_cuts(stream, place, byte, where):
     broken = bytearray(stream or b"\x81")
     broken[int(place * (len(broken) - 1))] ^= byte
     assert seen_by_us(cut(bytes(broken), where)) == seen_by_us([bytes(broken)])
 
 
-# Heads that get past the first checks, so that the garbage behind them is looked at too.
+# Heads that pass the first checks, so that the garbage after them is parsed too.
 heads = st.sampled_from(
     [b"\x81\x80", b"\x81\xfe", b"\x01\x85", b"\x80\x83", b"\x00\x82", b"\x88\x82", b"\x89\x84", b"\x82\xff"]
 )
@@ -135,7 +135,7 @@ garbage = st.lists(heads | st.binary(max_size=20), max_size=20).map(b"".join)
 
 @settings(deadline=None, max_examples=300)
 @given(stream=garbage, where=places, limit=st.integers(1, 5))
-def test_garbage_never_raises_and_gives_one_verdict_however_cut(stream, where, limit):
+def test_garbage_never_raises_and_has_the_same_result_for_any_cuts(stream, where, limit):
     verdict = seen_by_us([stream])
     assert seen_by_us(cut(stream, where), limit) == verdict
     assert seen_by_us([stream[at : at + 1] for at in range(len(stream))]) == verdict
