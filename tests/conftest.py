@@ -40,7 +40,10 @@ def app(tmp_path, monkeypatch):
     """The reference site on a database of its own, without CSRF checks."""
     from app import create_app
 
-    for key, value in {"CHAT_DATABASE_URL": migrated_sqlite(tmp_path / "chat.db"), "SECRET_KEY": SECRET}.items():
+    for key, value in {
+        "CHAT_DATABASE_URL": migrated_sqlite(tmp_path / "chat.db"),
+        "SECRET_KEY": SECRET,
+    }.items():
         monkeypatch.setenv(key, value)
     return create_app({"TESTING": True, "WTF_CSRF_ENABLED": False})
 

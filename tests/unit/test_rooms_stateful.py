@@ -137,7 +137,7 @@ class Rooms(RuleBasedStateMachine):
     def repeat(self, number, other_body, steps):
         one = self.here(number)
         if one and one.acked:
-            message = one.message[next(reversed(one.acked))]
+            message = one.said[next(reversed(one.acked))]
             one.send({**message, "data": "ho"} if other_body else message, self.calm)
             self.turn(steps)
 
