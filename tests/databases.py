@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from chat.store import migrate
+from chat.store.engine import make_engine
+from chat.store.users import Users
 from tests.resumer import Said
 
 #: The kinds of database.
@@ -66,6 +68,15 @@ def make_database(server, name):
     """Create an empty database; return its URL."""
     server.psql(f"CREATE DATABASE {name}")
     return server.get_uri(name)
+
+
+def create_user(url, name):
+    """Create a user without a password, unless there is one of that name; return the id."""
+    engine = make_engine(url)
+    try:
+        return Users(engine, lambda function: function()).create_many([name])[0].id
+    finally:
+        engine.dispose()
 
 
 def stored(url):

@@ -19,16 +19,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import wsclient
-from tests.databases import migrated_sqlite
+from tests import tokens, wsclient
+from tests.databases import create_user, migrated_sqlite
+from tests.tokens import SECRET
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-SECRET = "test-secret-test-secret-test-secret-0123456789"
 #: Seconds that a start may take on a busy machine.
 START = 60.0
-#: Names whose tokens are created together with the first one: each call of the command costs a process.
-USUAL_NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
 #: Variables of the environment that must not reach a server under test; the last one would slow each start.
 OWN_KEYS = (
     *("CHAT_", "SECRET_KEY", "JWT_", "HOST", "PORT", "WEB_CONCURRENCY", "FLASK_", "GUNICORN_"),
@@ -276,13 +274,11 @@ class Server:
             raise ServerFailed(f"{' '.join(map(str, words))} ended with {done.returncode}: {done.stderr}")
         return done.stdout
 
-    def token(self, name, ttl=None):
-        """A token of a user, who is created if new; `ttl` in seconds, else the default."""
-        if ttl is not None:
-            return self.cli("token", "--create", "--ttl", str(ttl), name).strip()
+    def token(self, name):
+        """A token of a user, who is created if new."""
         if name not in self._tokens:
-            names = [name, *(n for n in USUAL_NAMES if n not in self._tokens and n != name)]
-            self._tokens.update(zip(names, self.cli("token", "--create", *names).split(), strict=True))
+            id = create_user(self.env["CHAT_DATABASE_URL"], name)
+            self._tokens[name] = tokens.token(name, sub=id, key=self.env["SECRET_KEY"])
         return self._tokens[name]
 
     def socket(self, name=None, *, token=None, query="", headers=None, **options):

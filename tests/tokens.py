@@ -6,8 +6,8 @@ import time
 from base64 import urlsafe_b64encode
 from uuid import uuid4
 
-from tests.servers import SECRET
-
+#: The SECRET_KEY of the servers under test.
+SECRET = "test-secret-test-secret-test-secret-0123456789"
 DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 
 

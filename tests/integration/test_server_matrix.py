@@ -40,7 +40,7 @@ def site(request):
         yield server
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def brisk_site(request):
     with start(request.param, BRISK) as server:
         yield server
@@ -177,11 +177,11 @@ def test_the_servers_pings_are_sent_and_a_client_that_answers_stays(brisk_site):
 
 
 def test_a_client_that_vanished_leaves_the_roster(brisk_site):
-    with brisk_site.socket("bob", query="&roster=diff") as bob, brisk_site.socket("alice") as alice:
-        bob.recv_until(lambda m: m["type"] == 5 and "alice" in {user["username"] for user in m["joined"]})
-        gone = bob.recv_json(type=5, left=["alice"], timeout=6)
+    with brisk_site.socket("dave", query="&roster=diff") as dave, brisk_site.socket("carol") as carol:
+        dave.recv_until(lambda m: m["type"] == 5 and "carol" in {user["username"] for user in m["joined"]})
+        gone = dave.recv_json(type=5, left=["carol"], timeout=6)
         assert gone["joined"] == []
-        assert alice.wait_closed()[0] in (1001, 1006, 4408)
+        assert carol.wait_closed()[0] in (1001, 1006, 4408)
 
 
 # -- readers that do not read
@@ -240,31 +240,31 @@ def threads(pid):
     return sum(len(list(Path(f"/proc/{one}/task").iterdir())) for one in (pid, *descendants(pid)))
 
 
-# -- the end
+# -- the end: the last test of each server, which it stops
 
 
-@pytest.mark.parametrize("kind", DRAINING_KINDS)
-def test_sigterm_closes_with_1012_at_once_while_a_page_is_still_served(kind):
-    with start(kind, ROOMY) as server, server.socket("alice") as alice:
+@pytest.mark.parametrize("site", DRAINING_KINDS, indirect=True)
+def test_sigterm_closes_with_1012_at_once_while_a_page_is_still_served(site):
+    with site.socket("alice") as alice:
         alice.recv_json(type=1)
-        page = Page(server, "/slow?seconds=4")
+        page = Page(site, "/slow?seconds=4")
         alice.recv_json(type=2, data="slow page begun")
-        server.signal(15)
+        site.signal(15)
         began = time.monotonic()
         assert alice.wait_closed(timeout=2)[0] == 1012
         assert time.monotonic() - began < 2
         assert page.answer() == (200, "slow page done")
-        assert server.wait_exit(15) == 0, server.log()
+        assert site.wait_exit(15) == 0, site.log()
 
 
-@pytest.mark.parametrize("kind", DRAINING_KINDS)
-def test_sigterm_on_an_idle_server_ends_it_cleanly(kind):
-    with start(kind, ROOMY) as server, server.socket("alice") as alice:
+@pytest.mark.parametrize("brisk_site", DRAINING_KINDS, indirect=True)
+def test_sigterm_on_an_idle_server_ends_it_cleanly(brisk_site):
+    with brisk_site.socket("alice") as alice:
         alice.recv_json(type=1)
-        server.signal(15)
+        brisk_site.signal(15)
         assert alice.wait_closed(timeout=2)[0] == 1012
-        assert server.wait_exit(10) == 0, server.log()
-        assert "Traceback" not in server.log()
+        assert brisk_site.wait_exit(10) == 0, brisk_site.log()
+        assert "Traceback" not in brisk_site.log()
 
 
 class Page:
