@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import leftovers, servers
+from tests import leftovers, schedule, servers
 from tests.databases import migrated_sqlite, running_postgresql
 from tests.proxies import NO_PROXIES
 from tests.servers import SECRET, Server
@@ -26,8 +26,6 @@ BROWSER_ARGS = (
 NO_BROWSER = (
     "No Chromium here: the browser tests were skipped. Install one of " + ", ".join(BROWSER_NAMES) + "."
 )
-#: The cheapest first, so that failures show early.
-ORDER = ("unit", "contract", "integration", "browser")
 #: Characters of a server's log shown for a test that failed.
 LOG_TAIL = 6000
 
@@ -162,10 +160,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Order by folder, and mark with its name: `-m "not browser"` needs no mark in any file."""
-    items.sort(key=lambda item: ORDER.index(item.path.parent.name))
+    """Order as tests/schedule.py says; mark with the folder's name and `slow`, which so need no mark in any file."""
+    items.sort(key=schedule.place)
     for item in items:
         item.add_marker(item.path.parent.name)
+        if schedule.is_slow(item):
+            item.add_marker("slow")
 
 
 def pytest_runtest_setup(item):

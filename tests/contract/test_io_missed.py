@@ -49,6 +49,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, stored_before=places, number=st.integers(0, 1000))
 def test_everything_missed_is_found_or_nothing(history, missed, steps, stored_before, number):

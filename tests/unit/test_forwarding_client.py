@@ -386,5 +386,6 @@ def test_a_worker_that_ends_leaves_no_file(owner, other, directory):
 
 
 @pytest.mark.skipif(is_patched(), reason="this is that process")
+@pytest.mark.slow
 def test_all_of_this_holds_under_gevent_too():
     again_under_gevent(__file__)

@@ -200,5 +200,6 @@ def test_a_tick_can_log_while_somebody_holds_the_handlers_lock(failures):
 
 
 @pytest.mark.skipif(is_patched(), reason="this is that process")
+@pytest.mark.slow
 def test_all_of_this_holds_under_gevent_too():
     again_under_gevent(__file__)

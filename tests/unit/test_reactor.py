@@ -457,5 +457,6 @@ def test_threads_of_others_are_asked_to_yield_often(reactor):
 
 
 @pytest.mark.skipif(is_patched(), reason="this is that process")
+@pytest.mark.slow
 def test_all_of_this_holds_under_gevent_too():
     again_under_gevent(__file__)

@@ -7,6 +7,7 @@ client may conclude from what it was answered.
 from collections import defaultdict
 from itertools import product
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -22,6 +23,8 @@ numbers = st.integers(0, 23)
 often = st.sampled_from([True, True, True, False])
 #: Who moves next, again and again.
 steps = st.lists(st.integers(0, 7), max_size=16)
+
+pytestmark = pytest.mark.slow
 
 
 class Rooms(RuleBasedStateMachine):

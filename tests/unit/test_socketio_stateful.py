@@ -382,18 +382,22 @@ def play(machine, folder, examples):
     run_state_machine_as_test(lambda: machine(urls), settings=options)
 
 
+@pytest.mark.slow
 def test_on_one_process_every_client_gets_each_message_once(folder):
     play(OneProcess, folder, SEARCH or 20)
 
 
+@pytest.mark.slow
 def test_on_two_processes_every_client_gets_each_message_once(folder):
     play(Reconnecting, folder, SEARCH or 20)
 
 
+@pytest.mark.slow
 def test_on_two_processes_with_a_bus_every_client_gets_each_message_once(folder):
     play(WithABus, folder, SEARCH or 20)
 
 
+@pytest.mark.slow
 def test_between_two_live_processes_every_client_gets_each_message_once(folder):
     play(BetweenLiveProcesses, folder, SEARCH or 20)
 
