@@ -20,7 +20,7 @@ class SocketIOServer(Server):
         """Have a view of the site emit."""
         self._post(path, event=event, args=args, room=room, namespace=namespace)
 
-    def say(self, text, to=None, room="lobby"):
+    def send(self, text, to=None, room="lobby"):
         """Have the site send a message to a room or to one user."""
         self._post("/say", text=text, to=to, room=room)
 

@@ -7,8 +7,8 @@
 - heartbeat: the server pings, the client has pingTimeout to answer, on both transports and across an upgrade
 - close, from either side, on both transports
 - maxPayload
-- upgrade: probe, NOOP for the poll that waits, nothing lost or out of order, one WebSocket a session, failed probes
-- origins: CORS headers, preflight, refusals, and no belief in forwarded hosts
+- upgrade: probe, NOOP for the waiting poll, nothing lost or out of order, one WebSocket per session, failed probes
+- origins: CORS headers, preflight, refusals, and forwarded hosts that are not trusted
 """
 
 import http.client
@@ -35,9 +35,9 @@ from tests.wsclient import TEXT, Closed, Refused, frame
 FRIEND = "https://friend.example"
 EVIL = "https://evil.example"
 MAX_PAYLOAD = 1_000_000
-#: Seconds; those of the example as it stands.
+#: Seconds, as in the example.
 INTERVAL, TIMEOUT = 0.3, 0.2
-#: Seconds beyond the promised time that a busy machine may take.
+#: Seconds beyond the time in the protocol that a busy machine may take.
 SLACK = 1.5
 
 PATHS = ("/engine.io/", "/socket.io/")
@@ -56,7 +56,7 @@ def site():
 
 @pytest.fixture(scope="module")
 def quick_site():
-    """The example exactly as the public suites meet it."""
+    """The example with the settings that the public suites use."""
     with conformance() as server:
         yield server
 
@@ -281,10 +281,10 @@ def test_a_message_in_fragments_is_one_packet(echo):
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 def test_messages_keep_their_order(echo, kind):
-    session, said = TRANSPORTS[kind](echo), [f"4{i}" for i in range(300)]
-    session.send(*said[:100])
-    session.send(*said[100:])
-    assert [session.receive() for _ in said] == said
+    session, sent = TRANSPORTS[kind](echo), [f"4{i}" for i in range(300)]
+    session.send(*sent[:100])
+    session.send(*sent[100:])
+    assert [session.receive() for _ in sent] == sent
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
@@ -379,7 +379,7 @@ def test_an_incomplete_post_does_no_harm(echo):
     session = PollingSession(echo)
     echo.begin_post(session.sid, {"Content-Length": "6"}, b"4he").abort()
     while (answer := session.post("4whole")).status == 400 and not echo.is_unknown(session.sid):
-        pass  # until the server has seen that the first one is gone
+        pass  # until the server has noticed that the first one has ended
     assert answer.status == 200 or echo.is_unknown(session.sid)
 
 
@@ -423,7 +423,7 @@ def test_a_socket_that_does_not_answer_is_closed_in_time(quick, kind):
     session = TRANSPORTS[kind](quick)
     began = time.monotonic()
     with pytest.raises(Closed):
-        hear_pings(session.ws)
+        receive_pings(session.ws)
     took = time.monotonic() - began
     assert (INTERVAL + TIMEOUT) / 2 < took < INTERVAL + TIMEOUT + SLACK
     assert quick.is_unknown(session.sid)
@@ -436,7 +436,7 @@ def test_websocket_pong_frames_do_not_answer_a_ping_packet(quick_echo):
         ping_on(session.ws)
 
 
-def hear_pings(ws):
+def receive_pings(ws):
     while True:
         assert ws.recv() == "2"
 
@@ -517,7 +517,7 @@ def test_a_post_of_unknown_length_that_is_too_long(endpoint):
         request.send(b"0\r\n\r\n")
         assert request.answer().status in (400, 413)
     except (ConnectionError, http.client.HTTPException):
-        pass  # the server hung up before it had heard it all
+        pass  # the server closed before it had read it all
     session.wait_closed()
 
 
@@ -534,7 +534,7 @@ def test_a_post_of_unknown_length(echo):
 )
 def test_a_frame_that_is_too_long_closes_with_1009(endpoint, kind, packet):
     session = TRANSPORTS[kind](endpoint)
-    with suppress(ConnectionError):  # its head may have been enough
+    with suppress(ConnectionError):  # the server may close after the frame's head
         session.send(packet)
     assert session.wait_closed() == 1009
 
@@ -574,7 +574,7 @@ def test_old_requests_are_refused_after_the_upgrade(endpoint):
 
 
 def test_a_poll_right_behind_the_upgrade_is_refused(endpoint):
-    """A client that says all of it at once, and polls before any of it was answered."""
+    """The client sends everything at once, and polls before any of it is answered."""
     session = PollingSession(endpoint)
     ws = endpoint.websocket(sid=session.sid)
     ws.send_raw(frame(TEXT, b"2probe") + frame(TEXT, b"5"))
@@ -591,25 +591,25 @@ def test_an_upgrade_in_one_packet_with_the_handshake(echo):
 
 def test_packets_that_waited_for_a_poll_come_first_over_the_websocket(echo):
     session = PollingSession(echo)
-    said = [f"4{i}" for i in range(200)]
-    session.send(*said[:50])
+    sent = [f"4{i}" for i in range(200)]
+    session.send(*sent[:50])
     ws = echo.websocket(sid=session.sid)
     ws.send_text("2probe")
     assert ws.recv() == "3probe"
-    session.send(*said[50:100])
-    ws.send_raw(b"".join(frame(TEXT, packet.encode()) for packet in ("5", *said[100:])))
-    assert [ws.recv() for _ in said] == said
+    session.send(*sent[50:100])
+    ws.send_raw(b"".join(frame(TEXT, packet.encode()) for packet in ("5", *sent[100:])))
+    assert [ws.recv() for _ in sent] == sent
 
 
 def test_a_poll_that_waits_during_the_upgrade_gets_a_noop(echo):
     session = PollingSession(echo)
     ws = probe(session)
-    met = session.begin_poll()
+    waiting = session.begin_poll()
     ws.send_text("5")
     ws.send_text("4hello")
     assert ws.recv() == "4hello"
-    answer = met.answer()
-    assert answer.body == "6" or answer.json == BAD_REQUEST  # whichever the server heard of first
+    answer = waiting.answer()
+    assert answer.body == "6" or answer.json == BAD_REQUEST  # whichever the server read first
 
 
 @pytest.mark.parametrize("kind", ["websocket", "upgraded"])
@@ -617,7 +617,7 @@ def test_a_second_websocket_is_refused(echo, kind):
     session = TRANSPORTS[kind](echo)
     session.send("4first")
     assert session.receive() == "4first"
-    assert_turned_away(echo, session.sid)
+    assert_refused(echo, session.sid)
     session.send("4still here")
     assert session.receive() == "4still here"
 
@@ -625,14 +625,14 @@ def test_a_second_websocket_is_refused(echo, kind):
 def test_a_second_websocket_is_refused_while_the_first_is_probed(echo):
     session = PollingSession(echo)
     ws = probe(session)
-    assert_turned_away(echo, session.sid)
+    assert_refused(echo, session.sid)
     ws.send_text("5")
     ws.send_text("4hello")
     assert ws.recv() == "4hello"
 
 
-def assert_turned_away(endpoint, sid):
-    """Hold that another WebSocket of the session is refused, or closed at once."""
+def assert_refused(endpoint, sid):
+    """Check that another WebSocket of the session is refused, or closed at once."""
     with suppress(Refused):
         endpoint.websocket(sid=sid).wait_closed()
 
@@ -783,7 +783,7 @@ def test_any_origin_is_allowed_where_the_site_allows_it(quick):
     assert quick.websocket(headers=headers).recv().startswith("0")
 
 
-# -- the server after all of this
+# -- the server afterwards
 
 
 def test_the_server_logged_no_error(site, quick_site):

@@ -199,11 +199,11 @@ def test_every_client_gets_all_messages_in_the_order_of_seq(connect, enter):
 
 def test_the_site_sends_to_the_lobby_and_to_one_user(site, connect, enter):
     ann, raw = connect("ann"), enter("raw")
-    site.say("closing at ten")
+    site.send("closing at ten")
     sent = raw.recv_json(type=2, data="closing at ten")
     assert next_message(ann, "group_chat", data="closing at ten") == sent
     twin = enter("ann")
-    site.say("your boots are ready", to="ann")
+    site.send("your boots are ready", to="ann")
     message = twin.recv_json(type=3)
     assert next_message(ann, "single_chat") == message
     assert message["user"] is None

@@ -1,13 +1,13 @@
 """The Socket.IO protocol, revision 5, rule by rule, on a real server: examples/socketio_conformance.py.
 
-Every rule is held over long-polling, over WebSocket, and over a WebSocket that polling was upgraded to.
+Every rule is checked over long-polling, over WebSocket, and over a WebSocket that polling was upgraded to.
 
-- connect: namespaces with and without payload, an unknown one, what is no handshake, none in time
-- disconnect: of one namespace, of the only one, and coming back
+- connect: namespaces with and without payload, an unknown one, packets before CONNECT, no CONNECT in time
+- disconnect: of one namespace, of the only one, and connecting again
 - events and acks, in both directions
 - binary events and acks, their attachments and placeholders
-- malformed packets, each of which ends the session, and nobody else's
-- an upgrade in the midst of a conversation
+- malformed packets, each of which ends its session and no other
+- an upgrade between events
 """
 
 import json
@@ -36,7 +36,7 @@ def site():
 
 @pytest.fixture(scope="module")
 def quick_site():
-    """The example exactly as the public suites meet it."""
+    """The example with the settings that the public suites use."""
     with conformance() as server:
         yield server
 
@@ -55,7 +55,7 @@ def quick(quick_site):
 
 @pytest.fixture(params=TRANSPORTS)
 def session(request, endpoint):
-    """An Engine.IO session that has not said a word."""
+    """An Engine.IO session that has sent nothing."""
     return TRANSPORTS[request.param](endpoint)
 
 
@@ -75,7 +75,7 @@ def connect(session, packet="40"):
 
 
 def split(packet):
-    """(what stands before a packet's JSON, the JSON's value)."""
+    """(the part of a packet before its JSON, the JSON's value)"""
     at = min(found for bracket in "[{" if (found := packet.find(bracket)) >= 0)
     return packet[:at], json.loads(packet[at:])
 
@@ -146,7 +146,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize(("packet", "answer"), UNKNOWN.items(), ids=UNKNOWN)
 def test_an_unknown_namespace_is_refused_and_the_session_lives(session, packet, answer):
-    if answer is None:  # this one is the main namespace, written out
+    if answer is None:  # "/" is the main namespace
         assert split(connect(session, packet))[0] == "40"
     else:
         session.send(packet)
@@ -155,7 +155,7 @@ def test_an_unknown_namespace_is_refused_and_the_session_lives(session, packet, 
     assert_alive(session)
 
 
-NO_HANDSHAKE = {
+BEFORE_CONNECT = {
     "an unknown type": ("4abc",),
     "no type": ("4",),
     "an event": ('42["message",1]',),
@@ -173,13 +173,13 @@ NO_HANDSHAKE = {
 }
 
 
-@pytest.mark.parametrize("packets", NO_HANDSHAKE.values(), ids=NO_HANDSHAKE)
+@pytest.mark.parametrize("packets", BEFORE_CONNECT.values(), ids=BEFORE_CONNECT)
 def test_a_packet_before_connect_ends_the_session(session, packets):
-    say_something_wrong(session, *packets)
+    send_malformed(session, *packets)
 
 
-def say_something_wrong(session, *packets):
-    """Send packets that the server may refuse before the last, and hold that the session is over."""
+def send_malformed(session, *packets):
+    """Send packets, of which the server may refuse any, and check that the session ends."""
     with suppress(ConnectionError):
         session.send(*packets)
     session.wait_closed()
@@ -286,7 +286,7 @@ def test_events_keep_their_order(talk):
     assert [talk.receive() for _ in range(200)] == [f'42["message-back",{number}]' for number in range(200)]
 
 
-@pytest.mark.parametrize("packet", ['42["nobody",1]', "42[5,1]", '42["",1]', '421["nobody",1]'])
+@pytest.mark.parametrize("packet", ['42["unhandled",1]', "42[5,1]", '42["",1]', '421["unhandled",1]'])
 def test_an_event_without_a_handler_does_no_harm(talk, packet):
     talk.send(packet)
     talk.send('42["message","still here"]')
@@ -323,7 +323,7 @@ def test_an_event_without_an_id_gets_no_ack(talk):
 
 
 def ask_back(session, *packets, prefix=""):
-    """Have the server ask; return the id under which it wants to be answered, and what it asks."""
+    """Have the server emit an event with an ack; return the head with the ack's id, and the arguments."""
     session.send(*(packets or (f'42{prefix}["ask-back","how are you"]',)))
     head, data = split(session.receive())
     assert data[0] == "question"
@@ -539,7 +539,7 @@ PACKETS = {
 
 @pytest.mark.parametrize("packets", PACKETS.values(), ids=PACKETS)
 def test_a_malformed_packet_ends_the_session(talk, packets):
-    say_something_wrong(talk, *packets)
+    send_malformed(talk, *packets)
 
 
 def test_a_malformed_packet_ends_all_namespaces_of_its_session_only(endpoint):
@@ -547,7 +547,7 @@ def test_a_malformed_packet_ends_all_namespaces_of_its_session_only(endpoint):
     connect(bystander)
     connect(session)
     connect(session, "40/custom,")
-    say_something_wrong(session, '42/custom,{"a":1}')
+    send_malformed(session, '42/custom,{"a":1}')
     assert_alive(bystander)
 
 
@@ -556,11 +556,11 @@ def test_packets_before_the_malformed_one_are_served(endpoint):
     connect(session)
     session.send('421["message-with-ack",1]')
     assert session.receive() == "431[1]"
-    say_something_wrong(session, "42{}")
+    send_malformed(session, "42{}")
 
 
 def test_an_event_without_its_attachments_is_not_served(endpoint):
-    """A session may go in the midst of a packet."""
+    """A session may end in the middle of a packet."""
     session = WebSocketSession(endpoint)
     connect(session)
     session.send(f'452-["message",{P0},{P1}]', ONE)
@@ -569,7 +569,7 @@ def test_an_event_without_its_attachments_is_not_served(endpoint):
         pass
 
 
-# -- an upgrade in the midst of a conversation
+# -- an upgrade between events
 
 
 def test_acks_come_once_and_in_order_across_the_upgrade(endpoint):
@@ -599,7 +599,7 @@ def test_a_namespace_connected_on_polling_stays_after_the_upgrade(endpoint):
     connect(upgraded, "40/custom,")
 
 
-# -- the server after all of this
+# -- the server afterwards
 
 
 def test_no_client_made_the_server_stumble(site, quick_site):

@@ -1,4 +1,4 @@
-"""python-socketio's client against the server: after socket.io-client, the implementation that most programs use."""
+"""python-socketio's client against the server: the most used implementation after socket.io-client."""
 
 import gc
 import queue
@@ -15,17 +15,17 @@ from tests.tokens import token
 
 TRANSPORTS = {"default": None, "polling": ["polling"], "websocket": ["websocket"]}
 GREETING = {"type": 2, "user": None, "data": "欢迎欢迎,热烈欢迎,进入聊天室"}
-#: Seconds that a wait lasts unless told otherwise; long, for a busy machine: a test that passes never needs it.
+#: Seconds that a wait lasts by default; a test that passes needs far less.
 TIMEOUT = 10.0
 
 
-#: The client forgets to close some of its sockets when a server goes.
+#: The client leaves some of its sockets open when a server ends.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 @pytest.fixture(autouse=True)
 def collected():
-    """What the client has left behind goes here, and not during somebody else's test."""
+    """Collect the garbage of the client here, and not during a later test."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -33,7 +33,7 @@ def collected():
 
 
 class Listener:
-    """One client and what it hears in each namespace, its own coming and going too."""
+    """One client, and the events that it receives in each namespace, connect and disconnect included."""
 
     def __init__(self, *namespaces, **options):
         self.client = socketio.Client(handle_sigint=False, **options)
@@ -45,16 +45,16 @@ class Listener:
     def _listen(self, namespace):
         put = self.inbox[namespace].put
 
-        def heard(event, *args):
+        def take_event(event, *args):
             put((event, args))
             return self.replies.get(event)
 
-        self.client.on("*", heard, namespace=namespace)
+        self.client.on("*", take_event, namespace=namespace)
         for event in ("connect", "disconnect", "connect_error"):
             self.client.on(event, lambda *args, event=event: put((event, args)), namespace=namespace)
 
     def recv(self, event, wanted=lambda *args: True, namespace="/"):
-        """The arguments of the next `event` that is `wanted`; others before it are passed over."""
+        """The arguments of the next `event` that is `wanted`; others before it are skipped."""
         deadline = time.monotonic() + TIMEOUT
         seen = []
         while True:
@@ -65,7 +65,7 @@ class Listener:
             if seen[-1][0] == event and wanted(*seen[-1][1]):
                 return seen[-1][1]
 
-    def hears(self, event, namespace="/", **fields):
+    def next_message(self, event, namespace="/", **fields):
         """The next message under `event` that has these fields."""
         return self.recv(event, lambda m, *_: all(m.get(k) == v for k, v in fields.items()), namespace)[0]
 
@@ -133,7 +133,7 @@ def test_bytes_travel_both_ways(connect, transports):
     news = connect("ann", "/news", transports=transports)
     data = bytes(range(256))
     assert news.call("reverse", data, namespace="/news") == (data[::-1], {"of": 256})
-    assert news.hears("reversed", namespace="/news") == {"data": data[::-1]}
+    assert news.next_message("reversed", namespace="/news") == {"data": data[::-1]}
     sent = ("text", {"a": [b"", {"b": b"\x00\xff"}]}, b"x" * 60_000)
     assert news.call("echo", *sent, namespace="/news") == sent
     news.replies["question"] = b"\x01"
@@ -148,7 +148,7 @@ def test_many_events_arrive_in_order(connect, transports):
     assert told == list(range(200))
 
 
-# -- namespaces, doors
+# -- namespaces, on_connect
 
 
 def test_two_namespaces_share_one_connection(site, connect, transports):
@@ -186,14 +186,14 @@ def test_a_bad_token_is_refused_with_a_reason(site, made, code, transports):
 
 def test_chat_messages_are_those_of_the_raw_wire(connect, enter, transports):
     ann, raw = connect("ann", transports=transports), enter("raw")
-    assert ann.hears("group_chat") == GREETING
+    assert ann.next_message("group_chat") == GREETING
     ann.client.emit("group_chat", {"data": "你好 🎉"})
     said = raw.recv_json(type=2, data="你好 🎉")
     assert said["user"] == {"id": "id-ann", "username": "ann"}
-    assert ann.hears("group_chat", id=said["id"]) == said
+    assert ann.next_message("group_chat", id=said["id"]) == said
     raw.send_json({"type": 3, "to": "ann", "data": "psst", "id": f"p{time.monotonic_ns()}"})
     ack = raw.recv_json(type=4)
-    told = ann.hears("single_chat")
+    told = ann.next_message("single_chat")
     assert (told["user"]["username"], told["to"], told["data"]) == ("raw", "ann", "psst")
     assert {key: told[key] for key in ("id", "room", "seq", "ts")} == {
         key: ack[key] for key in ("id", "room", "seq", "ts")
@@ -210,7 +210,7 @@ def test_errors_are_acks_or_events(connect):
     told = ann.call("single_chat", {"to": "nobody here", "data": "a", "id": "u1"})
     assert told == {"error": "unknown_user", "data": FAILURES["unknown_user"].en, "ref": "u1"}
     ann.client.emit("single_chat", {"data": "a", "id": "u2"})
-    assert ann.hears("chat_error") == {
+    assert ann.next_message("chat_error") == {
         "type": 0,
         "user": None,
         "data": FAILURES["missing_to"].en,
@@ -222,19 +222,19 @@ def test_errors_are_acks_or_events(connect):
 def test_the_client_may_ask_for_roster_diffs(connect, enter):
     ann = connect("ann", query="?roster=diff")
     enter("carl")
-    # Changes are gathered: what tells of carl may tell of others who came just before him.
+    # Changes are batched: the one that names carl may name users who joined just before.
     carl = {"id": "id-carl", "username": "carl"}
     assert ann.recv("roster_diff", lambda message: carl in message["joined"])[0]["room"] == "lobby"
 
 
-# -- the end, and coming back
+# -- the end of a session, and reconnecting
 
 
 def test_a_kicked_user_is_told_and_does_not_reconnect(site, connect, transports):
     name = f"python-{transports and transports[0]}"
     ann = connect(None, auth={"token": site.user(name)}, transports=transports, reconnection_delay=0.1)
     site.kick(name)
-    assert ann.hears("chat_error")["code"] == "kicked"
+    assert ann.next_message("chat_error")["code"] == "kicked"
     assert ann.recv("disconnect")[0] == ann.client.reason.SERVER_DISCONNECT
     ann.client.wait()
     assert not ann.client.connected

@@ -1,4 +1,4 @@
-"""Connection state recovery with socket.io-client: what was missed comes once and in order, or not at all."""
+"""Connection state recovery with socket.io-client: missed events come once and in order, or not at all."""
 
 import random
 import time
@@ -9,8 +9,8 @@ from tests.integration.socketio_server import SocketIOServer
 from tests.socketio_node import HASTY, TRANSPORTS, connecting
 from tests.tokens import token
 
-#: A client that connects again only when it is told to.
-STAYS_AWAY = {"reconnection": False}
+#: A client that reconnects only when the test says so.
+NO_RECONNECT = {"reconnection": False}
 
 
 @pytest.fixture(scope="module")
@@ -20,15 +20,15 @@ def site():
 
 
 def reader(connect, **options):
-    """Somebody in the namespace /news who is in the room "sports" and connects again only when told to."""
-    client = connect(namespace="/news", **{**STAYS_AWAY, **options})
+    """A client in the room "sports" of /news that reconnects only when the test says so."""
+    client = connect(namespace="/news", **{**NO_RECONNECT, **options})
     client.call("join", "sports")
     client.call("remember", "colour", "blue")
     return client
 
 
 def bulletins(site, client, room=None):
-    """The bulletins that `client` heard so far; one that is sent now shows that all before it have come."""
+    """The bulletins that `client` has received; a marker that is sent now shows that all before it have arrived."""
     mark = f"mark {time.monotonic_ns()}"
     site.emit("bulletin", mark, room=room)
     client.recv("bulletin", lambda text, *_: text == mark)
@@ -36,12 +36,12 @@ def bulletins(site, client, room=None):
 
 
 def chat_texts(site, client, event="group_chat"):
-    """What users and the house said to `client` so far, without the greetings."""
+    """The texts of the stored messages that `client` has received."""
     mark = f"mark {time.monotonic_ns()}"
-    site.say(mark)
+    site.send(mark)
     client.recv("group_chat", lambda message, *_: message["data"] == mark)
-    said = [args[0] for args in client.received(event) if "seq" in args[0]]
-    return [message["data"] for message in said if not message["data"].startswith("mark")]
+    sent = [args[0] for args in client.received(event) if "seq" in args[0]]
+    return [message["data"] for message in sent if not message["data"].startswith("mark")]
 
 
 # -- recovered
@@ -79,16 +79,16 @@ def test_missed_events_come_once_and_in_order_with_rooms_and_data(site, connect,
 
 def test_a_second_disconnect_is_recovered_too(site, connect, transports):
     client = reader(connect, **transports)
-    said = []
+    sent = []
     for number in range(3):
         client.cut()
         site.emit("bulletin", f"missed {number}", room="sports")
-        said.append(f"missed {number}")
+        sent.append(f"missed {number}")
         assert client.reconnect()["recovered"] is True
         assert client.recv("bulletin")[0] == f"missed {number}"
-        client.cut()  # and again at once, with nothing said meanwhile
+        client.cut()  # and again at once, with nothing emitted meanwhile
         assert client.reconnect()["recovered"] is True
-        assert bulletins(site, client) == said
+        assert bulletins(site, client) == sent
     assert client.call("about")[0]["data"]["colour"] == "blue"
 
 
@@ -103,7 +103,7 @@ def test_a_client_that_missed_nothing_gets_no_repetition(site, connect):
 
 
 def test_a_client_cut_off_before_its_first_event_is_recovered(site, connect):
-    client = connect(namespace="/news", **STAYS_AWAY)
+    client = connect(namespace="/news", **NO_RECONNECT)
     client.cut()
     site.emit("bulletin", "the first")
     assert client.reconnect()["recovered"] is True
@@ -167,19 +167,19 @@ def test_rooms_that_were_left_are_not_recovered(site, connect):
 def test_after_cuts_at_random_every_event_came_once_and_in_order(site, connect):
     chance = random.Random(4)
     clients = [reader(connect, reconnection=True, **HASTY, **options) for options in TRANSPORTS.values()]
-    said = []
+    sent = []
     for _ in range(25):
         for _ in range(chance.randrange(10)):
-            said.append(f"said {len(said)}")
+            sent.append(f"sent {len(sent)}")
             site.emit(
-                "bulletin", said[-1], "x" * chance.choice((0, 20_000)), room=chance.choice((None, "sports"))
+                "bulletin", sent[-1], "x" * chance.choice((0, 20_000)), room=chance.choice((None, "sports"))
             )
         for client in clients:
             if chance.random() < 0.5:
                 client.node.tell("cut", socket=client.name)
     for client in clients:
         client.node.wait(lambda one=client: one.state["connected"])
-        assert bulletins(site, client) == said
+        assert bulletins(site, client) == sent
         assert {came["recovered"] for (came,) in client.received("connect")[1:]} == {True}
 
 
@@ -187,18 +187,18 @@ def test_after_cuts_at_random_every_event_came_once_and_in_order(site, connect):
 
 
 def test_missed_messages_of_the_chat_come_once_and_in_order(site, connect, enter, transports):
-    ann = connect("ann", **STAYS_AWAY, **transports)
+    ann = connect("ann", **NO_RECONNECT, **transports)
     bob = enter("bob")
     bob.send_json({"type": 2, "data": "before"})
     ann.recv("group_chat", lambda message, *_: message["data"] == "before")
     ann.cut()
-    twin = enter("ann")  # or nobody of that name would be here to be spoken to
+    twin = enter("ann")  # ann has to be connected for direct messages by name
     for number in range(5):
         bob.send_json({"type": 2, "data": f"group {number}"})
         bob.recv_json(type=2, data=f"group {number}")
         bob.send_json({"type": 3, "to": "ann", "data": f"direct {number}"})
         twin.recv_json(type=3)
-        site.say(f"house {number}")
+        site.send(f"house {number}")
     twin.send_json({"type": 3, "to": "bob", "data": "from her other socket"})
     bob.recv_json(type=3)
     assert ann.reconnect()["recovered"] is True
@@ -211,7 +211,7 @@ def test_missed_messages_of_the_chat_come_once_and_in_order(site, connect, enter
 
 
 def test_a_direct_message_to_a_disconnected_user_is_replayed(site, connect, enter):
-    zoe, bob = connect(auth={"token": site.user("zoe")}, **STAYS_AWAY), enter("bob")
+    zoe, bob = connect(auth={"token": site.user("zoe")}, **NO_RECONNECT), enter("bob")
     zoe.cut()
     bob.recv_until(lambda m: m["type"] == 1 and "zoe" not in m["data"])
     bob.send_json({"type": 3, "to": "zoe", "data": "are you there?", "id": "waits"})
@@ -223,7 +223,7 @@ def test_a_direct_message_to_a_disconnected_user_is_replayed(site, connect, ente
 
 
 def test_a_recovered_client_is_back_in_the_chat(site, connect, enter):
-    ann = connect("ann", **STAYS_AWAY)
+    ann = connect("ann", **NO_RECONNECT)
     for _ in range(2):
         ann.cut()
         assert ann.reconnect()["recovered"] is True
@@ -237,14 +237,14 @@ def test_a_recovered_client_is_back_in_the_chat(site, connect, enter):
 
 
 def test_both_namespaces_of_a_connection_are_recovered(site, connect):
-    chat = connect("ann", **STAYS_AWAY)
+    chat = connect("ann", **NO_RECONNECT)
     news = chat.share("/news")
     news.recv("connect")
     ids = [chat.id, news.id]
     chat.ask("cut")
     for client in (chat, news):
         client.recv("disconnect")
-    site.say("missed in the chat")
+    site.send("missed in the chat")
     site.emit("bulletin", "missed in the news")
     for client in (chat, news):
         client.ask("connect")
@@ -258,7 +258,7 @@ def test_both_namespaces_of_a_connection_are_recovered(site, connect):
 # -- not recovered
 
 
-def comes_anew(client, old_id):
+def starts_over(client, old_id):
     came = client.reconnect()
     return came["recovered"] is False and came["id"] != old_id
 
@@ -274,8 +274,8 @@ def test_recovery_ends_after_its_time(node):
         client.cut()
         site.wait_journal(id, "disconnected")
         site.emit("bulletin", "too long ago")
-        time.sleep(seconds + 0.5)  # as set
-        assert comes_anew(client, id)
+        time.sleep(seconds + 0.5)  # the configured time
+        assert starts_over(client, id)
         assert bulletins(site, client) == []
         assert client.call("about")[0]["data"] == {"connected with": None}
         assert "sports" not in client.call("about")[0]["rooms"]
@@ -290,7 +290,7 @@ def test_without_recovery_there_is_no_offset_and_no_pid(node):
         assert (state["pid"], state["offset"]) == (None, None)
         client.cut()
         site.emit("bulletin", "missed")
-        assert comes_anew(client, state["id"])
+        assert starts_over(client, state["id"])
         site.emit("bulletin", "bare again")
         assert client.recv("bulletin") == "bare again"
 
@@ -301,7 +301,7 @@ def test_a_client_that_disconnected_is_not_recovered(site, connect):
     client.ask("disconnect")
     site.wait_journal(id, "disconnected")
     site.emit("bulletin", "missed")
-    assert comes_anew(client, id)
+    assert starts_over(client, id)
     assert bulletins(site, client) == []
 
 
@@ -311,7 +311,7 @@ def test_a_client_that_the_site_disconnected_is_not_recovered(site, connect):
     client.emit("go")
     client.recv("disconnect")
     site.emit("bulletin", "missed")
-    assert comes_anew(client, id)
+    assert starts_over(client, id)
     assert bulletins(site, client) == []
 
 
@@ -321,14 +321,14 @@ def test_a_restarted_server_recovers_no_site_namespace(node):
         id = client.id
         site.restart()
         client.recv("disconnect")
-        assert comes_anew(client, id)
+        assert starts_over(client, id)
         assert client.call("about")[0]["data"] == {"connected with": None}
 
 
 def test_a_user_banned_while_disconnected_is_refused(site, connect):
-    ann = connect(auth={"token": site.user("ann-the-banned")}, **STAYS_AWAY)
+    ann = connect(auth={"token": site.user("ann-the-banned")}, **NO_RECONNECT)
     ann.cut()
-    site.say("missed")
+    site.send("missed")
     site.ban("ann-the-banned")
     for made, codes in (
         (None, {"banned", "token_invalid"}),
@@ -342,48 +342,48 @@ def test_a_user_banned_while_disconnected_is_refused(site, connect):
     assert ann.received("group_chat")[1:] == []
 
 
-@pytest.mark.parametrize("deed", ["kick", "log_out"])
-def test_a_user_expelled_while_disconnected_is_refused(site, connect, deed):
-    name = f"ann-of-the-{deed}"
-    ann = connect(auth={"token": site.user(name)}, **STAYS_AWAY)
+@pytest.mark.parametrize("action", ["kick", "log_out"])
+def test_a_user_expelled_while_disconnected_is_refused(site, connect, action):
+    name = f"ann-of-the-{action}"
+    ann = connect(auth={"token": site.user(name)}, **NO_RECONNECT)
     ann.cut()
-    site.say("missed")
-    getattr(site, deed)(name)
+    site.send("missed")
+    getattr(site, action)(name)
     ann.ask("connect")
     assert ann.recv("connect_error")["data"]["code"] == "token_invalid"
     assert not ann.state["active"]
     assert ann.received("group_chat")[1:] == []
 
 
-@pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
-def test_an_expelled_user_recovers_nothing_in_site_namespaces(site, connect, deed):
-    name = f"reader-of-the-{deed}"
+@pytest.mark.parametrize("action", ["kick", "ban", "log_out"])
+def test_an_expelled_user_recovers_nothing_in_site_namespaces(site, connect, action):
+    name = f"reader-of-the-{action}"
     ann = reader(connect, auth={"token": site.user(name)})
     assert ann.call("about")[0]["identity"]["username"] == name
     id = ann.id
     ann.cut()
     site.emit("bulletin", "missed", room="sports")
-    getattr(site, deed)(name)
-    assert comes_anew(ann, id)
+    getattr(site, action)(name)
+    assert starts_over(ann, id)
     about = ann.call("about")[0]
     assert (about["identity"], about["data"]) == (None, {"connected with": None})
     assert bulletins(site, ann) == []
 
 
-@pytest.mark.parametrize("deed", ["kick", "ban", "log_out"])
-def test_an_expelled_user_is_disconnected_from_site_namespaces(site, connect, deed):
-    name = f"listener-of-the-{deed}"
+@pytest.mark.parametrize("action", ["kick", "ban", "log_out"])
+def test_an_expelled_user_is_disconnected_from_site_namespaces(site, connect, action):
+    name = f"listener-of-the-{action}"
     ann, stranger = reader(connect, auth={"token": site.user(name)}), reader(connect)
-    getattr(site, deed)(name)
+    getattr(site, action)(name)
     assert ann.recv("disconnect") == "io server disconnect"
-    assert bulletins(site, stranger) == []  # who never said a name is left alone
+    assert bulletins(site, stranger) == []  # a client without a token stays connected
 
 
 def test_an_expired_token_recovers_nothing(site, connect):
-    ann = connect(auth={"token": token("ann", ttl=2)}, **STAYS_AWAY)
+    ann = connect(auth={"token": token("ann", ttl=2)}, **NO_RECONNECT)
     ann.cut()
-    site.say("missed")
-    time.sleep(2.1)  # until the token's end
+    site.send("missed")
+    time.sleep(2.1)  # until the token expires
     ann.ask("connect")
     assert ann.recv("connect_error") == {"message": "token过期", "data": {"code": "token_expired"}}
     ann.ask("auth", auth={"token": token("ann")})
@@ -392,16 +392,16 @@ def test_an_expired_token_recovers_nothing(site, connect):
 
 
 def test_a_fresh_token_of_the_same_user_recovers(site, connect):
-    ann = connect("ann", **STAYS_AWAY)
+    ann = connect("ann", **NO_RECONNECT)
     ann.cut()
-    site.say("missed")
+    site.send("missed")
     ann.ask("auth", auth={"token": token("ann")})
     assert ann.reconnect()["recovered"] is True
     assert chat_texts(site, ann) == ["missed"]
 
 
 def test_a_user_cannot_recover_another_users_session(site, connect, enter):
-    ann, cat = connect("ann", **STAYS_AWAY), enter("cat")
+    ann, cat = connect("ann", **NO_RECONNECT), enter("cat")
     cat.send_json({"type": 3, "to": "ann", "data": "heard"})
     ann.recv("single_chat")
     state = ann.state

@@ -1,4 +1,4 @@
-"""Rooms over Socket.IO: coming, going, what was missed, and the way back into all of them."""
+"""Rooms over Socket.IO: joining, leaving, missed messages, and the recovery of all rooms."""
 
 import sqlite3
 import time
@@ -15,8 +15,8 @@ from tests.integration.socketio_wire import Endpoint, PollingSession, probe
 from tests.socketio_node import connecting
 from tests.tokens import token
 
-#: A client that connects again only when it is told to.
-STAYS_AWAY = {"reconnection": False}
+#: A client that reconnects only when the test says so.
+NO_RECONNECT = {"reconnection": False}
 numbers = count(1)
 
 
@@ -34,12 +34,12 @@ def come(site):
 
 @pytest.fixture
 def den(site):
-    """A public room that nobody has been in."""
+    """A new public room."""
     return site.room(f"den {next(numbers)}")
 
 
 def texts(client, event="group_chat", room=None):
-    """What was said, as far as it is stored."""
+    """The texts of the stored messages that it received."""
     said = [args[0] for args in client.received(event) if "seq" in args[0]]
     return [message["data"] for message in said if room in (None, message["room"])]
 
@@ -165,7 +165,7 @@ def test_too_many_rooms_are_refused(node):
         assert join(ann, rooms[1])["error"] == "too_many_rooms"
 
 
-# -- leaving, reading, and what is told of rooms
+# -- leaving, reading, and changes of rooms
 
 
 def test_a_client_that_leaves_gets_no_more_messages(connect, den, transports):
@@ -175,7 +175,7 @@ def test_a_client_that_leaves_gets_no_more_messages(connect, den, transports):
     say(bob, den, "behind her back")
     assert say(ann, den, "am I in?")["error"] == "not_joined"
     assert texts(ann, room=den) == []
-    ann.emit("leave", {"room": den, "id": "l1"})  # which it is not in
+    ann.emit("leave", {"room": den, "id": "l1"})  # a room that it is not in
     assert ann.recv("leave") == {"type": 7, "room": den, "ref": "l1"}
     assert join(ann, den)["seq"] == 1
     say(bob, den, "welcome back")
@@ -229,7 +229,7 @@ def test_a_client_may_stay_outside_the_lobby_until_it_joins(connect, enter, aske
 
 @contextmanager
 def store_held(site):
-    """Nothing can be stored in this block."""
+    """Within this block nothing can be stored."""
     held = sqlite3.connect(site.home / "chat.db", isolation_level=None)
     held.execute("BEGIN IMMEDIATE")
     try:
@@ -243,7 +243,7 @@ def test_a_message_is_acked_once_it_is_stored(site, connect):
     ann, bob = connect("ann"), connect("bob")
     with store_held(site):
         asked = ann.begin_call("group_chat", {"data": "hold on", "id": f"h{next(numbers)}"})
-        assert bob.call("group_list")[0]["room"] == "lobby"  # everything else goes on
+        assert bob.call("group_list")[0]["room"] == "lobby"  # everything else works
         assert texts(bob)[-1:] != ["hold on"]
     seq = ann.answer(asked)[0]["seq"]
     assert wait_text(bob, "hold on")["seq"] == seq
@@ -278,7 +278,7 @@ def test_a_message_of_a_client_that_disconnected_is_delivered(site, come, connec
     with store_held(site):
         ann.emit("group_chat", {"data": "and good-bye"})
         ann.begin_call("group_chat", {"data": "who will answer me?"})
-        ann.session.send("41", "40/news,")  # leaves the chat, and stays on the connection
+        ann.session.send("41", "40/news,")  # leaves the chat and keeps the connection
         while not ann.take().startswith("40/news,"):
             pass
     wait_text(bob, "who will answer me?")
@@ -287,11 +287,11 @@ def test_a_message_of_a_client_that_disconnected_is_delivered(site, come, connec
     assert ann.session.receive() == "43/news,7[1]"
 
 
-# -- back in the rooms
+# -- recovered rooms
 
 
 def test_a_recovered_client_is_back_in_its_rooms(connect, den, transports):
-    ann, bob = connect("ann", **STAYS_AWAY, **transports), connect("bob")
+    ann, bob = connect("ann", **NO_RECONNECT, **transports), connect("bob")
     join(ann, den), join(bob, den)
     say(bob, den, "before")
     wait_text(ann, "before")
@@ -312,10 +312,10 @@ def test_a_recovered_client_is_back_in_its_rooms(connect, den, transports):
 
 
 def test_messages_in_a_room_without_connected_members_are_replayed(site, connect, enter, den):
-    ann = connect("ann", **STAYS_AWAY)
+    ann = connect("ann", **NO_RECONNECT)
     join(ann, den)
     ann.cut()
-    site.say("to nobody", room=den)
+    site.send("to nobody", room=den)
     raw = enter("raw")
     raw.send_json({"type": 6, "room": den})
     raw.recv_json(type=8)
@@ -323,16 +323,16 @@ def test_messages_in_a_room_without_connected_members_are_replayed(site, connect
     raw.recv_json(type=2, room=den)
     raw.send_json({"type": 7, "room": den})
     raw.recv_json(type=7)
-    time.sleep(0.5)  # the room's grace: it is empty, and may close
-    site.say("to nobody again", room=den)
+    time.sleep(0.5)  # the room is empty now, and may be closed
+    site.send("to nobody again", room=den)
     assert ann.reconnect()["recovered"] is True
-    site.say("live", room=den)
+    site.send("live", room=den)
     wait_text(ann, "live")
     assert texts(ann, room=den) == ["to nobody", "from another wire", "to nobody again", "live"]
 
 
 def test_messages_from_before_the_join_are_not_replayed(connect, den):
-    ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
+    ann, bob = connect("ann", **NO_RECONNECT), connect("bob")
     join(bob, den)
     say(bob, "lobby", "heard")
     wait_text(ann, "heard")
@@ -347,7 +347,7 @@ def test_messages_from_before_the_join_are_not_replayed(connect, den):
 
 
 def test_a_room_that_was_left_is_not_recovered(connect, den):
-    ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
+    ann, bob = connect("ann", **NO_RECONNECT), connect("bob")
     join(ann, den), join(bob, den)
     ann.call("leave", {"room": den})
     ann.call("leave", {"room": "lobby"})
@@ -362,7 +362,7 @@ def test_a_room_that_was_left_is_not_recovered(connect, den):
 
 def test_a_client_that_lost_a_room_gets_nothing_of_it_and_is_told(site, connect):
     secret = site.room("Plans", "ann", "bob", private=True)
-    ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
+    ann, bob = connect("ann", **NO_RECONNECT), connect("bob")
     join(ann, secret), join(bob, secret)
     ann.cut()
     say(bob, secret, "while she still might have")
@@ -378,7 +378,7 @@ def test_a_client_that_lost_a_room_gets_nothing_of_it_and_is_told(site, connect)
 
 def test_direct_messages_to_a_disconnected_user_are_replayed(site, connect, enter):
     name = f"dora{next(numbers)}"
-    dora = connect(auth={"token": site.user(name)}, **STAYS_AWAY)
+    dora = connect(auth={"token": site.user(name)}, **NO_RECONNECT)
     bob = enter("bob")
     dora.cut()
     bob.recv_until(lambda m: m["type"] == 1 and name not in m["data"])
@@ -394,7 +394,7 @@ def test_direct_messages_to_a_disconnected_user_are_replayed(site, connect, ente
 
 
 def test_a_join_that_was_cut_off_continues(come, connect, den):
-    """It comes back from each message of what it was being told, as if the rest had been lost on the way."""
+    """It resumes after each message of the replay, as if the rest had been lost on the way."""
     bob = connect("bob")
     join(bob, den)
     for number in range(6):
@@ -418,7 +418,7 @@ def test_a_join_that_was_cut_off_continues(come, connect, den):
 
 
 def test_a_room_joined_meanwhile_is_replayed_from_its_floor(connect, den):
-    ann, bob = connect("ann", **STAYS_AWAY), connect("bob")
+    ann, bob = connect("ann", **NO_RECONNECT), connect("bob")
     join(bob, den)
     for number in range(4):
         say(bob, den, f"{number}")
@@ -453,7 +453,7 @@ def test_an_offset_of_an_earlier_connection_is_ignored(connect, come, den):
 
 
 def test_own_direct_messages_are_replayed_to_other_connections_only(connect):
-    ann, twin, bob = connect("ann", **STAYS_AWAY), connect("ann", **STAYS_AWAY), connect("bob")
+    ann, twin, bob = connect("ann", **NO_RECONNECT), connect("ann", **NO_RECONNECT), connect("bob")
     ann.call("single_chat", {"to": "bob", "data": "first"})
     wait_text(twin, "first", "single_chat")
     for one in (ann, twin):
