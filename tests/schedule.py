@@ -7,9 +7,9 @@ FOLDERS = ("unit", "contract", "integration", "browser")
 LONGEST = (
     *("unit/test_socketio_stateful", "unit/test_rooms_stateful"),
     *("integration/test_socketio_restart", "integration/test_faults", "integration/test_crash"),
-    *("integration/test_server_matrix", "integration/test_socketio_clients", "integration/test_cluster"),
+    *("integration/test_socketio_workers", "integration/test_socketio_clients", "integration/test_cluster"),
     *("integration/test_drain", "integration/test_deploy", "integration/test_socketio_cluster"),
-    *("integration/test_clock", "integration/test_rolling_restart", "integration/test_across_workers"),
+    *("integration/test_rolling_restart", "integration/test_server_matrix", "integration/test_clock"),
     *("browser/test_history", "browser/test_rooms", "browser/test_socketio_browser"),
 )
 #: The files of the folders integration and browser whose tests are not slow: the wire, the rooms, the accounts, the
