@@ -123,7 +123,7 @@ class Settings:
 
     #: Signals and other calls of site code that may wait for one session. Further ones are dropped and logged.
     queue_size: int = 1_000
-    #: Seconds between two reads of the control table (kick, ban, log-out, send from another process).
+    #: Seconds between two reads of the control table (kick, ban, log-out, emit, unstored messages of other processes).
     control_interval: float = 0.5
 
     def is_ephemeral(self, room: str) -> bool:
