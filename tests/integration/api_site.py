@@ -3,14 +3,11 @@
 import threading
 import time
 
-import orjson
 from flask import Flask, current_app, jsonify, request
 
-from chat import Chat, MessageType, UnknownUser, signals
-from chat.wire.frames import text_frame
+from chat import Chat, UnknownUser, signals
+from tests.integration.api_site_die import DIE, throw_die
 
-#: Type of the site's own message: a user throws a die.
-DIE = 100
 #: What the receivers below were called with, in order.
 heard = []
 
@@ -22,7 +19,7 @@ def create_app():
     app.config["SECRET_KEY"] = "a site with an API, and a key that is long enough"
     chat.init_app(app)
     add_views(app)
-    add_die(app)
+    app.extensions["chat"].handlers[DIE] = throw_die
     signals.client_connected.connect(note_connect, sender=app)
     signals.client_disconnected.connect(note_disconnect, sender=app)
     signals.message_sent.connect(note_message, sender=app)
@@ -77,30 +74,19 @@ def add_views(app):
 
 
 def note_connect(app, identity):
+    """A client has connected."""
     heard.append(["connect", identity.username, app is current_app._get_current_object()])
 
 
 def note_disconnect(app, identity, code):
+    """A client has disconnected; `code` is the close code."""
     heard.append(["disconnect", identity.username, code])
 
 
 def note_message(app, identity, room, to, text, id, seq, ts):
+    """A user's message has been sent; `to` is the receiver of a direct message."""
     if text == "slow":
         time.sleep(1.0)
     if text == "broken":
         raise ValueError("a receiver may fail")
     heard.append(["message", identity.username, room, to, text, id, seq, ts])
-
-
-# -- a message type of the site's own
-
-
-def add_die(app):
-    app.extensions["chat"].handlers[DIE] = throw_die
-
-
-def throw_die(chat, client, envelope):
-    """Send the throw to everyone in the room, and a private confirmation to the client that threw."""
-    envelope.type, envelope.data = MessageType.GROUP_CHAT, "⚃"
-    client.enqueue(text_frame(orjson.dumps({"type": DIE, "ref": envelope.id})))
-    chat.table[MessageType.GROUP_CHAT](chat, client, envelope)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.integration.api_site import DIE
+from tests.integration.api_site_die import DIE
 from tests.servers import ROOT, Server
 from tests.wsclient import Closed
 
