@@ -39,7 +39,7 @@ def create_app():
 
 
 def begin(hub, wire, taken):
-    client = Client(taken.fd, hub, wire, hub.settings.max_message_bytes)
+    client = Client(taken.fd, hub, wire)
     hub.reactor.add(client)
     client.enqueue(taken.answer)
     if taken.early:
