@@ -137,7 +137,7 @@ def test_a_message_to_oneself_reaches_ones_other_socket(enter_at):
 def test_a_message_of_the_site_reaches_both_servers(sites, enter_at):
     clients = [enter_at(0, "ann"), enter_at(1, "bob")]
     for number, site in enumerate(sites):
-        site.say(f"from the house {number}")
+        site.send(f"from the house {number}")
         one, other = (hear(client, f"from the house {number}") for client in clients)
         assert one == other
         assert one["user"] is None
@@ -147,7 +147,7 @@ def test_a_direct_message_of_the_site_reaches_the_other_server(sites, enter_at):
     who = name()
     ann = enter_at(0, who)
     until(lambda: has_a_row(sites[1], who))
-    sites[1].say("psst", to=who)
+    sites[1].send("psst", to=who)
     hear(ann, "psst", DIRECT, to=who)
 
 
@@ -423,7 +423,7 @@ def test_without_valkey_messages_cross_by_the_comparison(lonely, come_alone):
     tell(ann, dora, "direct")
     for client in (bob, twin):
         client.recv_json(type=DIRECT, data="direct", timeout=COMPARED)
-    lonely[0].say("the house")
+    lonely[0].send("the house")
     bob.recv_json(type=GROUP, data="the house", timeout=COMPARED)
     lonely[0].cli("send", "lobby", "the command line")
     for client in (ann, bob):
