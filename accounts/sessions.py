@@ -12,7 +12,6 @@ import time
 from flask import Flask, current_app, request, session
 from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin, login_user, logout_user
-from itsdangerous import URLSafeTimedSerializer
 
 from chat import User
 
@@ -34,19 +33,9 @@ class Member(UserMixin):
 class Sessions(SecureCookieSessionInterface):
     """Cookie sessions whose cookie is Secure on HTTPS, terminated here or at a trusted proxy."""
 
-    _keys: tuple[object, ...] = ()
-    _serializer: URLSafeTimedSerializer | None = None
-
     def get_cookie_secure(self, app: Flask) -> bool:
         """Tell whether the cookie must be Secure."""
         return request.is_secure or app.config["SESSION_COOKIE_SECURE"]
-
-    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Return the signer of session cookies, made once for each secret key instead of once a request."""
-        keys = (app.secret_key, *(app.config["SECRET_KEY_FALLBACKS"] or ()))
-        if keys != self._keys:
-            self._keys, self._serializer = keys, super().get_signing_serializer(app)
-        return self._serializer
 
 
 def init(app: Flask) -> None:

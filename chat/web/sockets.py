@@ -183,7 +183,7 @@ class Parked(Response):
     """The response to a request whose socket was taken: it makes each kind of server send nothing."""
 
     def __init__(self, mode: str) -> None:
-        super().__init__(status=101)
+        super().__init__()
         self._mode = mode
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
