@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 
 from bench.report import aligned
 from bench.servers import Server, ServerFailed, free_port, ours_env, serving
-from bench.visit import FRAMES, LOCAL, SLOW, chromium, visit
+from bench.visit import FRAMES, LOCAL, SLOW, running_chromium, visit
 from bench.workspace import INSTALLED, PROJECT, Workspace
 
 #: The messages in the lobby before the first visit, about as long as real ones.
@@ -178,7 +178,7 @@ def main():
     parser.add_argument("--requests", action="store_true", help="list the address of each request")
     options = parser.parse_args()
     try:
-        with site() as where, chromium() as browser:
+        with site() as where, running_chromium() as browser:
             fill(browser, where)
             figures, asked = load_figures(browser, where, options.rounds)
             if not options.skip_frames:

@@ -1,22 +1,12 @@
 """One visit to the chat page in Chromium: its requests, and the time until its first message is painted."""
 
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from playwright.sync_api import sync_playwright
 
-#: The names of Chromium on different systems.
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tools import chromium
+
 #: Milliseconds that a visit continues after its socket has connected, to count late requests too.
 AFTERWARDS = 2_500
 PATIENCE = 60_000
@@ -75,13 +65,13 @@ class Seen:
 
 
 @contextmanager
-def chromium():
+def running_chromium():
     """A headless Chromium."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = chromium.find()
     if path is None:
-        raise SystemExit(f"No Chromium here. Install one of {', '.join(BROWSERS)}.")
+        raise SystemExit(chromium.MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=path, args=chromium.ARGUMENTS)
         yield browser
         browser.close()
 

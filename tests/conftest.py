@@ -1,6 +1,6 @@
 """Fixtures for all tests (an app, servers, PostgreSQL, Valkey, a browser), and the rules of the whole run."""
 
-import shutil
+import gc
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,20 +12,9 @@ from tests.proxies import NO_PROXIES
 from tests.servers import SECRET, Server
 from tests.socketio_node import NO_MODULES, NO_NODE
 from tests.valkeys import running_valkey
+from tools import chromium
 
-BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER_ARGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NO_BROWSER = (
-    "No Chromium here: the browser tests were skipped. Install one of " + ", ".join(BROWSER_NAMES) + "."
-)
+NO_BROWSER = f"{chromium.MISSING} The browser tests were skipped."
 #: Characters of a server's log shown for a test that failed.
 LOG_TAIL = 6000
 
@@ -97,29 +86,25 @@ def own_valkey():
 # -- the browser
 
 
-def browser_path():
-    return next(filter(None, map(shutil.which, BROWSER_NAMES)), None)
-
-
 @contextmanager
 def running_browser():
     """The system's Chromium, within the block; without one the test is skipped with a notice."""
-    path = browser_path()
+    path = chromium.find()
     if path is None:
         pytest.skip(NO_BROWSER)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGS))
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=path, args=chromium.ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")
 def browser():
     """One Chromium for a module's tests; a longer-lived Playwright would hold this thread's asyncio loop."""
-    with running_browser() as chromium:
-        yield chromium
+    with running_browser() as running:
+        yield running
 
 
 @pytest.fixture
@@ -166,6 +151,15 @@ def pytest_collection_modifyitems(items):
         item.add_marker(item.path.parent.name)
         if schedule.is_slow(item):
             item.add_marker("slow")
+
+
+def pytest_collection_finish():
+    """Keep the garbage collector off what stays until the end: thousands of tests and all that they import.
+
+    Traversing them again and again took a fifth of the CPU of the processes that run the tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, Engine, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from .engine import Run
+from .engine import Run, insert_of
 from .io_values import IoSession
 from .models import io_sessions as table
 from .models import now_ms
@@ -27,7 +26,7 @@ class IoSessions:
         """Insert or replace sessions, which then belong to `origin`."""
 
         def work(connection: Connection) -> None:
-            insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+            insert = insert_of(connection)
             made = insert(table)
             newer = {name: made.excluded[name] for name in ("user_id", "rooms", "origin", "updated_at")}
             more = {"origin": origin, "updated_at": now_ms()}

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, delete, func, literal, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ..identity.names import name_key
 from ..wire.envelope import Identity, direct_room
+from .engine import insert_of
 from .history import DIRECT, MEMBER, Membership, RoomOf, RoomRow
 from .models import memberships as table
 from .models import mentions, messages, now_ms, rooms
@@ -111,7 +111,7 @@ class Members(Part):
 
 def insert_member(connection: Connection, room_id: int, user: Identity, role: str) -> bool:
     """Add a member who has read everything so far; return False if the user is one, or the room does not exist."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    insert = insert_of(connection)
     values = {
         "user_id": storable(user.id),
         "username": storable(user.username),

@@ -21,7 +21,6 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects import postgresql
 
 metadata = MetaData(
     naming_convention={
@@ -35,7 +34,7 @@ metadata = MetaData(
 #: A SQLite key that is assigned automatically must be an INTEGER.
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 #: Text that is compared by code points, as SQLite and Python do, and not by a language's collation.
-_KEY = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+_KEY = Text().with_variant(Text(collation="C"), "postgresql")
 
 #: Every user who ever had a token: those of the reference site, and those of a site with its own accounts.
 users = Table(

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, case, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ..identity.names import NameTaken, clean, name_key, skeleton
 from ..wire.envelope import Identity
-from .engine import Run, lock
+from .engine import Run, insert_of, lock
 from .members import rename
 from .models import now_ms
 from .models import users as table
@@ -159,7 +158,7 @@ def _find_or_create(connection: Connection, rows: dict[str, dict[str, Any]]) -> 
     found = _find_keys(connection, list(rows))
     missing = [row for key, row in rows.items() if key not in found]
     if missing:
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        insert = insert_of(connection)
         connection.execute(insert(table).on_conflict_do_nothing(), missing)
         found |= _find_keys(connection, [row["name_key"] for row in missing])
     for key, row in rows.items():

@@ -24,10 +24,10 @@ from tests.browser.conversation_pieces import (
 )
 from tests.browser.past import Past
 from tests.browser.person import PASSWORD, Person
-from tests.conftest import BROWSER_ARGS, browser_path
 from tests.integration.existing_site import ExistingSite
 from tests.servers import Server
 from tests.tokens import token
+from tools import chromium
 
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
@@ -326,7 +326,7 @@ def main():
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path(), args=list(BROWSER_ARGS))
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=chromium.ARGUMENTS)
         (for_the_readme if asked.docs else every_page)(browser, asked.folder)
         browser.close()
 

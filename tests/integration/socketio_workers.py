@@ -11,6 +11,7 @@ from tests.integration.socketio_server import SocketIOServer
 from tests.integration.socketio_wire import CALM, TIMEOUT, Endpoint, PollingSession, Request
 from tests.leftovers import children, has_ended
 from tests.servers import running
+from tests.waiting import until
 from tests.wsclient import WSClient
 
 CONF = Path(__file__).with_name("several.conf.py")
@@ -53,6 +54,7 @@ class Workers(SocketIOServer):
         others = [pid for pid in self.workers() if pid != worker]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
+        until(lambda: all(state(pid) in "TZ" for pid in others))
         try:
             yield
         finally:
@@ -66,10 +68,15 @@ class Workers(SocketIOServer):
 
 def is_alive(pid):
     """Whether the process runs: it is no zombie either."""
+    return state(pid) != "Z"
+
+
+def state(pid):
+    """The letter of a process's state: R, S, T (stopped), …; Z once it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "Z"
 
 
 class WorkerEndpoint(Endpoint):

@@ -34,6 +34,7 @@ ENV = {
     "CHAT_TRUSTED_PROXIES": "1",
     "CHAT_RATE_LIMIT": "0",
     "CHAT_METRICS": "1",
+    "CHAT_MAX_CONNECTIONS_PER_IP": "1000",  # all clients have one address, and polling sessions end by their timeout
     "CHAT_PING_INTERVAL": "0.6",
     "CHAT_IO_PING_INTERVAL": "0.6",
 }

@@ -108,6 +108,21 @@ def transports(request):
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """The client handles packets in the thread that reads them.
+
+    By default each packet has a thread of its own. So bytes may overtake the packet that announces them, and the end of
+    a session the message before it.
+    """
+    trigger = engineio.Client._trigger_event
+
+    def trigger_at_once(client, event, *args, run_async=False, **options):
+        return trigger(client, event, *args, run_async=run_async and event != "message", **options)
+
+    monkeypatch.setattr(engineio.Client, "_trigger_event", trigger_at_once)
+
+
 # -- transports, acknowledgements, bytes
 
 
@@ -141,18 +156,7 @@ def test_bytes_travel_both_ways(connect, transports):
     assert news.call("call me", b"?", namespace="/news") == {"answer": b"\x01"}
 
 
-@pytest.fixture
-def one_thread(monkeypatch):
-    """The client calls handlers in the thread that reads: in a thread each, as by default, they overtake each other."""
-    trigger = engineio.Client._trigger_event
-
-    def trigger_at_once(client, event, *args, run_async=False, **options):
-        return trigger(client, event, *args, run_async=run_async and event != "message", **options)
-
-    monkeypatch.setattr(engineio.Client, "_trigger_event", trigger_at_once)
-
-
-def test_many_events_arrive_in_order(one_thread, connect, transports):
+def test_many_events_arrive_in_order(connect, transports):
     news = connect("ann", "/news", transports=transports)
     for number in range(200):
         news.client.emit("tell me", (number, {"pad": "x" * 300}), namespace="/news")

@@ -66,6 +66,7 @@ def session(endpoints):
 
 def connect_many(site, connect):
     """Clients spread evenly over all workers: otherwise an idle worker would accept most of them."""
+    site.wait_serving()  # the test before may have killed one
     clients = []
     for worker in site.workers():
         with site.only(worker):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import migrated_sqlite
+
 ROOT = Path(__file__).parents[2]
 #: Each takes a tenth of a second or more to import.
 HEAVY = {"sqlalchemy", "alembic", "psycopg", "redis", "prometheus_client"}
@@ -66,3 +68,10 @@ def test_the_help_of_flask_chat_opens_no_database(tmp_path):
 )
 def test_the_public_names_can_be_imported_without_a_database(tmp_path, code):
     assert imported_by(code, tmp_path).isdisjoint(HEAVY)
+
+
+def test_a_site_on_sqlite_loads_no_other_database(tmp_path):
+    migrated_sqlite(tmp_path / "chat.db")  # the migrations themselves name PostgreSQL's types
+    imported = imported_by("import app\napp.create_app()", tmp_path)
+    assert "sqlalchemy.dialects.sqlite" in imported
+    assert imported.isdisjoint({"sqlalchemy.dialects.postgresql", "psycopg", "redis"})

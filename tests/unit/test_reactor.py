@@ -303,8 +303,7 @@ def test_a_peer_that_vanished_is_read_to_its_end(park, reactor):
 
     parked = park(act)
     parked.theirs.close()
-    until(lambda: ends == [parked])
-    assert len(reactor) == 0
+    until(lambda: ends == [parked] and len(reactor) == 0)
 
 
 def test_a_flush_that_raises_stops_nothing(park, reactor, journal):
