@@ -164,7 +164,7 @@ def _tune_garbage_collector():
 
 
 def _share_log_handlers(worker):
-    logger = logging.getLogger("chat")
+    logger = logging.getLogger("flask_chat")
     logger.handlers = worker.log.error_log.handlers
     logger.setLevel(worker.log.error_log.level)
     logger.propagate = False

@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from .throttle import Throttle
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Seconds that an attempt waits for Redis, and seconds without a new request after Redis did not answer.
 TIMEOUT, RETRY_SECONDS = 0.5, 5.0

@@ -24,7 +24,7 @@ from .presence_publisher import PresencePublisher
 from .presence_sync import PresenceSync
 from .requests import Handler, Requests
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Seconds to wait for the response of one process.
 RESPONSE_SECONDS = 2.0

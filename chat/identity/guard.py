@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ..wire.envelope import Identity
 from ..wire.errors import ChatError
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 

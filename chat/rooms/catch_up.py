@@ -10,7 +10,7 @@ from .hub import Hub
 from .seq_gate import SeqGate
 from .stored_delivery import StoredDelivery
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Messages read at once to fill a gap.
 CHUNK = 1_000

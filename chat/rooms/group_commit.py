@@ -20,7 +20,7 @@ from .hub import Hub
 from .stored_delivery import Answer, Queued, StoredDelivery
 from .stored_messages import draft_of
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Messages that may wait for a store that does not answer; beyond it they are refused at once.
 MAX_WAITING = 10_000

@@ -24,7 +24,7 @@ from .missed_messages import MissedMessages
 from .room import Room
 from .room_opener import RoomOpener
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Requests served together.
 MAX_BATCH = 500

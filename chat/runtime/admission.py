@@ -12,7 +12,7 @@ from ..rooms.hub import Hub
 from ..rooms.native_wire import NativeWire
 from ..wire.errors import ChatError, CloseCode
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 
 class Admission:

@@ -16,7 +16,7 @@ from .site_messages import SiteMessages
 if TYPE_CHECKING:
     from ..store.control import Control, Row
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Milliseconds for which rows are kept, and polls between two prunings.
 KEEP_MS = 3_600_000

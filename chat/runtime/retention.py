@@ -8,7 +8,7 @@ from ..identity.guard import now_ms
 from ..loop.drivers import Driver
 from ..store.history import History
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Seconds from the start to the first pruning, and between two.
 FIRST_AFTER, INTERVAL = 5.0, 3_600.0

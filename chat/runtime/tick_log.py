@@ -6,7 +6,7 @@ import logging
 
 from ..loop.jobs import Jobs
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 
 class TickLog:

@@ -24,7 +24,7 @@ from .resume import Resumer
 from .rooms import Rooms
 from .sessions import Session
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Seconds between the answer to CONNECT and the events that on_connect emitted. Some clients wait for the answer and
 #: begin to listen only then, so both must not arrive in one read.

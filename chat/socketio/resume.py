@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..store.io_missed import IoMissed
     from ..store.io_sessions import IoSessions
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 
 class IoStore(NamedTuple):

@@ -34,7 +34,7 @@ from .rooms import Rooms
 from .sessions import Session, connection_of
 from .subscriptions import SubscriptionStore
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Attachments of one packet together, as a multiple of the largest message.
 MAX_ASSEMBLY = 10

@@ -23,7 +23,7 @@ from .sessions import Session, connection_of
 if TYPE_CHECKING:
     from ..store.io_sessions import IoSessions
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Seconds between two rounds of maintenance: rows of ended connections are deleted.
 INTERVAL = 60.0

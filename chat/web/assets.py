@@ -16,7 +16,7 @@ import orjson
 from flask import Response, abort, request, send_file, url_for
 from werkzeug.datastructures import Headers
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 DIST = Path(__file__).resolve().parent.parent / "static" / "dist"
 #: The names that templates use, and the source file of each.

@@ -14,7 +14,7 @@ from ..loop.stats import Histogram, Stats
 from ..runtime import Runtime
 from ..service import ChatService
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Consecutive ports that are tried: one for each worker of the machine, including those that are draining.
 MAX_PORTS = 64

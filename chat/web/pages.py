@@ -24,7 +24,7 @@ def page() -> Any:
     config = page_config(identity)
     if _may_carry_token():
         config["first"] = first_paint.make(service(), identity, request)
-    response = Response(render_template("chat/page.html", identity=identity, chat_config=config))
+    response = Response(render_template("flask_chat/page.html", identity=identity, chat_config=config))
     response.headers["Cache-Control"] = "no-store"
     # The page holds a token: no other origin may load it, as whatever kind of resource.
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -70,7 +70,7 @@ def chat_widget() -> Markup:
     identity = service().current_identity()
     if identity is None or request.endpoint == "chat.page":
         return Markup()
-    return Markup(render_template("chat/widget.html", identity=identity, chat_config=page_config(identity)))
+    return Markup(render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity)))
 
 
 def _login_path() -> str:

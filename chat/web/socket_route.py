@@ -14,7 +14,7 @@ from .context import language, service
 from .redaction import redact_pywsgi
 from .sockets import RefusedUpgrade, is_isolated_worker
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Query parameters that only extended clients send.
 EXTENDED_PARAMETERS = frozenset(("roster", "lang", "lobby"))

@@ -24,7 +24,7 @@ from ..socketio.sessions import Handshake
 from .redaction import redact_pywsgi
 from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 VERSION = "4"
 #: Seconds that a browser may remember the answer to a preflight.

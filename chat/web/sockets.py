@@ -26,7 +26,7 @@ from ..rooms.client import Taken
 from ..wire.errors import CloseCode
 from ..wire.frames import close_frame
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: The only version of RFC 6455, and the GUID that its section 1.3 appends to every key.
 VERSION = "13"

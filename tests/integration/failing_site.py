@@ -101,5 +101,5 @@ def add_views(app, state):
 def logger_of_the_chat():
     import logging
 
-    logger = logging.getLogger("chat")
+    logger = logging.getLogger("flask_chat")
     return logger if logger.handlers else logging.getLogger()

@@ -222,7 +222,7 @@ def test_the_source_modules_can_be_served(tmp_path):
 def test_without_a_build_the_source_is_served_with_one_warning(tmp_path, caplog):
     app = make_site(tmp_path)
     assets = Assets("built", tmp_path / "nothing")
-    with caplog.at_level(logging.WARNING, "chat"), app.test_request_context():
+    with caplog.at_level(logging.WARNING, "flask_chat"), app.test_request_context():
         assert [assets.url("page.js") for _ in range(2)] == ["/chat/static/js/page.js"] * 2
     (record,) = caplog.records
     assert "make assets" in record.message

@@ -18,7 +18,7 @@ from ...loop.drivers import Driver
 from .incoming import Commands, Incoming, Owner
 from .outgoing import Outgoing
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Seconds after which an idle connection is sent a PING, and seconds after which it is lost without a reply.
 TIMEOUT = 4.0

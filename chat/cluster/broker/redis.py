@@ -21,7 +21,7 @@ from .base import Listener
 from .incoming import PLAIN, SHARDED
 from .link import FIRST_PAUSE, LONGEST_PAUSE, TIMEOUT, Link
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 #: Bytes at the start of every value that hold the number of the sending process.
 SENDER_BYTES = 4

@@ -22,7 +22,7 @@ from .requests import PendingRequest
 from .server import ForwardingServer
 from .sessions import ForwardedSession, LocalSession, SessionHandle
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 
 class ForwardingClient:

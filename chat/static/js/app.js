@@ -31,7 +31,7 @@ const ENDED = new Set(["signed_out", "other_user", "kicked"]);
 /**
  * The chat in one element: makes the parts, and connects them.
  *
- * `root` is a document or a shadow root that holds the markup of templates/chat/shell.html; `config` is what the server
+ * `root` is a document or a shadow root that holds the markup of templates/flask_chat/shell.html; `config` is what the server
  * wrote beside it. Events: `unread` with the number of all unread messages, `turned` with {room, at, title, step} when
  * another conversation or a message in it is looked at; `step` says whether one can go back from there.
  */

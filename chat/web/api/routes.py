@@ -18,7 +18,7 @@ from . import members, messages, people, rooms
 from .answers import answer, refuse
 from .call import Call
 
-log = logging.getLogger("chat")
+log = logging.getLogger("flask_chat")
 
 PREFIX = "/chat/api"
 #: All methods are routed, so that an unsupported one gets a JSON error too.
