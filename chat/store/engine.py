@@ -128,7 +128,8 @@ def _postgresql(url: URL) -> Engine:
         engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=timeouts)
     except ModuleNotFoundError as error:
         raise BadDatabaseUrl(
-            "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: psycopg[binary]"
+            "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: "
+            'pip install "flask-chat[postgresql]"'
         ) from error
     _dispose_after_fork(engine)
     return engine

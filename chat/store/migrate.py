@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, inspect, text
 
 from .engine import lock, make_engine, parse_url
+from .models import metadata
 
 #: Not Alembic's default name: the site may use Alembic in the same database.
 VERSION_TABLE = "chat_alembic_version"
@@ -48,7 +49,12 @@ def _config(connection: Connection) -> Any:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
+    config.attributes["context"] = {
+        "connection": connection,
+        "target_metadata": metadata,
+        "version_table": VERSION_TABLE,
+        "render_as_batch": True,
+    }
     return config
 
 

@@ -9,7 +9,7 @@ from ..service import ChatService
 from . import api, socketio_routes
 from .assets import Assets
 from .headers import add_security_headers
-from .health import healthz, metrics, serve_metrics
+from .health import healthz, metrics, prepare_metrics
 from .pages import chat_widget, page, script_json
 from .socket_route import check_socket, not_a_socket, open_socket
 from .sockets import ParkingSock
@@ -46,8 +46,7 @@ def register(app: Flask, url_prefix: str) -> None:
     blueprint = make_blueprint(url_prefix, assets)
     if settings.io:
         socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_endpoint, "io")
-    if settings.metrics_port:
-        chat.before_start.append(lambda: serve_metrics(chat))
+    prepare_metrics(chat)
     app.register_blueprint(blueprint)
     _exempt_from_csrf(app)
     i18n.init(app)
