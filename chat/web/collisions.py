@@ -72,11 +72,25 @@ def _collisions(app: Flask, name: str) -> Iterator[str]:
             ours.setdefault(_place(rule), []).append(rule)
         else:
             others.append(rule)
+    yield from _socketio_middleware(app, name)
     for other in others:
         own = next((rule for rule in ours.get(_place(other), ()) if _share_methods(rule, other)), None)
         if own is not None:
             what = f"The site's endpoint {other.endpoint!r} and the chat's {own.endpoint!r} are both at {own.rule}."
             yield f"{what} {_advice(own.endpoint.removeprefix(f'{name}.'))}"
+
+
+def _socketio_middleware(app: Flask, name: str) -> Iterator[str]:
+    """Yield a sentence if Flask-SocketIO or python-socketio answers at the chat's path before the app is asked."""
+    paths = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint == f"{name}.io"}
+    middleware: object = app.wsgi_app
+    seen = []
+    while middleware is not None and middleware not in seen:
+        seen.append(middleware)
+        path = getattr(middleware, "engineio_path", "")
+        if path in paths:
+            yield f"The site's own Socket.IO server and the chat's are both at {path}. {_advice('io')}"
+        middleware = getattr(middleware, "wsgi_app", None) or getattr(middleware, "app", None)
 
 
 def _advice(view: str) -> str:

@@ -5,11 +5,13 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import socketio
 from flask import Blueprint, Flask, render_template_string, url_for
 from flask_babel import Babel, force_locale, gettext
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 
 from chat import Chat, ConfigError, Identity
@@ -302,6 +304,27 @@ def test_a_path_that_the_site_serves_already_stops_the_start(site, rule, options
     with pytest.raises(ConfigError, match=f"'mine' and the chat's '{chats}' are both at .*{remedy}"):
         Chat(site)
     assert "chat" not in site.extensions
+
+
+@pytest.fixture
+def socketio_site(site):
+    """A site with a Socket.IO server of its own, set up as python-socketio's documentation and Flask-SocketIO do."""
+    site.wsgi_app = ProxyFix(socketio.WSGIApp(socketio.Server(async_mode="threading"), site.wsgi_app))
+    return site
+
+
+def test_a_socketio_server_of_the_site_at_the_same_path_stops_the_start(socketio_site):
+    with pytest.raises(ConfigError, match=r"both at /socket\.io/\. Set CHAT_IO_PATH"):
+        Chat(socketio_site)
+
+
+@pytest.mark.parametrize(
+    ("config", "prefix"), [({"CHAT_IO": False}, ""), ({"CHAT_IO_PATH": "/talk.io"}, ""), ({}, "/talk")]
+)
+def test_a_socketio_server_of_the_site_at_another_path_is_no_collision(socketio_site, config, prefix):
+    socketio_site.config.update(config)
+    Chat(socketio_site, url_prefix=prefix)
+    assert socketio_site.test_client().get(f"{prefix}/chat").status_code == 401
 
 
 def test_paths_that_only_look_like_the_chats_are_no_collision(site):
