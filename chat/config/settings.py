@@ -43,8 +43,10 @@ class Settings:
     #: The Content-Security-Policy of the chat's own pages, for sites that override its templates. Empty: a strict one.
     content_security_policy: str = ""
 
-    #: Whether GET /metrics serves Prometheus metrics. The endpoint has no access control.
+    #: Whether GET /chat/metrics serves Prometheus metrics. The endpoint has no access control.
     metrics: bool = False
+    #: Whether /chat/healthz and /chat/metrics are also at /healthz and /metrics, whatever the chat's prefix.
+    root_health: bool = False
     #: A port on 127.0.0.1 that serves the metrics instead. Each further worker takes the next free port. 0 for none.
     metrics_port: int = 0
 

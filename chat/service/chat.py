@@ -40,8 +40,10 @@ DRAIN_SECONDS = 2.0
 class ChatService:
     """One app's chat. Every method may be called from any view, thread or script."""
 
-    def __init__(self, app: Flask, settings: Settings) -> None:
+    def __init__(self, app: Flask, settings: Settings, name: str = "chat") -> None:
         self.app = app
+        #: The name of the chat's blueprint, with which its endpoints begin, and of its command.
+        self.name = name
         self.settings = settings
         self.database_url = settings.database_url or f"sqlite:///{Path(app.instance_path) / 'chat.db'}"
         self._processes = Processes(self._make_runtime)

@@ -14,6 +14,7 @@ from ..wire.envelope import Identity
 from . import first_paint
 from .context import service
 from .page_strings import page_strings
+from .urls import chat_url
 
 
 def page() -> Any:
@@ -39,21 +40,21 @@ def _may_carry_token() -> bool:
 
 def page_config(identity: Identity) -> dict[str, Any]:
     """Return the configuration of the page's scripts, which the page contains as JSON."""
-    settings = service().settings
+    settings, language = service().settings, i18n.language()
     return {
         # Of the two routes at this path, the socket's own has a scheme and a host, which are wrong behind a proxy.
-        "socketPath": url_for("chat.not_a_socket"),
-        "tokenPath": url_for("chat.token"),
-        "pagePath": url_for("chat.page"),
-        "apiPath": f"{url_for('chat.page')}/api",
+        "socketPath": chat_url("not_a_socket"),
+        "tokenPath": chat_url("token"),
+        "pagePath": chat_url("page"),
+        "apiPath": f"{chat_url('page')}/api",
         "loginPath": _login_path(),
         "user": identity._asdict(),
         "room": LOBBY,
         "maxChars": settings.max_message_chars,
         "maxRooms": settings.max_rooms_per_client,
         "createRooms": settings.create_rooms,
-        "locale": i18n.language(),
-        "strings": page_strings(),
+        "locale": language,
+        "strings": page_strings(language),
     }
 
 
@@ -68,14 +69,16 @@ def script_json(value: Any) -> Markup:
 def chat_widget() -> Markup:
     """Return the chat as a panel for any page; empty for visitors who are not logged in and on the chat page itself."""
     identity = service().current_identity()
-    if identity is None or request.endpoint == "chat.page":
+    if identity is None or request.endpoint == f"{service().name}.page":
         return Markup()
-    return Markup(render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity)))
+    return Markup(
+        render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity))
+    )
 
 
 def _login_path() -> str:
     endpoint = _login_endpoint()
-    return url_for(endpoint) if endpoint else "/"
+    return url_for(endpoint) if endpoint else f"{request.script_root}/"
 
 
 def _login_endpoint() -> str | None:
@@ -90,4 +93,4 @@ def _ask_to_log_in() -> Any:
     endpoint = _login_endpoint()
     if endpoint is None:
         return Response("Log in to the site first.\n", 401, mimetype="text/plain")
-    return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
+    return redirect(url_for(endpoint, next=request.script_root + request.full_path.rstrip("?")))

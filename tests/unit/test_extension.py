@@ -77,7 +77,7 @@ def test_chat_acts_on_the_current_app(new_app):
 def test_chat_keeps_no_app_alive(new_app):
     chat, app = Chat(), new_app()
     chat.init_app(app)
-    app.test_client().get("/healthz")
+    app.test_client().get("/chat/healthz")
     gone = weakref.ref(app)
     del app
     gc.collect()
