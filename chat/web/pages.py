@@ -70,7 +70,9 @@ def chat_widget() -> Markup:
     identity = service().current_identity()
     if identity is None or request.endpoint == "chat.page":
         return Markup()
-    return Markup(render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity)))
+    return Markup(
+        render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity))
+    )
 
 
 def _login_path() -> str:
