@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import logging
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import FlaskGroup
+from flask.cli import FlaskGroup, NoAppException
 
 from . import config
 from .cli import chat_cli
@@ -21,6 +23,8 @@ from .wire.envelope import Identity
 
 if TYPE_CHECKING:
     from .store.users import Users
+
+log = logging.getLogger("flask_chat")
 
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
@@ -56,8 +60,6 @@ class Chat:
         if "chat" in app.extensions:
             raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
         service = app.extensions["chat"] = _make_service(app)
-        if not _lists_commands():
-            service.stores.open()
         self._pass_loaders(service)
         self._services.add(service)
         for registration in self._events:
@@ -160,11 +162,19 @@ class Chat:
 
 def _make_service(app: Flask) -> ChatService:
     try:
-        return ChatService(app, config.load(app.config))
+        service = ChatService(app, config.load(app.config))
+        for sentence in config.name_unknown(app.config):
+            log.warning(sentence)
+        if not _lists_commands():
+            service.open_at_start()
+        return service
     except config.ConfigError as error:
         if click.get_current_context(silent=True) is not None:
-            # `flask run` and `flask chat` print the sentence alone, without a traceback.
-            raise click.ClickException(str(error)) from error
+            # `flask run` and `flask chat` print the sentence alone, without a traceback. So does `flask --help`, which
+            # goes on to list the commands, but only for this kind of exception.
+            kind = NoAppException if _shows_help() else click.ClickException
+            raise kind(str(error)) from error
+        log.critical(error)
         raise
 
 
@@ -172,6 +182,10 @@ def _lists_commands() -> bool:
     """Return whether `flask` creates the app only to find a command in it; the command opens the database if needed."""
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)
+
+
+def _shows_help() -> bool:
+    return _lists_commands() and (len(sys.argv) == 1 or "--help" in sys.argv)
 
 
 def _drain_at_exit(reference: weakref.ref[ChatService]) -> None:

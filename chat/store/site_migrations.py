@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
-
-from .migrate import VERSION_TABLE
-from .models import metadata
 
 #: SQLite's full-text index, and the tables in which FTS5 keeps it. PostgreSQL has none of them.
 _SEARCH = "chat_search"
 _SEARCH_PARTS = ("data", "idx", "content", "docsize", "config")
 
-#: Every table that the chat's own migrations create.
-CHAT_TABLES = frozenset(
-    {*metadata.tables, VERSION_TABLE, _SEARCH, *(f"{_SEARCH}_{part}" for part in _SEARCH_PARTS)}
-)
+
+@cache
+def chat_tables() -> frozenset[str]:
+    """Return the names of all tables that the chat's own migrations create."""
+    # Imported here: whoever imports the chat's public names need not wait for SQLAlchemy.
+    from .migrate import VERSION_TABLE
+    from .models import metadata
+
+    search = {_SEARCH, *(f"{_SEARCH}_{part}" for part in _SEARCH_PARTS)}
+    return frozenset({*metadata.tables, VERSION_TABLE, *search})
 
 
 def include_object(_object: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:
@@ -23,4 +27,4 @@ def include_object(_object: Any, name: str | None, type_: str, reflected: bool, 
     A table that the site's own models define is compared as always, whatever its name.
     """
     is_foreign = reflected and compare_to is None
-    return not (type_ == "table" and is_foreign and name in CHAT_TABLES)
+    return not (type_ == "table" and is_foreign and name in chat_tables())

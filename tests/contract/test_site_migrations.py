@@ -10,7 +10,7 @@ from sqlalchemy import Column, Index, Integer, MetaData, String, Table, create_e
 from chat import include_object
 from chat.store import migrate
 from chat.store.engine import parse_url
-from chat.store.site_migrations import CHAT_TABLES
+from chat.store.site_migrations import chat_tables
 
 #: The site's env.py, as `flask db init` and `alembic init` write it, with the hook of docs/adding-to-your-site.md.
 ENV = """
@@ -71,7 +71,7 @@ def proposed(engine, metadata, **options):
 def test_without_the_hook_the_sites_migrations_would_drop_the_chats_tables(shared):
     dropped = {table for operation, table in proposed(shared, site()) if operation == "remove_table"}
     assert {"chat_users", "chat_messages", migrate.VERSION_TABLE} <= dropped
-    assert dropped <= CHAT_TABLES
+    assert dropped <= chat_tables()
 
 
 def test_with_the_hook_they_drop_nothing(shared):
@@ -97,12 +97,12 @@ def test_a_revision_of_the_site_changes_the_sites_tables_alone(shared, tmp_path)
 
 def migrate_tables(engine):
     """The chat's tables that every kind of database has."""
-    return CHAT_TABLES - {name for name in CHAT_TABLES if name.startswith("chat_search")}
+    return chat_tables() - {name for name in chat_tables() if name.startswith("chat_search")}
 
 
 def test_it_names_every_table_of_the_chat(shared):
     tables = set(inspect(shared).get_table_names()) - {"member"}
-    assert tables <= CHAT_TABLES
+    assert tables <= chat_tables()
 
 
 def test_a_table_that_the_site_defines_itself_is_the_sites():

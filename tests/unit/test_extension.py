@@ -166,6 +166,11 @@ def test_an_invalid_value_stops_the_start_with_an_error_message(new_app, key, va
     assert "chat" not in app.extensions
 
 
+def test_a_misspelt_key_is_logged_at_the_start(new_app, caplog):
+    Chat(new_app(CHAT_TOKEN_TLL=60))
+    assert "CHAT_TOKEN_TLL is not a setting of the chat; did you mean CHAT_TOKEN_TTL?" in caplog.messages
+
+
 def test_every_route_has_the_prefix(new_app):
     app = new_app()
     Chat(app, url_prefix="/talk")
