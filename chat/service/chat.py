@@ -24,6 +24,7 @@ from .bans import Bans
 from .control import ControlRequests
 from .hooks import AppHooks
 from .identities import Identities
+from .login import LoginView
 from .messages import SystemMessages
 from .process import Processes
 from .rooms import RoomService
@@ -47,6 +48,8 @@ class ChatService:
         self._processes = Processes(self._make_runtime)
         self.stores = Stores(self.database_url, settings.upgrade_at_start, self.run_blocking)
         self.identities = Identities(app, self.stores)
+        #: Where visitors who are not logged in are sent.
+        self.login = LoginView(app, settings.login_endpoint)
         self._control = ControlRequests(self.stores, self._processes)
         self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
         #: Rooms, read marks, and the notices about them.

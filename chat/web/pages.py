@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from markupsafe import Markup
 
 from .. import i18n
+from ..i18n import gettext as _
 from ..rooms.access import LOBBY
 from ..wire.envelope import Identity
 from . import first_paint
@@ -70,24 +71,27 @@ def chat_widget() -> Markup:
     identity = service().current_identity()
     if identity is None or request.endpoint == "chat.page":
         return Markup()
-    return Markup(render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity)))
+    return Markup(
+        render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity))
+    )
 
 
 def _login_path() -> str:
-    endpoint = _login_endpoint()
-    return url_for(endpoint) if endpoint else "/"
-
-
-def _login_endpoint() -> str | None:
-    manager = getattr(current_app, "login_manager", None)
-    for endpoint in (service().settings.login_endpoint, getattr(manager, "login_view", None)):
-        if endpoint and endpoint in current_app.view_functions:
-            return endpoint
-    return None
+    """Return where a page sends a user whose session has ended: the log-in view, or the chat page, which says more."""
+    return service().login.path() or url_for("chat.page")
 
 
 def _ask_to_log_in() -> Any:
-    endpoint = _login_endpoint()
-    if endpoint is None:
-        return Response("Log in to the site first.\n", 401, mimetype="text/plain")
-    return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
+    address = service().login.path_and_back()
+    if address is not None:
+        return redirect(address)
+    return notice(_("Log in first"), _("Log in to this site, then open the chat again."), 401)
+
+
+def notice(heading: str, text: str, status: int) -> Response:
+    """Return a page in the site's frame that holds a sentence in place of the chat."""
+    response = Response(
+        render_template("flask_chat/notice.html", identity=None, heading=heading, text=text), status
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return response
