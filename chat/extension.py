@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
+TokenHeaders = Callable[[], Mapping[str, str]]
 
 
 class Chat:
@@ -44,6 +45,7 @@ class Chat:
         self._url_prefix = url_prefix
         self._identity_loader = identity_loader
         self._claims_loader = claims_loader
+        self._token_headers: TokenHeaders | None = None
         self._services: weakref.WeakSet[ChatService] = weakref.WeakSet()
         self._events: list[tuple[str, str, Any]] = []
         #: The site's own events over Socket.IO. Handlers may be added before `init_app`.
@@ -72,6 +74,8 @@ class Chat:
             service.load_identity = self._identity_loader
         if self._claims_loader is not None:
             service.load_claims = self._claims_loader
+        if self._token_headers is not None:
+            service.load_token_headers = self._token_headers
 
     def identity_loader(self, loader: IdentityLoader) -> IdentityLoader:
         """Decorate the function that returns who is logged in on the current request: an Identity, or None."""
@@ -86,6 +90,16 @@ class Chat:
         for service in self._services:
             self._pass_loaders(service)
         return loader
+
+    def token_headers(self, hook: TokenHeaders) -> TokenHeaders:
+        """Decorate the function that returns the headers which the site's CSRF protection wants, as a dict.
+
+        It is called when the chat's page or widget is rendered; the page sends the headers with its own requests.
+        """
+        self._token_headers = hook
+        for service in self._services:
+            self._pass_loaders(service)
+        return hook
 
     def add(self, namespace: str, event: str, handler: Any) -> None:
         """Add a Socket.IO handler to all apps of this chat, including those initialised later."""

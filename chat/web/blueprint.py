@@ -11,6 +11,7 @@ from .assets import Assets
 from .headers import add_security_headers
 from .health import healthz, metrics, serve_metrics
 from .pages import chat_widget, page, script_json
+from .refusals import RefusalLog
 from .socket_route import check_socket, not_a_socket, open_socket
 from .sockets import ParkingSock
 from .tokens import token
@@ -35,6 +36,7 @@ def make_blueprint(url_prefix: str, assets: Assets) -> Blueprint:
     blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
     ParkingSock().route("/ws/chat", blueprint, check_socket, endpoint="socket")(open_socket)
     blueprint.after_request(add_security_headers)
+    blueprint.after_request(RefusalLog().look)
     return blueprint
 
 

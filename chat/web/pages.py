@@ -45,6 +45,7 @@ def page_config(identity: Identity) -> dict[str, Any]:
         # Of the two routes at this path, the socket's own has a scheme and a host, which are wrong behind a proxy.
         "socketPath": url_for("chat.not_a_socket"),
         "tokenPath": url_for("chat.token"),
+        "tokenHeaders": service().site_headers(),
         "pagePath": url_for("chat.page"),
         "apiPath": f"{url_for('chat.page')}/api",
         "loginPath": _login_path(),
