@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 # Workers of pytest-xdist, and how they share the tests: by file, so that what a file's tests share is started once, in
 # the order of tests/conftest.py.
-SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 # pytest keeps the test files as it rewrites them, which each of its processes would have to do anew otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 

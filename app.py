@@ -21,7 +21,7 @@ MAX_CONTENT_LENGTH = 256 * 1024
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Create the site; `config` takes precedence over the environment, and that over the defaults."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_CONTENT_LENGTH
+    app.config.from_mapping(MAX_CONTENT_LENGTH=MAX_CONTENT_LENGTH, CHAT_ROOT_HEALTH=True)
     app.config.update(config or {})
     if not app.config["SECRET_KEY"]:
         app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY") or stored_secret(Path(app.instance_path))

@@ -6,11 +6,12 @@ It uses the chat as any site would. A site with its own users does not need this
 from __future__ import annotations
 
 from flask import Flask
+from flask_babel import Babel
 from flask_wtf.csrf import generate_csrf
 
 from chat import Chat
 
-from . import api, errors, headers, sessions, views
+from . import api, errors, headers, languages, sessions, views
 from .service import AccountService, MakeThrottle
 from .throttle import Throttle
 
@@ -21,6 +22,7 @@ def init_app(app: Flask, chat: Chat) -> None:
     """Add the account pages and `POST /api/login` to `app`, whose chat is `chat`."""
     app.extensions["accounts"] = AccountService(chat, _throttles(app))
     sessions.init(app)
+    Babel(app, locale_selector=languages.select)
     app.register_blueprint(views.make_blueprint())
     app.register_blueprint(api.make_blueprint())
     app.jinja_env.globals["csrf_token"] = generate_csrf

@@ -11,12 +11,10 @@ from flask_wtf import FlaskForm
 
 from chat import BadName, NameTaken, User
 
-from . import sessions
+from . import languages, sessions
 from .forms import SENTENCES, DeleteForm, LoginForm, LogoutForm, PasswordForm, RegisterForm
 from .redirects import redirect_next
 from .service import AccountService, Banned, TooManyAttempts, WrongCredentials
-
-LANGUAGES = ("en", "zh")
 
 
 def make_blueprint() -> Blueprint:
@@ -126,7 +124,7 @@ def delete_account() -> Any:
 
 def set_language(code: str) -> Any:
     """Set the language of this browser's session."""
-    if code not in LANGUAGES:
+    if code not in languages.CODES:
         abort(404)
     session["lang"] = code
     return redirect_next("accounts.home")

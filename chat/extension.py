@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import logging
+import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import FlaskGroup
+from flask.cli import FlaskGroup, NoAppException
 
 from . import config
 from .cli import chat_cli
@@ -22,8 +25,11 @@ from .wire.envelope import Identity
 if TYPE_CHECKING:
     from .store.users import Users
 
+log = logging.getLogger("flask_chat")
+
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
+TokenHeaders = Callable[[], Mapping[str, str]]
 
 
 class Chat:
@@ -37,13 +43,16 @@ class Chat:
         self,
         app: Flask | None = None,
         *,
+        name: str = "chat",
         url_prefix: str = "",
         identity_loader: IdentityLoader | None = None,
         claims_loader: ClaimsLoader | None = None,
     ) -> None:
+        self._name = name
         self._url_prefix = url_prefix
         self._identity_loader = identity_loader
         self._claims_loader = claims_loader
+        self._token_headers: TokenHeaders | None = None
         self._services: weakref.WeakSet[ChatService] = weakref.WeakSet()
         self._events: list[tuple[str, str, Any]] = []
         #: The site's own events over Socket.IO. Handlers may be added before `init_app`.
@@ -51,41 +60,72 @@ class Chat:
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask, *, url_prefix: str | None = None) -> None:
-        """Add the chat to `app`; raise RuntimeError if it has one, ConfigError for a setting that cannot be used."""
+    def init_app(
+        self,
+        app: Flask,
+        *,
+        name: str | None = None,
+        url_prefix: str | None = None,
+        identity_loader: IdentityLoader | None = None,
+        claims_loader: ClaimsLoader | None = None,
+    ) -> None:
+        """Add the chat to `app`; raise RuntimeError if it has one, ConfigError for a setting that cannot be used.
+
+        The options are for this app; without one, the constructor's holds. `name` is that of the chat's blueprint and
+        of its command, "chat". ConfigError also where the site has a blueprint of that name, or serves a path of the
+        chat's.
+        """
         if "chat" in app.extensions:
             raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
-        service = app.extensions["chat"] = _make_service(app)
-        if not _lists_commands():
-            service.stores.open()
-        self._pass_loaders(service)
+        with _config_errors_shown():
+            service = ChatService(app, config.load(app.config), self._name if name is None else name)
+            for sentence in config.name_unknown(app.config):
+                log.warning(sentence)
+            self._register(app, service, self._url_prefix if url_prefix is None else url_prefix)
+            if not _lists_commands():
+                service.open_at_start()
+        _pass_loaders(service, self._identity_loader, self._claims_loader)
+        _pass_loaders(service, identity_loader, claims_loader)
+        if self._token_headers is not None:
+            service.load_token_headers = self._token_headers
         self._services.add(service)
         for registration in self._events:
             service.events.add(*registration)
-        blueprint.register(app, self._url_prefix if url_prefix is None else url_prefix)
-        app.cli.add_command(chat_cli)
+        app.cli.add_command(chat_cli, service.name)
         redaction.install()
         atexit.register(_drain_at_exit, weakref.ref(service))
 
-    def _pass_loaders(self, service: ChatService) -> None:
-        if self._identity_loader is not None:
-            service.load_identity = self._identity_loader
-        if self._claims_loader is not None:
-            service.load_claims = self._claims_loader
+    def _register(self, app: Flask, service: ChatService, url_prefix: str) -> None:
+        app.extensions["chat"] = service
+        try:
+            blueprint.register(app, url_prefix)
+        except config.ConfigError:
+            del app.extensions["chat"]
+            raise
 
     def identity_loader(self, loader: IdentityLoader) -> IdentityLoader:
         """Decorate the function that returns who is logged in on the current request: an Identity, or None."""
         self._identity_loader = loader
         for service in self._services:
-            self._pass_loaders(service)
+            _pass_loaders(service, loader, None)
         return loader
 
     def claims_loader(self, loader: ClaimsLoader) -> ClaimsLoader:
         """Decorate the function that makes an Identity of a token's claims; it may raise to refuse them."""
         self._claims_loader = loader
         for service in self._services:
-            self._pass_loaders(service)
+            _pass_loaders(service, None, loader)
         return loader
+
+    def token_headers(self, hook: TokenHeaders) -> TokenHeaders:
+        """Decorate the function that returns the headers which the site's CSRF protection wants, as a dict.
+
+        It is called when the chat's page or widget is rendered; the page sends the headers with its own requests.
+        """
+        self._token_headers = hook
+        for service in self._services:
+            service.load_token_headers = hook
+        return hook
 
     def add(self, namespace: str, event: str, handler: Any) -> None:
         """Add a Socket.IO handler to all apps of this chat, including those initialised later."""
@@ -158,20 +198,37 @@ class Chat:
         return self.service.drain(seconds)
 
 
-def _make_service(app: Flask) -> ChatService:
+@contextmanager
+def _config_errors_shown() -> Iterator[None]:
+    """Show the sentence of a ConfigError: in the log, or alone and without a traceback by the `flask` command."""
     try:
-        return ChatService(app, config.load(app.config))
+        yield
     except config.ConfigError as error:
         if click.get_current_context(silent=True) is not None:
-            # `flask run` and `flask chat` print the sentence alone, without a traceback.
-            raise click.ClickException(str(error)) from error
+            # `flask --help` goes on to list the commands, but only for this kind of exception.
+            kind = NoAppException if _shows_help() else click.ClickException
+            raise kind(str(error)) from error
+        log.critical(error)
         raise
+
+
+def _pass_loaders(
+    service: ChatService, identity_loader: IdentityLoader | None, claims_loader: ClaimsLoader | None
+) -> None:
+    if identity_loader is not None:
+        service.load_identity = identity_loader
+    if claims_loader is not None:
+        service.load_claims = claims_loader
 
 
 def _lists_commands() -> bool:
     """Return whether `flask` creates the app only to find a command in it; the command opens the database if needed."""
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)
+
+
+def _shows_help() -> bool:
+    return _lists_commands() and (len(sys.argv) == 1 or "--help" in sys.argv)
 
 
 def _drain_at_exit(reference: weakref.ref[ChatService]) -> None:

@@ -1,42 +1,53 @@
 """Translations of the chat's texts: English in the source, Chinese in translations/.
 
-They are in a Domain of their own, so that they never mix with the site's catalogues.
+The chat reads its catalogues itself. So it needs no Babel extension, and neither sets up nor changes the site's, whose
+language it follows where there is one.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import sys
+from functools import cache, lru_cache
+from gettext import NullTranslations, translation
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, has_request_context, request, session
-from flask_babel import Babel, Domain, get_locale
+from flask import current_app, has_request_context, request, session
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 TRANSLATIONS = Path(__file__).parent / "translations"
 
-_domain = Domain(str(TRANSLATIONS), "chat")
-gettext = _domain.gettext
+
+@cache
+def catalogue(language: str) -> NullTranslations:
+    """Return the texts of `language`, a key of LANGUAGES; English has no file."""
+    return translation("chat", TRANSLATIONS, [language], fallback=True)
 
 
-def init(app: Flask) -> None:
-    """Make the translations available in templates, and initialise Babel unless the site already has."""
-    if "babel" not in app.extensions:
-        Babel(app, locale_selector=select_language)
-    app.jinja_env.globals.update(
-        chat_gettext=gettext, chat_language=language, chat_other_language=other_language
-    )
+def gettext(text: str, **values: Any) -> str:
+    """Return `text` in this request's language, with `values` in place of its %(names)s."""
+    translated = catalogue(language()).gettext(text)
+    return translated % values if values else translated
 
 
-def select_language() -> str | None:
-    """Return the language of the query's `lang`, else the session's, else the browser's."""
+def language() -> str:
+    """Return the language of this request's texts, a key of LANGUAGES.
+
+    That is the site's, by its Babel extension, if the chat speaks it; else the query's `lang`, the session's, the
+    browser's.
+    """
+    site = _site_language()
+    if site in LANGUAGES:
+        return site
     if not has_request_context():
-        return None
+        return "en"
+    accepted = request.headers.get("Accept-Language", "")
     for asked in (request.args.get("lang"), session.get("lang")):
-        if asked in LANGUAGES:
+        if isinstance(asked, str) and asked in LANGUAGES:
             return asked
-    return request.accept_languages.best_match(list(LANGUAGES), default="en")
+    return best_language(None, accepted)
 
 
 @lru_cache(maxsize=256)
@@ -47,12 +58,23 @@ def best_language(asked: str | None, accepted: str) -> str:
     return parse_accept_header(accepted, LanguageAccept).best_match(list(LANGUAGES), default="en")
 
 
-def language() -> str:
-    """Return the language of this request's texts, a key of LANGUAGES."""
-    locale = get_locale()
-    return locale.language if locale is not None and locale.language in LANGUAGES else "en"
-
-
 def other_language() -> tuple[str, str]:
     """Return the code and the native name of the language to switch to."""
-    return next(item for item in LANGUAGES.items() if item[0] != language())
+    current = language()
+    return next(item for item in LANGUAGES.items() if item[0] != current)
+
+
+def _site_language() -> str | None:
+    """Return the language that the site's Babel extension selects for this request, None without such an extension.
+
+    Flask-Babel, Flask-BabelPlus and Flask-BabelEx all put an object of a class of theirs at `app.extensions["babel"]`,
+    and have `get_locale` in their package.
+    """
+    extension = current_app.extensions.get("babel") if current_app else None
+    if extension is None:
+        return None
+    for owner in type(extension).__mro__:
+        get_locale = getattr(sys.modules.get(owner.__module__.partition(".")[0]), "get_locale", None)
+        if get_locale is not None:
+            return getattr(get_locale(), "language", None)
+    return None

@@ -110,7 +110,7 @@ class Server:
     Unless `env` has a CHAT_DATABASE_URL, its database is a SQLite file of its own, which has the chat's tables already.
     """
 
-    #: The folder in which it runs.
+    #: The folder in which the process starts.
     cwd = ROOT
 
     def __init__(self, kind, env=None, app=None, options=()):
@@ -119,7 +119,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.home = Path(tempfile.mkdtemp(prefix=f"chat-{kind}-"))
         self.command = [str(part) for part in (*command(self.port, app or default_app), *options)]
-        given = {"SECRET_KEY": SECRET, "PYTHONUNBUFFERED": "1", **(env or {})}
+        given = {"SECRET_KEY": SECRET, "PYTHONUNBUFFERED": "1", "CHAT_ROOT_HEALTH": "1", **(env or {})}
         if "CHAT_DATABASE_URL" not in given:
             given["CHAT_DATABASE_URL"] = migrated_sqlite(self.home / "chat.db")
         self.env = clean_environment(**{key: str(value) for key, value in given.items()})

@@ -33,8 +33,12 @@ class Settings:
     #: Lifetime of a socket token in seconds. Pages renew theirs in time.
     token_ttl: int = 900
     #: The endpoint of the site's log-in view. The chat page redirects visitors who are not logged in to it. Empty:
-    #: Flask-Login's.
+    #: Flask-Login's `login_view`, else `security.login`, `auth.login` or `login`.
     login_endpoint: str = ""
+    #: Where the chat page's link back to the site leads: a path or an https:// address. Empty: the site's start page.
+    home: str = ""
+    #: The site's name in that link. Empty: its host name.
+    site_name: str = ""
 
     #: Whether Chat(app) migrates the chat's tables at start. 0 leaves this to `flask chat db upgrade`.
     upgrade_at_start: bool = True
@@ -43,8 +47,10 @@ class Settings:
     #: The Content-Security-Policy of the chat's own pages, for sites that override its templates. Empty: a strict one.
     content_security_policy: str = ""
 
-    #: Whether GET /metrics serves Prometheus metrics. The endpoint has no access control.
+    #: Whether GET /chat/metrics serves Prometheus metrics. The endpoint has no access control.
     metrics: bool = False
+    #: Whether /chat/healthz and /chat/metrics are also at /healthz and /metrics, whatever the chat's prefix.
+    root_health: bool = False
     #: A port on 127.0.0.1 that serves the metrics instead. Each further worker takes the next free port. 0 for none.
     metrics_port: int = 0
 

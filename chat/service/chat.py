@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, has_request_context
@@ -22,8 +22,10 @@ from ..store.history import History, RoomRow
 from ..wire.envelope import Identity
 from .bans import Bans
 from .control import ControlRequests
+from .database import choose_url, may_change
 from .hooks import AppHooks
 from .identities import Identities
+from .login import LoginView
 from .messages import SystemMessages
 from .process import Processes
 from .rooms import RoomService
@@ -40,13 +42,18 @@ DRAIN_SECONDS = 2.0
 class ChatService:
     """One app's chat. Every method may be called from any view, thread or script."""
 
-    def __init__(self, app: Flask, settings: Settings) -> None:
+    def __init__(self, app: Flask, settings: Settings, name: str = "chat") -> None:
         self.app = app
+        #: The name of the chat's blueprint, with which its endpoints begin, and of its command.
+        self.name = name
         self.settings = settings
-        self.database_url = settings.database_url or f"sqlite:///{Path(app.instance_path) / 'chat.db'}"
         self._processes = Processes(self._make_runtime)
-        self.stores = Stores(self.database_url, settings.upgrade_at_start, self.run_blocking)
+        self.stores = Stores(partial(choose_url, app, settings), settings.upgrade_at_start, self.run_blocking)
         self.identities = Identities(app, self.stores)
+        #: Returns the headers that the site's own protection wants on the page's requests.
+        self.load_token_headers: Callable[[], Mapping[str, str]] = dict
+        #: Where visitors who are not logged in are sent.
+        self.login = LoginView(app, settings.login_endpoint)
         self._control = ControlRequests(self.stores, self._processes)
         self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
         #: Rooms, read marks, and the notices about them.
@@ -61,6 +68,16 @@ class ChatService:
         self.before_start: list[Callable[[], object]] = []
 
     # ---- the store -----------------------------------------------------------------------------------------------
+
+    def open_at_start(self) -> None:
+        """Open the database, so that what is wrong with it stops the start; not yet where a test may replace it."""
+        if not may_change(self.app, self.settings):
+            self.stores.open()
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL, decided when it is first needed: CHAT_DATABASE_URL, a temporary file's, or chat.db's."""
+        return self.stores.url
 
     @property
     def users(self) -> Users:
@@ -153,6 +170,17 @@ class ChatService:
     def current_identity(self) -> Identity | None:
         """Return who is logged in to the site on this request, with the id and the name as text."""
         return self.identities.current()
+
+    def site_headers(self) -> dict[str, str]:
+        """Return the headers that the page's requests for tokens and of the API carry, by the site's hook."""
+        headers = self.load_token_headers()
+        if not isinstance(headers, Mapping) or not all(
+            isinstance(part, str) for item in headers.items() for part in item
+        ):
+            raise TypeError(
+                "Your @chat.token_headers function must return a dict of text: header names and values."
+            )
+        return dict(headers)
 
     # ---- messages ------------------------------------------------------------------------------------------------
 

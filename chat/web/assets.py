@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import orjson
-from flask import Response, abort, request, send_file, url_for
+from flask import Response, abort, request, send_file
 from werkzeug.datastructures import Headers
+
+from .urls import chat_url
 
 log = logging.getLogger("flask_chat")
 
@@ -78,8 +80,8 @@ class Assets:
         """Return the address of "page.js", "widget.js", "chat.css" or "favicon.svg"."""
         file = self._current().entries.get(entry)
         if file is None:
-            return url_for("chat.static", filename=SOURCES[entry])
-        return url_for("chat.asset", name=file)
+            return chat_url("static", filename=SOURCES[entry])
+        return chat_url("asset", name=file)
 
     def serve(self, name: str) -> Response:
         """Serve a built file in the best encoding that the client accepts; 404 for any other name."""

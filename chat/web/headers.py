@@ -1,15 +1,32 @@
-"""Security headers of the chat's own responses."""
+"""Security headers of the chat's own responses.
+
+They are added to what a view returns, and not in the blueprint's after_request: that would also see the pages of the
+site's error handlers, and what a before_request of the site answers in the place of a view.
+"""
 
 from __future__ import annotations
 
-from flask import Response, request
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Response, current_app, request
 
 from .context import service
 from .sockets import Parked
 
 
-def add_security_headers(response: Response) -> Response:
-    """Add the security headers to a response of the chat's own views, unless the site has set its own."""
+def with_security_headers(view: Callable[..., Any]) -> Callable[..., Response]:
+    """Return `view` with the security headers on its responses, for the site's after_request to change."""
+
+    @wraps(view)
+    def secured(*args: Any, **values: Any) -> Response:
+        return _add(current_app.make_response(view(*args, **values)))
+
+    return secured
+
+
+def _add(response: Response) -> Response:
     if isinstance(response, Parked):
         return response
     headers = response.headers

@@ -6,15 +6,23 @@ Intl.PluralRules chooses between.
 
 from __future__ import annotations
 
-from ..i18n import gettext as _
+from collections.abc import Callable
+from functools import cache
+
+from ..i18n import catalogue
+
+#: Translates one sentence. It is named `_` below, as those who extract the sentences expect.
+Translate = Callable[[str], str]
 
 
-def page_strings() -> dict[str, str]:
-    """Return the sentences in this request's language, by the key that the scripts know."""
-    return _connection() | _messages() | _history() | _people() | _rooms() | _search() | _notices()
+@cache
+def page_strings(language: str) -> dict[str, str]:
+    """Return the sentences in `language`, by the key that the scripts know."""
+    groups = (_connection, _messages, _history, _people, _rooms, _search, _notices)
+    return {key: text for group in groups for key, text in group(catalogue(language).gettext).items()}
 
 
-def _connection() -> dict[str, str]:
+def _connection(_: Translate) -> dict[str, str]:
     return {
         "connecting": _("Connecting…"),
         "online": _("Online"),
@@ -30,13 +38,17 @@ def _connection() -> dict[str, str]:
         "retry_now": _("Retry now"),
         "signed_out": _("You're logged out."),
         "sign_in": _("Log in"),
+        "token_refused": _("This site refused to connect the chat (status {status})."),
+        "token_elsewhere": _(
+            "This site showed another page instead of connecting the chat (status {status}). You may need to log in."
+        ),
         "other_user": _("Another account is logged in here."),
         "reload": _("Reload"),
         "kicked": _("You were removed from the chat."),
     }
 
 
-def _messages() -> dict[str, str]:
+def _messages(_: Translate) -> dict[str, str]:
     return {
         "you": _("You"),
         "for_you": _("Only visible to you"),
@@ -71,7 +83,7 @@ def _messages() -> dict[str, str]:
     }
 
 
-def _history() -> dict[str, str]:
+def _history(_: Translate) -> dict[str, str]:
     return {
         "loading_older": _("Loading older messages…"),
         "loading_newer": _("Loading newer messages…"),
@@ -91,7 +103,7 @@ def _history() -> dict[str, str]:
     }
 
 
-def _people() -> dict[str, str]:
+def _people(_: Translate) -> dict[str, str]:
     return {
         "room": _("Lobby"),
         "self": _("you"),
@@ -119,7 +131,7 @@ def _people() -> dict[str, str]:
     }
 
 
-def _rooms() -> dict[str, str]:
+def _rooms(_: Translate) -> dict[str, str]:
     return {
         "mentioned_one": _("{n} mention"),
         "mentioned_other": _("{n} mentions"),
@@ -138,7 +150,7 @@ def _rooms() -> dict[str, str]:
     }
 
 
-def _search() -> dict[str, str]:
+def _search(_: Translate) -> dict[str, str]:
     return {
         "searching": _("Searching…"),
         "found_none": _("No messages found"),
@@ -149,7 +161,7 @@ def _search() -> dict[str, str]:
     }
 
 
-def _notices() -> dict[str, str]:
+def _notices(_: Translate) -> dict[str, str]:
     return {
         "notify_on": _("Notifications are on"),
         "notify_off": _("Notify me about direct messages and mentions"),

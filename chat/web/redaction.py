@@ -11,7 +11,7 @@ from typing import Any
 _TOKEN = re.compile(r"([?&](?:token|jwt)=)[^&\s\"']+")
 #: Loggers of the servers, which log whole request lines, and the chat's.
 LOGGERS = (
-    "chat",
+    "flask_chat",
     "werkzeug",
     "gunicorn.access",
     "gunicorn.error",
