@@ -8,12 +8,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 # Workers of pytest-xdist, and how they share the tests: by file, so that what a file's tests share is started once, in
 # the order of tests/conftest.py.
-SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 # pytest keeps the test files as it rewrites them, which each of its processes would have to do anew otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run assets test lint format bench quick soak lock clean
+.PHONY: help run assets test lint format dist bench quick soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ format: .venv/.dev node_modules/.dev ## sort imports and format the code
 	$(BIN)/ruff format
 	$(NODE) npm run --silent format
 
+dist: .venv/.dev chat/static/dist/manifest.json ## build the package's sdist and wheel into dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist
+	@ls dist/*.whl dist/*.tar.gz
+
 bench: .venv/.site ## benchmark it against other servers, an hour in total (ARGS="fanout paced --rounds 1" selects some)
 	$(BIN)/python -m bench.run $(ARGS)
 
@@ -53,7 +58,7 @@ lock: .venv/.dev ## regenerate requirements.lock from the requirements files
 		--output-file requirements.lock requirements.txt requirements-dev.txt
 
 clean: ## remove what the targets above have built; keeps the site's data in instance/
-	rm -rf .venv node_modules chat/static/dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules chat/static/dist dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Uses the first Python that is new enough. Removes an incomplete .venv, which the next run would take for complete.
 .venv/bin/python:

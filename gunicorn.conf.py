@@ -1,11 +1,12 @@
 """gunicorn's configuration for the reference site. It works with every worker class, so it patches nothing."""
 
 import gc
-import logging
 import os
-import resource
-import signal
-import sys
+
+from chat import gunicorn_hooks
+
+# gunicorn calls the functions of this file by their names.
+from chat.gunicorn_hooks import on_starting, worker_exit  # noqa: F401
 
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
 bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -15,59 +16,8 @@ backlog = 4096
 # Parked sockets do not count: this limits requests in progress and handshakes.
 worker_connections = 4096
 graceful_timeout = 30
-control_socket_disable = True
+control_socket_disable = True  # older versions than 25 have none, and ignore the name
 accesslog = os.environ.get("ACCESS_LOG", "-") or None
-
-
-def _raise_descriptor_limit():
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def on_starting(server):
-    """Refuse settings that cannot work, with one sentence instead of a worker's traceback.
-
-    A child process checks: a module that the master imports would be imported in the worker before gevent has patched.
-    """
-    _raise_descriptor_limit()
-    child = os.fork()
-    if not child:
-        os._exit(_check_settings(server.cfg))
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        sys.exit(1)
-
-
-def _check_settings(cfg):
-    try:
-        from chat import config
-    except ImportError:
-        # gunicorn reads this file for any app started in this directory. The app will report what is missing.
-        return 0
-
-    try:
-        settings = config.load({})
-    except config.ConfigError as error:
-        return _refuse(error)
-    if cfg.workers > 1 and not settings.redis_url:
-        return _refuse(f"gunicorn is set to {cfg.workers} workers. {config.SEVERAL_WORKERS}")
-    limit, name = _kill_timeout(cfg)
-    drain = settings.drain_seconds
-    if drain >= limit:
-        return _refuse(f"CHAT_DRAIN_SECONDS is {drain:g}. Set it below gunicorn's {name}, {limit}.")
-    return 0
-
-
-def _refuse(reason):
-    print(reason, file=sys.stderr, flush=True)
-    return 1
-
-
-def _kill_timeout(cfg):
-    """Return the seconds after which gunicorn kills a worker that was told to stop, and the name of that setting."""
-    limits = [(cfg.graceful_timeout, "graceful_timeout")]
-    if cfg.timeout:  # 0 means never
-        limits.append((cfg.timeout, "timeout"))  # an exiting worker sends no heartbeat
-    return min(limits)
 
 
 def post_fork(server, worker):
@@ -76,82 +26,8 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Make the worker close its parked sockets with 1012, in batches, as soon as it is told to stop."""
     _tune_garbage_collector()
-    _share_log_handlers(worker)
-    chat = _chat_of(worker)
-    if chat is not None:
-        chat.start()  # otherwise the first client waits for it
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            _drain_on(worker, chat, number)
-
-
-def worker_exit(server, worker):
-    """Wait until the worker's clients have been closed.
-
-    gunicorn's own handler of SIGTERM has run at once, during the drain. So the worker accepts no more connections, and
-    clients reconnect to another worker or wait for one. Requests in progress are finished. gunicorn does not wait for
-    parked sockets, because they are not requests. This also runs without a signal: after max_requests, and when the
-    master has died.
-    """
-    chat = _chat_of(worker)
-    if chat is not None:
-        seconds = max(0, _kill_timeout(worker.cfg)[0] - MARGIN)
-        try:
-            chat.finish_drain(seconds)
-        except SystemExit:
-            chat.finish_drain(seconds)  # after a Ctrl-C meanwhile: closes the remaining clients at once
-
-
-#: Seconds that a worker must have ended before gunicorn kills it.
-MARGIN = 0.5
-
-
-def _chat_of(worker):
-    # The master also calls worker_exit for a worker that has died. A worker that failed to boot has no app.
-    return getattr(getattr(worker, "wsgi", None), "extensions", {}).get("chat")
-
-
-#: A Ctrl-C reaches the worker twice, from the terminal and from the master. The second would raise during its exit.
-IMMEDIATE = (signal.SIGINT, signal.SIGQUIT)
-
-
-def _drain_on(worker, chat, number):
-    stop = signal.getsignal(number)
-
-    def drain_and_stop(*args):
-        if number in IMMEDIATE:
-            for again in IMMEDIATE:
-                signal.signal(again, _ignore)  # not SIG_IGN: a pending signal would be reported as a race
-        if GEVENT in sys.modules:
-            sys.modules["gevent"].spawn(_stop_accepting, worker)
-        chat.begin_drain(0 if number in IMMEDIATE else None)
-        stop(*args)
-
-    signal.signal(number, drain_and_stop)
-
-
-#: gunicorn's module of the gevent worker and of classes derived from it.
-GEVENT = "gunicorn.workers.ggevent"
-
-
-def _stop_accepting(worker):
-    """Stop accepting, so that new connections go to the other workers.
-
-    A gevent worker checks only once a second whether it must stop. Until then it would accept connections that it has
-    to refuse. Only local variables of its run() refer to the accepting servers, so this finds them through gc.
-    """
-    from gevent.baseserver import BaseServer
-
-    descriptors = {listener.fileno() for listener in worker.sockets}
-    for one in gc.get_objects():
-        # Not isinstance: proxy objects report the class of what they wrap.
-        if issubclass(type(one), BaseServer) and one.started and one.socket.fileno() in descriptors:
-            one.stop_accepting()
-
-
-def _ignore(*args):
-    pass
+    gunicorn_hooks.post_worker_init(worker)
 
 
 def _tune_garbage_collector():
@@ -161,10 +37,3 @@ def _tune_garbage_collector():
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
-
-
-def _share_log_handlers(worker):
-    logger = logging.getLogger("flask_chat")
-    logger.handlers = worker.log.error_log.handlers
-    logger.setLevel(worker.log.error_log.level)
-    logger.propagate = False

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .service import ChatService, UnknownRoom, UnknownUser
     from .socketio.registry import ConnectRefused
     from .store.history import RoomTaken, StoreUnavailable
+    from .store.site_migrations import include_object
     from .store.user import User
     from .wire.envelope import Envelope, Identity, MessageType
     from .wire.errors import ChatError
@@ -41,6 +42,7 @@ __all__ = [
     "UnknownRoom",
     "UnknownUser",
     "User",
+    "include_object",
     "signals",
 ]
 
@@ -55,6 +57,7 @@ _MODULES = {
         "service": ("ChatService", "UnknownRoom", "UnknownUser"),
         "socketio.registry": ("ConnectRefused",),
         "store.history": ("RoomTaken", "StoreUnavailable"),
+        "store.site_migrations": ("include_object",),
         "store.user": ("User",),
         "wire.envelope": ("Envelope", "Identity", "MessageType"),
         "wire.errors": ("ChatError",),

@@ -14,7 +14,7 @@ from flask.cli import AppGroup
 from .identity import passwords
 from .identity.guard import now_ms
 from .identity.names import BadName, NameTaken
-from .identity.passwords import BadPassword, Passwords
+from .identity.passwords import BadPassword, MissingArgon2, Passwords
 from .rooms.stored_messages import envelope_of
 from .service import ANSWER_SECONDS, ChatService, UnknownRoom, UnknownUser
 from .store.history import RoomTaken, StoreUnavailable
@@ -28,7 +28,7 @@ database_cli = AppGroup("db", help="Manage the chat's tables.")
 chat_cli.add_command(database_cli)
 
 #: Errors that the caller can correct: shown as one sentence, exit code 1.
-_REFUSALS = (BadName, NameTaken, BadPassword, RoomTaken, ValueError)
+_REFUSALS = (BadName, NameTaken, BadPassword, MissingArgon2, RoomTaken, ValueError)
 DAY_MS = 86_400_000
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import logging
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import FlaskGroup
+from flask.cli import FlaskGroup, NoAppException
 
 from . import config
 from .cli import chat_cli
@@ -22,6 +24,8 @@ from .wire.envelope import Identity
 
 if TYPE_CHECKING:
     from .store.users import Users
+
+log = logging.getLogger("flask_chat")
 
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
@@ -71,11 +75,13 @@ class Chat:
         """
         if "chat" in app.extensions:
             raise RuntimeError("This app has a chat already; call Chat(app) or chat.init_app(app) once.")
-        with _shown_by_click():
+        with _config_errors_shown():
             service = ChatService(app, config.load(app.config), self._name if name is None else name)
+            for sentence in config.name_unknown(app.config):
+                log.warning(sentence)
             self._register(app, service, self._url_prefix if url_prefix is None else url_prefix)
-        if not _lists_commands():
-            service.stores.open()
+            if not _lists_commands():
+                service.open_at_start()
         _pass_loaders(service, self._identity_loader, self._claims_loader)
         _pass_loaders(service, identity_loader, claims_loader)
         self._services.add(service)
@@ -179,13 +185,16 @@ class Chat:
 
 
 @contextmanager
-def _shown_by_click() -> Iterator[None]:
-    """Make `flask run` and `flask chat` print the sentence of a ConfigError alone, without a traceback."""
+def _config_errors_shown() -> Iterator[None]:
+    """Show the sentence of a ConfigError: in the log, or alone and without a traceback by the `flask` command."""
     try:
         yield
     except config.ConfigError as error:
         if click.get_current_context(silent=True) is not None:
-            raise click.ClickException(str(error)) from error
+            # `flask --help` goes on to list the commands, but only for this kind of exception.
+            kind = NoAppException if _shows_help() else click.ClickException
+            raise kind(str(error)) from error
+        log.critical(error)
         raise
 
 
@@ -202,6 +211,10 @@ def _lists_commands() -> bool:
     """Return whether `flask` creates the app only to find a command in it; the command opens the database if needed."""
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)
+
+
+def _shows_help() -> bool:
+    return _lists_commands() and (len(sys.argv) == 1 or "--help" in sys.argv)
 
 
 def _drain_at_exit(reference: weakref.ref[ChatService]) -> None:

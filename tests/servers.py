@@ -110,6 +110,9 @@ class Server:
     Unless `env` has a CHAT_DATABASE_URL, its database is a SQLite file of its own, which has the chat's tables already.
     """
 
+    #: The folder in which the process starts.
+    cwd = ROOT
+
     def __init__(self, kind, env=None, app=None, options=()):
         command, default_app, self.drains = KINDS[kind]
         self.kind, self.port = kind, free_port()
@@ -143,7 +146,7 @@ class Server:
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=ROOT,
+                cwd=self.cwd,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

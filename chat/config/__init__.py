@@ -4,6 +4,7 @@ from .database_url import BadDatabaseUrl, check_database_url
 from .errors import SEVERAL_WORKERS, ConfigError
 from .loading import load
 from .settings import Settings
+from .unknown import name_unknown
 
 __all__ = [
     "SEVERAL_WORKERS",
@@ -12,4 +13,5 @@ __all__ = [
     "Settings",
     "check_database_url",
     "load",
+    "name_unknown",
 ]

@@ -35,7 +35,10 @@ def check_database_url(url: str) -> None:
     if backend in {"postgres", "postgresql"}:
         return
     if backend != "sqlite":
-        raise BadDatabaseUrl(f"CHAT_DATABASE_URL names {backend}: the chat runs on SQLite and PostgreSQL.")
+        raise BadDatabaseUrl(
+            f"CHAT_DATABASE_URL names {backend}, on which the chat does not run. Set it to sqlite:///path or "
+            "postgresql://host/name; the site itself may keep its own database."
+        )
     if unquote(match["database"] or "") in {"", ":memory:"}:
         raise BadDatabaseUrl(
             "CHAT_DATABASE_URL must name a file, because only one thread sees a SQLite database in memory: "

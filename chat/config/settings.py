@@ -35,6 +35,10 @@ class Settings:
     #: The endpoint of the site's log-in view. The chat page redirects visitors who are not logged in to it. Empty:
     #: Flask-Login's.
     login_endpoint: str = ""
+    #: Where the chat page's link back to the site leads: a path or an https:// address. Empty: the site's start page.
+    home: str = ""
+    #: The site's name in that link. Empty: its host name.
+    site_name: str = ""
 
     #: Whether Chat(app) migrates the chat's tables at start. 0 leaves this to `flask chat db upgrade`.
     upgrade_at_start: bool = True

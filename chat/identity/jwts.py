@@ -24,6 +24,9 @@ from .tokens import OwnTokens
 #: Minimum length of a key for HS256 in bytes (RFC 7518 section 3.2).
 KEY_BYTES = 32
 
+#: The name of flask-jwt-extended in `app.extensions`.
+_EXTENSION = "flask-jwt-extended"
+
 #: flask-jwt-extended's settings under which the chat's own tokens can be recognised without it.
 _PLAIN = {
     "JWT_ALGORITHM": "HS256",
@@ -36,23 +39,21 @@ _PLAIN = {
 
 
 class Tokens:
-    """Issues and decodes the tokens of one app. A JWTManager that the site has created is used unchanged."""
+    """Issues and decodes the tokens of one app. A JWTManager that the site has created is used unchanged.
+
+    The site may create it after the chat, so the chat looks for it at the first token, and creates one only then.
+    """
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._own: tuple[Any, OwnTokens | None] | None = None
+        self._own: tuple[Any, Any, OwnTokens | None] | None = None
+        self._has_key = False
         if not app.config.get("SECRET_KEY"):
             app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY")
-        self._derives_key = "flask-jwt-extended" not in app.extensions and not app.config.get(
-            "JWT_PRIVATE_KEY"
-        )
-        if "flask-jwt-extended" not in app.extensions:
-            JWTManager(app)
-        self._derive_key()
 
     def issue(self, identity: Identity, ttl: float) -> str:
         """Return an access token for `identity` that is valid for `ttl` seconds."""
-        self._derive_key()
+        self._prepare()
         claims = {
             self._app.config["JWT_IDENTITY_CLAIM"]: identity.id,
             "username": identity.username,
@@ -79,7 +80,7 @@ class Tokens:
 
     def derive(self, purpose: str) -> bytes:
         """Derive a key for another purpose from this app's secret; a random key if the app has no secret."""
-        self._derive_key()
+        self._prepare()
         config = self._app.config
         secret = config.get("JWT_SECRET_KEY") or config.get("SECRET_KEY") or config.get("JWT_PRIVATE_KEY")
         if not secret:
@@ -107,25 +108,46 @@ class Tokens:
 
     def _own_tokens(self) -> OwnTokens | None:
         """Return the fast check of the chat's own tokens; None if the site's JWT settings differ from the defaults."""
-        self._derive_key()
-        config = self._app.config
+        self._prepare()
+        config, manager = self._app.config, self._app.extensions[_EXTENSION]
         key = config.get("JWT_SECRET_KEY")
-        if self._own is None or self._own[0] != key:
-            manager = self._app.extensions["flask-jwt-extended"]
+        if self._own is None or self._own[0] is not manager or self._own[1] != key:
             plain = all(config.get(name) == value for name, value in _PLAIN.items())
             default_key = manager._decode_key_callback is default_decode_key_callback
-            self._own = (key, OwnTokens(key) if key and plain and default_key else None)
-        return self._own[1]
+            self._own = (manager, key, OwnTokens(key) if key and plain and default_key else None)
+        return self._own[2]
+
+    def _prepare(self) -> None:
+        """Use the site's JWTManager, else create one, with a key of sufficient length once there is a secret."""
+        if self._has_key:
+            return
+        if _EXTENSION not in self._app.extensions:
+            _install_manager(self._app)
+        elif not isinstance(self._app.extensions[_EXTENSION], _ChatManager):
+            self._has_key = True  # whatever the site signs with
+            return
+        self._derive_key()
 
     def _derive_key(self) -> None:
         """Derive the tokens' key from the secret as soon as there is one: a site may set it after Chat(app)."""
-        if not self._derives_key:
-            return
         config = self._app.config
         secret = config.get("JWT_SECRET_KEY") or os.environ.get("JWT_SECRET_KEY") or config.get("SECRET_KEY")
-        if secret:
+        if config.get("JWT_PRIVATE_KEY"):
+            self._has_key = True
+        elif secret:
             config["JWT_SECRET_KEY"] = _long_key(secret)
-            self._derives_key = False
+            self._has_key = True
+
+
+class _ChatManager(JWTManager):
+    """The manager of a site that has none of its own."""
+
+
+def _install_manager(app: Flask) -> None:
+    # Not JWTManager(app): it adds error handlers, which Flask refuses once the app has served a request.
+    manager = _ChatManager()
+    manager._set_default_configuration_options(app)
+    app.extensions[_EXTENSION] = manager
 
 
 def _long_key(secret: str | bytes) -> str | bytes:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import argon2
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 MIN_CHARS = 8
 MAX_CHARS = 1024
 
-# OWASP's parameters for argon2id with the least memory: a burst of log-ins in ten threads takes 190 MB. The library's
-# default would take 640 MB, too much for a small machine.
-_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+#: A site with users of its own hashes their passwords itself, and need not install argon2.
+NO_ARGON2 = 'Passwords need the package argon2-cffi: pip install "flask-chat[passwords]"'
 # The hash of 32 random bytes that were discarded: no password matches it, and the check takes as long as any other.
 _UNMATCHABLE = (
     "$argon2id$v=19$m=19456,t=2,p=1$pPDWuIbeh1zaMHfMOmYRRw$co6zsXi5jskxGZdYuRzlFp/gR0M6efzY+j4lBztw+PM"
 )
+
+
+class MissingArgon2(RuntimeError):
+    """Passwords cannot be hashed: the text says what to install."""
 
 
 class BadPassword(ValueError):
@@ -37,14 +42,18 @@ def check(password: str) -> None:
 
 
 class Passwords:
-    """Hash and verify passwords; `run(fn, *args)` runs a function off the event loop and returns its result."""
+    """Hash and verify passwords; `run(fn, *args)` runs a function off the event loop and returns its result.
+
+    Raises MissingArgon2 where argon2-cffi is not installed.
+    """
 
     def __init__(self, run: Callable[..., Any]) -> None:
         self._run = run
+        self._hasher = _hasher()
 
     def hash(self, password: str) -> str:
         """Return the hash of a password that `check` has accepted."""
-        return self._run(_HASHER.hash, _bytes(password))
+        return self._run(self._hasher.hash, _bytes(password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether the password matches the hash. None (no such user) matches nothing and takes as long."""
@@ -52,7 +61,18 @@ class Passwords:
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Return whether the hash was made with other parameters than the current ones."""
-        return _HASHER.check_needs_rehash(password_hash)
+        return self._hasher.check_needs_rehash(password_hash)
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    try:
+        from argon2 import PasswordHasher
+    except ModuleNotFoundError as error:
+        raise MissingArgon2(NO_ARGON2) from error
+    # OWASP's parameters for argon2id with the least memory: a burst of log-ins in ten threads takes 190 MB. The
+    # library's default would take 640 MB, too much for a small machine.
+    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 def _bytes(password: str) -> bytes:
@@ -61,7 +81,9 @@ def _bytes(password: str) -> bytes:
 
 
 def _matches(password_hash: str, password: str) -> bool:
+    from argon2.exceptions import InvalidHash, VerificationError
+
     try:
-        return _HASHER.verify(password_hash, _bytes(password))
-    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return _hasher().verify(password_hash, _bytes(password))
+    except (VerificationError, InvalidHash):
         return False

@@ -171,9 +171,16 @@ class Hub:
     # ---- parked sockets ----------------------------------------------------------------------------------------
 
     def park(self, taken: Taken, wire: Wire) -> Client:
-        """Have the reactor read a socket that was taken from the web server, and answer its handshake."""
+        """Have the reactor read a socket that was taken from the web server, and answer its handshake.
+
+        The descriptor is closed if that fails.
+        """
         client = Client(taken.fd, self, wire)
-        self.reactor.add(client)
+        try:
+            self.reactor.add(client)
+        except BaseException:
+            client.drop()
+            raise
         if taken.answer:
             client.enqueue(taken.answer)
         return client

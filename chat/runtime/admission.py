@@ -32,9 +32,10 @@ class Admission:
         `lobby` is whether the client joins the lobby at once. `traits` are attributes of the Client: address,
         language, diff, extended.
         """
-        self._hub.reactor.call(self._admit, taken, verdict, lobby, traits)
         # One job logs a whole rush of handshakes: the first log call in a new greenlet is expensive.
         self._jobs.put("log", _log_handshake, traits.get("address"), path, verdict)
+        # Last: from here on the descriptor is the loop's, and the caller closes it if anything before this raises.
+        self._hub.reactor.call(self._admit, taken, verdict, lobby, traits)
 
     def _admit(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
         hub = self._hub

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, has_request_context
@@ -22,6 +22,7 @@ from ..store.history import History, RoomRow
 from ..wire.envelope import Identity
 from .bans import Bans
 from .control import ControlRequests
+from .database import choose_url, may_change
 from .hooks import AppHooks
 from .identities import Identities
 from .messages import SystemMessages
@@ -45,9 +46,8 @@ class ChatService:
         #: The name of the chat's blueprint, with which its endpoints begin, and of its command.
         self.name = name
         self.settings = settings
-        self.database_url = settings.database_url or f"sqlite:///{Path(app.instance_path) / 'chat.db'}"
         self._processes = Processes(self._make_runtime)
-        self.stores = Stores(self.database_url, settings.upgrade_at_start, self.run_blocking)
+        self.stores = Stores(partial(choose_url, app, settings), settings.upgrade_at_start, self.run_blocking)
         self.identities = Identities(app, self.stores)
         self._control = ControlRequests(self.stores, self._processes)
         self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
@@ -63,6 +63,16 @@ class ChatService:
         self.before_start: list[Callable[[], object]] = []
 
     # ---- the store -----------------------------------------------------------------------------------------------
+
+    def open_at_start(self) -> None:
+        """Open the database, so that what is wrong with it stops the start; not yet where a test may replace it."""
+        if not may_change(self.app, self.settings):
+            self.stores.open()
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL, decided when it is first needed: CHAT_DATABASE_URL, a temporary file's, or chat.db's."""
+        return self.stores.url
 
     @property
     def users(self) -> Users:

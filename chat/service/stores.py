@@ -30,19 +30,33 @@ class Tables(NamedTuple):
 
 
 class Stores:
-    """Opens one database once. `run_blocking(function, *args)` runs a function off the event loop."""
+    """Opens one database once. `run_blocking(function, *args)` runs a function off the event loop.
 
-    def __init__(self, url: str, upgrade_at_start: bool, run_blocking: Callable[..., Any]) -> None:
-        self.url = url
+    `choose_url` is called when the database is first needed.
+    """
+
+    def __init__(
+        self, choose_url: Callable[[], str], upgrade_at_start: bool, run_blocking: Callable[..., Any]
+    ) -> None:
+        self._choose_url = choose_url
+        self._url: str | None = None
         self._upgrade_at_start = upgrade_at_start
         self._run_blocking = run_blocking
         self._tables: Tables | None = None
         self._opening = threading.RLock()
 
+    @property
+    def url(self) -> str:
+        """The database's URL."""
+        with self._opening:
+            if self._url is None:
+                self._url = self._choose_url()
+            return self._url
+
     def open(self) -> Tables:
         """Return the tables, upgraded at the first call where CHAT_UPGRADE_AT_START says so.
 
-        Raises BadDatabaseUrl, and what the database's driver raises where it cannot be reached.
+        Raises BadDatabaseUrl, which says what to do, where the database cannot be used.
         """
         if self._tables is None:
             with self._opening:
@@ -53,20 +67,20 @@ class Stores:
     def upgrade(self) -> None:
         """Upgrade the tables to the newest revision."""
         from ..store.migrate import upgrade
+        from ..store.opening import explained_errors
 
-        upgrade(self.url)
+        with explained_errors(self.url):
+            upgrade(self.url)
 
     def _open(self) -> Tables:
         from ..store.control import Control
-        from ..store.engine import make_engine
         from ..store.io_missed import IoMissed
         from ..store.io_sessions import IoSessions
+        from ..store.opening import open_engine
         from ..store.sql import SqlHistory
         from ..store.users import Users
 
-        engine, run = make_engine(self.url), self._run_blocking
-        if self._upgrade_at_start:
-            self.upgrade()
+        engine, run = open_engine(self.url, self._upgrade_at_start), self._run_blocking
         history = SqlHistory(engine, run)
 
         def commit_off_loop(drafts: list[Draft], origin: int) -> list[Stored | str]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 
 from ..config import BadDatabaseUrl, check_database_url
+from . import sqlite_file
 
 T = TypeVar("T")
 #: Runs a function off the event loop (a thread pool under gevent) and returns its result.
@@ -92,8 +93,7 @@ def lock(connection: Connection, name: str) -> None:
 
 
 def _sqlite(url: URL) -> Engine:
-    path = Path(url.database or "")
-    _make_private(path)
+    sqlite_file.prepare(Path(url.database or ""))
     # No pool: opening a file costs 0.1 ms, and a pooled connection belongs to the thread that made it.
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
@@ -101,17 +101,10 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _make_private(path: Path) -> None:
-    """Create the file for its owner only, since it holds password hashes. The WAL file inherits the mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # The driver would begin transactions by itself, and too late: _begin_sqlite does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
@@ -128,7 +121,8 @@ def _postgresql(url: URL) -> Engine:
         engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=timeouts)
     except ModuleNotFoundError as error:
         raise BadDatabaseUrl(
-            "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: psycopg[binary]"
+            "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: "
+            'pip install "flask-chat[postgresql]"'
         ) from error
     _dispose_after_fork(engine)
     return engine

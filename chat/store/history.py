@@ -129,6 +129,7 @@ class RoomOf(NamedTuple):
 
     room: RoomRow
     role: str
+    #: Seq of the last message that the user has read, or has sent with nothing unread before it.
     read_seq: int
     unread: int
     #: Messages after read_seq that mention the user.

@@ -20,8 +20,26 @@ from .transactions import Part, chunks
 _MEMBERSHIP = (table.c.user_id, table.c.username, table.c.role, table.c.read_seq, table.c.joined_at)
 _OF_ITS_ROOM = rooms.c.id == table.c.room_id
 
-_first_unread = case((table.c.read_seq >= rooms.c.first_seq, table.c.read_seq), else_=rooms.c.first_seq - 1)
-_UNREAD = case((rooms.c.last_seq > _first_unread, rooms.c.last_seq - _first_unread), else_=0)
+_later = messages.alias()
+_before_others = (
+    select(_later.c.seq - 1)
+    .where(
+        _later.c.room_id == table.c.room_id,
+        _later.c.seq > table.c.read_seq,
+        _later.c.sender_id != table.c.user_id,
+    )
+    .order_by(_later.c.seq)
+    .limit(1)
+    .correlate(table)
+    .scalar_subquery()
+)
+#: How far the member has read: what the member sent after that is read too, though nobody marked it.
+_READ = case(
+    (table.c.read_seq < rooms.c.last_seq, func.coalesce(_before_others, rooms.c.last_seq)),
+    else_=table.c.read_seq,
+)
+_kept_from = case((rooms.c.first_seq <= _READ, _READ), else_=rooms.c.first_seq - 1)
+_UNREAD = case((rooms.c.last_seq > _kept_from, rooms.c.last_seq - _kept_from), else_=0)
 _MENTIONS = (
     select(func.count())
     .where(
@@ -139,15 +157,13 @@ def _is(room_id: int, user_id: str) -> tuple[Any, Any]:
 
 def _read_state(connection: Connection, room_id: int, user_id: str) -> tuple[int, int, int, int] | None:
     """Return (read_seq, unread, mentions, last_seq of the room) of a member."""
-    wanted = select(table.c.read_seq, _UNREAD, _MENTIONS, rooms.c.last_seq).join_from(
-        table, rooms, _OF_ITS_ROOM
-    )
+    wanted = select(_READ, _UNREAD, _MENTIONS, rooms.c.last_seq).join_from(table, rooms, _OF_ITS_ROOM)
     row = connection.execute(wanted.where(*_is(room_id, user_id))).first()
     return (row[0], row[1], row[2], row[3]) if row else None
 
 
 _PEER = table.alias()
-_MINE = (table.c.user_id, table.c.username, table.c.role, table.c.read_seq, _UNREAD, _MENTIONS)
+_MINE = (table.c.user_id, table.c.username, table.c.role, _READ, _UNREAD, _MENTIONS)
 
 #: The columns of the room, at the start of a row of `_rooms_of`, and of the last message, at its end.
 _ROOM_SIZE, _MESSAGE_SIZE = len(ROOM_COLUMNS), len(MESSAGE_COLUMNS)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, inspect, text
 
+from . import sqlite_file
 from .engine import lock, make_engine, parse_url
+from .models import metadata
 
 #: Not Alembic's default name: the site may use Alembic in the same database.
 VERSION_TABLE = "chat_alembic_version"
@@ -48,7 +48,12 @@ def _config(connection: Connection) -> Any:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
+    config.attributes["context"] = {
+        "connection": connection,
+        "target_metadata": metadata,
+        "version_table": VERSION_TABLE,
+        "render_as_batch": True,
+    }
     return config
 
 
@@ -58,14 +63,8 @@ def _is_current(connection: Connection) -> bool:
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() == HEAD
 
 
-@contextmanager
-def _locked_file(url: URL) -> Iterator[None]:
-    """Hold a lock file beside a SQLite database, which does not wait for another process when it switches to WAL."""
+def _locked_file(url: URL) -> AbstractContextManager[None]:
+    """Hold a lock file beside a SQLite database, which has no other lock that two migrations could wait for."""
     if url.get_backend_name() != "sqlite":
-        yield
-        return
-    path = Path(f"{url.database}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        return nullcontext()
+    return sqlite_file.locked(Path(url.database or ""))

@@ -12,7 +12,7 @@ from ..service import ChatService
 from . import api, collisions, socketio_routes
 from .assets import Assets
 from .headers import with_security_headers
-from .health import healthz, metrics, serve_metrics
+from .health import healthz, metrics, prepare_metrics
 from .pages import chat_widget, page, script_json
 from .socket_route import check_socket, not_a_socket, open_socket
 from .sockets import ParkingSock
@@ -75,8 +75,7 @@ def register(app: Flask, url_prefix: str) -> None:
     blueprint = make_blueprint(chat.name, url_prefix, assets)
     if settings.io:
         socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_endpoint, "io")
-    if settings.metrics_port:
-        chat.before_start.append(lambda: serve_metrics(chat))
+    prepare_metrics(chat)
     _exempt_from_csrf(app, blueprint)
     _log_late_collisions(app, chat, blueprint)
     app.register_blueprint(blueprint)

@@ -10,11 +10,15 @@ from markupsafe import Markup
 
 from .. import i18n
 from ..rooms.access import LOBBY
+from ..store.history import StoreUnavailable
 from ..wire.envelope import Identity
 from . import first_paint
 from .context import service
 from .page_strings import page_strings
 from .urls import chat_url
+
+#: What a site may say of the widget's colours.
+THEMES = (None, "light", "dark")
 
 
 def page() -> Any:
@@ -25,7 +29,8 @@ def page() -> Any:
     config = page_config(identity)
     if _may_carry_token():
         config["first"] = first_paint.make(service(), identity, request)
-    response = Response(render_template("flask_chat/page.html", identity=identity, chat_config=config))
+    context = {"identity": identity, "chat_config": config, "chat_home": _home()}
+    response = Response(render_template("flask_chat/page.html", **context))
     response.headers["Cache-Control"] = "no-store"
     # The page holds a token: no other origin may load it, as whatever kind of resource.
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -66,14 +71,40 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def chat_widget() -> Markup:
-    """Return the chat as a panel for any page; empty for visitors who are not logged in and on the chat page itself."""
+def chat_widget(theme: str | None = None) -> Markup:
+    """Return the chat as a panel for any page; empty for visitors who are not logged in and on the chat page itself.
+
+    `theme` is "light" or "dark"; without it the widget follows the page's own `color-scheme`.
+    """
+    if theme not in THEMES:
+        raise ValueError(f"chat_widget(theme={theme!r}): write theme=\"light\" or theme=\"dark\", or leave it out.")
     identity = service().current_identity()
     if identity is None or request.endpoint == f"{service().name}.page":
         return Markup()
+    config = page_config(identity) | {"unread": _unread(identity)}
     return Markup(
-        render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity))
+        render_template("flask_chat/widget.html", identity=identity, theme=theme, chat_config=config)
     )
+
+
+def _unread(identity: Identity) -> int:
+    """Return how many messages the user has not read: one query. 0 if the store fails, for the page is the site's."""
+    try:
+        return sum(unread for unread, _mentions in service().history.unread(identity.id).values())
+    except StoreUnavailable:
+        return 0
+
+
+def _home() -> dict[str, str] | None:
+    """Return where the chat page's link back leads, and what it is called; None for a site without a start page."""
+    settings = service().settings
+    address = settings.home
+    if not address:
+        urls = current_app.create_url_adapter(request)
+        if urls is None or not urls.test("/", "GET"):
+            return None
+        address = f"{request.script_root}/"
+    return {"address": address, "name": settings.site_name or request.host}
 
 
 def _login_path() -> str:

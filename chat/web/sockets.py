@@ -10,13 +10,14 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import io
 import logging
 import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, wraps
 from typing import Any
 
 from flask import Request, Response, request
@@ -31,6 +32,10 @@ log = logging.getLogger("flask_chat")
 #: The only version of RFC 6455, and the GUID that its section 1.3 appends to every key.
 VERSION = "13"
 NO_TLS = "A TLS socket cannot be parked: put TLS in a proxy in front of this server."
+NO_ACCESS = (
+    "This server gives the chat no access to its sockets, so no client can connect. "
+    "Serve the site with gunicorn 20.1 or newer, gevent's WSGIServer or `flask run`."
+)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 ANSWER = (
     b"HTTP/1.1 101 Switching Protocols\r\n"
@@ -76,8 +81,10 @@ class ParkingSock(Sock):
                     return refused.response
                 try:
                     view(taken, *args, **values)
-                except Exception:
+                except BaseException as error:
                     os.close(taken.fd)
+                    if not isinstance(error, Exception):
+                        raise
                     log.exception("a socket could not be parked")
                 return response
 
@@ -100,24 +107,48 @@ def check_upgrade(request: Request) -> None:
         raise RefusedUpgrade(400, "Sec-WebSocket-Key must be 16 bytes in base64.")
     if "upgrade" not in headers.get("Connection", "").lower():
         raise RefusedUpgrade(400, "A WebSocket handshake needs `Connection: Upgrade`.")
+    if request.content_length or "Transfer-Encoding" in headers:
+        raise RefusedUpgrade(400, "A WebSocket handshake has no body.")
 
 
 def take(environ: dict[str, Any]) -> tuple[Taken, Response]:
-    """Take the socket of this request from the server; return it, and the response that the view must return."""
+    """Take the socket of this request from the server; return it, and the response that the view must return.
+
+    Raises RefusedUpgrade before anything is taken. Whatever fails afterwards closes the descriptor.
+    """
     adopted = environ.get("wsgi.websocket")
     if adopted is not None:
-        # gevent-websocket has answered the handshake already; a second response would corrupt the stream.
-        if isinstance(adopted.handler.socket, ssl.SSLSocket):
-            adopted.handler.socket.sendall(close_frame(CloseCode.INTERNAL, NO_TLS))
-            raise RefusedUpgrade(501, NO_TLS)
-        fd = _detach(adopted.handler.socket)
-        adopted.closed = True
-        return Taken(fd, b"", _buffered(adopted.handler.rfile)), Parked("gevent")
+        return _take_adopted(adopted)
     mode, server_socket = _server_socket(environ)
     if isinstance(server_socket, ssl.SSLSocket):
         raise RefusedUpgrade(501, NO_TLS)
+    handshake = answer(environ["HTTP_SEC_WEBSOCKET_KEY"])
+    unreader = _unreader(environ) if mode == "gunicorn" else None
     fd = _detach(server_socket)
-    return Taken(fd, answer(environ["HTTP_SEC_WEBSOCKET_KEY"]), _early(environ)), Parked(mode)
+    with _closed_on_failure(fd):
+        # A reader is asked only now that the server's socket is dead: it would wait for the client otherwise.
+        early = _buffered(_reader(environ)) if unreader is None else _take_buffered(unreader)
+        return Taken(fd, handshake, early), Parked(mode)
+
+
+def _take_adopted(adopted: Any) -> tuple[Taken, Response]:
+    # gevent-websocket has answered the handshake already; a second response would corrupt the stream.
+    if isinstance(adopted.handler.socket, ssl.SSLSocket):
+        adopted.handler.socket.sendall(close_frame(CloseCode.INTERNAL, NO_TLS))
+        raise RefusedUpgrade(501, NO_TLS)
+    fd = _detach(adopted.handler.socket)
+    with _closed_on_failure(fd):
+        adopted.closed = True
+        return Taken(fd, b"", _buffered(adopted.handler.rfile)), Parked("gevent")
+
+
+@contextlib.contextmanager
+def _closed_on_failure(fd: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def answer(key: str) -> bytes:
@@ -134,12 +165,29 @@ def _server_socket(environ: dict[str, Any]) -> tuple[str, Any]:
     for mode in ("werkzeug", "gunicorn"):
         if f"{mode}.socket" in environ:
             return mode, environ[f"{mode}.socket"]
-    raw = getattr(_reader(environ), "raw", None)
-    if raw is None:
-        raise RefusedUpgrade(
-            501, "This server does not give access to its sockets; run gunicorn, gevent or Flask's own."
-        )
-    return "gevent", raw._sock
+    server_socket = getattr(getattr(_reader(environ), "raw", None), "_sock", None)
+    if server_socket is None:
+        raise _no_access(environ)
+    return "gevent", server_socket
+
+
+def _unreader(environ: dict[str, Any]) -> Any:
+    """Return the object in which gunicorn keeps what it has read of this connection beyond the request."""
+    unreader = getattr(getattr(environ["wsgi.input"], "reader", None), "unreader", None)
+    if not isinstance(getattr(unreader, "buf", None), io.BytesIO):
+        raise _no_access(environ)
+    return unreader
+
+
+def _no_access(environ: dict[str, Any]) -> RefusedUpgrade:
+    _log_no_access(environ.get("SERVER_SOFTWARE", "an unknown server"))
+    return RefusedUpgrade(501, NO_ACCESS)
+
+
+@cache
+def _log_no_access(server: str) -> None:
+    """Log once in each process that `server` cannot serve the chat."""
+    log.error("%s: %s", server, NO_ACCESS)
 
 
 def _detach(server_socket: Any) -> int:
@@ -152,20 +200,22 @@ def _detach(server_socket: Any) -> int:
     if "gevent" in sys.modules and type(server_socket).__module__.startswith("gevent"):
         return server_socket.detach()
     fd = os.dup(server_socket.fileno())
-    dead, peer = socket.socketpair()
-    peer.close()
-    os.dup2(dead.fileno(), server_socket.fileno(), inheritable=False)
-    dead.close()
+    with _closed_on_failure(fd):
+        dead, peer = socket.socketpair()
+        with dead, peer:
+            peer.close()
+            os.dup2(dead.fileno(), server_socket.fileno(), inheritable=False)
     return fd
 
 
-def _early(environ: dict[str, Any]) -> bytes:
-    """Return what the client sent after its handshake and the server has already read."""
-    body = environ["wsgi.input"]
-    unreader = getattr(getattr(body, "reader", None), "unreader", None)
-    if unreader is not None:
-        return unreader.take_buffered()
-    return _buffered(_reader(environ))
+def _take_buffered(unreader: Any) -> bytes:
+    """Return what gunicorn has read of the connection beyond the request, and leave it nothing.
+
+    From 26.2 on `take_buffered()` does the same; `buf` is what every version from 20.1 has.
+    """
+    data = unreader.buf.getvalue()
+    unreader.buf = io.BytesIO()
+    return data
 
 
 def _reader(environ: dict[str, Any]) -> Any:

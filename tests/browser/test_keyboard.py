@@ -18,6 +18,9 @@ IS_MARKED = """() => {
     return (outlineStyle !== "none" && outlineWidth !== "0px") || boxShadow !== "none";
 }"""
 
+#: The headless shell refuses notifications whatever its settings, so that the button for them would be disabled.
+MAY_NOTIFY = "Object.defineProperty(Notification, 'permission', { get: () => 'default' })"
+
 
 @pytest.fixture
 def ann(join):
@@ -49,7 +52,10 @@ def test_the_log_in_page_works_by_keyboard_alone(site, meet):
     ann.wait_here()
 
 
-def test_tab_follows_the_reading_order(ann):
+def test_tab_follows_the_reading_order(meet):
+    ann = meet("Ann")
+    ann.page.add_init_script(MAY_NOTIFY)
+    ann.enter()
     ann.turn_to(ann.name)
     ann.say("One")
     ann.say("Two")

@@ -193,9 +193,14 @@ def test_rooms_of_a_user(history):
     (last,) = append_texts(history, "newest", room="r", sender=BOB)
     first, second, third = history.rooms_of("1")
     assert first == (history.room("r"), OWNER, 0, 1, 0, None, last)
-    assert (second.room.name, second.peer, second.unread, second.last.data) == ("dm:1:2", BOB, 1, "hi")
+    assert (second.room.name, second.peer, second.unread, second.last.data) == (
+        "dm:1:2",
+        BOB,
+        0,
+        "hi",
+    )  # her own
     assert (third.room.name, third.last.data) == ("lobby", "written in the lobby")
-    assert (third.read_seq, third.unread) == (0, 1)
+    assert (third.read_seq, third.unread) == (1, 0)  # likewise
     assert room.id == first.room.id and history.rooms_of("9") == []
 
 
@@ -220,6 +225,21 @@ def test_unread_counts(history, lobby):
     append_texts(history, "e")
     assert history.unread("2") == {"lobby": (1, 0)}
     assert history.mark_read(lobby.id, "3", 1) is None
+
+
+def test_what_a_member_sent_after_reading_is_read(history, lobby):
+    history.join(lobby.id, BOB)
+    append_texts(history, "a")
+    history.mark_read(lobby.id, "2", 1)
+    append_texts(history, "b", "c", sender=BOB)
+    assert history.unread("2") == {}
+    assert history.rooms_of("2")[0][2:5] == (3, 0, 0)
+    append_texts(history, "d")
+    append_texts(history, "e", sender=BOB)
+    assert history.unread("2") == {"lobby": (2, 0)}, "what came before an own message may not have been seen"
+    assert history.rooms_of("2")[0][2:5] == (3, 2, 0)
+    assert history.mark_read(lobby.id, "2", 2) == (3, 2, 0)
+    assert history.mark_read(lobby.id, "2", 4) == (5, 0, 0)
 
 
 # Mentions

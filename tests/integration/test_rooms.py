@@ -317,7 +317,9 @@ def test_a_read_position_is_sent_to_the_users_other_sockets(enter, chat, room):
     second = enter("ann", query="&roster=diff")
     chat.history.join(chat.history.room(room).id, Identity("id-ann", "ann"))
     join(first, room)
-    say(first, room, "one", "two", "three")
+    other = enter("bob")
+    join(other, room)
+    say(other, room, "one", "two", "three")
     first.send_json({"type": 10, "room": room, "seq": 2})
     expected = {"type": 10, "room": room, "seq": 2, "unread": 1, "mentions": 0}
     assert [client.recv_json(type=10) for client in (first, second)] == [expected] * 2

@@ -76,7 +76,8 @@ class Listener:
 
 @pytest.fixture(scope="module")
 def site():
-    with SocketIOServer() as server:
+    # A client that polls may not send its last packet; its poll is then answered by the next ping (by default, 25 s).
+    with SocketIOServer(env={"CHAT_IO_PING_INTERVAL": 3}) as server:
         yield server
 
 

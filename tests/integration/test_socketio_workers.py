@@ -119,8 +119,8 @@ def test_many_python_clients_see_no_reconnect_or_error(site, transports):
             assert list(threads.map(talk, clients)) == [list(range(EMITS))] * CLIENTS
         assert all(client.connected for client in clients)
     finally:
-        for client in clients:
-            client.shutdown()
+        with ThreadPoolExecutor(CLIENTS) as threads:  # over polling some wait for the next ping
+            list(threads.map(lambda client: client.shutdown(), clients))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from chat.config import ConfigError, Settings, load
+from chat.config import ConfigError, Settings, load, name_unknown
 
 #: The keys and defaults that the documents promise.
 PROMISED = {
@@ -144,3 +144,24 @@ def test_ephemeral_rooms_are_names_or_patterns(room, ephemeral):
 def test_settings_do_not_change():
     with pytest.raises(AttributeError):
         load({}, {}).rate_limit = 5
+
+
+# -- misspelt keys
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_one():
+    config, environ = {"CHAT_DATABSE_URL": "sqlite:///x.db"}, {"CHAT_RATE_LIMITS": "5"}
+    assert name_unknown(config, environ) == [
+        "CHAT_DATABSE_URL is not a setting of the chat; did you mean CHAT_DATABASE_URL?",
+        "CHAT_RATE_LIMITS is not a setting of the chat; did you mean CHAT_RATE_LIMIT?",
+    ]
+
+
+def test_a_key_that_is_like_no_other_is_named_alone():
+    assert name_unknown({"CHAT_GPT": 1}, {}) == ["CHAT_GPT is not a setting of the chat."]
+
+
+def test_known_keys_and_those_of_others_are_not_named():
+    assert (
+        name_unknown({"CHAT_RATE_LIMIT": 5, "CHATTY": 1, "chat_rate": 1}, {"CHAT_IO": "0", "PATH": ""}) == []
+    )

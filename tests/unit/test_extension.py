@@ -166,6 +166,11 @@ def test_an_invalid_value_stops_the_start_with_an_error_message(new_app, key, va
     assert "chat" not in app.extensions
 
 
+def test_a_misspelt_key_is_logged_at_the_start(new_app, caplog):
+    Chat(new_app(CHAT_TOKEN_TLL=60))
+    assert "CHAT_TOKEN_TLL is not a setting of the chat; did you mean CHAT_TOKEN_TTL?" in caplog.messages
+
+
 def test_every_route_has_the_prefix(new_app):
     app = new_app()
     Chat(app, url_prefix="/talk")
@@ -227,6 +232,49 @@ def test_a_sites_short_key_is_not_changed(new_app):
     JWTManager(app)
     Chat(app)
     assert app.config["JWT_SECRET_KEY"] == "short"
+
+
+@pytest.mark.filterwarnings("ignore:The HMAC key is 5 bytes long")  # as the site wants it
+@pytest.mark.parametrize("key", ["short", "the site's own key, known to its other services too"])
+def test_a_jwt_manager_made_after_the_chat_is_the_sites_own(new_app, key):
+    app = new_app(JWT_SECRET_KEY=key)
+    Chat(app, claims_loader=lambda claims: Identity(claims["sub"], claims["nick"]))
+    manager = JWTManager(app)
+    manager.user_identity_loader(lambda user: user.id)
+    with app.app_context():
+        theirs = create_access_token(ANNA, additional_claims={"nick": "Anna"})
+    assert who(app, theirs) == ANNA
+    assert who(app, state(app).token_for(ANNA)) == ANNA
+    assert jwt.decode(theirs, key, algorithms=["HS256"])["sub"] == "1", "other services know the site's key"
+    assert app.extensions["flask-jwt-extended"] is manager
+
+
+def test_a_jwt_manager_with_keys_of_its_own_may_come_after_the_chats_first_token(new_app):
+    app = new_app()
+    Chat(app)
+    assert who(app, state(app).token_for(ANNA)) == ANNA
+    manager = JWTManager(app)
+    manager.encode_key_loader(lambda identity: LONG[::-1])
+    manager.decode_key_loader(lambda header, payload: LONG[::-1])
+    token = state(app).token_for(ANNA)
+    assert who(app, token) == ANNA
+    assert jwt.decode(token, LONG[::-1], algorithms=["HS256"])["sub"] == "1"
+
+
+def test_the_first_token_may_come_after_the_first_request(new_app):
+    app = new_app()
+    Chat(app)
+    app.add_url_rule("/own", view_func=lambda: "")
+    app.test_client().get("/own")
+    assert who(app, state(app).token_for(ANNA)) == ANNA
+
+
+def test_the_chat_installs_no_jwt_manager_at_the_start(new_app):
+    app = new_app()
+    before = set(app.config)
+    Chat(app)
+    assert "flask-jwt-extended" not in app.extensions
+    assert not {key for key in set(app.config) - before if key.startswith("JWT_")}
 
 
 def test_the_chats_tokens_work_with_a_sites_loaders(site_with_tokens):

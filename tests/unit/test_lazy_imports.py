@@ -15,9 +15,10 @@ HEAVY = {"sqlalchemy", "alembic", "psycopg", "redis", "prometheus_client"}
 
 CHECK_SETTINGS = """
 import runpy, types
-config = runpy.run_path("gunicorn.conf.py")
+runpy.run_path("gunicorn.conf.py")
+from chat.gunicorn_hooks import check_settings
 limits = types.SimpleNamespace(workers=1, graceful_timeout=30, timeout=30)
-assert config["_check_settings"](limits) == 0
+assert check_settings(limits) == 0
 """
 SHOW_HELP = """
 import sys

@@ -16,6 +16,6 @@ def make_broker(settings: Settings, driver: Driver, sender: int) -> Broker:
         from .redis import RedisBroker
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "CHAT_REDIS_URL is set, but its client is not installed: pip install redis"
+            'CHAT_REDIS_URL is set, but redis 7 or newer is not installed: pip install "flask-chat[redis]"'
         ) from error
     return RedisBroker(driver, sender, settings.redis_url, settings.redis_prefix)

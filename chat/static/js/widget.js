@@ -1,6 +1,7 @@
 import { part } from "./dom.js";
 import { on } from "./events.js";
 import { Kept } from "./kept.js";
+import { Scheme } from "./scheme.js";
 import { Texts } from "./texts.js";
 
 /**
@@ -24,6 +25,7 @@ class Widget {
   constructor(host) {
     this.#config = JSON.parse(host.querySelector("script").textContent);
     this.#texts = new Texts(this.#config.strings, this.#config.locale);
+    new Scheme(host);
     this.#shadow = host.attachShadow({ mode: "open" });
     this.#shadow.append(host.querySelector("template").content.cloneNode(true));
     this.#showWhenStyled();
@@ -34,6 +36,7 @@ class Widget {
     part(this.#shadow, "close-panel").addEventListener("click", () => this.close());
     this.#panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
     this.#label();
+    this.#showUnread(this.#config.unread);
     if (this.#kept.get("open")) this.open({ focus: false });
   }
 

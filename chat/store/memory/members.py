@@ -60,14 +60,21 @@ class MemoryMembers(MemoryTables):
         unread, mentions = self._count_unread(room_id, user_id)
         mine, messages = members[user_id], self._messages[room_id]
         last = messages[-1] if messages else None
-        return RoomOf(row, mine.role, mine.read_seq, unread, mentions, peer, last)
+        return RoomOf(row, mine.role, self._read(room_id, user_id), unread, mentions, peer, last)
+
+    def _read(self, room_id: int, user_id: str) -> int:
+        """Return how far the member has read: what the member sent after that is read too."""
+        row, read = self._rooms[room_id], self._members[room_id][user_id].read_seq
+        later = (message for message in self._messages[room_id] if message.seq > read)
+        theirs = (message.seq for message in later if message.user is None or message.user.id != user_id)
+        return next(theirs, row.last_seq + 1) - 1 if read < row.last_seq else read
 
     def _count_unread(self, room_id: int, user_id: str) -> tuple[int, int]:
         row, read = self._rooms[room_id], self._members[room_id][user_id].read_seq
         mentions = sum(
             1 for user, room, seq in self._mentions if (user, room) == (user_id, room_id) and seq > read
         )
-        return max(0, row.last_seq - max(read, row.first_seq - 1)), mentions
+        return max(0, row.last_seq - max(self._read(room_id, user_id), row.first_seq - 1)), mentions
 
     @transaction
     def unread(self, user_id: str) -> dict[str, tuple[int, int]]:
@@ -82,4 +89,4 @@ class MemoryMembers(MemoryTables):
         membership = self._members[room_id][user_id]
         read = max(membership.read_seq, min(seq, self._rooms[room_id].last_seq))
         self._members[room_id][user_id] = membership._replace(read_seq=read)
-        return (read, *self._count_unread(room_id, user_id))
+        return (self._read(room_id, user_id), *self._count_unread(room_id, user_id))

@@ -1,15 +1,10 @@
-"""Alembic's entry point. chat.store.migrate runs it, and provides the connection and the lock."""
+"""Alembic's entry point. store/migrate.py runs it, and provides the connection, the tables and the lock.
+
+It imports nothing of the chat: Alembic runs this file outside the package, whose name is `chat` or `flask_chat`.
+"""
 
 from alembic import context
 
-from chat.store.migrate import VERSION_TABLE
-from chat.store.models import metadata
-
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    version_table=VERSION_TABLE,
-    render_as_batch=True,
-)
+context.configure(**context.config.attributes["context"])
 # The caller has begun the transaction, under its lock: Alembic neither begins nor commits one.
 context.run_migrations()
