@@ -355,6 +355,7 @@ def test_a_path_that_the_site_serves_later_is_logged_once(site, caplog, when):
     site.add_url_rule("/chat", "mine", lambda: "mine")
     if when == "start":
         site.extensions["chat"].start()
+        assert len(late_errors(caplog)) == 1
     for _ in range(2):
         assert site.test_client().get("/chat").status_code == 401
     (sentence,) = late_errors(caplog)
