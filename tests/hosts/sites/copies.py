@@ -28,7 +28,10 @@ class Copy:
         origin = install.unpacked(site.requirement, site.sha256) / site.folder
         shutil.copytree(origin, self.folder, ignore=shutil.ignore_patterns("__pycache__"))
         self._apply("repair")
-        self._bare = clean_environment(PYTHONPATH=str(self.folder), PYTHONDONTWRITEBYTECODE="1")
+        # The hash seed: a set of text is then written the same way by every process.
+        self._bare = clean_environment(
+            PYTHONPATH=str(self.folder), PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0"
+        )
         self.env = {**self._bare, **dict(site.env)}
 
     def add_chat(self):

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 HOSTS = ROOT / ".hosts"
 UV = Path(sys.executable).parent / "uv"
 #: What the chat's extras add to every site: the server that the tests start.
-EXTRAS = "gunicorn,passwords"
+EXTRAS = "gunicorn"
 
 
 def run(*command, cwd=None, env=None):

@@ -40,7 +40,7 @@ def inspect(app):
         "globals": described(app.jinja_env.globals),
         "filters": described(app.jinja_env.filters),
         "jinja extensions": {name: "" for name in app.jinja_env.extensions},
-        "routes": {f"{rule.rule} {sorted(rule.methods)}": rule.endpoint for rule in app.url_map.iter_rules()},
+        "routes": {f"{rule.rule} {sorted(rule.methods)} {rule.endpoint}": "" for rule in app.url_map.iter_rules()},
         "config": {key: re.sub("0x[0-9a-f]+", "", repr(value)) for key, value in app.config.items()},
         "extensions": described(app.extensions),
         "commands": {name: "" for name in app.cli.commands},

@@ -31,8 +31,9 @@ class Visitor:
         self.page.goto(self.server.url + self.site.login_path)
         self.page.fill(name, account.login)
         self.page.fill(password, account.password)
-        with self.page.expect_navigation():
+        with self.page.expect_navigation() as answer:
             self.page.click(button)
+        assert answer.value.ok
         self.page.goto(self.server.url + self.site.home)
         return self
 
