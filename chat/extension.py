@@ -29,6 +29,7 @@ log = logging.getLogger("flask_chat")
 
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
+TokenHeaders = Callable[[], Mapping[str, str]]
 
 
 class Chat:
@@ -51,6 +52,7 @@ class Chat:
         self._url_prefix = url_prefix
         self._identity_loader = identity_loader
         self._claims_loader = claims_loader
+        self._token_headers: TokenHeaders | None = None
         self._services: weakref.WeakSet[ChatService] = weakref.WeakSet()
         self._events: list[tuple[str, str, Any]] = []
         #: The site's own events over Socket.IO. Handlers may be added before `init_app`.
@@ -84,6 +86,8 @@ class Chat:
                 service.open_at_start()
         _pass_loaders(service, self._identity_loader, self._claims_loader)
         _pass_loaders(service, identity_loader, claims_loader)
+        if self._token_headers is not None:
+            service.load_token_headers = self._token_headers
         self._services.add(service)
         for registration in self._events:
             service.events.add(*registration)
@@ -112,6 +116,16 @@ class Chat:
         for service in self._services:
             _pass_loaders(service, None, loader)
         return loader
+
+    def token_headers(self, hook: TokenHeaders) -> TokenHeaders:
+        """Decorate the function that returns the headers which the site's CSRF protection wants, as a dict.
+
+        It is called when the chat's page or widget is rendered; the page sends the headers with its own requests.
+        """
+        self._token_headers = hook
+        for service in self._services:
+            service.load_token_headers = hook
+        return hook
 
     def add(self, namespace: str, event: str, handler: Any) -> None:
         """Add a Socket.IO handler to all apps of this chat, including those initialised later."""

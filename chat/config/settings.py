@@ -33,7 +33,7 @@ class Settings:
     #: Lifetime of a socket token in seconds. Pages renew theirs in time.
     token_ttl: int = 900
     #: The endpoint of the site's log-in view. The chat page redirects visitors who are not logged in to it. Empty:
-    #: Flask-Login's.
+    #: Flask-Login's `login_view`, else `security.login`, `auth.login` or `login`.
     login_endpoint: str = ""
     #: Where the chat page's link back to the site leads: a path or an https:// address. Empty: the site's start page.
     home: str = ""

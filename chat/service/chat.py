@@ -25,6 +25,7 @@ from .control import ControlRequests
 from .database import choose_url, may_change
 from .hooks import AppHooks
 from .identities import Identities
+from .login import LoginView
 from .messages import SystemMessages
 from .process import Processes
 from .rooms import RoomService
@@ -49,6 +50,10 @@ class ChatService:
         self._processes = Processes(self._make_runtime)
         self.stores = Stores(partial(choose_url, app, settings), settings.upgrade_at_start, self.run_blocking)
         self.identities = Identities(app, self.stores)
+        #: Returns the headers that the site's own protection wants on the page's requests.
+        self.load_token_headers: Callable[[], Mapping[str, str]] = dict
+        #: Where visitors who are not logged in are sent.
+        self.login = LoginView(app, settings.login_endpoint)
         self._control = ControlRequests(self.stores, self._processes)
         self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
         #: Rooms, read marks, and the notices about them.
@@ -165,6 +170,17 @@ class ChatService:
     def current_identity(self) -> Identity | None:
         """Return who is logged in to the site on this request, with the id and the name as text."""
         return self.identities.current()
+
+    def site_headers(self) -> dict[str, str]:
+        """Return the headers that the page's requests for tokens and of the API carry, by the site's hook."""
+        headers = self.load_token_headers()
+        if not isinstance(headers, Mapping) or not all(
+            isinstance(part, str) for item in headers.items() for part in item
+        ):
+            raise TypeError(
+                "Your @chat.token_headers function must return a dict of text: header names and values."
+            )
+        return dict(headers)
 
     # ---- messages ------------------------------------------------------------------------------------------------
 

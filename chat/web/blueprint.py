@@ -14,6 +14,7 @@ from .assets import Assets
 from .headers import with_security_headers
 from .health import healthz, metrics, prepare_metrics
 from .pages import chat_widget, page, script_json
+from .refusals import RefusalLog
 from .socket_route import check_socket, not_a_socket, open_socket
 from .sockets import ParkingSock
 from .tokens import token
@@ -60,6 +61,7 @@ def make_blueprint(name: str, url_prefix: str, assets: Assets) -> Blueprint:
     blueprint.add_url_rule("/chat/metrics", "metrics", metrics)
     blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
     ParkingSock().route("/ws/chat", blueprint, check_socket, endpoint="socket")(open_socket)
+    blueprint.after_request(RefusalLog(name).look)
     return blueprint
 
 

@@ -38,6 +38,10 @@ def _connection(_: Translate) -> dict[str, str]:
         "retry_now": _("Retry now"),
         "signed_out": _("You're logged out."),
         "sign_in": _("Log in"),
+        "token_refused": _("This site refused to connect the chat (status {status})."),
+        "token_elsewhere": _(
+            "This site showed another page instead of connecting the chat (status {status}). You may need to log in."
+        ),
         "other_user": _("Another account is logged in here."),
         "reload": _("Reload"),
         "kicked": _("You were removed from the chat."),

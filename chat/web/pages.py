@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import Response, current_app, redirect, render_template, request
 from markupsafe import Markup
 
 from .. import i18n
+from ..i18n import gettext as _
 from ..rooms.access import LOBBY
 from ..store.history import StoreUnavailable
 from ..wire.envelope import Identity
@@ -50,6 +51,7 @@ def page_config(identity: Identity) -> dict[str, Any]:
         # Of the two routes at this path, the socket's own has a scheme and a host, which are wrong behind a proxy.
         "socketPath": chat_url("not_a_socket"),
         "tokenPath": chat_url("token"),
+        "tokenHeaders": service().site_headers(),
         "pagePath": chat_url("page"),
         "apiPath": f"{chat_url('page')}/api",
         "loginPath": _login_path(),
@@ -77,7 +79,9 @@ def chat_widget(theme: str | None = None) -> Markup:
     `theme` is "light" or "dark"; without it the widget follows the page's own `color-scheme`.
     """
     if theme not in THEMES:
-        raise ValueError(f"chat_widget(theme={theme!r}): write theme=\"light\" or theme=\"dark\", or leave it out.")
+        raise ValueError(
+            f'chat_widget(theme={theme!r}): write theme="light" or theme="dark", or leave it out.'
+        )
     identity = service().current_identity()
     if identity is None or request.endpoint == f"{service().name}.page":
         return Markup()
@@ -108,20 +112,21 @@ def _home() -> dict[str, str] | None:
 
 
 def _login_path() -> str:
-    endpoint = _login_endpoint()
-    return url_for(endpoint) if endpoint else f"{request.script_root}/"
-
-
-def _login_endpoint() -> str | None:
-    manager = getattr(current_app, "login_manager", None)
-    for endpoint in (service().settings.login_endpoint, getattr(manager, "login_view", None)):
-        if endpoint and endpoint in current_app.view_functions:
-            return endpoint
-    return None
+    """Return where a page sends a user whose session has ended: the log-in view, or the chat page, which says more."""
+    return service().login.path() or chat_url()
 
 
 def _ask_to_log_in() -> Any:
-    endpoint = _login_endpoint()
-    if endpoint is None:
-        return Response("Log in to the site first.\n", 401, mimetype="text/plain")
-    return redirect(url_for(endpoint, next=request.script_root + request.full_path.rstrip("?")))
+    address = service().login.path_and_back()
+    if address is not None:
+        return redirect(address)
+    return notice(_("Log in first"), _("Log in to this site, then open the chat again."), 401)
+
+
+def notice(heading: str, text: str, status: int) -> Response:
+    """Return a page in the site's frame that holds a sentence in place of the chat."""
+    response = Response(
+        render_template("flask_chat/notice.html", identity=None, heading=heading, text=text), status
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return response

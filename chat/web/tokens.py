@@ -11,10 +11,12 @@ from ..service import ChatService
 from ..wire.envelope import Identity
 from ..wire.errors import FAILURES
 from .context import language, service
+from .refusals import note_asked
 
 
 def token() -> tuple[Response, int]:
     """Give the page of a logged-in user a token for its socket; for the site's own pages only."""
+    note_asked()
     if not _same_origin():
         return jsonify(error="This address serves the site's own pages only.", code="foreign_origin"), 403
     chat = service()

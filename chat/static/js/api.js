@@ -1,4 +1,4 @@
-import { Banned, OtherUser, SignedOut } from "./token_source.js";
+import { Banned, isJson, OtherUser, Refused, SignedOut } from "./token_source.js";
 
 const PATIENCE = 15_000;
 
@@ -12,7 +12,8 @@ export class ApiError extends Error {
 }
 
 /**
- * The chat's JSON API, as the user whose tokens these are. `first` holds the answers that came with the page.
+ * The chat's JSON API, as the user whose tokens these are. `first` holds the answers that came with the page;
+ * `headers()` gives the headers that the site's own protection wants on every request that changes something.
  *
  * Each call gives the answer's JSON (null where there is none) or throws an ApiError, never anything else.
  */
@@ -22,13 +23,15 @@ export class Api {
   #texts;
   #language;
   #first;
+  #headers;
 
-  constructor({ path, tokens, texts, language, first }) {
+  constructor({ path, tokens, texts, language, first, headers = () => ({}) }) {
     this.#path = path;
     this.#tokens = tokens;
     this.#texts = texts;
     this.#language = language;
     this.#first = first;
+    this.#headers = headers;
   }
 
   async get(parts, query = {}) {
@@ -78,13 +81,15 @@ export class Api {
       if (error instanceof Banned) throw new ApiError(error.message, { code: "banned" });
       if (error instanceof SignedOut) throw this.#error("signed_out");
       if (error instanceof OtherUser) throw this.#error("other_user");
+      if (error instanceof Refused) throw this.#refused(error);
       throw this.#error("unreachable");
     }
   }
 
   async #ask(method, address, body, token) {
     /** @type {Record<string, string>} */
-    const headers = { Accept: "application/json", "Accept-Language": this.#language, Authorization: `Bearer ${token}` };
+    const headers = { ...this.#headers(), Accept: "application/json", "Accept-Language": this.#language };
+    headers.Authorization = `Bearer ${token}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     try {
       return await fetch(address, {
@@ -93,7 +98,8 @@ export class Api {
         body: body === undefined ? undefined : JSON.stringify(body),
         credentials: "same-origin",
         cache: "no-store",
-        redirect: "error",
+        redirect: "manual",
+        referrerPolicy: "same-origin",
         signal: AbortSignal.timeout(PATIENCE),
       });
     } catch (error) {
@@ -112,10 +118,25 @@ export class Api {
     }
     if (response.ok && answer !== null) return answer;
     const { status } = response;
+    if (answer?.error === undefined && isRefusal(response)) {
+      const elsewhere = status < 400;
+      throw this.#refused({ why: elsewhere ? "token_elsewhere" : "token_refused", status: status || "3xx" });
+    }
     throw new ApiError(answer?.error ?? this.#texts.get("unreachable"), { code: answer?.code, status });
+  }
+
+  /** The site itself, not the chat, said no. */
+  #refused({ message = "", why, status }) {
+    return new ApiError(message || this.#texts.get(why, { status }), { code: "no_token" });
   }
 
   #error(key) {
     return new ApiError(this.#texts.get(key), { code: key });
   }
+}
+
+/** A redirect, a page in place of an answer, or a 4xx that does not come from the chat. */
+function isRefusal(response) {
+  const { type, ok, status } = response;
+  return type === "opaqueredirect" || (ok ? !isJson(response) : status >= 400 && status < 500);
 }

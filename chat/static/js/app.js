@@ -18,6 +18,7 @@ import { ReadMarks } from "./read_marks.js";
 import { Reading } from "./reading.js";
 import { RoomActions } from "./room_actions.js";
 import { RoomList } from "./room_list.js";
+import { siteHeaders } from "./site_headers.js";
 import { Subscriptions } from "./subscriptions.js";
 import { Texts } from "./texts.js";
 import { TokenSource } from "./token_source.js";
@@ -97,14 +98,15 @@ export class ChatApp extends EventTarget {
   }
 
   /** @param {any} config */
-  #makeModel({ socketPath, tokenPath, apiPath, locale, maxRooms, first }) {
+  #makeModel({ socketPath, tokenPath, tokenHeaders, apiPath, locale, maxRooms, first }) {
     const me = this.#me;
     const texts = this.#texts;
     const pace = new Pace();
     const reader = new MessageReader(me);
     const answers = new FirstAnswers(first?.answers);
-    const tokens = new TokenSource(tokenPath, me.id, first?.token);
-    const api = (this.#api = new Api({ path: apiPath, tokens, texts, language: locale, first: answers }));
+    const headers = () => siteHeaders(tokenHeaders);
+    const tokens = new TokenSource(tokenPath, me.id, first?.token, headers);
+    const api = (this.#api = new Api({ path: apiPath, tokens, texts, language: locale, first: answers, headers }));
     const connection = (this.#connection = new Connection({ path: socketPath, language: locale, tokens }));
     const isWatched = (conversation) => this.#reading.isWatching(conversation);
     const conversations = (this.#conversations = new Conversations(me, texts, isWatched));

@@ -1,7 +1,7 @@
 import { Backoff } from "./backoff.js";
 import { planFor } from "./close_codes.js";
 import { MessageType } from "./protocol.js";
-import { Banned, OtherUser, SignedOut } from "./token_source.js";
+import { Banned, OtherUser, Refused, SignedOut } from "./token_source.js";
 
 const CONNECT_TIMEOUT = 15_000;
 /** Silence after which we ask whether anybody is there, and how long the answer may take. */
@@ -14,19 +14,24 @@ const SETTLE = 800;
 /** `online` and `offline` events lie at times: look for ourselves this often. */
 const OFFLINE_LOOK = 20_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
+/** States from which the reader can ask for an attempt at once. */
+export const TRIABLE = new Set(["reconnecting", "offline", "no_token"]);
 
-/** Answers of the token source after which there is nothing more to try. */
-const ENDS = new Map([
-  [SignedOut, "signed_out"],
-  [OtherUser, "other_user"],
-  [Banned, "kicked"],
-]);
+/** Answers of the token source after which there is nothing more to try, unless the reader asks to. */
+const ENDS = new Map(
+  /** @type {[Function, string][]} */ ([
+    [SignedOut, "signed_out"],
+    [OtherUser, "other_user"],
+    [Banned, "kicked"],
+    [Refused, "no_token"],
+  ]),
+);
 
 /**
  * The socket, kept open: it fetches tokens, renews them in time, and comes back as the close table says.
  *
- * Events: `state` with {name, why, retryAt, sentence}, where name is connecting, online, reconnecting, offline,
- * signed_out, other_user or kicked; `message` with one parsed server message; `refused` when the server closed
+ * Events: `state` with {name, why, status, retryAt, sentence}, where name is connecting, online, reconnecting, offline,
+ * no_token, signed_out, other_user or kicked; `message` with one parsed server message; `refused` when the server closed
  * because of what was sent.
  */
 export class Connection extends EventTarget {
@@ -71,7 +76,9 @@ export class Connection extends EventTarget {
 
   /** Try again now, whatever the backoff says; after a sign-out or a kick only a reload helps. */
   retry() {
-    if (this.#state === "reconnecting" || this.#state === "offline") this.#open();
+    if (!TRIABLE.has(this.#state)) return;
+    this.#tokens.pardon();
+    this.#open();
   }
 
   /** Send one message; false when there is no connection to send it on. */
@@ -164,7 +171,7 @@ export class Connection extends EventTarget {
     const end = ENDS.get(error.constructor);
     if (!end) return this.#closed(1006);
     this.#abandon();
-    this.#show(end, { sentence: error.message || undefined });
+    this.#show(end, { sentence: error.message || undefined, why: error.why, status: error.status });
   }
 
   #wait(plan, sentence) {

@@ -1,7 +1,7 @@
+import { TRIABLE } from "./connection.js";
 import { el, part } from "./dom.js";
 
-/** States in which the reader can ask for an attempt at once. */
-const TRIABLE = new Set(["reconnecting", "offline"]);
+const UNAUTHORIZED = 401;
 
 /** The connection in words, with a countdown and what can be done about it. Event: `retry`. */
 export class ConnectionStatus extends EventTarget {
@@ -40,22 +40,31 @@ export class ConnectionStatus extends EventTarget {
     this.#words.textContent = seconds > 0 ? `${words} ${this.#texts.count("retry", seconds)}` : words;
   }
 
-  #explanation({ name, why, again, sentence }) {
+  #explanation({ name, why, status, again, sentence }) {
     if (sentence) return sentence;
+    if (name === "no_token") return this.#texts.get(why, { status });
     if (name === "reconnecting") return this.#texts.get(why);
     if (name === "connecting" && again) return this.#texts.get("reconnecting");
     return this.#texts.get(name);
   }
 
   #actions(state) {
-    if (TRIABLE.has(state.name) && state.why !== "flooding") return [this.#button()];
+    if (state.name === "no_token") return this.#actionsWithoutToken(state);
+    if (TRIABLE.has(state.name) && state.why !== "flooding") return [this.#button("retry_now")];
     if (state.name === "other_user") return [this.#link("reload", location.href)];
     if (state.name === "signed_out" && this.#loginPath) return [this.#link("sign_in", this.#loginAddress())];
     return [];
   }
 
-  #button() {
-    const button = el("button", { type: "button", class: "fc-link", text: this.#texts.get("retry_now") });
+  /** A log-in helps where the site showed another page, or said so. */
+  #actionsWithoutToken({ why, status }) {
+    const again = this.#button("try_again");
+    const helps = why === "token_elsewhere" || status === UNAUTHORIZED;
+    return helps && this.#loginPath ? [this.#link("sign_in", this.#loginAddress()), " ", again] : [again];
+  }
+
+  #button(key) {
+    const button = el("button", { type: "button", class: "fc-link", text: this.#texts.get(key) });
     button.addEventListener("click", () => this.dispatchEvent(new Event("retry")));
     return button;
   }

@@ -5,12 +5,32 @@ export class Banned extends Error {}
 /** The session now belongs to somebody else than this page was made for. */
 export class OtherUser extends Error {}
 
+/** The site answered, but not with a token: asking again by itself would change nothing. */
+export class Refused extends Error {
+  /**
+   * `why` is the key of a sentence with a hole for `status`; `sentence` is the server's own, if it has one.
+   * @param {string} why
+   * @param {string | number} status
+   * @param {string} sentence
+   */
+  constructor(why, status, sentence = "") {
+    super(sentence);
+    this.why = why;
+    this.status = status;
+  }
+}
+
 const PATIENCE = 10_000;
+/** Refusals of the moment; they pass like an outage. */
+const PASSING = new Set([408, 425, 429]);
 
 /** Socket tokens from the site's session, kept in memory only: never in an address, never in storage. */
 export class TokenSource {
   #path;
   #userId;
+  #headers;
+  /** @type {Refused | null} the last answer, while it was a refusal and nobody has asked to try again */
+  #refusal = null;
   /** @type {string | null} */
   #token = null;
   #askedAt = 0;
@@ -19,12 +39,16 @@ export class TokenSource {
   #asking = null;
 
   /**
-   * `first` is the token that came with the page, if any.
+   * `first` is the token that came with the page, if any; `headers()` gives the headers that the site wants.
+   * @param {string} path
+   * @param {string} userId
    * @param {import("./types").Token | null} first
+   * @param {() => Record<string, string>} headers
    */
-  constructor(path, userId, first = null) {
+  constructor(path, userId, first = null, headers = () => ({})) {
     this.#path = path;
     this.#userId = userId;
+    this.#headers = headers;
     // The server issued it after the page was requested, however long the page took to arrive.
     if (first) this.#take(first, Date.now() - performance.now());
   }
@@ -34,8 +58,9 @@ export class TokenSource {
     return this.#token && this.renewIn() > 0 ? this.#token : this.fresh();
   }
 
-  /** A new token from the site; who asks while one is under way gets that one. */
-  fresh() {
+  /** A new token from the site; who asks while one is under way gets that one. After a refusal: the refusal. */
+  async fresh() {
+    if (this.#refusal) throw this.#refusal;
     this.#asking ??= this.#renew().finally(() => (this.#asking = null));
     return this.#asking;
   }
@@ -43,7 +68,10 @@ export class TokenSource {
   async #renew() {
     this.forget();
     const askedAt = Date.now();
-    const answer = await this.#ask();
+    const answer = await this.#ask().catch((error) => {
+      if (error instanceof Refused) this.#refusal = error;
+      throw error;
+    });
     if (subjectOf(answer.token) !== this.#userId) throw new OtherUser();
     this.#take(answer, askedAt);
     return this.#token;
@@ -53,6 +81,11 @@ export class TokenSource {
     this.#token = token;
     this.#askedAt = askedAt;
     this.#lifetime = seconds * 1000;
+  }
+
+  /** The user asks to try again: a refusal counts no longer. */
+  pardon() {
+    this.#refusal = null;
   }
 
   /** The token in hand is good for nothing any more. */
@@ -75,16 +108,35 @@ export class TokenSource {
       method: "POST",
       credentials: "same-origin",
       cache: "no-store",
-      redirect: "error",
-      headers: { Accept: "application/json", "Content-Type": "application/json" },
+      redirect: "manual",
+      // The page itself sends no Referer; some protections want one under HTTPS.
+      referrerPolicy: "same-origin",
+      headers: { ...this.#headers(), Accept: "application/json", "Content-Type": "application/json" },
       body: "{}",
       signal: AbortSignal.timeout(PATIENCE),
     });
-    if (response.ok) return response.json();
-    if (response.status === 401) throw new SignedOut();
-    const { code, error } = await response.json().catch(() => ({}));
-    throw code === "banned" ? new Banned(error) : new Error(`no token: ${response.status}`);
+    const answer = await response.json().catch(() => null);
+    if (response.ok && typeof answer?.token === "string") return answer;
+    throw failureOf(response, answer);
   }
+}
+
+/** What an answer without a token means. */
+function failureOf(response, answer) {
+  const { type, status, ok } = response;
+  const { code, error } = answer ?? {};
+  if (code === "not_logged_in") return new SignedOut();
+  if (code === "banned") return new Banned(error);
+  if (type === "opaqueredirect") return new Refused("token_elsewhere", "3xx");
+  if (ok && (answer || !isJson(response))) return new Refused("token_elsewhere", status);
+  if (code && error && status < 500) return new Refused("token_refused", status, error);
+  if (status < 400 || status >= 500 || PASSING.has(status)) return new Error(`no token: ${status}`);
+  return new Refused("token_refused", status);
+}
+
+/** Whether the site meant to answer in JSON, though the answer may have broken off. */
+export function isJson(response) {
+  return response.headers.get("content-type")?.includes("json") ?? false;
 }
 
 /** The `sub` of a JWT, read and not verified: only the server can do that. */
