@@ -28,7 +28,7 @@ class Club(Server):
 
     def _healthy(self):
         try:
-            return self.get(f"{PREFIX}/healthz", timeout=5)[0] == 200
+            return self.get(f"{PREFIX}/chat/healthz", timeout=5)[0] == 200
         except OSError:
             return False
 
