@@ -51,7 +51,9 @@ def check(settings: Settings) -> None:
     if settings.assets not in ("built", "source"):
         raise ConfigError(f"CHAT_ASSETS is {settings.assets!r}. Set it to built or source.")
     if settings.home and not re.match("/|https?://", settings.home):
-        raise ConfigError(f"CHAT_HOME is {settings.home!r}. Set it to a path such as /start, or https://host/path.")
+        raise ConfigError(
+            f"CHAT_HOME is {settings.home!r}. Set it to a path such as /start, or https://host/path."
+        )
     _check_redis(settings)
     _check_socketio(settings)
 

@@ -76,7 +76,9 @@ def chat_widget(theme: str | None = None) -> Markup:
     `theme` is "light" or "dark"; without it the widget follows the page's own `color-scheme`.
     """
     if theme not in THEMES:
-        raise ValueError(f"chat_widget(theme={theme!r}): write theme=\"light\" or theme=\"dark\", or leave it out.")
+        raise ValueError(
+            f'chat_widget(theme={theme!r}): write theme="light" or theme="dark", or leave it out.'
+        )
     identity = service().current_identity()
     if identity is None or request.endpoint == "chat.page":
         return Markup()
