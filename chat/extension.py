@@ -151,6 +151,10 @@ class Chat:
         """Close all sockets of this user and refuse earlier tokens: for log-out and a changed password."""
         self.service.revoke(user_id)
 
+    def log_out(self, everywhere: bool = False) -> None:
+        """Close the sockets of this request's log-in session, or of all sessions of its user: for the log-out view."""
+        self.service.log_out(everywhere)
+
     def kick(self, username: str) -> None:
         """Close this user's sockets; a new token admits the user again."""
         self.service.kick(username)

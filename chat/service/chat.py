@@ -14,17 +14,20 @@ from ..identity.guard import Guard
 from ..rooms.dispatcher import Handler
 from ..rooms.handlers import HANDLERS
 from ..runtime import Runtime, Site, StoreAccess, WorkerLinks
+from ..runtime.control import SESSION_END
 from ..socketio.io import IO
 from ..socketio.packets import Prepared
 from ..socketio.registry import Registry
 from ..socketio.resume import IoStore
 from ..store.history import History, RoomRow
 from ..wire.envelope import Identity
+from . import sessions
 from .bans import Bans
 from .control import ControlRequests
 from .hooks import AppHooks
-from .identities import Identities
+from .identities import Identities, flask_login_identity, user_id_of
 from .login import LoginView
+from .logouts import LogOutSignals
 from .messages import SystemMessages
 from .process import Processes
 from .rooms import RoomService
@@ -47,7 +50,7 @@ class ChatService:
         self.database_url = settings.database_url or f"sqlite:///{Path(app.instance_path) / 'chat.db'}"
         self._processes = Processes(self._make_runtime)
         self.stores = Stores(self.database_url, settings.upgrade_at_start, self.run_blocking)
-        self.identities = Identities(app, self.stores)
+        self.identities = Identities(app, self.stores, settings.token_ttl)
         #: Returns the headers that the site's own protection wants on the page's requests.
         self.load_token_headers: Callable[[], Mapping[str, str]] = dict
         #: Where visitors who are not logged in are sent.
@@ -57,6 +60,9 @@ class ChatService:
         #: Rooms, read marks, and the notices about them.
         self.rooms = RoomService(self.stores, self._processes, self._control)
         self._bans = Bans(self.guard, self.stores, self._processes, self._control)
+        #: Ends a session's sockets at the log-outs that the site's extensions announce.
+        self.log_out_signals = LogOutSignals(app, self.log_out, self._revoke_site_user)
+        self.log_out_signals.listen()
         #: {type: handler} of this app alone; add to it before the first socket.
         self.handlers: dict[int, Handler] = dict(HANDLERS)
         self.events = Registry()
@@ -101,6 +107,9 @@ class ChatService:
         tables = self.stores.open()
         last = tables.control.last_id()
         self.guard.load(tables.users.revocations())
+        for row in tables.control.of_kind(SESSION_END):
+            self.guard.end_session(row.payload["sid"], row.payload["at"])
+        self.log_out_signals.listen()
         for prepare in self.before_start:
             prepare()
         return Runtime(self.settings, self._site(), self.handlers, last)
@@ -151,9 +160,12 @@ class ChatService:
     def load_claims(self, loader: Callable[[Mapping[str, Any]], Identity] | None) -> None:
         self.identities.load_claims = loader
 
-    def token_for(self, identity: Identity, ttl: float | None = None) -> str:
-        """Return a JWT that admits `identity` to the chat for `ttl` seconds (CHAT_TOKEN_TTL)."""
-        return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl)
+    def token_for(self, identity: Identity, ttl: float | None = None, sid: str = "") -> str:
+        """Return a JWT that admits `identity` to the chat for `ttl` seconds (CHAT_TOKEN_TTL).
+
+        `sid` is the `session_id` of a log-in session, with which the token ends.
+        """
+        return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl, sid)
 
     def current_identity(self) -> Identity | None:
         """Return who is logged in to the site on this request, with the id and the name as text."""
@@ -231,6 +243,43 @@ class ChatService:
     def revoke(self, user_id: str, failure: str = "token_invalid") -> None:
         """Close all sockets of this user and refuse the tokens issued until now, on every server."""
         self._bans.revoke(user_id, failure)
+
+    def log_out(self, everywhere: bool = False) -> None:
+        """Close the sockets of this request's log-in session and refuse its tokens, on every server.
+
+        `everywhere` ends all of the user's sessions, as `revoke` does. Call it in the log-out view, before the log-out;
+        a site with Flask-Login need not call it, because its signal is heard.
+        """
+        ended = sessions.take()
+        if not everywhere:
+            if ended is not None:
+                self.end_session(*ended)
+            return
+        identity = self.current_identity()
+        user_id = ended.user_id if ended is not None else identity.id if identity is not None else None
+        if user_id is not None:
+            self.revoke(user_id)
+
+    def end_session(self, user_id: str, sid: str) -> None:
+        """Close the sockets of one of the user's log-in sessions and refuse its tokens, on every server."""
+        self._bans.end_session(user_id, sid)
+
+    def session_id(self, identity: Identity) -> str:
+        """Return the id of this request's log-in session, which its tokens carry; "" on a site without sessions."""
+        named = sessions.current()
+        if named is None or named.user_id != identity.id or self.guard.has_ended(named.sid):
+            return sessions.name(identity.id)
+        return named.sid
+
+    def is_logged_out(self) -> bool:
+        """Return whether this request comes from a log-in session that has ended: it was sent before it knew."""
+        named = sessions.current()
+        return named is not None and self.guard.has_ended(named.sid)
+
+    def _revoke_site_user(self, user: Any) -> None:
+        """Revoke a user of the site's log-in extension, where the chat's ids are those of that extension's users."""
+        if self.load_identity is flask_login_identity:
+            self.revoke(user_id_of(user))
 
     def kick(self, username: str) -> None:
         """Close this user's sockets with 4403; a new token admits the user again. Raises UnknownUser."""

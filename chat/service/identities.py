@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, current_app
 
-from ..identity.guard import Guard
+from ..identity.guard import KEEP_SESSIONS_MS, Guard
 from ..identity.jwts import Tokens
 from ..wire.envelope import Identity
 from .stores import Stores
@@ -20,12 +20,12 @@ MAX_ENSURED = 10_000
 class Identities:
     """Names the users of one app."""
 
-    def __init__(self, app: Flask, stores: Stores) -> None:
+    def __init__(self, app: Flask, stores: Stores, token_ttl: int) -> None:
         self._stores = stores
         # Not a set: one of 5,000 takes 105 bytes an entry, a dict 29.
         self._ensured: dict[Identity, None] = {}
         self.tokens = Tokens(app)
-        self.guard = Guard(self.tokens.decode, self._identify)
+        self.guard = Guard(self.tokens.decode, self._identify, max(KEEP_SESSIONS_MS, token_ttl * 1000))
         #: Returns who is logged in on the current request, or None.
         self.load_identity: Callable[[], Identity | None] = flask_login_identity
         #: Makes an Identity of the claims of a site's own JWT; None where all tokens are the chat's.
@@ -57,6 +57,11 @@ class Identities:
             return self.tokens.identity_of(claims)
         with self.tokens.context():
             return self.load_claims(claims)
+
+
+def user_id_of(user: Any) -> str:
+    """Return the chat's id for a user object of Flask-Login."""
+    return str(user.get_id())
 
 
 def flask_login_identity() -> Identity | None:

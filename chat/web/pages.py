@@ -72,6 +72,8 @@ def chat_widget() -> Markup:
     identity = service().current_identity()
     if identity is None or request.endpoint == "chat.page":
         return Markup()
+    # Named now, not with the first token: the cookie of that answer could come after a log-out, and undo it.
+    service().session_id(identity)
     return Markup(
         render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity))
     )

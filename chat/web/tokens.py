@@ -21,7 +21,7 @@ def token() -> tuple[Response, int]:
         return jsonify(error="This address serves the site's own pages only.", code="foreign_origin"), 403
     chat = service()
     identity = chat.current_identity()
-    if identity is None:
+    if identity is None or chat.is_logged_out():
         return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
     if chat.guard.is_banned(identity.id):
         return jsonify(error=FAILURES["banned"].sentence(language()), code="banned"), 403
@@ -32,9 +32,11 @@ def token() -> tuple[Response, int]:
 
 def issue(chat: ChatService, identity: Identity) -> dict[str, Any]:
     """Return a new token for `identity` as pages take it: {token, expires_in, expires_at}."""
+    chat.log_out_signals.listen()  # a factory may have imported the extension after the chat
     chat.identities.ensure_users(identity)
     ttl = chat.settings.token_ttl
-    return {"token": chat.token_for(identity), "expires_in": ttl, "expires_at": now_ms() + ttl * 1000}
+    made = chat.token_for(identity, sid=chat.session_id(identity))
+    return {"token": made, "expires_in": ttl, "expires_at": now_ms() + ttl * 1000}
 
 
 def _same_origin() -> bool:
