@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,11 @@ from ..socketio.resume import IoStore
 from ..store.history import History, RoomRow
 from ..wire.envelope import Identity
 from . import sessions
+from .bad_identity import BadIdentity
 from .bans import Bans
 from .control import ControlRequests
 from .hooks import AppHooks
-from .identities import Identities, flask_login_identity, user_id_of
+from .identities import Identities
 from .login import LoginView
 from .logouts import LogOutSignals
 from .messages import SystemMessages
@@ -168,8 +170,15 @@ class ChatService:
         return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl, sid)
 
     def current_identity(self) -> Identity | None:
-        """Return who is logged in to the site on this request, with the id and the name as text."""
+        """Return who is logged in to the site on this request, with the id and the name as text.
+
+        Raises BadIdentity where the site's loader returned something that the chat cannot use.
+        """
         return self.identities.current()
+
+    def rename(self, user_id: str, username: str) -> None:
+        """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
+        self.identities.rename(Identity(user_id, username))
 
     def site_headers(self) -> dict[str, str]:
         """Return the headers that the page's requests for tokens and of the API carry, by the site's hook."""
@@ -255,8 +264,7 @@ class ChatService:
             if ended is not None:
                 self.end_session(*ended)
             return
-        identity = self.current_identity()
-        user_id = ended.user_id if ended is not None else identity.id if identity is not None else None
+        user_id = ended.user_id if ended is not None else self._current_id()
         if user_id is not None:
             self.revoke(user_id)
 
@@ -276,10 +284,17 @@ class ChatService:
         named = sessions.current()
         return named is not None and self.guard.has_ended(named.sid)
 
+    def _current_id(self) -> str | None:
+        with suppress(BadIdentity):
+            identity = self.current_identity()
+            return identity.id if identity is not None else None
+        return None
+
     def _revoke_site_user(self, user: Any) -> None:
         """Revoke a user of the site's log-in extension, where the chat's ids are those of that extension's users."""
-        if self.load_identity is flask_login_identity:
-            self.revoke(user_id_of(user))
+        user_id = self.identities.site_id(user)
+        if user_id is not None:
+            self.revoke(user_id)
 
     def kick(self, username: str) -> None:
         """Close this user's sockets with 4403; a new token admits the user again. Raises UnknownUser."""

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from .. import i18n
 from ..i18n import gettext as _
 from ..rooms.access import LOBBY
+from ..service.bad_identity import BadIdentity
 from ..wire.envelope import Identity
 from . import first_paint
 from .context import service
@@ -19,9 +20,14 @@ from .page_strings import page_strings
 
 def page() -> Any:
     """The chat page, for users who are logged in to the site."""
-    identity = service().current_identity()
-    if identity is None:
-        return _ask_to_log_in()
+    try:
+        identity = service().current_identity()
+        return _ask_to_log_in() if identity is None else _page_of(identity)
+    except BadIdentity as error:
+        return notice(_("The chat is not set up for you"), error.sentence(i18n.language()), 500)
+
+
+def _page_of(identity: Identity) -> Response:
     config = page_config(identity)
     if _may_carry_token():
         config["first"] = first_paint.make(service(), identity, request)
@@ -69,7 +75,7 @@ def script_json(value: Any) -> Markup:
 
 def chat_widget() -> Markup:
     """Return the chat as a panel for any page; empty for visitors who are not logged in and on the chat page itself."""
-    identity = service().current_identity()
+    identity = _identity_for_widget()
     if identity is None or request.endpoint == "chat.page":
         return Markup()
     # Named now, not with the first token: the cookie of that answer could come after a log-out, and undo it.
@@ -77,6 +83,13 @@ def chat_widget() -> Markup:
     return Markup(
         render_template("flask_chat/widget.html", identity=identity, chat_config=page_config(identity))
     )
+
+
+def _identity_for_widget() -> Identity | None:
+    try:
+        return service().current_identity()
+    except BadIdentity:
+        return None  # the log has it, and the chat page says it: the site's own pages must not fail
 
 
 def _login_path() -> str:
