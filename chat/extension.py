@@ -177,6 +177,14 @@ class Chat:
         """Close all sockets of this user and refuse earlier tokens: for log-out and a changed password."""
         self.service.revoke(user_id)
 
+    def rename(self, user_id: str, username: str) -> None:
+        """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
+        self.service.rename(user_id, username)
+
+    def log_out(self, everywhere: bool = False) -> None:
+        """Close the sockets of this request's log-in session, or of all sessions of its user: for the log-out view."""
+        self.service.log_out(everywhere)
+
     def kick(self, username: str) -> None:
         """Close this user's sockets; a new token admits the user again."""
         self.service.kick(username)
