@@ -81,9 +81,9 @@ class Chat:
             service = ChatService(app, config.load(app.config), self._name if name is None else name)
             for sentence in config.name_unknown(app.config):
                 log.warning(sentence)
-            self._register(app, service, self._url_prefix if url_prefix is None else url_prefix)
             if not _lists_commands():
                 service.open_at_start()
+            self._register(app, service, self._url_prefix if url_prefix is None else url_prefix)
         _pass_loaders(service, self._identity_loader, self._claims_loader)
         _pass_loaders(service, identity_loader, claims_loader)
         if self._token_headers is not None:
