@@ -120,9 +120,8 @@ def test_another_user_of_the_same_session_has_a_session_of_their_own(new_app):
 
 
 def test_a_site_without_sessions_gets_tokens_without_one(new_app):
-    app = new_app(lambda chat: chat.log_out())
+    app = new_app(lambda chat: chat.log_out(), SECRET_KEY=None, JWT_SECRET_KEY="s" * 32)
     app.extensions["chat"].load_identity = lambda: Identity("7", "Anna")
-    app.secret_key = None
     client = app.test_client()
     made = token(client)
     assert app.extensions["chat"].guard.check(made).sid == ""
