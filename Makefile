@@ -13,10 +13,10 @@ SIDE_BY_SIDE := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run assets test lint format dist bench quick soak lock clean
+.PHONY: help run assets test test-hosts lint format dist bench quick soak lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.site assets ## serve the site on http://127.0.0.1:8000 (HOST, PORT); stop with Ctrl-C
 	@exec $(BIN)/gunicorn wsgi:app
@@ -26,6 +26,9 @@ assets: $(if $(filter source,$(CHAT_ASSETS)),,chat/static/dist/manifest.json) ##
 
 test: .venv/.dev chat/static/dist/manifest.json ## run all tests (ARGS="-m 'not slow'" the quick ones, ARGS="-k name" some; -n 0 without workers)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+test-hosts: dist ## try the wheel with the lowest and newest versions of all it runs on, 6 minutes (ARGS="lowest gunicorn" selects)
+	$(BIN)/python -m tests.hosts.run $(ARGS)
 
 lint: .venv/.dev node_modules/.dev ## check style, types and what imports what
 	$(BIN)/ruff check
@@ -58,7 +61,7 @@ lock: .venv/.dev ## regenerate requirements.lock from the requirements files
 		--output-file requirements.lock requirements.txt requirements-dev.txt
 
 clean: ## remove what the targets above have built; keeps the site's data in instance/
-	rm -rf .venv node_modules chat/static/dist dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules chat/static/dist dist .hosts .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Uses the first Python that is new enough. Removes an incomplete .venv, which the next run would take for complete.
 .venv/bin/python:

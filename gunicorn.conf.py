@@ -16,7 +16,7 @@ backlog = 4096
 # Parked sockets do not count: this limits requests in progress and handshakes.
 worker_connections = 4096
 graceful_timeout = 30
-control_socket_disable = True  # older versions than 25 have none, and ignore the name
+control_socket_disable = True  # known from 25.1 on; older ones ignore the name
 accesslog = os.environ.get("ACCESS_LOG", "-") or None
 
 

@@ -81,9 +81,9 @@ class Chat:
             service = ChatService(app, config.load(app.config), self._name if name is None else name)
             for sentence in config.name_unknown(app.config):
                 log.warning(sentence)
-            self._register(app, service, self._url_prefix if url_prefix is None else url_prefix)
             if not _lists_commands():
                 service.open_at_start()
+            self._register(app, service, self._url_prefix if url_prefix is None else url_prefix)
         _pass_loaders(service, self._identity_loader, self._claims_loader)
         _pass_loaders(service, identity_loader, claims_loader)
         if self._token_headers is not None:
@@ -176,6 +176,14 @@ class Chat:
     def revoke(self, user_id: str) -> None:
         """Close all sockets of this user and refuse earlier tokens: for log-out and a changed password."""
         self.service.revoke(user_id)
+
+    def rename(self, user_id: str, username: str) -> None:
+        """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
+        self.service.rename(user_id, username)
+
+    def log_out(self, everywhere: bool = False) -> None:
+        """Close the sockets of this request's log-in session, or of all sessions of its user: for the log-out view."""
+        self.service.log_out(everywhere)
 
     def kick(self, username: str) -> None:
         """Close this user's sockets; a new token admits the user again."""

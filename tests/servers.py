@@ -110,8 +110,8 @@ class Server:
     Unless `env` has a CHAT_DATABASE_URL, its database is a SQLite file of its own, which has the chat's tables already.
     """
 
-    #: The folder in which the process starts.
-    cwd = ROOT
+    #: The folder in which the process starts, that of the programs, and the app of `flask chat`.
+    cwd, bin, cli_app = ROOT, BIN, "app"
 
     def __init__(self, kind, env=None, app=None, options=()):
         command, default_app, self.drains = KINDS[kind]
@@ -263,10 +263,10 @@ class Server:
 
     def cli(self, *words, stdin=""):
         """The output of `flask chat …`, run in a process of its own with the server's settings."""
-        command = [BIN / "flask", "--app", "app", "chat", *words]
+        command = [self.bin / "flask", "--app", self.cli_app, "chat", *words]
         done = subprocess.run(
             [str(part) for part in command],
-            cwd=ROOT,
+            cwd=self.cwd,
             env=self.env,
             input=stdin,
             capture_output=True,

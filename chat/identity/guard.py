@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -13,31 +14,45 @@ from ..wire.errors import ChatError
 
 log = logging.getLogger("flask_chat")
 
+#: Milliseconds for which an ended session is remembered, at the least.
+KEEP_SESSIONS_MS = 3_600_000
+#: The longest id of a session that is read from a token.
+MAX_SID = 64
+
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class Grant(NamedTuple):
-    """What a valid token grants: a user, until `expires` (seconds since 1970, or infinity), `issued` in ms."""
+    """What a valid token grants: a user, until `expires` (seconds since 1970, or infinity), `issued` in ms.
+
+    `sid` names the site's log-in session that it was issued in; "" where it names none.
+    """
 
     identity: Identity
     expires: float
     issued: int
+    sid: str = ""
 
 
 class Guard:
     """Checks tokens against revocations and bans, which it holds in memory.
 
     `decode` checks a token's signature, type and expiry, and returns its claims or raises ChatError. `identify` makes
-    an Identity of claims. Changes arrive through the control table; those of this process apply at once.
+    an Identity of claims. Changes arrive through the control table; those of this process apply at once. An ended
+    session is remembered for `session_ms`, in which its tokens expire.
     """
 
     def __init__(
         self,
         decode: Callable[[str], Mapping[str, Any]],
         identify: Callable[[Mapping[str, Any]], Identity],
+        session_ms: int = KEEP_SESSIONS_MS,
     ) -> None:
         self._decode = decode
         self._identify = identify
+        self._session_ms = session_ms
+        #: {session id: when it ended, in ms}, the oldest first.
+        self._ended: dict[str, int] = {}
         self._revoked: dict[str, int] = {}
         self._banned: set[str] = set()
 
@@ -49,6 +64,18 @@ class Guard:
     def revoke(self, user_id: str, at_ms: int) -> None:
         """Refuse this user's tokens that were issued before `at_ms`."""
         self._revoked[user_id] = max(at_ms, self._revoked.get(user_id, 0))
+
+    def end_session(self, sid: str, at_ms: int) -> None:
+        """Refuse the tokens of this session; it ended at `at_ms`."""
+        for old in list(
+            itertools.takewhile(lambda one: self._ended[one] < at_ms - self._session_ms, self._ended)
+        ):
+            self._ended.pop(old, None)  # another thread may have removed it
+        self._ended[sid] = at_ms
+
+    def has_ended(self, sid: str) -> bool:
+        """Return whether this session has ended."""
+        return sid in self._ended
 
     def ban(self, user_id: str) -> None:
         """Refuse this user."""
@@ -69,7 +96,8 @@ class Guard:
         if not (_is_encodable(identity.id) and _is_encodable(identity.username)):
             raise ChatError("token_invalid")
         expires = claims.get("exp")
-        granted = Grant(identity, float(expires) if expires is not None else float("inf"), issued_ms(claims))
+        until = float(expires) if expires is not None else float("inf")
+        granted = Grant(identity, until, issued_ms(claims), session_id(claims))
         self.confirm(granted)
         return granted
 
@@ -83,7 +111,7 @@ class Guard:
 
     def confirm(self, granted: Grant) -> None:
         """Raise ChatError if the grant is no longer valid: token_invalid or banned."""
-        if granted.issued <= self._revoked.get(granted.identity.id, -1):
+        if granted.issued <= self._revoked.get(granted.identity.id, -1) or self.has_ended(granted.sid):
             raise ChatError("token_invalid")
         if granted.identity.id in self._banned:
             raise ChatError("banned")
@@ -108,6 +136,12 @@ def issued_ms(claims: Mapping[str, Any]) -> int:
         return exact
     issued = claims.get("iat")
     return int(issued * 1000) if isinstance(issued, int | float) else 0
+
+
+def session_id(claims: Mapping[str, Any]) -> str:
+    """Return the id of the log-in session that a token was issued in; "" if the claims do not contain it."""
+    sid = claims.get("sid")
+    return sid if isinstance(sid, str) and len(sid) <= MAX_SID else ""
 
 
 def now_ms() -> int:

@@ -51,14 +51,14 @@ class Tokens:
         if not app.config.get("SECRET_KEY"):
             app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY")
 
-    def issue(self, identity: Identity, ttl: float) -> str:
-        """Return an access token for `identity` that is valid for `ttl` seconds."""
+    def issue(self, identity: Identity, ttl: float, sid: str = "") -> str:
+        """Return an access token for `identity` that is valid for `ttl` seconds, and ends with the session `sid`."""
         self._prepare()
         claims = {
             self._app.config["JWT_IDENTITY_CLAIM"]: identity.id,
             "username": identity.username,
             "iat_ms": now_ms(),
-        }
+        } | ({"sid": sid} if sid else {})
         with self._app.app_context():
             # A site's own user_identity_loader gets an object with an id; the claim above overrides its result.
             return create_access_token(

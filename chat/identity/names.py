@@ -12,6 +12,11 @@ import unicodedata
 #: Maximum length of a name in characters, after normalisation.
 MAX_CHARS = 32
 
+#: Maximum length of a name that a site gives to its own user; the API looks up no longer one.
+SITE_MAX_CHARS = 250
+
+#: Zero-width joiners are part of emoji and of some scripts; no other invisible character is.
+_JOINERS = {0x200C: None, 0x200D: None}
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 #: Invisible characters of other categories: Default_Ignorable_Code_Point, the Braille blank, and replacement
 #: characters.
@@ -88,6 +93,25 @@ def clean(raw: str) -> str:
     _check_characters(name)
     _check_scripts(name)
     return name
+
+
+def check_site_name(name: str) -> None:
+    """Raise BadName for a name that a site gave to one of its own users and that cannot be shown safely.
+
+    The site decides what its users are called, so this refuses less than `clean`: control characters, characters that
+    change the direction of text, and what no database accepts.
+    """
+    if len(name) > SITE_MAX_CHARS:
+        raise BadName("name_too_long", f"A name has at most {SITE_MAX_CHARS} characters.")
+    if not is_printable(name):
+        raise BadName("name_characters", "A name cannot hold characters that are not printable.")
+    if not any(char not in _INVISIBLE and not char.isspace() for char in name.translate(_JOINERS)):
+        raise BadName("name_empty", "A name needs at least one character that can be seen.")
+
+
+def is_printable(text: str) -> bool:
+    """Return whether a text has no control characters, and none that change the direction of the text around it."""
+    return text.translate(_JOINERS).replace("\u00a0", " ").isprintable()
 
 
 def name_key(name: str) -> str:

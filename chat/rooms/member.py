@@ -45,6 +45,13 @@ class Wire(Protocol):
         """The member is closing. What is enqueued now is sent before the close frame."""
 
 
+class Admitted(Protocol):
+    """What a token has admitted, a member or a connection to a Socket.IO namespace: when and in which session."""
+
+    issued: int
+    sid: str
+
+
 class _Out:
     # The slots of a base come first: a flush over many members touches one cache line of each, not two.
     __slots__ = ("out",)
@@ -67,6 +74,7 @@ class Member(_Out):
         "floors",
         "expires",
         "issued",
+        "sid",
         "seen",
         "closing",
         "close_code",
@@ -92,6 +100,8 @@ class Member(_Out):
         self.expires = float("inf")
         #: Milliseconds (wall clock) at which its token was issued.
         self.issued = 0
+        #: The site's log-in session that its token was issued in, "" where the token names none.
+        self.sid = ""
         #: Monotonic seconds at which it last sent something.
         self.seen = now
         #: Monotonic seconds since when it is closing, 0 while it is open.

@@ -26,6 +26,9 @@ ANNOUNCED_PAUSE = 0.01
 #: Poll intervals to wait after the table could not be read.
 ERROR_INTERVALS = 5
 
+#: The kind of the rows that end a log-in session.
+SESSION_END = "session_end"
+
 Payload = dict[str, Any]
 
 
@@ -49,6 +52,7 @@ class ControlActions:
         self._roster = roster
         self._actions: dict[str, Callable[[Payload], None]] = {
             "revoke": self._revoke,
+            SESSION_END: self._end_session,
             "ban": lambda payload: guard.ban(payload["user_id"]),
             "unban": lambda payload: guard.unban(payload["user_id"]),
             "send": self._send,
@@ -67,6 +71,9 @@ class ControlActions:
 
     def _revoke(self, payload: Payload) -> None:
         self._revocation.revoke(payload["user_id"], payload["at"], payload.get("failure", "token_invalid"))
+
+    def _end_session(self, payload: Payload) -> None:
+        self._revocation.end_session(payload["user_id"], payload["sid"], payload["at"])
 
     def _send(self, payload: Payload) -> None:
         envelope = Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"])

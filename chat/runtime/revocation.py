@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..identity.guard import Guard
 from ..rooms.hub import Hub
 from ..rooms.joining import Joining
+from ..rooms.member import Admitted
 from ..socketio.server import Server
 from ..wire.envelope import MessageType
 from ..wire.errors import FAILURES, ChatError, CloseCode
@@ -22,16 +25,22 @@ class Revocation:
     def revoke(self, user_id: str, at_ms: int, failure: str) -> None:
         """Refuse this user's tokens issued before `at_ms` and close their sockets with the Error `failure`."""
         self._guard.revoke(user_id, at_ms)
-        self._hub.reactor.call(self._close_older, user_id, at_ms, failure)
+        self._hub.reactor.call(self._close, user_id, failure, lambda one: one.issued <= at_ms)
 
-    def _close_older(self, user_id: str, at_ms: int, failure: str) -> None:
+    def end_session(self, user_id: str, sid: str, at_ms: int) -> None:
+        """Refuse the tokens of a user's session, which ended at `at_ms`, and close its sockets."""
+        self._guard.end_session(sid, at_ms)
+        self._hub.reactor.call(self._close, user_id, "token_invalid", lambda one: one.sid == sid)
+
+    def _close(self, user_id: str, failure: str, is_meant: Callable[[Admitted], bool]) -> None:
+        """Close those connections of a user that `is_meant` says, with the Error `failure`; in the loop."""
         user = self._hub.users.get(user_id)
         error = ChatError(failure if failure in FAILURES else "token_invalid")
         for client in list(user.clients) if user is not None else ():
-            if client.issued <= at_ms:
+            if is_meant(client):
                 client.enqueue(client.wire.codec.error(error, client.language))
                 client.close(error.failure.close or CloseCode.TOKEN)
-        self._io.expel(user_id, at_ms)
+        self._io.expel(user_id, is_meant)
 
     def unsubscribe_user(self, user_id: str, room: str) -> None:
         """Unsubscribe a user's sockets from `room` and tell them so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..identity.guard import Guard, now_ms
+from ..runtime.control import SESSION_END
 from .control import ControlRequests
 from .errors import UnknownUser
 from .process import Processes
@@ -26,6 +27,15 @@ class Bans:
         runtime = self._processes.runtime
         if runtime is not None:
             runtime.revocation.revoke(user_id, at, failure)
+
+    def end_session(self, user_id: str, sid: str) -> None:
+        """Refuse the tokens of one of the user's log-in sessions and close its sockets."""
+        at = now_ms()
+        self._guard.end_session(sid, at)
+        runtime = self._processes.runtime
+        if runtime is not None:
+            runtime.revocation.end_session(user_id, sid, at)
+        self._control.post(SESSION_END, {"user_id": user_id, "sid": sid, "at": at})
 
     def kick(self, username: str) -> None:
         """Close this user's sockets with 4403. Raises UnknownUser."""

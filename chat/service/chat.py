@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,22 @@ from ..identity.guard import Guard
 from ..rooms.dispatcher import Handler
 from ..rooms.handlers import HANDLERS
 from ..runtime import Runtime, Site, StoreAccess, WorkerLinks
+from ..runtime.control import SESSION_END
 from ..socketio.io import IO
 from ..socketio.packets import Prepared
 from ..socketio.registry import Registry
 from ..socketio.resume import IoStore
 from ..store.history import History, RoomRow
 from ..wire.envelope import Identity
+from . import sessions
+from .bad_identity import BadIdentity
 from .bans import Bans
 from .control import ControlRequests
 from .database import choose_url, may_change
 from .hooks import AppHooks
 from .identities import Identities
 from .login import LoginView
+from .logouts import LogOutSignals
 from .messages import SystemMessages
 from .process import Processes
 from .rooms import RoomService
@@ -49,7 +54,7 @@ class ChatService:
         self.settings = settings
         self._processes = Processes(self._make_runtime)
         self.stores = Stores(partial(choose_url, app, settings), settings.upgrade_at_start, self.run_blocking)
-        self.identities = Identities(app, self.stores)
+        self.identities = Identities(app, self.stores, settings.token_ttl)
         #: Returns the headers that the site's own protection wants on the page's requests.
         self.load_token_headers: Callable[[], Mapping[str, str]] = dict
         #: Where visitors who are not logged in are sent.
@@ -59,6 +64,9 @@ class ChatService:
         #: Rooms, read marks, and the notices about them.
         self.rooms = RoomService(self.stores, self._processes, self._control)
         self._bans = Bans(self.guard, self.stores, self._processes, self._control)
+        #: Ends a session's sockets at the log-outs that the site's extensions announce.
+        self.log_out_signals = LogOutSignals(app, self.log_out, self._revoke_site_user)
+        self.log_out_signals.listen()
         #: {type: handler} of this app alone; add to it before the first socket.
         self.handlers: dict[int, Handler] = dict(HANDLERS)
         self.events = Registry()
@@ -113,6 +121,9 @@ class ChatService:
         tables = self.stores.open()
         last = tables.control.last_id()
         self.guard.load(tables.users.revocations())
+        for row in tables.control.of_kind(SESSION_END):
+            self.guard.end_session(row.payload["sid"], row.payload["at"])
+        self.log_out_signals.listen()
         for prepare in self.before_start:
             prepare()
         return Runtime(self.settings, self._site(), self.handlers, last)
@@ -163,13 +174,23 @@ class ChatService:
     def load_claims(self, loader: Callable[[Mapping[str, Any]], Identity] | None) -> None:
         self.identities.load_claims = loader
 
-    def token_for(self, identity: Identity, ttl: float | None = None) -> str:
-        """Return a JWT that admits `identity` to the chat for `ttl` seconds (CHAT_TOKEN_TTL)."""
-        return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl)
+    def token_for(self, identity: Identity, ttl: float | None = None, sid: str = "") -> str:
+        """Return a JWT that admits `identity` to the chat for `ttl` seconds (CHAT_TOKEN_TTL).
+
+        `sid` is the `session_id` of a log-in session, with which the token ends.
+        """
+        return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl, sid)
 
     def current_identity(self) -> Identity | None:
-        """Return who is logged in to the site on this request, with the id and the name as text."""
+        """Return who is logged in to the site on this request, with the id and the name as text.
+
+        Raises BadIdentity where the site's loader returned something that the chat cannot use.
+        """
         return self.identities.current()
+
+    def rename(self, user_id: str, username: str) -> None:
+        """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
+        self.identities.rename(Identity(user_id, username))
 
     def site_headers(self) -> dict[str, str]:
         """Return the headers that the page's requests for tokens and of the API carry, by the site's hook."""
@@ -243,6 +264,49 @@ class ChatService:
     def revoke(self, user_id: str, failure: str = "token_invalid") -> None:
         """Close all sockets of this user and refuse the tokens issued until now, on every server."""
         self._bans.revoke(user_id, failure)
+
+    def log_out(self, everywhere: bool = False) -> None:
+        """Close the sockets of this request's log-in session and refuse its tokens, on every server.
+
+        `everywhere` ends all of the user's sessions, as `revoke` does. Call it in the log-out view, before the log-out;
+        a site with Flask-Login need not call it, because its signal is heard.
+        """
+        ended = sessions.take()
+        if not everywhere:
+            if ended is not None:
+                self.end_session(*ended)
+            return
+        user_id = ended.user_id if ended is not None else self._current_id()
+        if user_id is not None:
+            self.revoke(user_id)
+
+    def end_session(self, user_id: str, sid: str) -> None:
+        """Close the sockets of one of the user's log-in sessions and refuse its tokens, on every server."""
+        self._bans.end_session(user_id, sid)
+
+    def session_id(self, identity: Identity) -> str:
+        """Return the id of this request's log-in session, which its tokens carry; "" on a site without sessions."""
+        named = sessions.current()
+        if named is None or named.user_id != identity.id or self.guard.has_ended(named.sid):
+            return sessions.name(identity.id)
+        return named.sid
+
+    def is_logged_out(self) -> bool:
+        """Return whether this request comes from a log-in session that has ended: it was sent before it knew."""
+        named = sessions.current()
+        return named is not None and self.guard.has_ended(named.sid)
+
+    def _current_id(self) -> str | None:
+        with suppress(BadIdentity):
+            identity = self.current_identity()
+            return identity.id if identity is not None else None
+        return None
+
+    def _revoke_site_user(self, user: Any) -> None:
+        """Revoke a user of the site's log-in extension, where the chat's ids are those of that extension's users."""
+        user_id = self.identities.site_id(user)
+        if user_id is not None:
+            self.revoke(user_id)
 
     def kick(self, username: str) -> None:
         """Close this user's sockets with 4403; a new token admits the user again. Raises UnknownUser."""

@@ -57,7 +57,7 @@ class Admission:
             if self._namespaces.is_chat(connection.namespace):
                 raise _refusal(error, connection) from None
             return None
-        connection.identity, connection.issued = granted.identity, granted.issued
+        connection.identity, connection.issued, connection.sid = granted.identity, granted.issued, granted.sid
         return granted
 
     def _resume(self, connection: Connection, granted: Grant | None) -> None:

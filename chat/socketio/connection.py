@@ -57,6 +57,7 @@ class Connection:
         "auth",
         "recovered",
         "accepted",
+        "sid",
         "pid",
         "engine_session",
         "resumption",
@@ -78,6 +79,8 @@ class Connection:
         self.identity: Identity | None = None
         #: Milliseconds (wall clock) at which its token was issued.
         self.issued = 0
+        #: The site's log-in session that its token was issued in, "" where the token names none.
+        self.sid = ""
         self.auth: Mapping[str, Any] = auth or NOTHING
         self.recovered = False
         self.accepted = False

@@ -211,11 +211,11 @@ class Server:
         self.mark_mixed(namespace)
         self._rooms.emit(namespace, room, prepared, skip)
 
-    def expel(self, user_id: str, at_ms: int) -> None:
-        """End a user's connections whose token is not newer than `at_ms`; the hub ends those to the chat itself."""
+    def expel(self, user_id: str, is_meant: Callable[[Connection], bool]) -> None:
+        """End those of a user's connections for which `is_meant` is true; the hub ends those to the chat itself."""
         for connection in self._rooms.connections():
             user = connection.identity
-            if user is not None and user.id == user_id and connection.issued <= at_ms:
+            if user is not None and user.id == user_id and is_meant(connection):
                 self.disconnect(connection)
 
     def save_joins(self, joins: list[tuple[Member, str, int]]) -> None:

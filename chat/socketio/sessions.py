@@ -221,7 +221,7 @@ class Session:
         is_closing = bool(poller.closing)
         self.probe = None
         self.member = client
-        for trait in ("address", "language", "extended", "diff", "expires", "issued"):
+        for trait in ("address", "language", "extended", "diff", "expires", "issued", "sid"):
             setattr(client, trait, getattr(poller, trait))
         kept = b"" if poller.has_poll else poller.take_all()
         self.engine.hub.replace(poller, client)

@@ -47,6 +47,13 @@ class Control:
         )
         return [Row(*row) for row in self._db.read(lambda connection: connection.execute(wanted).all())]
 
+    def of_kind(self, kind: str) -> list[Row]:
+        """Return the rows of one kind, in order; those of the last hour at the least."""
+        wanted = (
+            select(table.c.id, table.c.kind, table.c.payload).where(table.c.kind == kind).order_by(table.c.id)
+        )
+        return [Row(*row) for row in self._db.read(lambda connection: connection.execute(wanted).all())]
+
     def last_id(self) -> int:
         """Return the highest id in the table, or 0: the position at which a new reader starts."""
         wanted = select(func.coalesce(func.max(table.c.id), 0))

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from .. import i18n
 from ..i18n import gettext as _
 from ..rooms.access import LOBBY
+from ..service.bad_identity import BadIdentity
 from ..store.history import StoreUnavailable
 from ..wire.envelope import Identity
 from . import first_paint
@@ -24,9 +25,14 @@ THEMES = (None, "light", "dark")
 
 def page() -> Any:
     """The chat page, for users who are logged in to the site."""
-    identity = service().current_identity()
-    if identity is None:
-        return _ask_to_log_in()
+    try:
+        identity = service().current_identity()
+        return _ask_to_log_in() if identity is None else _page_of(identity)
+    except BadIdentity as error:
+        return notice(_("The chat is not set up for you"), error.sentence(i18n.language()), 500)
+
+
+def _page_of(identity: Identity) -> Response:
     config = page_config(identity)
     if _may_carry_token():
         config["first"] = first_paint.make(service(), identity, request)
@@ -82,13 +88,22 @@ def chat_widget(theme: str | None = None) -> Markup:
         raise ValueError(
             f'chat_widget(theme={theme!r}): write theme="light" or theme="dark", or leave it out.'
         )
-    identity = service().current_identity()
+    identity = _identity_for_widget()
     if identity is None or request.endpoint == f"{service().name}.page":
         return Markup()
+    # Named now, not with the first token: the cookie of that answer could come after a log-out, and undo it.
+    service().session_id(identity)
     config = page_config(identity) | {"unread": _unread(identity)}
     return Markup(
         render_template("flask_chat/widget.html", identity=identity, theme=theme, chat_config=config)
     )
+
+
+def _identity_for_widget() -> Identity | None:
+    try:
+        return service().current_identity()
+    except BadIdentity:
+        return None  # the log has it, and the chat page says it: the site's own pages must not fail
 
 
 def _unread(identity: Identity) -> int:

@@ -8,6 +8,7 @@ from flask import Response, jsonify, request
 
 from ..identity.guard import now_ms, origin_allowed
 from ..service import ChatService
+from ..service.bad_identity import BadIdentity
 from ..wire.envelope import Identity
 from ..wire.errors import FAILURES
 from .context import language, service
@@ -20,8 +21,15 @@ def token() -> tuple[Response, int]:
     if not _same_origin():
         return jsonify(error="This address serves the site's own pages only.", code="foreign_origin"), 403
     chat = service()
+    try:
+        return _token_for_current(chat)
+    except BadIdentity as error:
+        return jsonify(error=error.sentence(language()), code="bad_identity"), 403
+
+
+def _token_for_current(chat: ChatService) -> tuple[Response, int]:
     identity = chat.current_identity()
-    if identity is None:
+    if identity is None or chat.is_logged_out():
         return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
     if chat.guard.is_banned(identity.id):
         return jsonify(error=FAILURES["banned"].sentence(language()), code="banned"), 403
@@ -31,10 +39,15 @@ def token() -> tuple[Response, int]:
 
 
 def issue(chat: ChatService, identity: Identity) -> dict[str, Any]:
-    """Return a new token for `identity` as pages take it: {token, expires_in, expires_at}."""
-    chat.identities.ensure_users(identity)
+    """Return a new token for `identity` as pages take it: {token, expires_in, expires_at}.
+
+    Raises BadIdentity if another user of the site has exactly this name.
+    """
+    chat.log_out_signals.listen()  # a factory may have imported the extension after the chat
+    chat.identities.claim_name(identity)
     ttl = chat.settings.token_ttl
-    return {"token": chat.token_for(identity), "expires_in": ttl, "expires_at": now_ms() + ttl * 1000}
+    made = chat.token_for(identity, sid=chat.session_id(identity))
+    return {"token": made, "expires_in": ttl, "expires_at": now_ms() + ttl * 1000}
 
 
 def _same_origin() -> bool:

@@ -42,7 +42,7 @@ def test_log_out_and_log_in_again_stay_below_the_mount(shop, join, misses):
     ann = misses(join("Ann", at=shop))
     ann.log_out()
     ann.page.goto(f"{shop.url}/chat?room=lobby")
-    expect(ann.page).to_have_url(f"{shop.url}/login?next=/shop/chat?room%3Dlobby")
+    expect(ann.page).to_have_url(f"{shop.url}/login?next=/shop/chat%3Froom%3Dlobby")
     ann.log_in()
     expect(ann.page).to_have_url(f"{shop.url}/chat")  # the page itself takes the lobby out of its address
     ann.wait_here()

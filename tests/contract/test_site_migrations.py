@@ -5,7 +5,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, create_engine, inspect
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table, create_engine, inspect, text
 
 from chat import include_object
 from chat.store import migrate
@@ -98,6 +98,20 @@ def test_a_revision_of_the_site_changes_the_sites_tables_alone(shared, tmp_path)
 def migrate_tables(engine):
     """The chat's tables that every kind of database has."""
     return chat_tables() - {name for name in chat_tables() if name.startswith("chat_search")}
+
+
+def test_a_schema_of_its_own_is_out_of_the_sites_sight(postgresql):
+    url = parse_url(postgresql())
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA chat"))
+    site().create_all(engine)
+    in_schema = url.update_query_dict({"options": "-csearch_path=chat"}).render_as_string(False)
+    migrate.upgrade(in_schema)
+    migrate.upgrade(in_schema)
+    assert "chat_users" in inspect(engine).get_table_names("chat")
+    assert proposed(engine, site()) == set()
+    engine.dispose()
 
 
 def test_it_names_every_table_of_the_chat(shared):

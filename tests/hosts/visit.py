@@ -16,6 +16,8 @@ SCRIPT = re.compile(r'<script[^>]* src="([^"]+/page-[^"]+\.js)"')
 class Club(Server):
     """One server of the club: run by the programs in `bin`, away from the tree, on a database that is not there yet."""
 
+    cli_app = "club"
+
     def __init__(self, kind, bin, env=None):
         self.cwd = Path(tempfile.mkdtemp(prefix="club-"))
         shutil.copytree(CLUB, self.cwd, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -26,7 +28,7 @@ class Club(Server):
 
     def _healthy(self):
         try:
-            return self.get(f"{PREFIX}/healthz", timeout=5)[0] == 200
+            return self.get(f"{PREFIX}/chat/healthz", timeout=5)[0] == 200
         except OSError:
             return False
 

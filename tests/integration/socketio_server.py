@@ -53,6 +53,9 @@ class SocketIOServer(Server):
     def log_out(self, username):
         self._post(f"/log-out/{username}")
 
+    def end_session(self, username, sid):
+        self._post(f"/log-out/{username}/{sid}")
+
     def open_gate(self):
         self._post("/gate/open")
 

@@ -232,6 +232,11 @@ def add_views(app, chat, journal):
         chat.revoke(chat.users.by_name(username).id)
         return jsonify("gone")
 
+    @app.post("/log-out/<username>/<sid>")
+    def end_session(username, sid):
+        chat.service.end_session(chat.users.by_name(username).id, sid)
+        return jsonify("gone")
+
     @app.post("/say")
     def say():
         said = request.get_json()

@@ -15,7 +15,7 @@ from tests.tokens import token
 from tests.waiting import until
 from tests.wsclient import TEXT
 
-ROSTER_DIFF = 5
+ROSTER_DIFF, AUTH = 5, 9
 #: Seconds within which a decision reaches the sockets of all workers, with Valkey or without.
 IN_TIME = 2.0
 #: Seconds that what only Valkey carries may take, on a busy machine.
@@ -152,6 +152,25 @@ DECISIONS = {
     "ban": lambda chat, user: chat.ban(user.username),
     "log_out": lambda chat, user: chat.revoke(user.id),
 }
+
+
+def test_the_end_of_a_session_reaches_every_worker_and_no_other_session(
+    deployment, elsewhere, victim, broker
+):
+    ends, stays = (
+        elsewhere.token_for(victim.identity, sid=sid) for sid in (f"{victim.id} here", "elsewhere")
+    )
+    other = deployment.machines[0].server.socket(token=stays, query="&roster=diff")
+    with other, deployment.on_each_worker(ends) as sockets, broker():
+        began = time.monotonic()
+        elsewhere.end_session(victim.id, f"{victim.id} here")
+        for client in sockets.values():
+            assert received_in_time(client, began, type=ERROR)["code"] == "token_invalid"
+            assert client.wait_closed()[0] == 4401
+        other.send_json({"type": AUTH, "data": stays})
+        other.recv_json(type=AUTH)
+    with deployment.machines[0].server.socket(token=ends) as late:
+        assert late.recv_json(type=ERROR)["code"] == "token_invalid"
 
 
 def test_a_removed_member_is_unsubscribed_at_every_worker(deployment, elsewhere, victim, broker):

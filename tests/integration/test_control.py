@@ -128,6 +128,17 @@ def test_a_log_out_requires_a_fresh_token(site, elsewhere, victim, old):
     may_enter(site, victim, elsewhere.token_for(victim.identity))
 
 
+def test_an_ended_session_stays_ended_at_a_worker_that_starts_later():
+    with Server("gunicorn-gthread", QUICK) as server:
+        chat = chat_on(server)
+        user = chat.users.create("Ursli")
+        here, elsewhere = (chat.token_for(user.identity, sid=sid) for sid in ("here", "elsewhere"))
+        chat.end_session(user.id, "here")
+        server.restart()
+        assert turned_away(server, here) == ("token_invalid", 4401)
+        may_enter(server, user, elsewhere)
+
+
 def test_an_old_token_cannot_renew_a_socket(site, elsewhere, victim, old):
     elsewhere.revoke(victim.id)
     with connect_as(site, victim, elsewhere.token_for(victim.identity)) as client:

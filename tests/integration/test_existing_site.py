@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,33 @@ def test_the_roster_names_members_by_their_nicknames(heidi, peter):
 def test_a_member_who_logs_out_gets_no_more_tokens(club):
     clara = club.member("Clara")
     assert clara.ask_token().status == 200
-    clara.request(
-        "POST", "/logout", f"csrf_token={club_csrf(clara)}", Content_Type="application/x-www-form-urlencoded"
-    )
+    log_out(clara)
     answer = clara.ask_token()
     assert (answer.status, answer.json["code"]) == (401, "not_logged_in")
+
+
+def test_a_log_out_closes_the_sockets_of_its_browser_alone(club):
+    here = club.member("Ursli")
+    elsewhere = Member(club)
+    elsewhere.submit("/login", email="Ursli@example.org", password="boots")
+    with here.socket() as tab, here.socket() as other_tab, elsewhere.socket() as other_browser:
+        began = time.monotonic()
+        log_out(here)
+        for socket in (tab, other_tab):
+            assert socket.recv_json(type=0)["code"] == "token_invalid"
+            assert socket.wait_closed(timeout=2)[0] == 4401
+        assert time.monotonic() - began < 2
+        other_browser.send_json({"type": 2, "data": "Still on the ridge", "id": "ridge"})
+        other_browser.recv_json(type=4, id="ridge")
+
+
+def log_out(member):
+    member.request(
+        "POST",
+        "/logout",
+        f"csrf_token={club_csrf(member)}",
+        Content_Type="application/x-www-form-urlencoded",
+    )
 
 
 def club_csrf(visitor):

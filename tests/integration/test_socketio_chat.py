@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import urlsafe_b64decode
 
 import pytest
 
@@ -455,6 +456,18 @@ def test_an_expelled_user_is_told_and_stays_disconnected(site, connect, deed, co
     witness.call("group_list")
     assert witness.received("chat_error") == witness.received("disconnect") == []
     assert all(client.received("reconnect_attempt") == [] for client in clients)
+
+
+def test_the_end_of_a_session_ends_its_connections_alone(site, connect):
+    payload = site.user("two-browsers").split(".")[1]
+    user_id = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]
+    here, elsewhere = (token("two-browsers", sub=user_id, sid=sid) for sid in ("here", "elsewhere"))
+    ending = [connect(auth={"token": here}, **HASTY, **transports) for transports in TRANSPORTS.values()]
+    stays = connect(auth={"token": elsewhere}, **HASTY)
+    site.end_session("two-browsers", "here")
+    assert all(ends(client, "token_invalid") for client in ending)
+    stays.call("group_list")
+    assert stays.received("disconnect") == []
 
 
 def test_a_user_expelled_during_the_upgrade_gets_the_reason(site):

@@ -119,6 +119,8 @@ BAD = [
     ("CHAT_ALLOWED_ORIGINS", "https://[bad"),
     ("CHAT_ALLOWED_ORIGINS", "https://a.example:http"),
     ("CHAT_ALLOWED_ORIGINS", "null"),
+    ("CHAT_HOME", "javascript:alert(1)"),
+    ("CHAT_HOME", "start"),
     ("CHAT_NODE", "web-1"),
     ("CHAT_NODE", "机器"),
     ("CHAT_NODE", "x" * 17),

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from pathlib import Path
 
 import jwt
 import pytest
@@ -113,6 +114,66 @@ def test_a_sites_numeric_ids_are_text_in_the_chat(new_app):
     assert who(app, client.post("/chat/token").json["token"]) == Identity("7", "Anna")
     # The page compares the two: a token of another user means that another user has logged in.
     assert '"user": {"id": "7", "username": "Anna"}' in client.get("/chat").text
+
+
+# -- what a site's templates get
+
+
+def widget_of(app, **options):
+    """What chat_widget renders for Anna on a page of the site."""
+    with app.test_request_context("/"):
+        return app.jinja_env.globals["chat_widget"](**options)
+
+
+def test_a_site_may_say_whether_its_pages_are_light(new_app):
+    app = new_app()
+    Chat(app, identity_loader=lambda: ANNA)
+    assert "<div data-chat-widget>" in widget_of(app)
+    assert '<div data-chat-widget data-theme="light">' in widget_of(app, theme="light")
+    with pytest.raises(ValueError, match='write theme="light" or theme="dark"'):
+        widget_of(app, theme="sepia")
+
+
+def test_the_widget_comes_with_the_number_of_unread_messages(new_app):
+    app = new_app()
+    Chat(app, identity_loader=lambda: ANNA)
+    assert '"unread": 0' in widget_of(app)
+    state(app).users.ensure_many([ANNA])
+    state(app).history.join(state(app).history.room("lobby").id, ANNA)
+    state(app).send("lobby", "one")
+    state(app).send("lobby", "two")
+    assert '"unread": 2' in widget_of(app)
+
+
+def test_a_failing_store_leaves_the_sites_pages_alone(new_app, tmp_path):
+    app = new_app()
+    Chat(app, identity_loader=lambda: ANNA)
+    path = state(app).database_url.removeprefix("sqlite:///")
+    Path(path).write_bytes(b"not a database" * 100)
+    assert '"unread": 0' in widget_of(app)
+
+
+@pytest.mark.parametrize(
+    ("config", "root", "link"),
+    [
+        ({}, "", 'href="/" data-testid="home" title="Back to the site"'),
+        ({}, "/shop", 'href="/shop/"'),
+        ({"CHAT_HOME": "https://example.org/start"}, "", 'href="https://example.org/start"'),
+        ({"CHAT_SITE_NAME": "Tea & more"}, "", ">Tea &amp; more</span>"),
+        ({}, "", ">localhost</span>"),
+    ],
+)
+def test_the_chat_page_leads_back_to_the_site(new_app, config, root, link):
+    app = new_app(**config)
+    app.add_url_rule("/", view_func=lambda: "", endpoint="start")
+    Chat(app, identity_loader=lambda: ANNA)
+    assert link in app.test_client().get("/chat", base_url=f"http://localhost{root}").text
+
+
+def test_a_site_without_a_start_page_gets_no_link_to_it(new_app):
+    app = new_app()
+    Chat(app, identity_loader=lambda: ANNA)
+    assert 'data-testid="home"' not in app.test_client().get("/chat").text
 
 
 def test_flask_logins_user_is_the_default(new_app):

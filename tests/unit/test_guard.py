@@ -31,7 +31,7 @@ def refusal(guard, claims):
 
 
 def test_a_valid_token_grants_an_identity_and_its_times(guard):
-    assert guard.check(token()) == (ANN, 9_000.0, 5_000)
+    assert guard.check(token()) == (ANN, 9_000.0, 5_000, "")
 
 
 def test_a_token_without_exp_never_expires(guard):

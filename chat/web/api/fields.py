@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ...identity.names import name_key
+from ...identity.names import SITE_MAX_CHARS, is_printable, name_key
 from ...rooms.access import ROLES
 from ...store.history import DIRECT_PREFIX, PRIVATE, PUBLIC
 from ...wire.decoding import has_control
@@ -21,7 +21,7 @@ MAX_TITLE = 64
 MAX_TOPIC = 250
 MAX_QUERY = 100
 #: The longest name or id that is looked up; a site's own may be longer than the chat's.
-MAX_NAME = 250
+MAX_NAME = SITE_MAX_CHARS
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 #: JavaScript's Number.MAX_SAFE_INTEGER.
@@ -118,7 +118,7 @@ def seq(value: Any) -> int:
 
 def can_be_name(text: str) -> bool:
     """Return whether `text` can be the name or id of anything: databases do not accept every text."""
-    return 0 < len(text) <= MAX_NAME and text.isprintable()
+    return 0 < len(text) <= MAX_NAME and is_printable(text)
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------
