@@ -42,6 +42,8 @@ class Site:
     tests: tuple[str, ...] = ()
     tests_folder: str = "."
     env: tuple[tuple[str, str], ...] = ()
+    #: Settings of its own that the chat's patch changes.
+    changed: tuple[str, ...] = ()
 
     def __str__(self):
         return self.name
@@ -129,4 +131,54 @@ with app.app_context():
     pages=("/", "/admin/", "/admin/user/", "/admin/user/edit/?id=1", "/admin/login/", "/admin/register/", "/nowhere"),
 )
 
-SITES = (TUTORIAL, FLASK_SECURITY, FLASK_ADMIN)
+FLASK_APPBUILDER = Site(
+    name="flask-appbuilder",
+    requirement="flask-appbuilder==4.5.0",  # the newest that brings its examples
+    sha256="0a8439fe9391d71cbbd64a149b5bb04c90cb4c344e4e3250316f59720b73579d",
+    folder="examples/quickhowto",
+    requirements=("flask-appbuilder==5.3.0", "flask-sqlalchemy"),  # the first that allows SQLAlchemy 2
+    app="app:app",
+    prepare="""
+from app import app, appbuilder
+with app.app_context():
+    for name in PEOPLE:
+        role = appbuilder.sm.find_role("Admin")
+        appbuilder.sm.add_user(name, name, name, f"{name}@example.org", role, PASSWORD)
+""",
+    accounts=(Account("ann", "ann"), Account("ben", "ben")),
+    login_path="/login/",
+    fields=("[name=username]", "[name=password]", "[type=submit]"),
+    home="/roles/list/",
+    pages=("/", "/login/", "/roles/list/", "/groupmodelview/list/", "/lang/de", "/api/v1/_openapi", "/nowhere"),
+    changed=("FAB_BASE_TEMPLATE",),
+)
+
+IHATEMONEY = Site(
+    name="ihatemoney",
+    requirement="ihatemoney==7.2.1",
+    sha256="e74fc718f68e1ec400cf9c4364025a91febb86c9b523aeb33a52e5adbeaa77e1",
+    folder=".",
+    requirements=("ihatemoney==7.2.1", "pytest~=9.0.2", "pytest-flask~=1.3.0"),
+    app="ihatemoney.run:create_app()",
+    prepare="""
+from werkzeug.security import generate_password_hash
+from ihatemoney.models import Project, db
+from ihatemoney.run import create_app
+app = create_app()
+with app.app_context():
+    for name in PEOPLE:
+        project = Project(id=name, name=f"{name}'s flat", password=generate_password_hash(PASSWORD))
+        project.contact_email, project.default_currency = f"{name}@example.org", "XXX"
+        db.session.add(project)
+    db.session.commit()
+""",
+    accounts=(Account("ann", "ann's flat"), Account("ben", "ben's flat")),
+    login_path="/authenticate",
+    fields=("#id", "#password", "[type=submit]"),
+    home="/",
+    pages=("/", "/authenticate", "/ann/", "/ann/edit", "/create", "/mobile", "/nowhere"),
+    tests=("ihatemoney/tests/main_test.py", "ihatemoney/tests/api_test.py"),
+    env=(("IHATEMONEY_SETTINGS_FILE_PATH", "{folder}/settings.cfg"),),
+)
+
+SITES = (TUTORIAL, FLASK_SECURITY, FLASK_ADMIN, FLASK_APPBUILDER, IHATEMONEY)

@@ -22,7 +22,7 @@ class Copy:
     """The folder of one site. `add_chat` and `remove_chat` change the files as its owner would."""
 
     def __init__(self, site, place):
-        self.site, self.folder = site, place / Path(site.folder).name
+        self.site, self.folder = site, place / (Path(site.folder).name or site.name)
         self.venv = install.Venv(site.name, site.requirements)
         self._with_chat = install.Venv(f"{site.name}-chat", site.requirements)
         origin = install.unpacked(site.requirement, site.sha256) / site.folder
@@ -32,7 +32,7 @@ class Copy:
         self._bare = clean_environment(
             PYTHONPATH=str(self.folder), PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0"
         )
-        self.env = {**self._bare, **dict(site.env)}
+        self.env = {**self._bare, **{key: value.format(folder=self.folder) for key, value in site.env}}
 
     def add_chat(self):
         """Install the chat beside what the site requires, and write the five lines."""

@@ -25,6 +25,11 @@ def described(values):
     }
 
 
+def written(value):
+    """A setting as text, without what differs from process to process and from venv to venv."""
+    return re.sub("0x[0-9a-f]+", "", repr(value)).replace(sys.prefix, "")
+
+
 def tables(path):
     with sqlite3.connect(path) as connection:
         return sorted(row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
@@ -41,7 +46,7 @@ def inspect(app):
         "filters": described(app.jinja_env.filters),
         "jinja extensions": {name: "" for name in app.jinja_env.extensions},
         "routes": {f"{rule.rule} {sorted(rule.methods)} {rule.endpoint}": "" for rule in app.url_map.iter_rules()},
-        "config": {key: re.sub("0x[0-9a-f]+", "", repr(value)) for key, value in app.config.items()},
+        "config": {key: written(value) for key, value in app.config.items()},
         "extensions": described(app.extensions),
         "commands": {name: "" for name in app.cli.commands},
         "databases": databases(),

@@ -80,7 +80,7 @@ def test_the_chat_changes_no_version_that_the_site_has(before, during):
 
 def test_the_sites_own_tests_pass_as_before(before, during):
     assert during.tests == before.tests
-    assert set(during.tests.values()) <= {"PASSED", "SKIPPED"}
+    assert not before.tests or "PASSED" in before.tests.values()
 
 
 def test_the_sites_pages_answer_as_before(before, during):
@@ -88,13 +88,14 @@ def test_the_sites_pages_answer_as_before(before, during):
 
 
 #: The chat's names, and those of the library that its tokens are made with.
-OWN_NAMES = re.compile("chat|JWT|jwt")
+OWN_NAMES = re.compile("chat|jwt", re.IGNORECASE)
 PARTS = ("globals", "filters", "jinja extensions", "routes", "config", "extensions", "commands")
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_what_the_site_has_stays_what_it_was(before, during, part):
-    assert {key: during.app[part].get(key) for key in before.app[part]} == before.app[part]
+def test_what_the_site_has_stays_what_it_was(plain, before, during, part):
+    kept = {key: value for key, value in before.app[part].items() if key not in plain.site.changed}
+    assert {key: during.app[part].get(key) for key in kept} == kept
 
 
 @pytest.mark.parametrize("part", PARTS)
