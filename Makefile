@@ -13,7 +13,7 @@ SIDE_BY_SIDE := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run assets test test-hosts lint format dist bench quick soak lock clean
+.PHONY: help run assets test test-hosts test-sites lint format dist bench quick soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: .venv/.dev chat/static/dist/manifest.json ## run all tests (ARGS="-m 'not 
 
 test-hosts: dist ## try the wheel with the lowest and newest versions of all it runs on, 6 minutes (ARGS="lowest gunicorn" selects)
 	$(BIN)/python -m tests.hosts.run $(ARGS)
+
+test-sites: dist ## add the chat to sites of others, each in a venv of its own, and remove it again, 9 minutes (ARGS="-k tutorial" one)
+	CHAT_WHEEL=$$(echo dist/*.whl) $(BIN)/python -m pytest tests/hosts/sites $(ARGS)
 
 lint: .venv/.dev node_modules/.dev ## check style, types and what imports what
 	$(BIN)/ruff check

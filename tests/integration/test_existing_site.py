@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.existing_site import PREFIX, WIDGET_CONFIG, ExistingSite, Member
-from tests.integration.test_site_recipes import ELSEWHERE, SECTIONS
+from tests.integration.site_recipes import ELSEWHERE, SECTIONS
 from tests.servers import Server
 from tests.wsclient import Refused
 
@@ -304,10 +304,15 @@ def unindented(text):
 
 
 def test_the_guides_code_that_is_no_recipe_is_from_a_tested_site():
-    shown = [text for title in (*ELSEWHERE, "Five lines") for kind, text in SECTIONS[title] if kind in ("python", "jinja")]
+    blocks = [block for title in (*ELSEWHERE, "Five lines") for block in SECTIONS[title]]
+    shown = [text for kind, text in blocks if kind in ("python", "jinja")]
     files = [*EXAMPLE.glob("*.py"), *EXAMPLE.rglob("*.html"), *Path(__file__).parent.glob("*_site*.py")]
     # The sites of the tests import the chat from the tree.
     run = "\n".join(unindented(file.read_text()) for file in files).replace("flask_chat", "chat")
-    parts = [part for block in shown for part in re.split(r"\n\s*\n", unindented(block).replace("flask_chat", "chat"))]
+    parts = [
+        part
+        for block in shown
+        for part in re.split(r"\n\s*\n", unindented(block).replace("flask_chat", "chat"))
+    ]
     assert len(parts) > 10
     assert [part for part in parts if part.strip() not in run] == []

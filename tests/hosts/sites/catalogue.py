@@ -69,7 +69,16 @@ for name in PEOPLE:
     login_path="/auth/login",
     fields=("[name=username]", "[name=password]", "[type=submit]"),
     home="/",
-    pages=("/", "/hello", "/auth/login", "/auth/register", "/create", "/static/style.css", "/7/update", "/nowhere"),
+    pages=(
+        "/",
+        "/hello",
+        "/auth/login",
+        "/auth/register",
+        "/create",
+        "/static/style.css",
+        "/7/update",
+        "/nowhere",
+    ),
     tests=("tests",),
 )
 
@@ -128,7 +137,15 @@ with app.app_context():
     login_path="/admin/login/",
     fields=("[name=login]", "[name=password]", "[type=submit]"),
     home="/admin/",
-    pages=("/", "/admin/", "/admin/user/", "/admin/user/edit/?id=1", "/admin/login/", "/admin/register/", "/nowhere"),
+    pages=(
+        "/",
+        "/admin/",
+        "/admin/user/",
+        "/admin/user/edit/?id=1",
+        "/admin/login/",
+        "/admin/register/",
+        "/nowhere",
+    ),
 )
 
 FLASK_APPBUILDER = Site(
@@ -149,7 +166,15 @@ with app.app_context():
     login_path="/login/",
     fields=("[name=username]", "[name=password]", "[type=submit]"),
     home="/roles/list/",
-    pages=("/", "/login/", "/roles/list/", "/groupmodelview/list/", "/lang/de", "/api/v1/_openapi", "/nowhere"),
+    pages=(
+        "/",
+        "/login/",
+        "/roles/list/",
+        "/groupmodelview/list/",
+        "/lang/de",
+        "/api/v1/_openapi",
+        "/nowhere",
+    ),
     changed=("FAB_BASE_TEMPLATE",),
 )
 

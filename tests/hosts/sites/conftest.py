@@ -1,16 +1,6 @@
-"""Pages for a whole module, and the faults of the chat that are known and not yet repaired."""
+"""Pages for a whole module: the records of a site are made once and compared by several tests."""
 
 import pytest
-
-#: {the fault: the names of the tests that show it}
-FAULTS = {}
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        for reason, names in FAULTS.items():
-            if item.name in names:
-                item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.fixture(scope="module")

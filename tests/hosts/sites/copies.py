@@ -77,7 +77,9 @@ class Copy:
         )
         words = [line.split() for line in done.stdout.splitlines()]
         return {
-            word[1]: word[0] for word in words if len(word) > 1 and word[0] in ("PASSED", "FAILED", "ERROR", "SKIPPED")
+            word[1]: word[0]
+            for word in words
+            if len(word) > 1 and word[0] in ("PASSED", "FAILED", "ERROR", "SKIPPED")
         }
 
     def serve(self, kind):

@@ -25,7 +25,9 @@ def run(*command, cwd=None, env=None):
         [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=600
     )
     if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        raise RuntimeError(
+            f"{command[0]} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
     return done.stdout
 
 
@@ -56,7 +58,9 @@ def _fetch(requirement, sha256, folder):
         (archive,) = Path(place).iterdir()
         found = hashlib.sha256(archive.read_bytes()).hexdigest()
         if found != sha256:
-            raise RuntimeError(f"The source distribution of {requirement} has the SHA-256 {found}, not {sha256}.")
+            raise RuntimeError(
+                f"The source distribution of {requirement} has the SHA-256 {found}, not {sha256}."
+            )
         with tarfile.open(archive) as tar:
             tar.extractall(Path(place) / "out", filter="data")
         (top,) = (Path(place) / "out").iterdir()

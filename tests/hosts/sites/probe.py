@@ -1,4 +1,4 @@
-"""Run with a site's own Python: print what its app consists of, as JSON. The argument names the app as gunicorn does."""
+"""Print what an app consists of, as JSON. A site's own Python runs it; the argument names the app as gunicorn does."""
 
 import importlib
 import json
@@ -20,7 +20,9 @@ def load(spec):
 def described(values):
     """{name: what it is}: a function by its place, anything else by its type alone (some are proxies)."""
     return {
-        str(name): f"{value.__module__}.{value.__qualname__}" if isinstance(value, FUNCTIONS) else type(value).__name__
+        str(name): f"{value.__module__}.{value.__qualname__}"
+        if isinstance(value, FUNCTIONS)
+        else type(value).__name__
         for name, value in values.items()
     }
 
@@ -32,7 +34,9 @@ def written(value):
 
 def tables(path):
     with sqlite3.connect(path) as connection:
-        return sorted(row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        return sorted(
+            row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+        )
 
 
 def databases():
@@ -44,11 +48,13 @@ def inspect(app):
     return {
         "globals": described(app.jinja_env.globals),
         "filters": described(app.jinja_env.filters),
-        "jinja extensions": {name: "" for name in app.jinja_env.extensions},
-        "routes": {f"{rule.rule} {sorted(rule.methods)} {rule.endpoint}": "" for rule in app.url_map.iter_rules()},
+        "jinja extensions": dict.fromkeys(app.jinja_env.extensions, ""),
+        "routes": {
+            f"{rule.rule} {sorted(rule.methods)} {rule.endpoint}": "" for rule in app.url_map.iter_rules()
+        },
         "config": {key: written(value) for key, value in app.config.items()},
         "extensions": described(app.extensions),
-        "commands": {name: "" for name in app.cli.commands},
+        "commands": dict.fromkeys(app.cli.commands, ""),
         "databases": databases(),
     }
 

@@ -1,4 +1,4 @@
-"""Sites that nobody here wrote gain the chat by the five lines, keep what is theirs, and lose it again without trace."""
+"""Sites that nobody here wrote gain the chat by the five lines, keep what is theirs, and lose it again."""
 
 import re
 
@@ -105,7 +105,9 @@ def test_what_is_new_has_the_chats_name(before, during, part):
 
 
 def test_the_sites_database_is_not_touched(before, during):
-    databases = {path: tables for path, tables in during.app["databases"].items() if not path.endswith("chat.db")}
+    databases = {
+        path: tables for path, tables in during.app["databases"].items() if not path.endswith("chat.db")
+    }
     assert databases == before.app["databases"]
 
 

@@ -72,5 +72,7 @@ class Visitor:
     def _steady(self, text):
         for pattern in CHANGING:
             text = pattern.sub("…", text)
-        text = text.replace(f"127.0.0.1:{self.server.port}", "site").replace(f"127.0.0.1%3A{self.server.port}", "site")
+        text = text.replace(f"127.0.0.1:{self.server.port}", "site").replace(
+            f"127.0.0.1%3A{self.server.port}", "site"
+        )
         return re.sub(r"\s+", " ", text).strip()
