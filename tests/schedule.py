@@ -1,7 +1,7 @@
 """The order in which the test files run, and which tests are slow."""
 
 #: The folders, cheapest first, so that failures show early.
-FOLDERS = ("unit", "contract", "integration", "browser")
+FOLDERS = ("unit", "contract", "integration", "browser", "sites")
 #: The files that take longest, longest first. Each runs before the rest of its folder, so that no worker of
 #: pytest-xdist has a long file left when the other workers have finished.
 LONGEST = (

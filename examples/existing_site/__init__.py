@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from flask import Flask
+from flask_chat import Chat, Identity
 from flask_login import current_user
 from flask_wtf.csrf import CSRFProtect
-
-from chat import Chat, Identity
 
 from . import db, members, walks
 

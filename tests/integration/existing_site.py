@@ -8,7 +8,7 @@ from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
 from tests import wsclient
-from tests.servers import Server
+from tests.servers import ROOT, Server
 
 PREFIX = "/talk"
 #: The site as each server names it.
@@ -28,6 +28,8 @@ class ExistingSite(Server):
     def __init__(self, kind, env=None):
         super().__init__(kind, env, APPS[kind])
         self.env["CLUB_DATABASE"] = f"{self.home}/club.db"
+        # The club imports the chat as an installed package.
+        self.env["PYTHONPATH"] = str(ROOT / "tests" / "installed")
         del self.env["CHAT_ROOT_HEALTH"]  # a site's own addresses are free by default
 
     def _healthy(self):
