@@ -19,7 +19,7 @@ class Bans:
         self._processes = processes
         self._control = control
 
-    def revoke(self, user_id: str, failure: str) -> None:
+    def revoke(self, user_id: str, failure: str = "token_invalid") -> None:
         """Refuse the tokens that this user was issued until now and close their sockets with the Error `failure`."""
         at = now_ms()
         self._stores.open().users.revoke(user_id, at)

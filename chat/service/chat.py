@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +21,12 @@ from ..socketio.registry import Registry
 from ..socketio.resume import IoStore
 from ..store.history import History, RoomRow
 from ..wire.envelope import Identity
-from . import sessions
-from .bad_identity import BadIdentity
 from .bans import Bans
 from .control import ControlRequests
 from .database import choose_url, may_change
 from .hooks import AppHooks
 from .identities import Identities
+from .log_in_sessions import LogInSessions
 from .login import LoginView
 from .logouts import LogOutSignals
 from .messages import SystemMessages
@@ -64,8 +62,10 @@ class ChatService:
         #: Rooms, read marks, and the notices about them.
         self.rooms = RoomService(self.stores, self._processes, self._control)
         self._bans = Bans(self.guard, self.stores, self._processes, self._control)
-        #: Ends a session's sockets at the log-outs that the site's extensions announce.
-        self.log_out_signals = LogOutSignals(app, self.log_out, self._revoke_site_user)
+        #: The log-in sessions of the site, and their ends.
+        self.log_ins = LogInSessions(self.identities, self._bans)
+        #: Hears the log-outs that the site's extensions announce.
+        self.log_out_signals = LogOutSignals(app, self.log_ins.log_out, self.log_ins.revoke_site_user)
         self.log_out_signals.listen()
         #: {type: handler} of this app alone; add to it before the first socket.
         self.handlers: dict[int, Handler] = dict(HANDLERS)
@@ -177,7 +177,7 @@ class ChatService:
     def token_for(self, identity: Identity, ttl: float | None = None, sid: str = "") -> str:
         """Return a JWT that admits `identity` to the chat for `ttl` seconds (CHAT_TOKEN_TTL).
 
-        `sid` is the `session_id` of a log-in session, with which the token ends.
+        `sid` is the id of a log-in session, with which the token ends.
         """
         return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl, sid)
 
@@ -191,17 +191,6 @@ class ChatService:
     def rename(self, user_id: str, username: str) -> None:
         """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
         self.identities.rename(Identity(user_id, username))
-
-    def site_headers(self) -> dict[str, str]:
-        """Return the headers that the page's requests for tokens and of the API carry, by the site's hook."""
-        headers = self.load_token_headers()
-        if not isinstance(headers, Mapping) or not all(
-            isinstance(part, str) for item in headers.items() for part in item
-        ):
-            raise TypeError(
-                "Your @chat.token_headers function must return a dict of text: header names and values."
-            )
-        return dict(headers)
 
     # ---- messages ------------------------------------------------------------------------------------------------
 
@@ -271,42 +260,7 @@ class ChatService:
         `everywhere` ends all of the user's sessions, as `revoke` does. Call it in the log-out view, before the log-out;
         a site with Flask-Login need not call it, because its signal is heard.
         """
-        ended = sessions.take()
-        if not everywhere:
-            if ended is not None:
-                self.end_session(*ended)
-            return
-        user_id = ended.user_id if ended is not None else self._current_id()
-        if user_id is not None:
-            self.revoke(user_id)
-
-    def end_session(self, user_id: str, sid: str) -> None:
-        """Close the sockets of one of the user's log-in sessions and refuse its tokens, on every server."""
-        self._bans.end_session(user_id, sid)
-
-    def session_id(self, identity: Identity) -> str:
-        """Return the id of this request's log-in session, which its tokens carry; "" on a site without sessions."""
-        named = sessions.current()
-        if named is None or named.user_id != identity.id or self.guard.has_ended(named.sid):
-            return sessions.name(identity.id)
-        return named.sid
-
-    def is_logged_out(self) -> bool:
-        """Return whether this request comes from a log-in session that has ended: it was sent before it knew."""
-        named = sessions.current()
-        return named is not None and self.guard.has_ended(named.sid)
-
-    def _current_id(self) -> str | None:
-        with suppress(BadIdentity):
-            identity = self.current_identity()
-            return identity.id if identity is not None else None
-        return None
-
-    def _revoke_site_user(self, user: Any) -> None:
-        """Revoke a user of the site's log-in extension, where the chat's ids are those of that extension's users."""
-        user_id = self.identities.site_id(user)
-        if user_id is not None:
-            self.revoke(user_id)
+        self.log_ins.log_out(everywhere)
 
     def kick(self, username: str) -> None:
         """Close this user's sockets with 4403; a new token admits the user again. Raises UnknownUser."""

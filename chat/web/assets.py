@@ -16,6 +16,7 @@ import orjson
 from flask import Response, abort, request, send_file
 from werkzeug.datastructures import Headers
 
+from .responses import for_site
 from .urls import chat_url
 
 log = logging.getLogger("flask_chat")
@@ -97,7 +98,7 @@ class Assets:
             response.headers["Content-Encoding"] = encoding
         lasting = f"public, max-age={A_YEAR}, immutable"
         response.headers["Cache-Control"] = lasting if file == name else "no-store"
-        return cast(SharedResponse, SharedResponse.force_type(response))
+        return cast(SharedResponse, for_site(SharedResponse).force_type(response))
 
     def _current(self) -> Built:
         """Return the present build, which may be newer than the process."""

@@ -17,6 +17,7 @@ from ..wire.envelope import Identity
 from . import first_paint
 from .context import service
 from .page_strings import page_strings
+from .site_headers import site_headers
 from .urls import chat_url
 
 #: What a site may say of the widget's colours.
@@ -57,7 +58,7 @@ def page_config(identity: Identity) -> dict[str, Any]:
         # Of the two routes at this path, the socket's own has a scheme and a host, which are wrong behind a proxy.
         "socketPath": chat_url("not_a_socket"),
         "tokenPath": chat_url("token"),
-        "tokenHeaders": service().site_headers(),
+        "tokenHeaders": site_headers(service()),
         "pagePath": chat_url("page"),
         "apiPath": f"{chat_url('page')}/api",
         "loginPath": _login_path(),
@@ -92,7 +93,7 @@ def chat_widget(theme: str | None = None) -> Markup:
     if identity is None or request.endpoint == f"{service().name}.page":
         return Markup()
     # Named now, not with the first token: the cookie of that answer could come after a log-out, and undo it.
-    service().session_id(identity)
+    service().log_ins.id_of(identity)
     config = page_config(identity) | {"unread": _unread(identity)}
     return Markup(
         render_template("flask_chat/widget.html", identity=identity, theme=theme, chat_config=config)

@@ -26,6 +26,7 @@ from flask_sock import Sock
 from ..rooms.client import Taken
 from ..wire.errors import CloseCode
 from ..wire.frames import close_frame
+from .responses import for_site
 
 log = logging.getLogger("flask_chat")
 
@@ -128,7 +129,7 @@ def take(environ: dict[str, Any]) -> tuple[Taken, Response]:
     with _closed_on_failure(fd):
         # A reader is asked only now that the server's socket is dead: it would wait for the client otherwise.
         early = _buffered(_reader(environ)) if unreader is None else _take_buffered(unreader)
-        return Taken(fd, handshake, early), Parked(mode)
+        return Taken(fd, handshake, early), for_site(Parked)(mode)
 
 
 def _take_adopted(adopted: Any) -> tuple[Taken, Response]:
@@ -139,7 +140,7 @@ def _take_adopted(adopted: Any) -> tuple[Taken, Response]:
     fd = _detach(adopted.handler.socket)
     with _closed_on_failure(fd):
         adopted.closed = True
-        return Taken(fd, b"", _buffered(adopted.handler.rfile)), Parked("gevent")
+        return Taken(fd, b"", _buffered(adopted.handler.rfile)), for_site(Parked)("gevent")
 
 
 @contextlib.contextmanager

@@ -234,7 +234,7 @@ def add_views(app, chat, journal):
 
     @app.post("/log-out/<username>/<sid>")
     def end_session(username, sid):
-        chat.service.end_session(chat.users.by_name(username).id, sid)
+        chat.service.log_ins.end(chat.users.by_name(username).id, sid)
         return jsonify("gone")
 
     @app.post("/say")

@@ -7,13 +7,21 @@ import io
 import os
 from urllib.parse import parse_qs
 
-from flask import Flask
+from flask import Flask, Response
 from gunicorn.http.unreader import Unreader
 
 from app import create_app as create_reference_app
 
 if os.environ.get("OLD_GUNICORN"):
     del Unreader.take_buffered
+
+
+class SiteResponse(Response):
+    """A site may have a response class of its own, which Flask gives to all responses."""
+
+    def __call__(self, environ, start_response):
+        environ["wsgi.errors"].write(f"the site answers {environ['PATH_INFO']}\n")
+        return super().__call__(environ, start_response)
 
 
 class BrokenBuffer(io.BytesIO):
@@ -36,6 +44,7 @@ FAILURES = {"buffer": break_buffer, "reader": hide_reader}
 
 def create_app() -> Flask:
     app = create_reference_app()
+    app.response_class = SiteResponse
     serve, check = app.wsgi_app, app.extensions["chat"].guard.check
 
     def failing(environ, start_response):

@@ -163,7 +163,7 @@ def test_the_end_of_a_session_reaches_every_worker_and_no_other_session(
     other = deployment.machines[0].server.socket(token=stays, query="&roster=diff")
     with other, deployment.on_each_worker(ends) as sockets, broker():
         began = time.monotonic()
-        elsewhere.end_session(victim.id, f"{victim.id} here")
+        elsewhere.log_ins.end(victim.id, f"{victim.id} here")
         for client in sockets.values():
             assert received_in_time(client, began, type=ERROR)["code"] == "token_invalid"
             assert client.wait_closed()[0] == 4401

@@ -133,7 +133,7 @@ def test_an_ended_session_stays_ended_at_a_worker_that_starts_later():
         chat = chat_on(server)
         user = chat.users.create("Ursli")
         here, elsewhere = (chat.token_for(user.identity, sid=sid) for sid in ("here", "elsewhere"))
-        chat.end_session(user.id, "here")
+        chat.log_ins.end(user.id, "here")
         server.restart()
         assert turned_away(server, here) == ("token_invalid", 4401)
         may_enter(server, user, elsewhere)

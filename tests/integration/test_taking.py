@@ -50,6 +50,14 @@ def test_a_gunicorn_without_take_buffered_opens_sockets_and_passes_on_what_came_
         assert ann.recv_until(lambda message: message.get("ref") == "early")[-1]["type"] == 4
 
 
+def test_a_site_with_a_response_class_of_its_own_answers_no_taken_socket(site):
+    with site.socket("ann") as ann:
+        ann.recv_until(lambda message: message["type"] == 1)
+        site.get("/login")
+        log = site.wait_log("the site answers /login")
+    assert "the site answers /ws/chat" not in log
+
+
 @pytest.mark.parametrize("query", ["fail=buffer", "fail=reader", "token=fail"])
 def test_a_socket_that_cannot_be_taken_or_parked_leaks_no_descriptor(site, query):
     warm_up(site)

@@ -1,0 +1,24 @@
+"""Responses of the chat that Flask must hand on as they are, whatever response class the site's app has."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+from flask import Response, current_app, has_app_context
+
+R = TypeVar("R", bound=Response)
+
+
+def for_site(kind: type[R]) -> type[R]:
+    """Return `kind` as a subclass of the app's response class: Flask gives every other response that class instead."""
+    return (
+        cast(type[R], _subclass(cast(Any, kind), cast(Any, current_app.response_class)))
+        if has_app_context()
+        else kind
+    )
+
+
+@lru_cache(maxsize=32)
+def _subclass(kind: Any, base: Any) -> Any:
+    return kind if issubclass(kind, base) else type(kind.__name__, (kind, base), {})
