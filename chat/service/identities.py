@@ -51,8 +51,10 @@ class Identities:
         """Create or rename this user's row; raise BadIdentity if another user has exactly this name."""
         if identity in self._ensured:
             return
-        holder = self._stores.open().users.by_name(identity.username)
-        if holder is not None and holder.id != identity.id and holder.username == identity.username:
+        holders = self._stores.open().users.named(identity.username)
+        others = (user for user in holders if user.username == identity.username and user.id != identity.id)
+        holder = next(others, None)
+        if holder is not None:
             with self._logging_faults():
                 raise BadIdentity(
                     "name_duplicate", self._loader_name(), value=repr(holder.username), other=holder.id
