@@ -240,7 +240,7 @@ class ClusterPeers:
     def sockets_from(self, address: str) -> int:
         return self.presence.sockets_from(address)
 
-    def named(self, username: str) -> tuple[Identity, ...]:
+    def named(self, username: str) -> list[Identity]:
         return self.presence.named(username)
 
     def find_user(self, user_id: str) -> Identity | None:

@@ -117,7 +117,7 @@ class Presence:
         """Return how many sockets an address has on all peers."""
         return self._addresses[address]
 
-    def named(self, username: str) -> tuple[Identity, ...]:
+    def named(self, username: str) -> list[Identity]:
         """Return the users with that name, in any case and compatible form, who are connected to a peer."""
         return self._names.find(username)
 

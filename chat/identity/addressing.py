@@ -52,26 +52,32 @@ class NameIndex:
     """Users by name, in any case and compatible form. Not thread-safe."""
 
     def __init__(self) -> None:
-        #: {name_key: its users}. Nearly always one: a tuple takes less memory than a list.
-        self._users: dict[str, tuple[Identity, ...]] = {}
+        #: {name_key: its user, or its users}. Nearly always one, and a list for each would take 56 bytes more.
+        self._users: dict[str, Identity | list[Identity]] = {}
 
-    def find(self, name: str) -> tuple[Identity, ...]:
+    def find(self, name: str) -> list[Identity]:
         """Return the users whose name has the same name_key as `name`."""
-        return self._users.get(name_key(name), ())
+        return self._under(name_key(name))
 
     def add(self, user: Identity) -> None:
         """Add a user; one who is here with this spelling stays."""
         key = name_key(user.username)
-        known = self._users.get(key, ())
+        known = self._under(key)
         if user not in known:
             # The name itself is the key where it can be, which saves the memory of another text.
-            self._users[user.username if key == user.username else key] = (*known, user)
+            self._put(user.username if key == user.username else key, [*known, user])
 
     def discard(self, user: Identity) -> None:
         """Remove a user with this spelling, if here."""
         key = name_key(user.username)
-        rest = tuple(one for one in self._users.get(key, ()) if one != user)
-        if rest:
-            self._users[key] = rest
+        self._put(key, [one for one in self._under(key) if one != user])
+
+    def _under(self, key: str) -> list[Identity]:
+        users = self._users.get(key)
+        return [] if users is None else users if isinstance(users, list) else [users]
+
+    def _put(self, key: str, users: list[Identity]) -> None:
+        if users:
+            self._users[key] = users if len(users) > 1 else users[0]
         else:
             self._users.pop(key, None)

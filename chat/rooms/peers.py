@@ -59,7 +59,7 @@ class Peers(Protocol):
     def sockets_from(self, address: str) -> int:
         """Return how many connections to other workers come from an address."""
 
-    def named(self, username: str) -> tuple[Identity, ...]:
+    def named(self, username: str) -> list[Identity]:
         """Return the users with that name, in any case and compatible form, who are connected to other workers."""
 
     def find_user(self, user_id: str) -> Identity | None:
@@ -113,8 +113,8 @@ class NoPeers:
     def sockets_from(self, address: str) -> int:
         return 0
 
-    def named(self, username: str) -> tuple[Identity, ...]:
-        return ()
+    def named(self, username: str) -> list[Identity]:
+        return []
 
     def find_user(self, user_id: str) -> Identity | None:
         return None

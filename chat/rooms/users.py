@@ -60,12 +60,12 @@ class ConnectedUsers:
         user = self._users.get(user_id)
         return user.identity if user is not None else self.peers.find_user(user_id)
 
-    def named(self, username: str) -> tuple[Identity, ...]:
+    def named(self, username: str) -> list[Identity]:
         """Return the users with that name, in any case and compatible form, who are connected to any worker.
 
         A user who is connected to several workers may occur more than once; those of this worker come first.
         """
-        return (*self._names.find(username), *self.peers.named(username))
+        return self._names.find(username) + self.peers.named(username)
 
     def is_expected(self, user_id: str) -> bool:
         """Tell whether direct messages to a user are delivered or kept on this worker."""

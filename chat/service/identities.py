@@ -79,7 +79,7 @@ class Identities:
     def rename(self, identity: Identity) -> None:
         """Give this user the name, and take it from any other user of the site."""
         self._ensured.clear()
-        self._stores.open().users.ensure(identity)
+        self._stores.open().users.rename(identity)
 
     def site_id(self, user: Any) -> str | None:
         """Return the chat's id of a user object of Flask-Login; None where the site's own loader chooses the ids."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..identity.addressing import Ambiguous
 from ..store.user import User
-from ..store.users import Users
 from .errors import AmbiguousUser, UnknownUser
+
+if TYPE_CHECKING:
+    from ..store.users import Users
 
 
 def find_user(users: Users, username: str | None, user_id: str | None = None) -> User:

@@ -82,7 +82,7 @@ class Draft(NamedTuple):
     to: str | None = None
     to_id: str | None = None
     #: The connected users whom the name may mean, beside those in the store: a site's own may have no row there.
-    connected: tuple[Identity, ...] = ()
+    connected: Sequence[Identity] = ()
 
 
 class Message(NamedTuple):
@@ -159,7 +159,7 @@ class History(Protocol):
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store all drafts in one transaction and return the result of each, in their order, after the commit.
 
-        A room's new messages get the next seqs, in the order of the drafts. A draft whose id its sender has already used
+        A room's new messages get the next seqs, in the order of the drafts. A draft whose id its sender has used before
         in that room is a repeat of that message, or `id_conflict` if its contents differ. `unknown_room`: no such room,
         or an ephemeral one. `unknown_user`: no such receiver of a direct message. Ambiguous: its name fits several
         users, by the rule of chat.identity.addressing. The first direct message between two users creates their room.

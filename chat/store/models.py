@@ -45,7 +45,8 @@ users = Table(
     #: Who logs in with the name: its chat.identity.names.name_key, which no two users share. Starts with a space if a
     #: site gives the name to another of its users too.
     Column("name_key", Text, nullable=False, unique=True),
-    #: Who is found by the name: always its name_key. Several users may share it.
+    #: Who is found by the name: its name_key, which several users may share. Starts with a space if the site gave the
+    #: name to another user instead (Users.rename).
     Column("lookup_key", Text, nullable=False, server_default="", index=True),
     #: chat.identity.names.skeleton; null for users of a site with its own accounts, which checks their names itself.
     Column("skeleton", Text, unique=True),

@@ -94,6 +94,13 @@ class Users:
             return known
         return self._db.write(lambda connection: _upsert(connection, identity))
 
+    def rename(self, identity: Identity) -> User:
+        """Apply `ensure`; no other user of the site is found by exactly this name then."""
+        user = self.ensure(identity)
+        if user.username == identity.username and user.deleted_at is None:
+            self._db.write(lambda connection: _hide_others(connection, identity))
+        return user
+
     def ensure_many(self, identities: Sequence[Identity]) -> None:
         """Apply `ensure` to each of these users; one query if nothing has to change."""
         ids = [identity.id for identity in identities]
@@ -238,6 +245,16 @@ def _free_key(connection: Connection, identity: Identity) -> str:
         .values(name_key=_placeholder_key(holder.id), skeleton=None)
     )
     return key
+
+
+def _hide_others(connection: Connection, identity: Identity) -> None:
+    others = (
+        table.c.lookup_key == name_key(identity.username),
+        table.c.username == identity.username,
+        table.c.id != identity.id,
+        table.c.password_hash.is_(None),
+    )
+    connection.execute(update(table).where(*others).values(lookup_key=" " + table.c.id))
 
 
 def _placeholder_key(id: str) -> str:

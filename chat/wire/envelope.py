@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -84,7 +85,7 @@ class Envelope:
         self.ts = ts
         self.reply: str | int | None = id
         self.to_id: str | None = None
-        self.connected: tuple[Identity, ...] = ()
+        self.connected: Sequence[Identity] = ()
         self.sender: Any = None
         self.stored: Any = None
 

@@ -68,7 +68,7 @@ export class PersonDialog {
     this.#picked = null;
     if (!username) return;
     try {
-      await this.#choose?.(picked?.username.trim() === username ? picked : { username });
+      await this.#choose?.(picked && picked.username.trim() === username ? picked : { username });
     } catch (error) {
       if (error.users?.length) this.#show(error.users);
       throw error;
