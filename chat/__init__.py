@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .extension import Chat
     from .identity.names import BadName, NameTaken
     from .identity.passwords import BadPassword, Passwords
-    from .service import ChatService, UnknownRoom, UnknownUser
+    from .service import AmbiguousUser, ChatService, UnknownRoom, UnknownUser
     from .socketio.registry import ConnectRefused
     from .store.history import RoomTaken, StoreUnavailable
     from .store.site_migrations import include_object
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AmbiguousUser",
     "BadName",
     "BadPassword",
     "Chat",
@@ -54,7 +55,7 @@ _MODULES = {
         "extension": ("Chat",),
         "identity.names": ("BadName", "NameTaken"),
         "identity.passwords": ("BadPassword", "Passwords"),
-        "service": ("ChatService", "UnknownRoom", "UnknownUser"),
+        "service": ("AmbiguousUser", "ChatService", "UnknownRoom", "UnknownUser"),
         "socketio.registry": ("ConnectRefused",),
         "store.history": ("RoomTaken", "StoreUnavailable"),
         "store.site_migrations": ("include_object",),

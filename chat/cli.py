@@ -16,7 +16,8 @@ from .identity.guard import now_ms
 from .identity.names import BadName, NameTaken
 from .identity.passwords import BadPassword, MissingArgon2, Passwords
 from .rooms.stored_messages import envelope_of
-from .service import ANSWER_SECONDS, ChatService, UnknownRoom, UnknownUser
+from .service import ANSWER_SECONDS, AmbiguousUser, ChatService, UnknownRoom, UnknownUser
+from .service.receiver import existing
 from .store.history import RoomTaken, StoreUnavailable
 from .store.user import User
 from .wire.messages import chat_json
@@ -28,7 +29,7 @@ database_cli = AppGroup("db", help="Manage the chat's tables.")
 chat_cli.add_command(database_cli)
 
 #: Errors that the caller can correct: shown as one sentence, exit code 1.
-_REFUSALS = (BadName, NameTaken, BadPassword, MissingArgon2, RoomTaken, ValueError)
+_REFUSALS = (AmbiguousUser, BadName, NameTaken, BadPassword, MissingArgon2, RoomTaken, ValueError)
 DAY_MS = 86_400_000
 
 
@@ -99,12 +100,7 @@ def _expand(names: Sequence[str]) -> Iterator[str]:
 
 
 def _existing(chat: ChatService, names: Sequence[str]) -> list[User]:
-    users = []
-    for name, user in zip(names, chat.users.by_names(names), strict=True):
-        if user is None:
-            raise UnknownUser(name)
-        users.append(user)
-    return users
+    return [existing(name, user) for name, user in zip(names, chat.users.by_names(names), strict=True)]
 
 
 @chat_cli.command("send")
@@ -189,30 +185,42 @@ def who(room: str) -> None:
         click.echo(f"No one is in {room}.", err=True)
 
 
+_by_id = click.option(
+    "--id", "by_id", is_flag=True, help="NAME is a user's id: for a name that fits several users."
+)
+
+
+def _whom(name: str, by_id: bool) -> dict[str, str]:
+    return {"user_id": name} if by_id else {"username": name}
+
+
 @chat_cli.command("kick")
 @click.argument("name")
+@_by_id
 @reporting_errors
-def kick(name: str) -> None:
+def kick(name: str, by_id: bool) -> None:
     """Close NAME's connections and invalidate all tokens issued so far."""
-    service().kick(name)
+    service().kick(**_whom(name, by_id))
     click.echo(f"Kicked {name}.")
 
 
 @chat_cli.command("ban")
 @click.argument("name")
+@_by_id
 @reporting_errors
-def ban(name: str) -> None:
+def ban(name: str, by_id: bool) -> None:
     """Close NAME's connections and keep NAME out of the chat until `unban`."""
-    service().ban(name)
+    service().ban(**_whom(name, by_id))
     click.echo(f"Banned {name}.")
 
 
 @chat_cli.command("unban")
 @click.argument("name")
+@_by_id
 @reporting_errors
-def unban(name: str) -> None:
+def unban(name: str, by_id: bool) -> None:
     """Let NAME back into the chat."""
-    service().unban(name)
+    service().unban(**_whom(name, by_id))
     click.echo(f"Unbanned {name}.")
 
 

@@ -161,9 +161,12 @@ class Chat:
         """Send `text` to `room` as a system message; return once it is stored. Raises UnknownRoom, StoreUnavailable."""
         self.service.send(room, text)
 
-    def direct(self, to: str, text: str) -> None:
-        """Send `text` to the user named `to` as a system message. Raises UnknownUser, StoreUnavailable."""
-        self.service.direct(to, text)
+    def direct(self, to: str | None = None, text: str = "", *, to_id: str | None = None) -> None:
+        """Send `text` as a system message to the user named `to`, or of the id `to_id`.
+
+        Raises UnknownUser, StoreUnavailable, and AmbiguousUser for a name that fits several users.
+        """
+        self.service.direct(to, text, to_id=to_id)
 
     def roster(self, room: str = "lobby") -> list[Identity]:
         """Return the users in `room`."""
@@ -185,17 +188,17 @@ class Chat:
         """Close the sockets of this request's log-in session, or of all sessions of its user: for the log-out view."""
         self.service.log_out(everywhere)
 
-    def kick(self, username: str) -> None:
+    def kick(self, username: str | None = None, *, user_id: str | None = None) -> None:
         """Close this user's sockets; a new token admits the user again."""
-        self.service.kick(username)
+        self.service.kick(username, user_id=user_id)
 
-    def ban(self, username: str) -> None:
+    def ban(self, username: str | None = None, *, user_id: str | None = None) -> None:
         """Close this user's sockets and refuse the user until `unban`."""
-        self.service.ban(username)
+        self.service.ban(username, user_id=user_id)
 
-    def unban(self, username: str) -> None:
+    def unban(self, username: str | None = None, *, user_id: str | None = None) -> None:
         """Admit a banned user again."""
-        self.service.unban(username)
+        self.service.unban(username, user_id=user_id)
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return `function(*args)`, run where it does not block the event loop: argon2, slow queries."""

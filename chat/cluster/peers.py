@@ -240,8 +240,11 @@ class ClusterPeers:
     def sockets_from(self, address: str) -> int:
         return self.presence.sockets_from(address)
 
-    def find_user(self, username: str) -> Identity | None:
-        return self.presence.find_user(username)
+    def named(self, username: str) -> list[Identity]:
+        return self.presence.named(username)
+
+    def find_user(self, user_id: str) -> Identity | None:
+        return self.presence.find_user(user_id)
 
     def served_recently(self, origin: int) -> bool:
         return self._sync.served_recently(origin)

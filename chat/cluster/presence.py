@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from ..identity.addressing import NameIndex
 from ..wire.envelope import Identity
 
 
@@ -57,10 +58,10 @@ class Presence:
 
     def __init__(self) -> None:
         self._peers: dict[int, PeerState] = {}
-        #: Sums over all peers, and users by case-folded name.
+        #: Sums over all peers, and users by name.
         self._sockets: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
-        self._by_name: dict[str, Identity] = {}
+        self._names = NameIndex()
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -116,9 +117,16 @@ class Presence:
         """Return how many sockets an address has on all peers."""
         return self._addresses[address]
 
-    def find_user(self, username: str) -> Identity | None:
-        """Return the user of that name, in any case, who is connected to a peer."""
-        return self._by_name.get(username.casefold())
+    def named(self, username: str) -> list[Identity]:
+        """Return the users with that name, in any case and compatible form, who are connected to a peer."""
+        return self._names.find(username)
+
+    def find_user(self, user_id: str) -> Identity | None:
+        """Return the user of that id who is connected to a peer."""
+        for peer in self._peers.values():
+            if user_id in peer.users:
+                return peer.users[user_id][0]
+        return None
 
     def apply_count_delta(
         self,
@@ -158,20 +166,14 @@ class Presence:
             known, before = peer.users.pop(user.id, (user, 0))
             _add(self._sockets, user.id, count - before)
             if known != user or not self._sockets[user.id]:
-                self._forget_name(known)
+                self._names.discard(known)
             if count:
                 peer.users[user.id] = user, count
-                self._by_name[user.username.casefold()] = user
+                self._names.add(user)
         for address, count in addresses.items():
             _add(self._addresses, address, count - peer.addresses.pop(address, 0))
             if count:
                 peer.addresses[address] = count
-
-    def _forget_name(self, user: Identity) -> None:
-        name = user.username.casefold()
-        # By now the name may be another user's.
-        if name in self._by_name and self._by_name[name].id == user.id:
-            del self._by_name[name]
 
     # ---- rosters of rooms ------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..loop.drivers import Driver, allocate_lock
-from ..store.history import Draft, History, Stored, StoreUnavailable
+from ..store.history import Draft, History, Result, StoreUnavailable
 from ..wire.envelope import Envelope, MessageType
 from ..wire.errors import ChatError
 from .catch_up import CatchUp
@@ -40,7 +40,7 @@ class GroupCommit:
         hub: Hub,
         driver: Driver,
         history: History,
-        commit: Callable[[list[Draft], int], list[Stored | str]],
+        commit: Callable[[list[Draft], int], list[Result]],
         on_message: Callable[[Any, Envelope], None],
     ) -> None:
         self._hub = hub
@@ -116,7 +116,7 @@ class GroupCommit:
         # Sorted by room: rooms are written one after the other, and every client receives them in that order.
         batch = sorted(batch, key=_sort_key)
         begun = time.monotonic()
-        results: list[Stored | str]
+        results: list[Result]
         try:
             results = self._commit_now(
                 [draft_of(envelope, chosen) for envelope, chosen, _ in batch], self.origin
@@ -134,7 +134,7 @@ class GroupCommit:
             del self._waiting[: len(batch)]
         self._hub.reactor.call_and_wait(self._deliver, batch, results)
 
-    def _deliver(self, batch: list[Queued], results: list[Stored | str]) -> None:
+    def _deliver(self, batch: list[Queued], results: list[Result]) -> None:
         self._done += len(batch)  # in the loop, where nothing reads it before the Acks are queued
         self.delivery.deliver_results(batch, results)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..wire.envelope import Envelope, MessageType, direct_room
+from ..identity.addressing import Ambiguous, choose
+from ..wire.envelope import Envelope, Identity, MessageType, direct_room
 from ..wire.errors import ChatError
 from .dispatcher import Dispatcher, Handler
 from .member import Member
@@ -39,24 +40,48 @@ def joined_room(chat: Dispatcher, client: Member, envelope: Envelope) -> Room:
 
 
 def single_chat(chat: Dispatcher, client: Member, envelope: Envelope) -> None:
-    """Type 3: send a message to all connections of one user. The codec has checked that `to` is not empty."""
-    assert client.user is not None and envelope.to is not None
-    receiver = chat.hub.users.find_identity(envelope.to)
+    """Type 3: send a message to all connections of one user. The codec has checked that `to` or `to_id` is given."""
     envelope.user, envelope.sender = client.user, client
-    if receiver is not None:
-        envelope.to_id, envelope.to = receiver
-        envelope.room = direct_room(client.user.id, envelope.to_id)
-    if not chat.is_ephemeral_direct(envelope.room):
+    if not address_ephemeral(chat, envelope):
         _store(chat, envelope)
         return
-    if receiver is None:
-        raise ChatError("unknown_user", envelope.id)
     fresh = chat.hub.direct.dedupe.register(envelope)
     _acknowledge(chat, client, envelope)
     if fresh:
         chat.hub.direct.send(envelope)
         chat.hub.peers.publish_ephemeral(envelope)
         chat.services.message_sent(client, envelope)
+
+
+def address_ephemeral(chat: Dispatcher, envelope: Envelope) -> bool:
+    """Complete the receiver of a direct message from the connected users; return whether its conversation is ephemeral.
+
+    In an ephemeral one only connected users can be addressed: raises ChatError unknown_user or ambiguous_to. For any
+    other the store chooses between all users.
+    """
+    users = chat.hub.users
+    if envelope.to_id is not None:
+        receiver = users.find_identity(envelope.to_id)
+        envelope.to = receiver.username if receiver is not None else None
+        found: Identity | Ambiguous | None = receiver
+    else:
+        envelope.connected = users.named(envelope.to or "")
+        found = choose(envelope.to or "", envelope.connected)
+    to_id = found.id if isinstance(found, Identity) else envelope.to_id
+    room = (
+        direct_room(envelope.user.id if envelope.user is not None else "", to_id)
+        if to_id is not None
+        else None
+    )
+    if not chat.is_ephemeral_direct(room):
+        return False
+    if isinstance(found, Ambiguous):
+        raise ChatError("ambiguous_to", envelope.id, users=found.users)
+    if found is None:
+        raise ChatError("unknown_user", envelope.id)
+    envelope.to_id, envelope.to = found
+    envelope.room = room
+    return True
 
 
 def _store(chat: Dispatcher, envelope: Envelope) -> None:

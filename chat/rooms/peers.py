@@ -59,8 +59,11 @@ class Peers(Protocol):
     def sockets_from(self, address: str) -> int:
         """Return how many connections to other workers come from an address."""
 
-    def find_user(self, username: str) -> Identity | None:
-        """Return the user of that name, in any case, who is connected to another worker."""
+    def named(self, username: str) -> list[Identity]:
+        """Return the users with that name, in any case and compatible form, who are connected to other workers."""
+
+    def find_user(self, user_id: str) -> Identity | None:
+        """Return the user of that id who is connected to another worker."""
 
     def served_recently(self, origin: int) -> bool:
         """Tell whether a worker is alive, or was less than CHAT_IO_RECOVERY_SECONDS ago."""
@@ -110,7 +113,10 @@ class NoPeers:
     def sockets_from(self, address: str) -> int:
         return 0
 
-    def find_user(self, username: str) -> Identity | None:
+    def named(self, username: str) -> list[Identity]:
+        return []
+
+    def find_user(self, user_id: str) -> Identity | None:
         return None
 
     def served_recently(self, origin: int) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..store.history import Message, Stored
+from ..identity.addressing import Ambiguous
+from ..store.history import Message, Result, Stored
 from ..wire.envelope import Envelope, MessageType
 from ..wire.errors import ChatError
 from .hub import Hub
@@ -15,8 +16,8 @@ from .stored_messages import envelope_of, fill_in
 #: Seconds for which a gap waits for a peer's bus message before it is read from the store.
 GAP_PATIENCE = 0.02
 
-#: Called with the result for one message: as it was stored, or the code of an error.
-Answer = Callable[[Stored | str], None]
+#: Called with the result for one message.
+Answer = Callable[[Result], None]
 #: A message that waits to be stored, whether its sender chose the id, and who is called with the result.
 Queued = tuple[Envelope, bool, Answer | None]
 
@@ -53,7 +54,7 @@ class StoredDelivery:
 
     # ---- what this process has stored ----------------------------------------------------------------------------
 
-    def deliver_results(self, batch: list[Queued], results: list[Stored | str]) -> None:
+    def deliver_results(self, batch: list[Queued], results: list[Result]) -> None:
         """Answer the senders of a committed batch, deliver its new messages and publish them to peers."""
         fresh: list[Message] = []
         has_direct = False
@@ -62,12 +63,12 @@ class StoredDelivery:
                 has_direct = True
                 self._hub.flush_rooms()
             try:
-                if isinstance(result, str):
-                    self._refuse(envelope, chosen, result)
-                else:
+                if isinstance(result, Stored):
                     self._accept(envelope, result)
                     if result.fresh:
                         fresh.append(result.message)
+                else:
+                    self._refuse(envelope, chosen, result)
                 if answer is not None:
                     answer(result)
             except Exception as error:
@@ -76,10 +77,14 @@ class StoredDelivery:
                     self._hub.reactor.fail(envelope.sender.current, error)
         self._hub.peers.publish_stored(fresh)
 
-    def _refuse(self, envelope: Envelope, chosen: bool, code: str) -> None:
+    def _refuse(self, envelope: Envelope, chosen: bool, result: Ambiguous | str) -> None:
         if not _is_sender_connected(envelope):
             return
-        error = ChatError(code, envelope.id if chosen else None)
+        ref = envelope.id if chosen else None
+        if isinstance(result, Ambiguous):
+            error = ChatError("ambiguous_to", ref, users=result.users)
+        else:
+            error = ChatError(result, ref)
         error.reply = envelope.reply if isinstance(envelope.reply, int) else None
         self._hub.refuse(envelope.sender.current, error)
 

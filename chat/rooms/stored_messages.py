@@ -19,6 +19,7 @@ def draft_of(envelope: Envelope, chosen: bool) -> Draft:
         envelope.data,
         envelope.to,
         envelope.to_id,
+        envelope.connected,
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from ..config import Settings
+from ..identity.addressing import NameIndex
 from ..loop.reactor import Reactor
 from ..wire.envelope import Identity
 from ..wire.errors import ChatError
@@ -39,9 +40,8 @@ class ConnectedUsers:
         self._max_connections = min(settings.max_connections, max_connections)
         self._rates = UserRates(settings.rate_limit, settings.rate_burst)
         self._users: dict[str, User] = {}
-        #: The same by name as written, and by case-folded name where that differs.
-        self._names: dict[str, User] = {}
-        self._folded: dict[str, User] = {}
+        #: The same by name.
+        self._names = NameIndex()
         self._addresses: Counter[str] = Counter()
         #: Disconnected users whose direct messages are kept for a resumption: how many of their sessions.
         self._absent: Counter[str] = Counter()
@@ -55,13 +55,17 @@ class ConnectedUsers:
         """Return the connected user of that id."""
         return self._users.get(user_id) if user_id is not None else None
 
-    def find_identity(self, username: str) -> Identity | None:
-        """Return the user of that name who is connected to any worker: as written, else in any case."""
-        user = self._names.get(username)
-        if user is None:
-            key = username.casefold()
-            user = self._folded.get(key) or self._names.get(key)
-        return user.identity if user is not None else self.peers.find_user(username)
+    def find_identity(self, user_id: str) -> Identity | None:
+        """Return the user of that id who is connected to any worker."""
+        user = self._users.get(user_id)
+        return user.identity if user is not None else self.peers.find_user(user_id)
+
+    def named(self, username: str) -> list[Identity]:
+        """Return the users with that name, in any case and compatible form, who are connected to any worker.
+
+        A user who is connected to several workers may occur more than once; those of this worker come first.
+        """
+        return self._names.find(username) + self.peers.named(username)
 
     def is_expected(self, user_id: str) -> bool:
         """Tell whether direct messages to a user are delivered or kept on this worker."""
@@ -150,14 +154,14 @@ class ConnectedUsers:
     def _create(self, identity: Identity) -> User:
         bucket = self._rates.take_bucket(identity.id, self._reactor.now)
         user = self._users[identity.id] = User(identity, bucket)
-        self._index(user)
+        self._names.add(identity)
         self.peers.watch_user(identity.id)
         return user
 
     def _forget(self, user: User) -> None:
         user_id = user.identity.id
         del self._users[user_id]
-        self._unindex(user)
+        self._names.discard(user.identity)
         self._unwatch(user_id)
         if user.bucket is not None:
             self._rates.keep_bucket(user_id, user.bucket, self._reactor.now)
@@ -167,21 +171,9 @@ class ConnectedUsers:
             self.peers.unwatch_user(user_id)
 
     def _rename(self, user: User, identity: Identity) -> None:
-        self._unindex(user)
+        self._names.discard(user.identity)
         user.identity = identity
-        self._index(user)
-
-    def _index(self, user: User) -> None:
-        name = user.identity.username
-        self._names[name] = user
-        if (key := name.casefold()) != name:
-            self._folded[key] = user
-
-    def _unindex(self, user: User) -> None:
-        name = user.identity.username
-        for index, key in ((self._names, name), (self._folded, name.casefold())):
-            if index.get(key) is user:
-                del index[key]
+        self._names.add(identity)
 
     def _publish_counts(self, user: User, address: str) -> None:
         self.peers.publish_counts(user.identity, len(user.clients), address, self._addresses[address])

@@ -81,6 +81,7 @@ class ControlActions:
 
     def _send_direct(self, payload: Payload) -> None:
         envelope = Envelope(MessageType.SINGLE_CHAT, payload["text"], None, payload["to"])
+        envelope.to_id = payload.get("to_id")
         self._messages.send(envelope, publish=False)
 
     def _unsubscribe(self, payload: Payload) -> None:

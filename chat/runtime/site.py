@@ -13,7 +13,7 @@ from ..identity.guard import Guard
 from ..loop.drivers import Driver
 from ..socketio.registry import Registry
 from ..socketio.resume import IoStore
-from ..store.history import Draft, History, Stored
+from ..store.history import Draft, History, Result
 from ..wire.envelope import Identity
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class StoreAccess:
     control: Control
     history: History
     #: `History.append`, run where it does not block the event loop.
-    commit: Callable[[list[Draft], int], list[Stored | str]]
+    commit: Callable[[list[Draft], int], list[Result]]
     #: Socket.IO's sessions and missed events; None where they are kept in this process alone.
     socketio: IoStore | None = None
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..identity.addressing import Ambiguous
 from ..identity.guard import now_ms
 from ..rooms.dispatcher import Dispatcher
 from ..rooms.group_commit import GroupCommit
+from ..rooms.handlers import address_ephemeral
 from ..rooms.hub import Hub
 from ..socketio.packets import Prepared
 from ..socketio.server import Server
-from ..store.history import Stored
-from ..wire.envelope import Envelope, MessageType, direct_room
+from ..store.history import Result, Stored
+from ..wire.envelope import Envelope, MessageType
 from ..wire.errors import ChatError
 
 #: The kind of bus message that carries an event of the site.
@@ -32,16 +34,16 @@ class SiteMessages:
 
     # ---- messages ------------------------------------------------------------------------------------------------
 
-    def send(self, envelope: Envelope, publish: bool = True) -> str | None:
-        """Send a system message; return None once it is stored and delivered, else the code of an error.
+    def send(self, envelope: Envelope, publish: bool = True) -> Ambiguous | str | None:
+        """Send a system message; return None once it is stored and delivered, else what is wrong: as in Result.
 
         `publish` is whether other workers are to get it where it is not stored.
         """
         done = self._hub.reactor.driver.one_shot_event()
-        results: list[str | None] = []
+        results: list[Ambiguous | str | None] = []
 
-        def answer(result: Stored | str | None) -> None:
-            results.append(result if isinstance(result, str) else None)
+        def answer(result: Result | None) -> None:
+            results.append(None if isinstance(result, Stored) else result)
             done.set()
 
         self._hub.reactor.call(self._send, envelope, answer, publish)
@@ -51,23 +53,24 @@ class SiteMessages:
     def _send(self, envelope: Envelope, answer: Callable[[Any], None], publish: bool) -> None:
         envelope.id = self._hub.new_id()
         is_direct = envelope.type == MessageType.SINGLE_CHAT
-        if self._send_direct(envelope, publish) if is_direct else self._send_to_room(envelope, publish):
-            answer(None)
-            return
         try:
-            self._group_commit.put(envelope, False, answer)
+            if self._send_direct(envelope, publish) if is_direct else self._send_to_room(envelope, publish):
+                answer(None)
+            else:
+                self._group_commit.put(envelope, False, answer)
         except ChatError as error:
-            answer(error.code)
+            answer(Ambiguous(error.users) if error.users else error.code)
 
     def _send_direct(self, envelope: Envelope, publish: bool) -> bool:
         """Deliver a direct message whose conversation stores nothing; return False, undelivered, for any other."""
         hub = self._hub
-        receiver = hub.users.find_identity(envelope.to or "")
-        if receiver is not None:
-            envelope.to_id, envelope.to = receiver
-            envelope.room = direct_room("", envelope.to_id)
-        if not self._dispatcher.is_ephemeral_direct(envelope.room):
-            return False
+        try:
+            if not address_ephemeral(self._dispatcher, envelope):
+                return False
+        except ChatError as error:
+            if error.code != "unknown_user":
+                raise
+            return True  # nobody is connected who could receive it
         hub.direct.dedupe.register(envelope)
         hub.direct.send(envelope)
         if publish:

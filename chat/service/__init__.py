@@ -2,6 +2,6 @@
 
 from .chat import ChatService
 from .control import ANSWER_SECONDS
-from .errors import UnknownRoom, UnknownUser
+from .errors import AmbiguousUser, UnknownRoom, UnknownUser
 
-__all__ = ["ANSWER_SECONDS", "ChatService", "UnknownRoom", "UnknownUser"]
+__all__ = ["ANSWER_SECONDS", "AmbiguousUser", "ChatService", "UnknownRoom", "UnknownUser"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..identity.guard import Guard, now_ms
 from ..runtime.control import SESSION_END
 from .control import ControlRequests
-from .errors import UnknownUser
 from .process import Processes
+from .receiver import find_user
 from .stores import Stores
 
 
@@ -37,27 +37,24 @@ class Bans:
             runtime.revocation.end_session(user_id, sid, at)
         self._control.post(SESSION_END, {"user_id": user_id, "sid": sid, "at": at})
 
-    def kick(self, username: str) -> None:
-        """Close this user's sockets with 4403. Raises UnknownUser."""
-        self.revoke(self._id_of(username), "kicked")
+    def kick(self, username: str | None = None, user_id: str | None = None) -> None:
+        """Close this user's sockets with 4403. Raises UnknownUser, AmbiguousUser."""
+        self.revoke(self._id_of(username, user_id), "kicked")
 
-    def ban(self, username: str) -> None:
-        """Close this user's sockets with 4403 and refuse the user until `unban`. Raises UnknownUser."""
-        user_id = self._id_of(username)
-        self._stores.open().users.ban(user_id)
-        self._control.post("ban", {"user_id": user_id})
-        self._guard.ban(user_id)
-        self.revoke(user_id, "banned")
+    def ban(self, username: str | None = None, user_id: str | None = None) -> None:
+        """Close this user's sockets with 4403 and refuse the user until `unban`. Raises UnknownUser, AmbiguousUser."""
+        id = self._id_of(username, user_id)
+        self._stores.open().users.ban(id)
+        self._control.post("ban", {"user_id": id})
+        self._guard.ban(id)
+        self.revoke(id, "banned")
 
-    def unban(self, username: str) -> None:
-        """Admit a banned user again. Raises UnknownUser."""
-        user_id = self._id_of(username)
-        self._stores.open().users.unban(user_id)
-        self._control.post("unban", {"user_id": user_id})
-        self._guard.unban(user_id)
+    def unban(self, username: str | None = None, user_id: str | None = None) -> None:
+        """Admit a banned user again. Raises UnknownUser, AmbiguousUser."""
+        id = self._id_of(username, user_id)
+        self._stores.open().users.unban(id)
+        self._control.post("unban", {"user_id": id})
+        self._guard.unban(id)
 
-    def _id_of(self, username: str) -> str:
-        user = self._stores.open().users.by_name(username)
-        if user is None:
-            raise UnknownUser(username)
-        return user.id
+    def _id_of(self, username: str | None, user_id: str | None) -> str:
+        return find_user(self._stores.open().users, username, user_id).id

@@ -202,12 +202,13 @@ class ChatService:
         """
         self._messages.send(room, text)
 
-    def direct(self, to: str, text: str) -> None:
-        """Send `text` to the user named `to` as a system message; a user who is not connected finds it later.
+    def direct(self, to: str | None = None, text: str = "", *, to_id: str | None = None) -> None:
+        """Send `text` to the user named `to`, or of the id `to_id`, as a system message.
 
-        Raises UnknownUser, StoreUnavailable, and ValueError for a text that is too long.
+        A user who is not connected finds it later. Raises UnknownUser, AmbiguousUser, StoreUnavailable, and ValueError
+        for a text that is too long.
         """
-        self._messages.direct(to, text)
+        self._messages.direct(to, text, to_id)
 
     def emit(self, namespace: str, room: str | None, event: Prepared, skip: Any) -> None:
         """Send an event of the site over Socket.IO, on every server."""
@@ -262,17 +263,17 @@ class ChatService:
         """
         self.log_ins.log_out(everywhere)
 
-    def kick(self, username: str) -> None:
-        """Close this user's sockets with 4403; a new token admits the user again. Raises UnknownUser."""
-        self._bans.kick(username)
+    def kick(self, username: str | None = None, *, user_id: str | None = None) -> None:
+        """Close this user's sockets with 4403; a new token admits the user again. Raises UnknownUser, AmbiguousUser."""
+        self._bans.kick(username, user_id)
 
-    def ban(self, username: str) -> None:
-        """Close this user's sockets with 4403 and refuse the user until `unban`. Raises UnknownUser."""
-        self._bans.ban(username)
+    def ban(self, username: str | None = None, *, user_id: str | None = None) -> None:
+        """Close this user's sockets with 4403 and refuse the user until `unban`. Raises UnknownUser, AmbiguousUser."""
+        self._bans.ban(username, user_id)
 
-    def unban(self, username: str) -> None:
-        """Admit a banned user again. Raises UnknownUser."""
-        self._bans.unban(username)
+    def unban(self, username: str | None = None, *, user_id: str | None = None) -> None:
+        """Admit a banned user again. Raises UnknownUser, AmbiguousUser."""
+        self._bans.unban(username, user_id)
 
     # ---- the end -------------------------------------------------------------------------------------------------
 

@@ -51,8 +51,10 @@ class Identities:
         """Create or rename this user's row; raise BadIdentity if another user has exactly this name."""
         if identity in self._ensured:
             return
-        holder = self._stores.open().users.by_name(identity.username)
-        if holder is not None and holder.id != identity.id and holder.username == identity.username:
+        holders = self._stores.open().users.named(identity.username)
+        others = (user for user in holders if user.username == identity.username and user.id != identity.id)
+        holder = next(others, None)
+        if holder is not None:
             with self._logging_faults():
                 raise BadIdentity(
                     "name_duplicate", self._loader_name(), value=repr(holder.username), other=holder.id
@@ -77,7 +79,7 @@ class Identities:
     def rename(self, identity: Identity) -> None:
         """Give this user the name, and take it from any other user of the site."""
         self._ensured.clear()
-        self._stores.open().users.ensure(identity)
+        self._stores.open().users.rename(identity)
 
     def site_id(self, user: Any) -> str | None:
         """Return the chat's id of a user object of Flask-Login; None where the site's own loader chooses the ids."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..store.history import Draft, History, Stored
+from ..store.history import Draft, History, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class Tables(NamedTuple):
     io_sessions: IoSessions
     io_missed: IoMissed
     #: `History.append` for a caller outside the loop.
-    commit: Callable[[list[Draft], int], list[Stored | str]]
+    commit: Callable[[list[Draft], int], list[Result]]
 
 
 class Stores:
@@ -83,7 +83,7 @@ class Stores:
         engine, run = open_engine(self.url, self._upgrade_at_start), self._run_blocking
         history = SqlHistory(engine, run)
 
-        def commit_off_loop(drafts: list[Draft], origin: int) -> list[Stored | str]:
+        def commit_off_loop(drafts: list[Draft], origin: int) -> list[Result]:
             return run(history.append, drafts, origin)
 
         # psycopg yields to other greenlets while it waits; SQLite blocks the thread that calls it.

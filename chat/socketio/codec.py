@@ -78,7 +78,7 @@ class SocketIOCodec:
         return self.answer(envelope.reply, answer)
 
     def error(self, error: ChatError, language: str) -> bytes:
-        message = error_message(error.failure, language, error.ref, error.retry_after)
+        message = error_message(error, language)
         if error.reply is None:
             return self._event(MessageType.ERROR, message)
         del message["type"], message["user"]

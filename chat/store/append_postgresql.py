@@ -15,14 +15,15 @@ from sqlalchemy import Engine
 from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
-from .batch import Batch, Key, LockedRoom
-from .history import DIRECT, MEMBER, Draft, Message, Stored, StoreUnavailable
+from .batch import Batch, Key, LockedRoom, group_by_key
+from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
 from .transactions import translated_errors
 
-_USERS = "SELECT name_key, id, username FROM chat_users WHERE name_key = ANY(%s) AND deleted_at IS NULL"
+_NAMED = "SELECT lookup_key, id, username FROM chat_users WHERE lookup_key = ANY(%s) AND deleted_at IS NULL"
+_KNOWN = "SELECT id, username FROM chat_users WHERE id = ANY(%s) AND deleted_at IS NULL"
 _LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %s, true)"
 _LOCK = (
     "SELECT name, id, last_seq, ephemeral FROM chat_rooms WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
@@ -80,14 +81,17 @@ class PostgresqlAppend:
         self._engine = engine
         self._lock_timeout = f"{max(1, round(busy_seconds * 1000))}ms"
 
-    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
         import psycopg
 
         batch = Batch(drafts, origin)
         with self._driver() as driver:
-            users = _users(driver, batch.names_to_resolve)
-            batch.resolve(users, lambda keys: {key: user.id for key, user in _users(driver, keys).items()})
+            batch.resolve(
+                _named(driver, batch.names_to_resolve),
+                _known(driver, batch.ids_to_resolve),
+                lambda keys: _named(driver, keys),
+            )
             try:
                 self._write(driver, batch, False)
             except psycopg.errors.UniqueViolation:
@@ -155,11 +159,14 @@ class PostgresqlAppend:
             return rooms, {_key(message): message for message in messages}, pks
 
 
-def _users(driver: Driver, keys: Iterable[str]) -> dict[str, Identity]:
+def _named(driver: Driver, keys: Iterable[str]) -> dict[str, list[Identity]]:
     keys = list(keys)
-    if not keys:
-        return {}
-    return {key: Identity(id, name) for key, id, name in driver.execute(_USERS, [keys]).fetchall()}
+    return group_by_key(driver.execute(_NAMED, [keys]).fetchall() if keys else ())
+
+
+def _known(driver: Driver, ids: list[str]) -> dict[str, Identity]:
+    rows = driver.execute(_KNOWN, [ids]).fetchall() if ids else ()
+    return {id: Identity(id, name) for id, name in rows}
 
 
 def _key(message: Message) -> Key:

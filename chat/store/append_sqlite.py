@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from ..identity.names import name_key
 from ..wire.envelope import Identity
-from .batch import Batch, Key, LockedRoom, search_document
-from .history import DIRECT, MEMBER, Draft, Message, Stored, StoreUnavailable
+from .batch import Batch, Key, LockedRoom, group_by_key, search_document
+from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
@@ -31,9 +31,12 @@ _CACHE_KIB = 16_384
 #: written back once, and one commit in some hundreds is slow instead of one in fifty.
 _CHECKPOINT_PAGES = 4_000
 
-_USERS = (
-    "SELECT name_key, id, username FROM chat_users"
-    " WHERE name_key IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL"
+_NAMED = (
+    "SELECT lookup_key, id, username FROM chat_users"
+    " WHERE lookup_key IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL"
+)
+_KNOWN = (
+    "SELECT id, username FROM chat_users WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL"
 )
 _ROOMS = "SELECT name, id, last_seq, ephemeral FROM chat_rooms WHERE name IN (SELECT value FROM json_each(?))"
 # Two values, so that no number is assigned again after a room was deleted by hand.
@@ -86,13 +89,14 @@ class SqliteAppend:
         self._abandoned: list[_OpenConnection] = []
         _close_before_fork(self)
 
-    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
         batch = Batch(drafts, origin)
         with self._connection() as connection:
-            users = _users(connection, batch.names_to_resolve)
             batch.resolve(
-                users, lambda keys: {key: user.id for key, user in _users(connection, keys).items()}
+                _named(connection, batch.names_to_resolve),
+                _known(connection, batch.ids_to_resolve),
+                lambda keys: _named(connection, keys),
             )
             try:
                 _write(connection, batch, False)
@@ -190,11 +194,14 @@ def _row(message: Message, batch: int) -> tuple[object, ...]:
     return pk, room_id, seq, batch, type, sender_id, sender_name, to, id, data, ts, origin
 
 
-def _users(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Identity]:
+def _named(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, list[Identity]]:
     keys = list(keys)
-    if not keys:
-        return {}
-    return {key: Identity(id, name) for key, id, name in connection.execute(_USERS, [json.dumps(keys)])}
+    return group_by_key(connection.execute(_NAMED, [json.dumps(keys)]) if keys else ())
+
+
+def _known(connection: sqlite3.Connection, ids: list[str]) -> dict[str, Identity]:
+    rows = connection.execute(_KNOWN, [json.dumps(ids)]) if ids else ()
+    return {id: Identity(id, name) for id, name in rows}
 
 
 def _ensure_rooms(

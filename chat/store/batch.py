@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ..identity.addressing import Ambiguous, choose
 from ..identity.names import name_key
 from ..wire.envelope import Identity, direct_room
 from . import terms
-from .history import Draft, Message, Stored
+from .history import Draft, Message, Result, Stored
 from .mentions import Find, mentioned_in
 from .storable import is_storable, storable
 
@@ -38,25 +39,31 @@ class Batch:
         self._origin = origin
         #: The rooms' names, in the order of the drafts; None: the receiver of a direct message is unknown.
         self.rooms: list[str | None] = []
-        self._receivers: list[Identity | None] = []
+        self._receivers: list[Identity | Ambiguous | None] = []
         #: Ids of the users whom each draft mentions.
         self._mentioned: list[list[str]] = []
         self._clear()
 
     def _clear(self) -> None:
-        self.results: list[Stored | str] = []
+        self.results: list[Result] = []
         self.fresh: list[Message] = []
 
     @property
     def names_to_resolve(self) -> list[str]:
         """The name_keys of receivers whose ids are not known."""
-        return list(
-            {name_key(draft.to or "") for draft in self.drafts if draft.room is None and draft.to_id is None}
-        )
+        return list({name_key(draft.to or "") for draft in self.drafts if is_named(draft)})
 
-    def resolve(self, users: dict[str, Identity], find: Find) -> None:
-        """Find each draft's room and mentions; `users` is {name_key: user} for `names_to_resolve`."""
-        self._receivers = [_receiver(draft, users) for draft in self.drafts]
+    @property
+    def ids_to_resolve(self) -> list[str]:
+        """The ids of receivers of whom nothing else is known."""
+        return list({draft.to_id for draft in self.drafts if draft.to is None and draft.to_id is not None})
+
+    def resolve(self, named: dict[str, list[Identity]], known: dict[str, Identity], find: Find) -> None:
+        """Find each draft's room and mentions.
+
+        `named` is {name_key: users} for `names_to_resolve`, `known` {id: user} for `ids_to_resolve`.
+        """
+        self._receivers = [_receiver(draft, named, known) for draft in self.drafts]
         self.rooms = [_room(*pair) for pair in zip(self.drafts, self._receivers, strict=True)]
         self._mentioned = mentioned_in([draft.data for draft in self.drafts], find)
 
@@ -66,7 +73,7 @@ class Batch:
         return {
             room: [user for user in dict.fromkeys((draft.sender, to)) if user]
             for draft, room, to in zip(self.drafts, self.rooms, self._receivers, strict=True)
-            if room is not None and to is not None
+            if room is not None and isinstance(to, Identity)
         }
 
     def keys(self) -> Iterator[tuple[str, str, str]]:
@@ -85,8 +92,10 @@ class Batch:
         for draft, name, to in zip(self.drafts, self.rooms, self._receivers, strict=True):
             room = rooms.get(name) if name is not None else None
             if name is None or room is None or room.ephemeral:
-                self.results.append("unknown_user" if draft.room is None else "unknown_room")
+                unknown = "unknown_user" if draft.room is None else "unknown_room"
+                self.results.append(to if isinstance(to, Ambiguous) else unknown)
                 continue
+            assert not isinstance(to, Ambiguous)  # such a draft has no room
             key = room.id, draft.sender.id if draft.sender else "", draft.id
             message = stored.get(key)
             to_id = to.id if to else None
@@ -123,21 +132,37 @@ class Batch:
                     yield from ((user_id, result.message.room_id, result.message.seq) for user_id in users)
 
 
+def group_by_key(rows: Iterable[tuple[str, str, str]]) -> dict[str, list[Identity]]:
+    """Return {name_key: its users} of rows (name_key, id, username)."""
+    users: dict[str, list[Identity]] = {}
+    for key, id, username in rows:
+        users.setdefault(key, []).append(Identity(id, username))
+    return users
+
+
 def storable_draft(draft: Draft) -> Draft:
     """Return `draft` with a text that can be stored. The codec has checked its other fields."""
     return draft if is_storable(draft.data) else draft._replace(data=storable(draft.data))
 
 
-def _receiver(draft: Draft, users: dict[str, Identity]) -> Identity | None:
+def is_named(draft: Draft) -> bool:
+    """Return whether a draft gives its receiver by name alone."""
+    return draft.room is None and draft.to_id is None
+
+
+def _receiver(
+    draft: Draft, named: dict[str, list[Identity]], known: dict[str, Identity]
+) -> Identity | Ambiguous | None:
     if draft.room is not None:
         return None
     if draft.to_id is not None:
-        return Identity(draft.to_id, draft.to or "")
-    return users.get(name_key(draft.to or ""))
+        return known.get(draft.to_id) if draft.to is None else Identity(draft.to_id, draft.to)
+    name = draft.to or ""
+    return choose(name, (*named.get(name_key(name), ()), *draft.connected))
 
 
-def _room(draft: Draft, to: Identity | None) -> str | None:
-    if draft.room is not None or to is None:
+def _room(draft: Draft, to: Identity | Ambiguous | None) -> str | None:
+    if draft.room is not None or not isinstance(to, Identity):
         return draft.room
     return direct_room(draft.sender.id if draft.sender else "", to.id)
 

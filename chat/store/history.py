@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from ..identity.addressing import Ambiguous
 from ..wire.envelope import Identity
 
 PUBLIC, PRIVATE, DIRECT = "public", "private", "direct"
@@ -77,9 +78,11 @@ class Draft(NamedTuple):
     #: Whether the client chose the id, so that it may send the same message again.
     chosen: bool
     data: str
-    #: A direct message's receiver: name and id; or the name in any case, if the id is not known.
+    #: A direct message's receiver: name and id of a known user; or one of them, which the store looks up.
     to: str | None = None
     to_id: str | None = None
+    #: The connected users whom the name may mean, beside those in the store: a site's own may have no row there.
+    connected: Sequence[Identity] = ()
 
 
 class Message(NamedTuple):
@@ -111,6 +114,10 @@ class Stored(NamedTuple):
     fresh: bool
     #: The id of a direct message's receiver.
     to_id: str | None = None
+
+
+#: The result of a draft: as it was stored, or the receivers that its name fits, or the code of another error.
+Result = Stored | Ambiguous | str
 
 
 class Membership(NamedTuple):
@@ -149,14 +156,15 @@ class History(Protocol):
 
     # Messages
 
-    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store all drafts in one transaction and return the result of each, in their order, after the commit.
 
-        A room's new messages get the next seqs, in the order of the drafts. The result is a Stored or an error code. A
-        draft whose id its sender has already used in that room is a repeat of that message, or `id_conflict` if its
-        contents differ. `unknown_room`: no such room, or an ephemeral one. `unknown_user`: no such receiver of a direct
-        message. The first direct message between two users creates their room. After StoreUnavailable nothing is
-        stored, or everything is, if the connection was lost during the commit: the same drafts are repeats then.
+        A room's new messages get the next seqs, in the order of the drafts. A draft whose id its sender has used before
+        in that room is a repeat of that message, or `id_conflict` if its contents differ. `unknown_room`: no such room,
+        or an ephemeral one. `unknown_user`: no such receiver of a direct message. Ambiguous: its name fits several
+        users, by the rule of chat.identity.addressing. The first direct message between two users creates their room.
+        After StoreUnavailable nothing is stored, or everything is, if the connection was lost during the commit: the
+        same drafts are repeats then.
         """
 
     def changed(self, mark: int | None) -> tuple[int, list[RoomRow]]:

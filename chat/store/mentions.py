@@ -2,6 +2,7 @@
 
 Names may contain spaces, and Chinese text has none between words, so nothing marks the end of a name after an `@`.
 Every prefix of the text after it that could be a name is looked up, and the longest one that is a user's name counts.
+A name that fits several users mentions all of them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 from ..identity.names import MAX_CHARS, name_key
+from ..wire.envelope import Identity
 
-#: Occurrences of `@` that are read in one message, and so the number of users that it can mention.
+#: Occurrences of `@` that are read in one message, and so the number of names that it can mention.
 MAX_MENTIONS = 20
 
-#: Looks up users: {name_key: user id} of the keys that belong to users.
-Find = Callable[[Iterable[str]], dict[str, str]]
+#: Looks up users: {name_key: users} of the keys that belong to users.
+Find = Callable[[Iterable[str]], dict[str, list[Identity]]]
 
 
 def mentioned(text: str, find: Find) -> list[str]:
@@ -33,9 +35,9 @@ def mentioned_in(texts: Iterable[str], find: Find) -> list[list[str]]:
     return [_longest_matches(mentions, users) for mentions in candidates]
 
 
-def _longest_matches(mentions: list[list[str]], users: dict[str, str]) -> list[str]:
-    ids = (next((users[key] for key in keys if key in users), None) for keys in mentions)
-    return list(dict.fromkeys(id for id in ids if id is not None))
+def _longest_matches(mentions: list[list[str]], users: dict[str, list[Identity]]) -> list[str]:
+    matches = (next((users[key] for key in keys if key in users), []) for keys in mentions)
+    return list(dict.fromkeys(user.id for match in matches for user in match))
 
 
 def _candidates(text: str) -> list[list[str]]:

@@ -42,8 +42,12 @@ users = Table(
     metadata,
     Column("id", String(), primary_key=True),
     Column("username", Text, nullable=False),
-    #: chat.identity.names.name_key of the name. Starts with a space if the site gives one name to two users.
+    #: Who logs in with the name: its chat.identity.names.name_key, which no two users share. Starts with a space if a
+    #: site gives the name to another of its users too.
     Column("name_key", Text, nullable=False, unique=True),
+    #: Who is found by the name: its name_key, which several users may share. Starts with a space if the site gave the
+    #: name to another user instead (Users.rename).
+    Column("lookup_key", Text, nullable=False, server_default="", index=True),
     #: chat.identity.names.skeleton; null for users of a site with its own accounts, which checks their names itself.
     Column("skeleton", Text, unique=True),
     #: Null: the user logs in at the site, or not at all.

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, select
 from .append_postgresql import PostgresqlAppend
 from .append_sqlite import SqliteAppend
 from .engine import Run
-from .history import Draft, Stored
+from .history import Draft, Result
 from .members import Members
 from .messages import Messages
 from .models import rooms
@@ -24,7 +24,7 @@ BUSY_SECONDS = 10.0
 
 
 class _Append(Protocol):
-    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]: ...
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]: ...
 
     def close(self) -> None: ...
 
@@ -39,7 +39,7 @@ class SqlHistory(Messages, Rooms, Members, Search, Retention):
         super().__init__(engine, run)
         self._append = _make_append(engine, busy_seconds)
 
-    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store all drafts in one transaction and return their results: History.append."""
         return self._append.append(drafts, origin)
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, case, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ..identity.addressing import Ambiguous, choose
 from ..identity.names import NameTaken, clean, name_key, skeleton
 from ..wire.envelope import Identity
 from .engine import Run, insert_of, lock
@@ -39,15 +40,27 @@ class Users:
         return self._db.read(lambda connection: _find(connection, table.c.id == id, _NOT_DELETED))
 
     def by_name(self, username: str) -> User | None:
-        """Return the user with this name, in any case and compatible form; None if unknown or deleted."""
+        """Return the user who logs in with this name, in any case and compatible form; None if unknown or deleted.
+
+        To address somebody by name use `addressed`.
+        """
         key = name_key(username)
         return self._db.read(lambda connection: _find(connection, table.c.name_key == key, _NOT_DELETED))
 
-    def by_names(self, names: Sequence[str]) -> list[User | None]:
-        """Return the result of `by_name` for each name, in their order."""
+    def named(self, username: str) -> list[User]:
+        """Return all users with this name, in any case and compatible form."""
+        keys = [name_key(username)]
+        return self._db.read(lambda connection: _find_named(connection, keys)).get(keys[0], [])
+
+    def addressed(self, username: str) -> User | Ambiguous | None:
+        """Return the user whom this name means by the rule of chat.identity.addressing; None if unknown or deleted."""
+        return choose(username, self.named(username))
+
+    def by_names(self, names: Sequence[str]) -> list[User | Ambiguous | None]:
+        """Return the result of `addressed` for each name, in their order."""
         keys = [name_key(name) for name in names]
-        found = self._db.read(lambda connection: _find_keys(connection, keys))
-        return [found.get(key) for key in keys]
+        found = self._db.read(lambda connection: _find_named(connection, keys))
+        return [choose(name, found.get(key, ())) for name, key in zip(names, keys, strict=True)]
 
     def create(self, username: str, password_hash: str | None = None) -> User:
         """Create a user and return it; raise BadName or NameTaken. A user without a password cannot log in."""
@@ -80,6 +93,13 @@ class Users:
         if known and (known.username == identity.username or known.password_hash or known.deleted_at):
             return known
         return self._db.write(lambda connection: _upsert(connection, identity))
+
+    def rename(self, identity: Identity) -> User:
+        """Apply `ensure`; no other user of the site is found by exactly this name then."""
+        user = self.ensure(identity)
+        if user.username == identity.username and user.deleted_at is None:
+            self._db.write(lambda connection: _hide_others(connection, identity))
+        return user
 
     def ensure_many(self, identities: Sequence[Identity]) -> None:
         """Apply `ensure` to each of these users; one query if nothing has to change."""
@@ -143,6 +163,7 @@ def _new_row(username: str) -> dict[str, Any]:
         "id": secrets.token_urlsafe(ID_BYTES),
         "username": username,
         "name_key": name_key(username),
+        "lookup_key": name_key(username),
         "skeleton": skeleton(username),
         "created_at": now_ms(),
     }
@@ -183,6 +204,15 @@ def _find_keys(connection: Connection, keys: Sequence[str]) -> dict[str, User]:
     return found
 
 
+def _find_named(connection: Connection, keys: Sequence[str]) -> dict[str, list[User]]:
+    found: dict[str, list[User]] = {}
+    for chunk in _chunks(list(dict.fromkeys(keys))):
+        wanted = select(table.c.lookup_key, *_COLUMNS).where(table.c.lookup_key.in_(chunk), _NOT_DELETED)
+        for key, *row in connection.execute(wanted):
+            found.setdefault(key, []).append(User(*row))
+    return found
+
+
 def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(keys), _CHUNK):
         yield keys[start : start + _CHUNK]
@@ -191,7 +221,7 @@ def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 def _upsert(connection: Connection, identity: Identity) -> User:
     lock(connection, "users")
     key = _free_key(connection, identity)
-    values = {"username": identity.username, "name_key": key}
+    values = {"username": identity.username, "name_key": key, "lookup_key": name_key(identity.username)}
     change = update(table).where(table.c.id == identity.id).values(**values)
     if connection.execute(change).rowcount == 0:
         connection.execute(table.insert(), values | {"id": identity.id, "created_at": now_ms()})
@@ -215,6 +245,16 @@ def _free_key(connection: Connection, identity: Identity) -> str:
         .values(name_key=_placeholder_key(holder.id), skeleton=None)
     )
     return key
+
+
+def _hide_others(connection: Connection, identity: Identity) -> None:
+    others = (
+        table.c.lookup_key == name_key(identity.username),
+        table.c.username == identity.username,
+        table.c.id != identity.id,
+        table.c.password_hash.is_(None),
+    )
+    connection.execute(update(table).where(*others).values(lookup_key=" " + table.c.id))
 
 
 def _placeholder_key(id: str) -> str:

@@ -93,7 +93,7 @@ class Native:
         return text_frame(orjson.dumps(message))
 
     def error(self, error: ChatError, language: str) -> bytes:
-        return frame(error_message(error.failure, language, error.ref, error.retry_after))
+        return frame(error_message(error, language))
 
     def roster_diff(self, room: str, joined: Iterable[Identity], left: Iterable[str]) -> bytes:
         return frame(

@@ -15,6 +15,8 @@ from .errors import ChatError
 
 MAX_ID = 64
 MAX_NAME = 64
+#: Characters of a user's id: a site chooses those of its own users.
+MAX_USER_ID = 250
 #: Characters of a room's name: a direct conversation is named by two ids, which may be a site's own.
 MAX_ROOM = 250
 #: Characters of a token.
@@ -60,7 +62,7 @@ def read(kind: int, message: dict[str, Any], id: str | None, text: bytes, max_ch
     room = get("room")
     if room is not None:
         _check_room(room, id)
-    to = None
+    to = to_id = None
     data = get("data")
     if kind in _ROOM_TYPES:
         return _read_about_room(kind, message, id)
@@ -68,7 +70,11 @@ def read(kind: int, message: dict[str, Any], id: str | None, text: bytes, max_ch
         data = _read_token(data, id)
     elif kind in _CHATS or type(data) is str:
         if kind == _SINGLE_CHAT:
-            to = _read_to(get("to"), id)
+            to_id = get("to_id")
+            if to_id is None:
+                to = _read_to(get("to"), id)
+            else:
+                _check_user_id(to_id, id)
         if type(data) is not str:
             raise ChatError("bad_data", id)
         if len(data) > max_chars:
@@ -79,7 +85,9 @@ def read(kind: int, message: dict[str, Any], id: str | None, text: bytes, max_ch
             raise ChatError("bad_characters", id)
     else:
         data = None
-    return Envelope(kind, data, room, to, id)
+    envelope = Envelope(kind, data, room, to, id)
+    envelope.to_id = to_id
+    return envelope
 
 
 def _read_about_room(kind: int, message: dict[str, Any], id: str | None) -> Envelope:
@@ -127,6 +135,11 @@ def _read_to(to: Any, ref: str | None) -> str:
     if to.isspace():
         raise ChatError("missing_to", ref)
     return to
+
+
+def _check_user_id(to_id: Any, ref: str | None) -> None:
+    if type(to_id) is not str or not 0 < len(to_id) <= MAX_USER_ID or not to_id.isprintable():
+        raise ChatError("bad_to", ref)
 
 
 def _read_token(data: Any, ref: str | None) -> str:

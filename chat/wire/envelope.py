@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -41,7 +42,8 @@ class Envelope:
     - `id`: None only in what a client sends; it need not choose one.
     - `reply`: what the sender's Ack refers to (on the native wire the `id`); None if the sender wants no Ack.
     - `data`: the text; in a Join the `epoch`.
-    - `to_id`: the receiver's user id; not sent.
+    - `to_id`: the receiver's user id; clients may send it instead of `to`, the server does not.
+    - `connected`: connected users whom `to` may mean, until the store has chosen; not sent.
     - `sender`: the connection that sent it; not sent.
     - `stored`: the message as the store returned it; not sent.
     """
@@ -57,6 +59,7 @@ class Envelope:
         "ts",
         "reply",
         "to_id",
+        "connected",
         "sender",
         "stored",
     )
@@ -82,6 +85,7 @@ class Envelope:
         self.ts = ts
         self.reply: str | int | None = id
         self.to_id: str | None = None
+        self.connected: Sequence[Identity] = ()
         self.sender: Any = None
         self.stored: Any = None
 

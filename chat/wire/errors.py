@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from .envelope import Identity
+
 
 class CloseCode(IntEnum):
     """Why a connection was closed. RFC 6455 section 7.4.1 below 4000, ours from 4000."""
@@ -85,8 +87,17 @@ FAILURES: dict[str, Failure] = {
         Failure("bad_id", "`id` must be a string of 1 to 64 characters.", "id 必须是 1 到 64 个字符的文本。"),
         Failure("bad_room", "`room` must be a room's name.", "room 必须是房间名。"),
         Failure("missing_to", "Put the recipient's name in `to`.", "请在 to 中写明收信人。"),
-        Failure("bad_to", "`to` must be a user's name.", "to 必须是用户名。"),
+        Failure(
+            "bad_to",
+            "`to` must be a user's name, `to_id` a user's id.",
+            "to 必须是用户名，to_id 必须是用户的 id。",
+        ),
         Failure("unknown_user", "There's no user with that name.", "没有叫这个名字的人。"),
+        Failure(
+            "ambiguous_to",
+            "Several users have that name. Choose one of them.",
+            "有多个用户叫这个名字，请选择其中一个。",
+        ),
         Failure(
             "unknown_room",
             "This room doesn't exist, or you don't have access to it.",
@@ -207,14 +218,21 @@ class ChatError(Exception):
     """A message or a request that cannot be served; `code` is a key of FAILURES.
 
     `ref` is the `id` of the message that failed, `retry_after` is in seconds, `reply` is what the sender wants the
-    answer to refer to. Each is None where there is none.
+    answer to refer to. Each is None where there is none. `users` are those whom an ambiguous name fits.
     """
 
-    def __init__(self, code: str, ref: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        ref: str | None = None,
+        retry_after: float | None = None,
+        users: tuple[Identity, ...] = (),
+    ) -> None:
         super().__init__(code)
         self.failure = FAILURES[code]
         self.ref = ref
         self.retry_after = retry_after
+        self.users = users
         self.reply: str | int | None = None
 
     @property

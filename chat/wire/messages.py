@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from .envelope import Envelope, Identity
-from .errors import Failure
+from .errors import ChatError
 
 #: The original server's greeting.
 WELCOME = "欢迎欢迎,热烈欢迎,进入聊天室"
@@ -35,18 +35,18 @@ def chat_json(envelope: Envelope) -> bytes:
     return orjson.dumps(message)
 
 
-def error_message(
-    failure: Failure, language: str, ref: str | None = None, retry_after: float | None = None
-) -> dict[str, Any]:
+def error_message(error: ChatError, language: str) -> dict[str, Any]:
     """Return the fields of an Error (type 0); `retry_after` in seconds."""
     message: dict[str, Any] = {
         "type": 0,
         "user": None,
-        "data": failure.sentence(language),
-        "code": failure.code,
+        "data": error.failure.sentence(language),
+        "code": error.code,
     }
-    if ref is not None:
-        message["ref"] = ref
-    if retry_after is not None:
-        message["retry_after"] = round(retry_after, 3)
+    if error.ref is not None:
+        message["ref"] = error.ref
+    if error.retry_after is not None:
+        message["retry_after"] = round(error.retry_after, 3)
+    if error.users:
+        message["users"] = [user_json(user) for user in error.users]
     return message

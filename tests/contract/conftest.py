@@ -143,6 +143,12 @@ def history(request, backend):
 
 
 @pytest.fixture
+def add_user(request, backend, history):
+    """add_user(identity) has the history find one more user."""
+    return history.add_user if backend == "memory" else Users(request.getfixturevalue("engine"), run).ensure
+
+
+@pytest.fixture
 def another(request, backend, history):
     """The same history, as another process opens it."""
     if backend == "memory":

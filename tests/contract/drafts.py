@@ -6,6 +6,8 @@ from chat.store.history import Draft
 from chat.wire.envelope import Identity
 
 ADA, BOB, CY = Identity("1", "Ada"), Identity("2", "Bob"), Identity("3", "Cy")
+#: Of the same name as Bob but for the case; no history knows this user at first.
+LOW_BOB = Identity("22", "bob")
 ORIGIN = 77
 #: The kinds of history, as the fixture `backend` takes them.
 HISTORIES = ["memory", "sqlite", "postgresql"]

@@ -2,10 +2,22 @@
 
 import pytest
 
+from chat.identity.addressing import Ambiguous
 from chat.store.history import DIRECT, MEMBER, PUBLIC, Stored
 from chat.store.models import now_ms
 from chat.wire.envelope import Identity, direct_room
-from tests.contract.drafts import ADA, BOB, HISTORIES, ORIGIN, append_texts, direct, draft, seqs, texts
+from tests.contract.drafts import (
+    ADA,
+    BOB,
+    HISTORIES,
+    LOW_BOB,
+    ORIGIN,
+    append_texts,
+    direct,
+    draft,
+    seqs,
+    texts,
+)
 from tests.contract.threads import at_once
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -194,6 +206,35 @@ def test_a_receiver_is_found_by_name(history):
     assert [results[0].to_id, results[1], results[2].to_id] == ["2", "unknown_user", "3"]
     assert [results[0].message.room, results[2].message.room] == ["dm:1:2", "dm:1:3"]
     assert [results[0].message.to, results[2].message.to] == ["Bob", "Cy"]
+
+
+def test_of_names_that_differ_in_case_each_means_its_user(history, add_user):
+    add_user(LOW_BOB)
+    results = history.append([direct("Bob"), direct("bob"), direct("BOB"), direct("Ｂｏｂ")], ORIGIN)
+    assert [(stored.to_id, stored.message.to) for stored in results[:2]] == [("2", "Bob"), ("22", "bob")]
+    assert results[2:] == [Ambiguous((BOB, LOW_BOB))] * 2
+    assert [history.room(name).last_seq for name in ("dm:1:2", "dm:1:22")] == [1, 1]
+
+
+def test_a_receiver_is_found_by_id(history, add_user):
+    add_user(LOW_BOB)
+    results = history.append(
+        [direct(None, to_id="2"), direct(None, to_id="22"), direct(None, to_id="x")], ORIGIN
+    )
+    assert [(stored.to_id, stored.message.to) for stored in results[:2]] == [("2", "Bob"), ("22", "bob")]
+    assert results[2] == "unknown_user"
+
+
+def test_a_connected_user_without_a_row_counts_too(history):
+    visitor, low = Identity("v:1", "visitor"), LOW_BOB
+    drafts = [direct("VISITOR"), direct("BOB"), direct("bob"), direct("Bob")]
+    connected = [[visitor], [low], [low], [BOB, BOB]]
+    results = history.append(
+        [draft._replace(connected=users) for draft, users in zip(drafts, connected, strict=True)], ORIGIN
+    )
+    assert (results[0].to_id, results[0].message.to) == ("v:1", "visitor")
+    assert results[1] == Ambiguous((BOB, low))
+    assert [stored.to_id for stored in results[2:]] == ["22", "2"]
 
 
 def test_both_users_write_to_one_room(history):

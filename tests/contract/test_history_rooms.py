@@ -19,7 +19,7 @@ from chat.store.history import (
 from chat.store.models import now_ms
 from chat.store.users import Users
 from chat.wire.envelope import Identity
-from tests.contract.drafts import ADA, BOB, CY, HISTORIES, ORIGIN, append_texts, direct, draft
+from tests.contract.drafts import ADA, BOB, CY, HISTORIES, LOW_BOB, ORIGIN, append_texts, direct, draft
 from tests.contract.threads import at_once, run
 
 pytestmark = [pytest.mark.contract, pytest.mark.parametrize("backend", HISTORIES, indirect=True)]
@@ -281,6 +281,14 @@ def test_mentioned_users(backend, request, history, lobby, text, named):
         history.join(lobby.id, user)
     append_texts(history, "nobody", text, sender=None)
     assert "".join(user.id for user in everyone if history.unread(user.id)["lobby"][1]) == named
+
+
+def test_a_name_of_several_users_mentions_all_of_them(history, lobby, add_user):
+    add_user(LOW_BOB)
+    for user in (BOB, LOW_BOB, CY):
+        history.join(lobby.id, user)
+    append_texts(history, "@BOB: which of you?")
+    assert [history.unread(user.id)["lobby"][1] for user in (BOB, LOW_BOB, CY)] == [1, 1, 0]
 
 
 def test_a_repeat_mentions_nobody_again(history, lobby):

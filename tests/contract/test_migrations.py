@@ -60,3 +60,25 @@ def test_users_of_the_first_revision_survive_the_upgrade(empty_url):
     lobby = SqlHistory(engine, run).room("lobby")
     assert (lobby.kind, lobby.first_seq, lobby.last_seq, len(lobby.epoch)) == ("public", 1, 0, 8)
     engine.dispose()
+
+
+def test_users_of_the_third_revision_are_found_by_name(empty_url):
+    migrate.upgrade(empty_url, "0003")
+    engine = make_engine(empty_url)
+    insert = text("INSERT INTO chat_users (id, username, name_key, created_at) VALUES (:id, :name, :key, 0)")
+    rows = [
+        {"id": f"{number:05}", "name": f"User {number}", "key": f"user {number}"} for number in range(2500)
+    ]
+    rows += [{"id": "7", "name": "Ｂob", "key": "bob"}, {"id": "8", "name": "BOB", "key": " 8"}]
+    with engine.begin() as connection:
+        connection.execute(insert, rows)
+    migrate.upgrade(empty_url)
+    users = Users(engine, run)
+    assert {user.id for user in users.named("bob")} == {"7", "8"}
+    assert all(users.by_names([row["name"] for row in rows]))
+    engine.dispose()
+    migrate.downgrade(empty_url, "0003")
+    assert "lookup_key" not in {column["name"] for column in inspect(engine).get_columns("chat_users")}
+    migrate.upgrade(empty_url)
+    assert Users(engine, run).addressed("BOB").id == "8"
+    engine.dispose()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chat.identity.addressing import Ambiguous
 from chat.identity.names import BadName, NameTaken
 from chat.store.models import now_ms
 from chat.wire.envelope import Identity
@@ -161,3 +162,34 @@ def test_ensure_does_not_restore_a_deleted_user(users):
 def test_ensure_at_once(users):
     made = at_once(*[lambda: users.ensure(Identity("7", "ada"))] * 8)
     assert {getattr(user, "id", user) for user in made} == {"7"}
+
+
+def test_names_that_differ_in_case_are_found_each(users):
+    high, low = users.ensure(Identity("7", "Bob")), users.ensure(Identity("8", "bob"))
+    assert sorted(users.named("BOB")) == [high, low]
+    assert users.addressed("Bob") == high and users.addressed("bob") == low
+    both = Ambiguous((Identity("7", "Bob"), Identity("8", "bob")))
+    assert users.by_names(["bob", "BOB", "x", "Bob"]) == [low, both, None, high]
+
+
+def test_a_renamed_user_is_found_by_the_new_name_alone(users):
+    users.ensure(Identity("7", "Bob"))
+    low = users.ensure(Identity("8", "bob"))
+    users.ensure(Identity("7", "Rob"))
+    assert users.addressed("Bob") == low and users.addressed("ROB").id == "7"
+
+
+def test_a_name_given_to_another_user_finds_only_that_one(users):
+    users.ensure(Identity("7", "Bob"))
+    low, ada = users.ensure(Identity("8", "bob")), users.create("Ada", "hash")
+    taker = users.rename(Identity("9", "Bob"))
+    assert users.addressed("Bob") == taker and users.addressed("bob") == low
+    assert users.get("7").username == "Bob"
+    users.rename(Identity("9", "Ada"))
+    assert ada in users.named("Ada")
+
+
+def test_deleted_users_are_not_found_by_name(users):
+    high, low = users.create("Bob", "hash"), users.ensure(Identity("8", "bob"))
+    users.delete(high.id)
+    assert users.named("Bob") == [low]

@@ -3,6 +3,7 @@
 import pytest
 
 from chat.web.api import members
+from chat.wire.envelope import Identity
 from tests.integration.api_users import FORBIDDEN, ApiUser, code, make_site, new, part
 
 
@@ -50,10 +51,28 @@ def test_an_owner_adds_a_member_whatever_the_case_of_the_name(ann, bob):
     assert bob.rooms()[room]["role"] == "admin"
 
 
+def test_of_names_that_differ_in_case_an_id_adds_the_right_user(ann, site):
+    name = new("Bob")
+    users = [Identity(f"s-{name}", name), Identity(f"t-{name}", name.lower())]
+    for user in users:
+        site.extensions["chat"].users.ensure(user)
+    room = ann.make("plan", "private")
+    status, answer = ann.post(f"/rooms/{room}/members", {"username": name.upper()})
+    assert (status, answer["code"], answer["users"]) == (
+        409,
+        "ambiguous_to",
+        [user._asdict() for user in users],
+    )
+    status, member = ann.post(f"/rooms/{room}/members", {"username": name, "id": users[1].id})
+    assert (status, member["id"], member["username"]) == (201, *users[1])
+
+
 @pytest.mark.parametrize(
     ("body", "status", "what"),
     [
         ({}, 400, "bad_username"),
+        ({"id": 5}, 400, "bad_username"),
+        ({"id": "nobody"}, 404, "unknown_user"),
         ({"username": 5}, 400, "bad_username"),
         ({"username": ""}, 400, "bad_username"),
         ({"username": "a\u0000"}, 400, "bad_username"),

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from chat.store.history import Draft
+from chat.wire.envelope import Identity
 from tests.integration.api_users import ApiUser, code, make_site, new, part
 
 
@@ -311,6 +312,17 @@ def test_a_user_is_found_by_name(ann, bob):
     assert bob.get(f"/users/{ann.name}")[1]["room"] == f"dm:{low}:{high}"
     for name in ("nobody", "\x00", "x" * 9000, "%"):
         assert code(ann.get(f"/users/{part(name)}")) == (404, "unknown_user")
+
+
+def test_a_name_that_fits_several_users_is_answered_with_them(site, ann):
+    name = new("Bob")
+    high, low = Identity(f"s-{name}", name), Identity(f"t-{name}", name.lower())
+    for user in (high, low):
+        site.extensions["chat"].users.ensure(user)
+    assert [ann.get(f"/users/{one.username}")[1]["id"] for one in (high, low)] == [high.id, low.id]
+    status, answer = ann.get(f"/users/{name.upper()}")
+    assert (status, answer["code"]) == (409, "ambiguous_to")
+    assert answer["users"] == [user._asdict() for user in (high, low)]
 
 
 def test_a_conversation_without_messages_reads_as_empty(ann, bob):

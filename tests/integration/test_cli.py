@@ -6,6 +6,7 @@ import time
 import pytest
 from flask_jwt_extended import decode_token
 
+from chat.wire.envelope import Identity
 from tests.servers import BIN, ROOT, ServerFailed
 from tests.wsclient import Closed
 
@@ -129,6 +130,20 @@ def test_unknown_users(run, command):
     result = run(command, "nobody")
     assert result.exit_code == 1
     assert "There is no user named 'nobody'" in result.stderr
+
+
+def test_a_name_of_several_users_is_refused_with_their_ids(run, users):
+    for user in (Identity("7", "Bob"), Identity("8", "bob")):
+        users.ensure(user)
+    for command in ("kick", "ban", "unban", "token"):
+        result = run(command, "BOB")
+        assert result.exit_code == 1
+        assert "The name 'BOB' fits 2 users: 'Bob' (id 7), 'bob' (id 8)." in result.stderr
+    assert run("ban", "Bob").exit_code == run("ban", "--id", "8").exit_code == 0
+    assert users.get("7").banned and users.get("8").banned
+    assert run("unban", "8", "--id").exit_code == 0
+    assert users.get("7").banned and not users.get("8").banned
+    assert "There is no user" in run("ban", "--id", "Bob").stderr
 
 
 def test_ban_and_unban(run, users):

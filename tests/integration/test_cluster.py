@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.databases import stored
-from tests.integration.named_clients import ask, make_room, names_in
+from tests.integration.named_clients import ask, make_room, names_in, wait_for_users
 from tests.integration.pairs import BY_VALKEY_ALONE, NO_VALKEY, SOON, entering_either, metric, two_servers
 from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
 from tests.tokens import token
@@ -363,6 +363,23 @@ def is_let_in(site):
 
 
 # -- with the ordinary intervals
+
+
+def test_names_that_differ_in_case_mean_users_of_both_servers(enter_at):
+    ann, high, low = enter_at(0, "ann"), enter_at(0, "Bob"), enter_at(1, "bob")
+    wait_for_users(ann, "Bob", "bob")
+    ann.send_json({"type": 3, "to": "BOB", "data": "whom?", "id": "b1"})
+    error = ann.recv_json(type=0)
+    assert (error["code"], [user["id"] for user in error["users"]]) == ("ambiguous_to", ["id-Bob", "id-bob"])
+    ann.send_json({"type": 3, "to": "Bob", "data": "here"})
+    for to in ({"to": "bob"}, {"to_id": "id-bob"}):
+        ann.send_json({"type": 3, **to, "data": f"there {to}"})
+        assert low.recv_json(type=3, timeout=SOON)["data"] == f"there {to}"
+    assert high.recv_json(type=3)["data"] == "here"
+    say(ann, "and that is all")
+    for client in (high, low):
+        seen = client.recv_until(lambda m: m.get("data") == "and that is all")
+        assert [m for m in seen if m["type"] == 3] == []
 
 
 @pytest.fixture(scope="module")

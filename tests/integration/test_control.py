@@ -6,6 +6,7 @@ import time
 import pytest
 
 from app import create_app
+from chat import AmbiguousUser, UnknownUser
 from chat.wire.envelope import Identity
 from chat.wire.errors import FAILURES
 from tests.integration.named_clients import entering, settle
@@ -189,6 +190,31 @@ def test_another_process_can_send_a_message_of_the_site(enter, elsewhere):
     direct = bob.recv_json(type=3, timeout=IN_TIME)
     assert (direct["user"], direct["to"], direct["data"]) == (None, "bob", "just you")
     assert settle(bob, ann) == [[]]
+
+
+def test_the_site_addresses_users_whose_names_differ_in_case(enter, elsewhere):
+    high, low = enter("Bobby", "bobby")
+    for user in (both := (Identity("id-Bobby", "Bobby"), Identity("id-bobby", "bobby"))):
+        elsewhere.users.ensure(user)
+    elsewhere.direct("Bobby", "by name")
+    elsewhere.direct(to_id="id-bobby", text="by id")
+    assert high.recv_json(type=3, timeout=IN_TIME)["data"] == "by name"
+    assert low.recv_json(type=3, timeout=IN_TIME)["data"] == "by id"
+    for call in (lambda: elsewhere.direct("BOBBY", "whom?"), lambda: elsewhere.kick("BOBBY")):
+        with pytest.raises(AmbiguousUser, match=r"'Bobby' \(id id-Bobby\), 'bobby' \(id id-bobby\)") as caught:
+            call()
+        assert caught.value.users == both
+    with pytest.raises(UnknownUser):
+        elsewhere.direct(to_id="id-nobody", text="anybody?")
+    for call in (
+        lambda: elsewhere.direct(text="to nobody"),
+        lambda: elsewhere.kick("bobby", user_id="id-bobby"),
+    ):
+        with pytest.raises(TypeError, match="either a user's name or the id"):
+            call()
+    elsewhere.kick(user_id="id-bobby")
+    assert low.recv_json(type=0, timeout=IN_TIME)["code"] == "kicked"
+    assert settle(high) == []
 
 
 def test_an_invalid_row_is_skipped(site, enter, elsewhere):

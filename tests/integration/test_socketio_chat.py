@@ -234,6 +234,21 @@ def test_a_direct_message_is_the_same_in_both_directions(connect, enter, transpo
     assert other.received("single_chat") == []
 
 
+def test_names_that_differ_in_case(connect, enter):
+    ann, high, low = connect("ann"), enter("Bob"), enter("bob")
+    both = [{"id": "id-Bob", "username": "Bob"}, {"id": "id-bob", "username": "bob"}]
+    answer = ann.call("single_chat", {"to": "BOB", "data": "whom?", "id": "b1"})[0]
+    assert answer == {"error": "ambiguous_to", **failure("ambiguous_to", ref="b1", users=both)}
+    ann.emit("single_chat", {"to": "BOB", "data": "whom?"})
+    assert next_message(ann, "chat_error")["users"] == both
+    assert (
+        ann.call("single_chat", {"to": "BOB", "to_id": "id-bob", "data": "you"})[0]["room"]
+        == "dm:id-ann:id-bob"
+    )
+    assert ann.call("single_chat", {"to_id": "id-Bob", "data": "and you"})[0]["room"] == "dm:id-Bob:id-ann"
+    assert [client.recv_json(type=3)["data"] for client in (high, low)] == ["and you", "you"]
+
+
 # -- acknowledgements
 
 
@@ -274,6 +289,8 @@ INVALID = {
     "an empty to": ("single_chat", {"data": "a", "to": "", "id": "x7"}, "missing_to"),
     "a to that is none": ("single_chat", {"data": "a", "to": 5, "id": "x8"}, "bad_to"),
     "an unknown user": ("single_chat", {"data": "a", "to": "no such user", "id": "x9"}, "unknown_user"),
+    "an unknown id": ("single_chat", {"data": "a", "to_id": "no such user", "id": "x12"}, "unknown_user"),
+    "a to_id that is none": ("single_chat", {"data": "a", "to_id": 5, "id": "x13"}, "bad_to"),
     "a list of no room": ("group_list", {"room": [], "id": "x10"}, "bad_room"),
     "a token that is no text": ("auth", {"data": 5, "id": "x11"}, "bad_data"),
 }

@@ -396,6 +396,69 @@ def test_three_tabs_are_one_entry_and_a_reload_changes_nothing(site, enter):
     viewer.recv_until(lambda m: "tabby" in m.get("left", ()))
 
 
+# -- names that differ in case
+
+
+@pytest.fixture
+def bobs(enter):
+    """Ann and two whose names differ in case: each has been told of all."""
+    ann = enter("ann")
+    return [ann, *enter("Bob", "bob")]
+
+
+def test_an_exact_spelling_reaches_its_user_alone(bobs):
+    ann, high, low = bobs
+    for name in ("Bob", "bob"):
+        ann.send_json({"type": 3, "to": name, "data": f"for {name}"})
+    told = [client.recv_json(type=3) for client in (high, low)]
+    assert [(message["to"], message["data"]) for message in told] == [("Bob", "for Bob"), ("bob", "for bob")]
+    assert settle(ann, high, low) == [[], []]
+
+
+def test_an_ambiguous_name_is_refused_with_both_and_delivered_to_none(bobs):
+    ann, high, low = bobs
+    ann.send_json({"type": 3, "to": "BOB", "data": "whom?", "id": "m1"})
+    assert ann.recv_json(type=0) == {
+        "type": 0,
+        "user": None,
+        "data": FAILURES["ambiguous_to"].en,
+        "code": "ambiguous_to",
+        "ref": "m1",
+        "users": [{"id": "id-Bob", "username": "Bob"}, {"id": "id-bob", "username": "bob"}],
+    }
+    assert settle(ann, high, low) == [[], []]
+
+
+@pytest.mark.parametrize("to", [{}, {"to": "bob"}, {"to": "ann"}, {"to": 5}, {"to": None}])
+def test_an_id_decides_whatever_the_name(bobs, to):
+    ann, high, low = bobs
+    ann.send_json({"type": 3, **to, "to_id": "id-Bob", "data": "by id"})
+    message = high.recv_json(type=3)
+    assert (message["to"], message["room"]) == ("Bob", "dm:id-Bob:id-ann")
+    assert message.keys() == {"type", "user", "to", "data", "room", "seq", "id", "ts"}
+    assert settle(ann, high, low) == [[], []]
+
+
+def test_in_ephemeral_conversations_only_connected_users_count(make_server):
+    server = make_server(env={"CHAT_EPHEMERAL_ROOMS": "dm:*"})
+    with entering(server) as enter:
+        ann, high = enter("ann", "Bob")
+        ann.send_json({"type": 3, "to": "BOB", "data": "the only one"})
+        assert high.recv_json(type=3)["to"] == "Bob"
+        low = enter("bob")
+        ann.send_json({"type": 3, "to": "BOB", "data": "whom?", "id": "m1"})
+        error = ann.recv_json(type=0)
+        assert (error["code"], [user["id"] for user in error["users"]]) == (
+            "ambiguous_to",
+            ["id-Bob", "id-bob"],
+        )
+        ann.send_json({"type": 3, "to_id": "id-bob", "data": "you"})
+        assert low.recv_json(type=3)["data"] == "you"
+        ann.send_json({"type": 3, "to_id": "id-nobody", "data": "you", "id": "m2"})
+        assert ann.recv_json(type=0)["code"] == "unknown_user"
+        assert settle(ann, high, low) == [[], []]
+
+
 # -- bad input
 
 BAD = [
@@ -438,6 +501,12 @@ BAD = [
     ({"type": 3, "data": "to nobody", "to": ["bob"], "id": "x"}, "bad_to", "x"),
     ({"type": 3, "data": "to nobody", "to": "n" * 65}, "bad_to", None),
     ({"type": 3, "data": "to nobody", "to": "nobody", "id": "x"}, "unknown_user", "x"),
+    ({"type": 3, "data": "to nobody", "to_id": "nobody", "id": "x"}, "unknown_user", "x"),
+    ({"type": 3, "data": "to nobody", "to": "bob", "to_id": "nobody", "id": "x"}, "unknown_user", "x"),
+    *[
+        ({"type": 3, "data": "to nobody", "to": "bob", "to_id": to_id, "id": "x"}, "bad_to", "x")
+        for to_id in ("", 7, "a\nb", "n" * 251, False)
+    ],
     ({"type": 3, "to": "ann", "id": "x"}, "bad_data", "x"),
     ({"type": 9, "id": "x"}, "bad_data", "x"),
     (b"\x00\xff", "binary", None),
@@ -481,6 +550,7 @@ def test_every_error_of_a_bad_message_is_in_that_table():
         "internal",
         "too_many_rooms",
         "store_unavailable",
+        "ambiguous_to",
         *API_ALONE,
     }
     closing = {code for code, row in FAILURES.items() if row.close}

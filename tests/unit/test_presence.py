@@ -66,7 +66,7 @@ def test_a_removed_peer_takes_its_users_rooms_and_addresses_with_it(presence, ea
     presence.apply_roster_delta(east, "lobby", 0, 1, [ANN, BOB], [])
     presence.apply_roster_delta(east, "den", 0, 1, [ANN], [])
     assert presence.remove(EAST) == {"lobby": ["1", "2"], "den": ["1"]}
-    assert (presence.sockets_of("1"), presence.sockets_from(HOME), presence.find_user("ann")) == (0, 0, None)
+    assert (presence.sockets_of("1"), presence.sockets_from(HOME), presence.named("ann")) == (0, 0, [])
     assert EAST not in presence
     assert presence.remove(EAST) == {}
 
@@ -75,7 +75,7 @@ def test_removing_one_peer_keeps_what_is_known_of_another(presence, east, west):
     for peer in (east, west):
         presence.apply_count_delta(peer, 1, 2, [(ANN, 2)], {HOME: 2})
     presence.remove(EAST)
-    assert (presence.sockets_of("1"), presence.sockets_from(HOME), presence.find_user("ann")) == (2, 2, ANN)
+    assert (presence.sockets_of("1"), presence.sockets_from(HOME), presence.named("ann")) == (2, 2, [ANN])
 
 
 # -- counts
@@ -94,7 +94,7 @@ def test_counts_of_two_peers_are_added_up(presence, east, west):
     presence.apply_count_delta(west, 1, 2, [(ANN, 3)], {HOME: 3})
     assert (presence.sockets_of("1"), presence.sockets_from(HOME)) == (5, 5)
     presence.apply_count_delta(east, 2, 3, [(ANN, 0)], {HOME: 0})
-    assert (presence.sockets_of("1"), presence.sockets_from(HOME), presence.find_user("ann")) == (3, 3, ANN)
+    assert (presence.sockets_of("1"), presence.sockets_from(HOME), presence.named("ann")) == (3, 3, [ANN])
 
 
 @pytest.mark.parametrize("before", [0, 2, 7])
@@ -121,24 +121,24 @@ def test_a_count_snapshot_replaces_all_counts_of_a_peer(presence, east, west):
 
 def test_a_connected_user_is_found_by_name_in_any_case(presence, east):
     presence.apply_count_delta(east, 1, 2, [(CAT, 1)], {})
-    assert presence.find_user("cAT") == CAT
+    assert presence.named("cAT") == [CAT]
     presence.apply_count_delta(east, 2, 3, [(CAT, 0)], {})
-    assert presence.find_user("cat") is None
+    assert presence.named("cat") == []
 
 
 def test_a_new_name_replaces_the_old_one(presence, east):
     presence.apply_count_delta(east, 1, 2, [(ANN, 1)], {})
     presence.apply_count_delta(east, 2, 3, [(ANNIE, 1)], {})
-    assert (presence.find_user("ann"), presence.find_user("annie")) == (None, ANNIE)
+    assert (presence.named("ann"), presence.named("annie")) == ([], [ANNIE])
     presence.remove(EAST)
-    assert presence.find_user("annie") is None
+    assert presence.named("annie") == []
 
 
 def test_a_name_that_passed_to_another_user_stays_when_the_first_disconnects(presence, east, west):
     presence.apply_count_delta(east, 1, 2, [(ANN, 1)], {})
     presence.apply_count_delta(west, 1, 2, [(Identity("9", "ann"), 1)], {})
     presence.apply_count_delta(east, 2, 3, [(ANN, 0)], {})
-    assert presence.find_user("ann") == Identity("9", "ann")
+    assert presence.named("ann") == [Identity("9", "ann")]
 
 
 # -- rosters

@@ -2,10 +2,15 @@ import { Banned, isJson, OtherUser, Refused, SignedOut } from "./token_source.js
 
 const PATIENCE = 15_000;
 
-/** An answer that says no. `message` is a sentence for the reader; `code` and `status` say which no it is. */
+/**
+ * An answer that says no. `message` is a sentence for the reader; `code` and `status` say which no it is, `users` between
+ * whom the reader has to choose.
+ */
 export class ApiError extends Error {
-  constructor(sentence, { code = "", status = 0 } = {}) {
+  /** @param {string} sentence @param {{code?: string, status?: number, users?: import("./types").Person[]}} what */
+  constructor(sentence, { code = "", status = 0, users = [] } = {}) {
     super(sentence);
+    this.users = users;
     this.code = code;
     this.status = status;
   }
@@ -122,7 +127,8 @@ export class Api {
       const elsewhere = status < 400;
       throw this.#refused({ why: elsewhere ? "token_elsewhere" : "token_refused", status: status || "3xx" });
     }
-    throw new ApiError(answer?.error ?? this.#texts.get("unreachable"), { code: answer?.code, status });
+    const { error, code, users } = answer ?? {};
+    throw new ApiError(error ?? this.#texts.get("unreachable"), { code, status, users });
   }
 
   /** The site itself, not the chat, said no. */

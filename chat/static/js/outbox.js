@@ -113,11 +113,7 @@ export class Outbox extends EventTarget {
   }
 
   #send(entry) {
-    const { message, conversation } = entry;
-    const frame = conversation.isRoom
-      ? { type: MessageType.GROUP_CHAT, room: conversation.name, data: message.text, id: message.id }
-      : { type: MessageType.SINGLE_CHAT, to: conversation.person.username, data: message.text, id: message.id };
-    if (!this.#connection.send(frame)) return false;
+    if (!this.#connection.send(frameOf(entry))) return false;
     this.#pace.spend();
     const sentAt = (entry.sentAt = Date.now());
     setTimeout(() => this.#unanswered(entry, sentAt), ANSWER_TIMEOUT);
@@ -162,4 +158,10 @@ export class Outbox extends EventTarget {
   #changed({ message, conversation }) {
     this.dispatchEvent(new CustomEvent("change", { detail: { message, conversation } }));
   }
+}
+
+/** The wire's form of a message. A person is addressed by id: names may differ only in case, and change. */
+function frameOf({ message: { id, text }, conversation: { isRoom, name, person } }) {
+  if (isRoom) return { type: MessageType.GROUP_CHAT, room: name, data: text, id };
+  return { type: MessageType.SINGLE_CHAT, to: person.username, to_id: person.id, data: text, id };
 }

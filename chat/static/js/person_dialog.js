@@ -8,7 +8,8 @@ const SUGGESTED = 6;
 /**
  * Finds somebody by name: those whom the page knows while one types, everybody by the whole name.
  *
- * `open` says what for; what it gives as `choose` gets the name, and may throw what is wrong with it.
+ * `open` says what for; what it gives as `choose` gets {id, username}, without an id if the name was typed, and may throw
+ * what is wrong with it. If that has `users`, the reader chooses between them.
  */
 export class PersonDialog {
   #dialog;
@@ -18,8 +19,11 @@ export class PersonDialog {
   #list;
   #said;
   #roving;
+  /** @type {import("./types").Person[]} */
   #known = [];
-  /** @type {((name: string) => Promise<void>) | null} */
+  /** @type {import("./types").Person | null} */
+  #picked = null;
+  /** @type {((person: {id?: string, username: string}) => Promise<void>) | null} */
   #choose = null;
 
   constructor(root) {
@@ -34,7 +38,7 @@ export class PersonDialog {
     this.#field.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** `known` are the names to suggest. */
+  /** `known` are the people to suggest. */
   open({ heading, button, known, choose }) {
     this.#heading.textContent = heading;
     this.#button.textContent = button;
@@ -51,33 +55,48 @@ export class PersonDialog {
   }
 
   /** Say what came of it, and let the reader find the next one. */
-  done(sentence, name) {
+  done(sentence, { id }) {
     this.#said.textContent = sentence;
-    this.#known = this.#known.filter((known) => known !== name);
+    this.#known = this.#known.filter((known) => known.id !== id);
     this.#field.value = "";
     this.#suggest();
     this.#field.focus();
   }
 
-  async #chosen(name) {
-    if (name) await this.#choose?.(name);
+  async #chosen(username) {
+    const picked = this.#picked;
+    this.#picked = null;
+    if (!username) return;
+    try {
+      await this.#choose?.(picked && picked.username.trim() === username ? picked : { username });
+    } catch (error) {
+      if (error.users?.length) this.#show(error.users);
+      throw error;
+    }
   }
 
   #suggest() {
     const wanted = this.#field.value.trim().toLocaleLowerCase();
-    const found = this.#known.filter((name) => name.toLocaleLowerCase().includes(wanted)).slice(0, SUGGESTED);
-    this.#list.replaceChildren(...found.map((name) => this.#row(name)));
+    this.#show(this.#known.filter(({ username }) => username.toLocaleLowerCase().includes(wanted)).slice(0, SUGGESTED));
+  }
+
+  #show(people) {
+    this.#list.replaceChildren(...people.map((person) => this.#row(person)));
     this.#roving.refresh();
   }
 
-  #row(name) {
+  #row(person) {
+    const name = person.username;
     const button = el(
       "button",
       { type: "submit", class: "fc-row", tabindex: -1, title: name, data: { testid: "suggestion" } },
       el("span", { class: "fc-row__avatar" }, avatar(name, { small: true })),
       el("bdi", { class: "fc-row__name", text: name }),
     );
-    button.addEventListener("click", () => (this.#field.value = name));
+    button.addEventListener("click", () => {
+      this.#field.value = name.trim();
+      this.#picked = person;
+    });
     return el("li", {}, button);
   }
 

@@ -54,8 +54,8 @@ export class RoomActions extends EventTarget {
     this.#person.open({
       heading: this.#texts.get("write_to_whom"),
       button: this.#texts.get("write"),
-      known: this.#names(() => true),
-      choose: (name) => this.#begin(name),
+      known: this.#met(() => true),
+      choose: (person) => this.#begin(person),
     });
   }
 
@@ -64,8 +64,8 @@ export class RoomActions extends EventTarget {
     this.#person.open({
       heading: this.#texts.get("invite_to", { name: this.#conversations.titleOf(conversation) }),
       button: this.#texts.get("invite"),
-      known: this.#names((person) => person.id !== this.#me.id && !conversation.roster.has(person)),
-      choose: (name) => this.#invite(conversation, name),
+      known: this.#met((person) => person.id !== this.#me.id && !conversation.roster.has(person)),
+      choose: (person) => this.#invite(conversation, person),
     });
   }
 
@@ -115,15 +115,15 @@ export class RoomActions extends EventTarget {
     this.#emit("open", conversation);
   }
 
-  async #begin(name) {
-    const person = await this.#api.get(["users", name]);
+  async #begin({ id, username }) {
+    const person = id ? { id, username } : await this.#api.get(["users", username]);
     this.#person.close();
     this.#emit("open", this.#conversations.with({ id: person.id, username: person.username }));
   }
 
-  async #invite(conversation, username) {
-    await this.#api.post(["rooms", conversation.name, "members"], { username });
-    this.#person.done(this.#texts.get("invited", { name: username }), username);
+  async #invite(conversation, { id, username }) {
+    const added = await this.#api.post(["rooms", conversation.name, "members"], { id, username });
+    this.#person.done(this.#texts.get("invited", { name: username }), added);
     this.#emit("people", conversation);
   }
 
@@ -139,11 +139,11 @@ export class RoomActions extends EventTarget {
     this.#emit("say", this.#texts.get("you_left", { name: this.#conversations.titleOf(conversation) }));
   }
 
-  /** Names of people whom the page has met: spoken with, or here. */
-  #names(test) {
+  /** People whom the page has met: spoken with, or here. */
+  #met(test) {
     const { people, rooms } = this.#conversations;
     const met = [...people.map(({ person }) => person), ...rooms.flatMap(({ roster }) => roster.people)];
-    return [...new Set(met.filter(test).map(({ username }) => username))];
+    return [...new Map(met.filter(test).map((person) => [person.id, person])).values()];
   }
 
   #emit(type, detail) {

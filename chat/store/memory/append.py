@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...identity.addressing import Ambiguous, choose
 from ...identity.names import name_key
 from ...wire.envelope import Identity, direct_room
-from ..batch import storable_draft
-from ..history import DIRECT, MEMBER, Draft, Message, RoomRow, Stored
+from ..batch import is_named, storable_draft
+from ..history import DIRECT, MEMBER, Draft, Message, Result, RoomRow, Stored
 from ..mentions import mentioned
 from ..models import now_ms
 from .tables import MemoryTables, transaction
@@ -17,11 +18,11 @@ class MemoryAppend(MemoryTables):
     """History.append."""
 
     @transaction
-    def append(self, drafts: Sequence[Draft], origin: int) -> list[Stored | str]:
+    def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         self._mark += 1
         return [self._append(draft, origin) for draft in drafts]
 
-    def _append(self, draft: Draft, origin: int) -> Stored | str:
+    def _append(self, draft: Draft, origin: int) -> Result:
         draft = storable_draft(draft)
         sender_id = draft.sender.id if draft.sender else ""
         to = None
@@ -30,9 +31,10 @@ class MemoryAppend(MemoryTables):
             if room is None or room.ephemeral:
                 return "unknown_room"
         else:
-            to = self._find_receiver(draft)
-            if to is None:
-                return "unknown_user"
+            receiver = self._find_receiver(draft)
+            if not isinstance(receiver, Identity):
+                return receiver or "unknown_user"
+            to = receiver
             room = self._ensure_direct_room(draft.sender, to)
         to_id = to.id if to else None
         repeated = self._by_id.get((room.id, sender_id, draft.id))
@@ -42,10 +44,13 @@ class MemoryAppend(MemoryTables):
         is_same = (repeated.type, repeated.data) == (draft.type, draft.data)
         return Stored(repeated, False, to_id) if is_same else "id_conflict"
 
-    def _find_receiver(self, draft: Draft) -> Identity | None:
-        if draft.to_id is None:
-            return self._users.get(name_key(draft.to or ""))
-        return Identity(draft.to_id, draft.to or "")
+    def _find_receiver(self, draft: Draft) -> Identity | Ambiguous | None:
+        if is_named(draft):
+            name = draft.to or ""
+            key = name_key(name)
+            return choose(name, (*self._named([key]).get(key, ()), *draft.connected))
+        assert draft.to_id is not None
+        return self._users.get(draft.to_id) if draft.to is None else Identity(draft.to_id, draft.to)
 
     def _ensure_direct_room(self, sender: Identity | None, to: Identity) -> RoomRow:
         name = direct_room(sender.id if sender else "", to.id)
@@ -53,8 +58,7 @@ class MemoryAppend(MemoryTables):
         if room is None:
             room = self._add_room(name, "", DIRECT, None, "", False)
             for user in filter(None, (sender, to)):
-                known = (known for known in self._users.values() if known.id == user.id)
-                self._add_member(room.id, next(known, user), MEMBER)
+                self._add_member(room.id, self._users.get(user.id, user), MEMBER)
         return room
 
     def _store(self, room: RoomRow, draft: Draft, sender_id: str, origin: int) -> Message:
@@ -76,9 +80,7 @@ class MemoryAppend(MemoryTables):
         self._messages[room.id].append(message)
         self._batches[self._pk] = self._mark
         self._by_id[room.id, sender_id, draft.id] = message
-        user_ids = mentioned(
-            draft.data, lambda keys: {key: self._users[key].id for key in keys if key in self._users}
-        )
+        user_ids = mentioned(draft.data, self._named)
         self._mentions |= {(user_id, room.id, seq) for user_id in user_ids}
         self._change_room(room.id, last_seq=seq, last_at=now)
         return message

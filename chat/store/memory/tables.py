@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from ...identity.names import name_key
 from ...wire.envelope import Identity
+from ..batch import group_by_key
 from ..history import Membership, Message, RoomRow, StoreUnavailable
 from ..models import now_ms
 from ..naming import new_epoch
@@ -43,7 +44,7 @@ class MemoryTables:
         self._by_id: dict[tuple[int, str, str], Message] = {}
         #: (user id, room id, seq)
         self._mentions: set[tuple[str, int, int]] = set()
-        #: {name_key: user}
+        #: {id: user}
         self._users: dict[str, Identity] = {}
         #: The number of the last write; the writes that changed each room last and that stored each pk.
         self._mark = 0
@@ -57,7 +58,13 @@ class MemoryTables:
 
     def add_user(self, user: Identity) -> None:
         """Let direct messages and mentions find `user`."""
-        self._users[name_key(user.username)] = user
+        self._users[user.id] = user
+
+    def _named(self, keys: Iterable[str]) -> dict[str, list[Identity]]:
+        """Return {name_key: its users} for those of `keys` that belong to users."""
+        wanted = set(keys)
+        rows = ((name_key(user.username), *user) for user in self._users.values())
+        return group_by_key(row for row in rows if row[0] in wanted)
 
     def _find_room(self, name: str) -> RoomRow | None:
         return next((row for row in self._rooms.values() if row.name == name), None)

@@ -9,6 +9,7 @@ import orjson
 from flask import Response
 
 from ...wire.errors import FAILURES, ChatError
+from ...wire.messages import user_json
 from ..context import language
 
 BAD_REQUEST = 400
@@ -27,6 +28,7 @@ STATUS: Mapping[str, int] = {
     "unknown_room": 404,
     "unknown_user": 404,
     "method_not_allowed": 405,
+    "ambiguous_to": 409,
     "room_taken": 409,
     "too_large": 413,
     "not_json": 415,
@@ -50,5 +52,7 @@ def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = No
 def refuse(error: ChatError, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as JSON: a code for programs, and a sentence in the language of the request."""
     status = STATUS.get(error.code, BAD_REQUEST)
-    body = {"error": FAILURES[error.code].sentence(language()), "code": error.code}
+    body: dict[str, Any] = {"error": FAILURES[error.code].sentence(language()), "code": error.code}
+    if error.users:
+        body["users"] = [user_json(user) for user in error.users]
     return answer(body, status, {**_HEADERS.get(status, {}), **(headers or {})})

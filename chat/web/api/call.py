@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from flask import Request
 
+from ...identity.addressing import Ambiguous
 from ...rooms.access import LOBBY, Right, check
 from ...service import ChatService
 from ...store.history import DIRECT, MEMBER, History, RoomOf, RoomRow
+from ...store.user import User
 from ...wire.envelope import Identity, direct_room, other_participant
 from ...wire.errors import ChatError
 from . import fields
@@ -85,11 +87,21 @@ class Call:
         return found.identity if found else None
 
     def user_named(self, username: str) -> Identity:
-        """Return the user of that name; raise ChatError unknown_user."""
-        found = self.chat.users.by_name(username) if fields.can_be_name(username) else None
-        if found is None:
+        """Return the user of that name; raise ChatError unknown_user or ambiguous_to."""
+        found = self.chat.users.addressed(username) if fields.can_be_name(username) else None
+        if isinstance(found, Ambiguous):
+            raise ChatError("ambiguous_to", users=found.users)
+        return self._existing(found)
+
+    def user_of_id(self, user_id: str) -> Identity:
+        """Return the user of that id; raise ChatError unknown_user."""
+        return self._existing(self.chat.users.get(user_id) if fields.can_be_name(user_id) else None)
+
+    @staticmethod
+    def _existing(user: User | None) -> Identity:
+        if user is None:
             raise ChatError("unknown_user")
-        return found.identity
+        return user.identity
 
     def direct_room(self, other: Identity) -> str:
         """Return the name of the user's direct conversation with another user."""

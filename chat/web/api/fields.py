@@ -102,7 +102,7 @@ def role(value: Any) -> str:
 
 
 def username(value: Any) -> str:
-    """Return a user's name as it was sent."""
+    """Return a user's name or id as it was sent."""
     if not isinstance(value, str) or not can_be_name(value):
         raise ChatError("bad_username")
     return value

@@ -37,11 +37,14 @@ def _participants(call: Call, row: RoomRow) -> list[Identity]:
 
 
 def add(call: Call, room: str) -> Answer:
-    """Add a user as a member. A user who is a member already keeps the role."""
+    """Add a user, given by id or name, as a member. A user who is a member already keeps the role."""
     row, mine = call.room(room, Right.ADMINISTER)
     body = call.body()
-    name, role = fields.username(body.get("username")), fields.role(body.get("role", MEMBER))
-    user = call.user_named(name)
+    id, role = body.get("id"), fields.role(body.get("role", MEMBER))
+    if id is None:
+        user = call.user_named(fields.username(body.get("username")))
+    else:
+        user = call.user_of_id(fields.username(id))
     check_role(mine, None, role)
     fresh = call.history.join(row.id, user, role)
     if fresh:

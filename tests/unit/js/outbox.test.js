@@ -37,7 +37,7 @@ test("messages are sent in the order of writing, in the wire's form", () => {
   say("b", conversations.with(BEN));
   assert.deepEqual(connection.take(), [
     { type: 2, room: "lobby", data: "a", id: "a" },
-    { type: 3, to: "Ben", data: "b", id: "b" },
+    { type: 3, to: "Ben", to_id: "2", data: "b", id: "b" },
   ]);
 });
 
