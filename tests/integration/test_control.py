@@ -201,7 +201,9 @@ def test_the_site_addresses_users_whose_names_differ_in_case(enter, elsewhere):
     assert high.recv_json(type=3, timeout=IN_TIME)["data"] == "by name"
     assert low.recv_json(type=3, timeout=IN_TIME)["data"] == "by id"
     for call in (lambda: elsewhere.direct("BOBBY", "whom?"), lambda: elsewhere.kick("BOBBY")):
-        with pytest.raises(AmbiguousUser, match=r"'Bobby' \(id id-Bobby\), 'bobby' \(id id-bobby\)") as caught:
+        with pytest.raises(
+            AmbiguousUser, match=r"'Bobby' \(id id-Bobby\), 'bobby' \(id id-bobby\)"
+        ) as caught:
             call()
         assert caught.value.users == both
     with pytest.raises(UnknownUser):
