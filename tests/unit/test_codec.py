@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chat.wire import decoding
 from chat.wire.codec import NATIVE
-from chat.wire.decoding import MAX_ID, MAX_NAME, MAX_ROOM, has_control
+from chat.wire.decoding import MAX_ID, MAX_NAME, MAX_ROOM, MAX_USER_ID, has_control
 from chat.wire.envelope import Envelope, Identity
 from chat.wire.errors import FAILURES, ChatError
 from tests.server_frames import frames, message
@@ -100,6 +100,7 @@ BAD_TO = {
     "too long": "n" * (MAX_NAME + 1),
     "control": "a\x00",
 }
+BAD_TO_IDS = {**BAD_TO, "empty": "", "blank": "\t", "too long": "i" * (MAX_USER_ID + 1)}
 
 
 def rows():
@@ -112,7 +113,8 @@ def rows():
         "bad_room": {kind: group(room=value) for kind, value in BAD_ROOMS.items()},
         "missing_to": {kind: direct(to=value) for kind, value in MISSING_TO.items()}
         | {"missing": {"type": 3, "data": "hi"}},
-        "bad_to": {kind: direct(to=value) for kind, value in BAD_TO.items()},
+        "bad_to": {kind: direct(to=value) for kind, value in BAD_TO.items()}
+        | {f"to_id, {kind}": direct(to_id=value) for kind, value in BAD_TO_IDS.items()},
         "bad_characters": {hex(point): group(data=f"a{chr(point)}b") for point in CONTROL},
         "too_long": {
             "by one": group(data="x" * (MAX_CHARS + 1)),
@@ -237,6 +239,29 @@ def test_hostile_json_of_maximum_size_is_decoded_or_refused(text):
         assert decoding.decode(text, 10_000).type == 1
 
 
+@pytest.mark.parametrize("to", [{}, {"to": "bob"}, {"to": None}, {"to": ["bob"]}, {"to": "n" * 1000}])
+def test_an_id_takes_the_place_of_a_name(to):
+    envelope = decode({"type": 3, "data": "hi", **to, "to_id": "i" * MAX_USER_ID})
+    assert (envelope.to, envelope.to_id) == (None, "i" * MAX_USER_ID)
+
+
+def test_a_missing_id_leaves_the_name():
+    envelope = decode(direct(to_id=None))
+    assert (envelope.to, envelope.to_id) == ("bob", None)
+
+
+def test_an_error_has_the_users_whom_an_ambiguous_name_fits():
+    error = ChatError("ambiguous_to", "m1", users=(ANN, BOB))
+    assert message(NATIVE.error(error, "zh")) == {
+        "type": 0,
+        "user": None,
+        "data": FAILURES["ambiguous_to"].zh,
+        "code": "ambiguous_to",
+        "ref": "m1",
+        "users": [ANN._asdict(), BOB._asdict()],
+    }
+
+
 # -- arbitrary input
 
 JSON = st.recursive(
@@ -246,7 +271,7 @@ JSON = st.recursive(
 )
 FIELDS = st.fixed_dictionaries(
     {"type": st.sampled_from([1, 2, 3, 9]) | JSON},
-    optional={name: st.text() | JSON for name in ("data", "to", "id", "room")},
+    optional={name: st.text() | JSON for name in ("data", "to", "to_id", "id", "room")},
 )
 
 
