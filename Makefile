@@ -30,7 +30,7 @@ test: .venv/.dev chat/static/dist/manifest.json ## run all tests (ARGS="-m 'not 
 test-hosts: dist ## try the wheel with the lowest and newest versions of all it runs on, 6 minutes (ARGS="lowest gunicorn" selects)
 	$(BIN)/python -m tests.hosts.run $(ARGS)
 
-test-sites: dist ## add the chat to sites of others, each in a venv of its own, and remove it again, 9 minutes (ARGS="-k tutorial" one)
+test-sites: dist ## add the chat to sites of others, each in a venv of its own, and remove it again, 12 minutes (ARGS="-k tutorial" one)
 	CHAT_WHEEL=$$(echo dist/*.whl) $(BIN)/python -m pytest tests/hosts/sites $(ARGS)
 
 lint: .venv/.dev node_modules/.dev ## check style, types and what imports what
