@@ -116,7 +116,7 @@ def test_token_for_ten_thousand_takes_seconds(server):
     names = [f"user{number:05d}" for number in range(10_000)]
     begun = time.monotonic()
     tokens = server.cli("token", "--create", "-", stdin="\n".join(names)).split()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     assert len(tokens) == len(set(tokens)) == 10_000
     with server.socket(token=tokens[9_999]) as socket:
         assert '"username":"user09999"' in socket.recv_json(type=1)["data"]
