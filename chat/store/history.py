@@ -261,8 +261,13 @@ class History(Protocol):
     def leave(self, room_id: int, user_id: str) -> bool:
         """Remove a member; return False if the user was not one."""
 
-    def members(self, room_id: int, after: str | None, limit: int) -> list[Membership]:
-        """Return members ordered by name, regardless of case, from after the name `after`."""
+    def members(
+        self, room_id: int, after: str | None, limit: int, after_id: str | None = None
+    ) -> list[Membership]:
+        """Return members ordered by name, regardless of case, then by id, from after the name `after`.
+
+        Several members may have that name: `after_id` is the id of the one to continue after; None skips them all.
+        """
 
     def rooms_of(self, user_id: str) -> list[RoomOf]:
         """Return the rooms that the user is a member of, the most recently active first."""

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, delete, func, literal, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from ..identity.names import name_key
 from ..wire.envelope import Identity, direct_room
@@ -86,11 +100,15 @@ class Members(Part):
         end = delete(table).where(*_is(room_id, user_id))
         return self._db.write(lambda connection: connection.execute(end).rowcount == 1)
 
-    def members(self, room_id: int, after: str | None, limit: int) -> list[Membership]:
-        """Return members ordered by name, from after the name `after`."""
+    def members(
+        self, room_id: int, after: str | None, limit: int, after_id: str | None = None
+    ) -> list[Membership]:
+        """Return members ordered by name and id, from after the name `after`, or after `after_id` of that name."""
         wanted = select(*_MEMBERSHIP).where(table.c.room_id == room_id)
         if after is not None:
-            wanted = wanted.where(table.c.name_key > name_key(after))
+            key = name_key(after)
+            namesakes = and_(table.c.name_key == key, table.c.user_id > after_id) if after_id else false()
+            wanted = wanted.where(or_(table.c.name_key > key, namesakes))
         wanted = wanted.order_by(table.c.name_key, table.c.user_id).limit(limit)
         rows = self._db.read(lambda connection: connection.execute(wanted).all())
         return [Membership(Identity(id, name), *rest) for id, name, *rest in rows]

@@ -182,6 +182,21 @@ def test_members_are_ordered_by_name(history, lobby):
     assert page(None, 2) + page("BOB", 2) + page("dan", 2) == order
 
 
+def test_members_of_one_name_are_told_apart_by_id(history, lobby):
+    for id, name in (("1", "Bob"), ("2", "bob"), ("3", "BOB"), ("4", "Cyd")):
+        history.join(lobby.id, Identity(id, name))
+
+    def page(after, after_id=None):
+        return [member.user.id for member in history.members(lobby.id, after, 2, after_id)]
+
+    assert (page(None), page("bob", "2"), page("bob"), page("Cyd", "4")) == (
+        ["1", "2"],
+        ["3", "4"],
+        ["4"],
+        [],
+    )
+
+
 def test_rooms_of_a_user(history):
     room = history.create_room("r", PUBLIC, ADA)
     history.create_room("not mine", PUBLIC, BOB)

@@ -39,9 +39,18 @@ class MemoryMembers(MemoryTables):
         return self._members.get(room_id, {}).pop(user_id, None) is not None
 
     @transaction
-    def members(self, room_id: int, after: str | None, limit: int) -> list[Membership]:
-        keyed = ((name_key(m.user.username), m.user.id, m) for m in self._members.get(room_id, {}).values())
-        return [row for key, _, row in sorted(keyed) if after is None or key > name_key(after)][:limit]
+    def members(
+        self, room_id: int, after: str | None, limit: int, after_id: str | None = None
+    ) -> list[Membership]:
+        keyed = sorted(
+            (name_key(m.user.username), m.user.id, m) for m in self._members.get(room_id, {}).values()
+        )
+        if after is None:
+            return [row for *_, row in keyed][:limit]
+        last = name_key(after)
+        return [row for key, id, row in keyed if key > last or (key == last and after_id and id > after_id)][
+            :limit
+        ]
 
     @transaction
     def rooms_of(self, user_id: str) -> list[RoomOf]:

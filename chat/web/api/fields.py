@@ -15,6 +15,7 @@ from ...identity.names import SITE_MAX_CHARS, is_printable, name_key
 from ...rooms.access import ROLES
 from ...store.history import DIRECT_PREFIX, PRIVATE, PUBLIC
 from ...wire.decoding import has_control
+from ...wire.envelope import Identity
 from ...wire.errors import ChatError
 
 MAX_TITLE = 64
@@ -153,6 +154,25 @@ def after(args: Mapping[str, str]) -> str | None:
     if name is not None and not can_be_name(name):
         raise ChatError("bad_cursor")
     return name
+
+
+#: Between name and id in the cursor of a list of members: no name contains it.
+_CURSOR_SEPARATOR = "\t"
+
+
+def member_cursor(user: Identity) -> str:
+    """Return the `after` of the page that follows this member: the name, and the id, for others may have that name."""
+    return f"{user.username}{_CURSOR_SEPARATOR}{user.id}"
+
+
+def after_member(args: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the name, and the id if there is one, after which a page of members begins; (None, None) for the first."""
+    if "after" not in args:
+        return None, None
+    name, separator, id = args["after"].partition(_CURSOR_SEPARATOR)
+    if not can_be_name(name) or (separator and not can_be_name(id)):
+        raise ChatError("bad_cursor")
+    return name, id or None
 
 
 def cursor(args: Mapping[str, str]) -> int | None:

@@ -21,14 +21,17 @@ CHUNK = 500
 def listing(call: Call, room: str) -> Answer:
     """A page of the members of a room, sorted by name."""
     row = call.room(room).row
-    limit, after = fields.limit(call.args), fields.after(call.args)
-    found = call.history.members(row.id, after, limit + 1)
+    limit, (after, after_id) = fields.limit(call.args), fields.after_member(call.args)
+    found = call.history.members(row.id, after, limit + 1, after_id)
     connected = call.chat.rooms.connected_ids(row.name)
     users = [(one.user, one.role) for one in found[:limit]]
     if row.id == NO_ID and after is None:
         users = [(user, MEMBER) for user in _participants(call, row)]
     members = [shapes.member(user, role, user.id in connected) for user, role in users]
-    return {"members": members, "next": users[-1][0].username if len(found) > limit else None}, 200
+    return {
+        "members": members,
+        "next": fields.member_cursor(users[-1][0]) if len(found) > limit else None,
+    }, 200
 
 
 def _participants(call: Call, row: RoomRow) -> list[Identity]:
@@ -108,7 +111,7 @@ def end_membership(call: Call, row: RoomRow, user_id: str, role: str) -> None:
 
 def everyone(history: History, room_id: int) -> Iterator[Membership]:
     """Yield all members of a room by name."""
-    after = None
-    while page := history.members(room_id, after, CHUNK):
+    after = id = None
+    while page := history.members(room_id, after, CHUNK, id):
         yield from page
-        after = page[-1].user.username
+        id, after = page[-1].user
