@@ -73,6 +73,31 @@ class Machine:
         """The pid of the worker that holds the other end of a client's socket."""
         return self.workers_by_ends().get(ends(client))
 
+    @contextmanager
+    def on_each_worker(self, token, accept=None):
+        """{pid: a socket with this token} for each worker.
+
+        `client.greeting` is the first message that it received: a welcome, or what `accept(greeting)` accepts; after
+        any other message it connects again.
+        """
+        with ExitStack() as stack:
+            found = {}
+
+            def all_found():
+                self._try_one(token, accept or is_welcome, found, stack)
+                return found.keys() >= set(self.workers)
+
+            until(all_found)
+            yield found
+
+    def _try_one(self, token, accept, found, stack):
+        client = self.server.socket(token=token, query="&roster=diff")
+        worker, client.greeting = self.worker_of(client), json.loads(client.recv())
+        if worker is not None and worker not in found and accept(client.greeting):
+            found[worker] = stack.enter_context(client)
+        else:
+            client.sock.close()
+
 
 class Deployment:
     """`machines`, `valkey`, `postgresql`, and `url`, that of the database."""
@@ -94,30 +119,10 @@ class Deployment:
 
     @contextmanager
     def on_each_worker(self, token, accept=None):
-        """{pid: a socket with this token} for each worker.
-
-        `client.greeting` is the first message that it received: a welcome, or what `accept(greeting)` accepts; after
-        any other message it connects again.
-        """
-        accept = accept or is_welcome
+        """{pid: a socket with this token} for each worker of all machines, as Machine.on_each_worker."""
         with ExitStack() as stack:
-            found = {}
-            for machine in self.machines:
-
-                def all_found(machine=machine):
-                    self._try_one(machine, token, accept, found, stack)
-                    return found.keys() >= set(machine.workers)
-
-                until(all_found)
-            yield found
-
-    def _try_one(self, machine, token, accept, found, stack):
-        client = machine.server.socket(token=token, query="&roster=diff")
-        worker, client.greeting = machine.worker_of(client), json.loads(client.recv())
-        if worker is not None and worker not in found and accept(client.greeting):
-            found[worker] = stack.enter_context(client)
-        else:
-            client.sock.close()
+            each = [stack.enter_context(one.on_each_worker(token, accept)) for one in self.machines]
+            yield {pid: client for found in each for pid, client in found.items()}
 
 
 def is_welcome(greeting):

@@ -1,5 +1,7 @@
 """What is seen on a phone, on a wide screen, in the dark."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -43,7 +45,9 @@ LOOKS = (
 def luminance(element, colour="backgroundColor"):
     """How bright a computed colour is, 0 to 255."""
     text = element.evaluate("(it, name) => getComputedStyle(it)[name]", colour)
-    red, green, blue = (float(part) for part in text.strip("rgba()").split(",")[:3])
+    # rgb(0, 128, 255), or for mixed colours color(srgb 0 0.5 1).
+    scale = 255 if text.startswith("color(srgb ") else 1
+    red, green, blue = (scale * float(part) for part in re.findall(r"[\d.]+", text)[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -49,8 +49,8 @@ def test_an_append_waits_for_a_short_lock(engine):
 def test_a_failure_of_the_last_statement_rolls_everything_back(history, engine):
     """Seqs, messages and terms belong to one transaction."""
     with engine.begin() as connection:
-        columns = "(id, username, name_key, tokens_valid_after, banned, created_at)"
-        connection.execute(text(f"INSERT INTO chat_users {columns} VALUES ('1', 'a', 'a', 0, false, 1)"))
+        columns = "(id, username, name_key, lookup_key, tokens_valid_after, banned, created_at)"
+        connection.execute(text(f"INSERT INTO chat_users {columns} VALUES ('1', 'a', 'a', 'a', 0, false, 1)"))
         connection.execute(text("ALTER TABLE chat_mentions RENAME TO elsewhere"))
     with pytest.raises(Exception, match="chat_mentions"):
         append(history, "lost @a")

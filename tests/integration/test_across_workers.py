@@ -160,11 +160,13 @@ def test_the_end_of_a_session_reaches_every_worker_and_no_other_session(
     ends, stays = (
         elsewhere.token_for(victim.identity, sid=sid) for sid in (f"{victim.id} here", "elsewhere")
     )
-    other = deployment.machines[0].server.socket(token=stays, query="&roster=diff")
-    with other, deployment.on_each_worker(ends) as sockets, broker():
+    near, far = deployment.machines
+    # Four sockets in all, as many as a user may have.
+    other, first = (near.server.socket(token=one, query="&roster=diff") for one in (stays, ends))
+    with other, first, far.on_each_worker(ends) as sockets, broker():
         began = time.monotonic()
         elsewhere.log_ins.end(victim.id, f"{victim.id} here")
-        for client in sockets.values():
+        for client in (first, *sockets.values()):
             assert received_in_time(client, began, type=ERROR)["code"] == "token_invalid"
             assert client.wait_closed()[0] == 4401
         other.send_json({"type": AUTH, "data": stays})
