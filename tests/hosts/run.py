@@ -82,7 +82,7 @@ def serve_two(environment, url, redis_url):
         Club("gunicorn-gthread", environment.bin, env) as second,
     ):
         converse(first, second)
-        assert "chat_messages_in_total" in first.get(f"{PREFIX}/metrics")[2]
+        assert "chat_messages_in_total" in first.get(f"{PREFIX}/chat/metrics")[2]
         assert "Traceback" not in first.log() + second.log()
 
 
