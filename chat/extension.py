@@ -50,9 +50,8 @@ class Chat:
     ) -> None:
         self._name = name
         self._url_prefix = url_prefix
-        self._identity_loader = identity_loader
-        self._claims_loader = claims_loader
-        self._token_headers: TokenHeaders | None = None
+        #: The site's functions, by the attribute of ChatService that takes each; None: not given.
+        self._loaders: dict[str, Any] = {"load_identity": identity_loader, "load_claims": claims_loader}
         self._services: weakref.WeakSet[ChatService] = weakref.WeakSet()
         self._events: list[tuple[str, str, Any]] = []
         #: The site's own events over Socket.IO. Handlers may be added before `init_app`.
@@ -84,10 +83,8 @@ class Chat:
             if not _lists_commands():
                 service.open_at_start()
             self._register(app, service, self._url_prefix if url_prefix is None else url_prefix)
-        _pass_loaders(service, self._identity_loader, self._claims_loader)
-        _pass_loaders(service, identity_loader, claims_loader)
-        if self._token_headers is not None:
-            service.load_token_headers = self._token_headers
+        _set_loaders(service, self._loaders)
+        _set_loaders(service, {"load_identity": identity_loader, "load_claims": claims_loader})
         self._services.add(service)
         for registration in self._events:
             service.events.add(*registration)
@@ -105,16 +102,12 @@ class Chat:
 
     def identity_loader(self, loader: IdentityLoader) -> IdentityLoader:
         """Decorate the function that returns who is logged in on the current request: an Identity, or None."""
-        self._identity_loader = loader
-        for service in self._services:
-            _pass_loaders(service, loader, None)
+        self._set_loader("load_identity", loader)
         return loader
 
     def claims_loader(self, loader: ClaimsLoader) -> ClaimsLoader:
         """Decorate the function that makes an Identity of a token's claims; it may raise to refuse them."""
-        self._claims_loader = loader
-        for service in self._services:
-            _pass_loaders(service, None, loader)
+        self._set_loader("load_claims", loader)
         return loader
 
     def token_headers(self, hook: TokenHeaders) -> TokenHeaders:
@@ -122,10 +115,13 @@ class Chat:
 
         It is called when the chat's page or widget is rendered; the page sends the headers with its own requests.
         """
-        self._token_headers = hook
-        for service in self._services:
-            service.load_token_headers = hook
+        self._set_loader("load_token_headers", hook)
         return hook
+
+    def _set_loader(self, name: str, loader: Any) -> None:
+        self._loaders[name] = loader
+        for service in self._services:
+            setattr(service, name, loader)
 
     def add(self, namespace: str, event: str, handler: Any) -> None:
         """Add a Socket.IO handler to all apps of this chat, including those initialised later."""
@@ -223,13 +219,10 @@ def _config_errors_shown() -> Iterator[None]:
         raise
 
 
-def _pass_loaders(
-    service: ChatService, identity_loader: IdentityLoader | None, claims_loader: ClaimsLoader | None
-) -> None:
-    if identity_loader is not None:
-        service.load_identity = identity_loader
-    if claims_loader is not None:
-        service.load_claims = claims_loader
+def _set_loaders(service: ChatService, loaders: Mapping[str, Any]) -> None:
+    for name, loader in loaders.items():
+        if loader is not None:
+            setattr(service, name, loader)
 
 
 def _lists_commands() -> bool:

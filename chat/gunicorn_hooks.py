@@ -81,9 +81,9 @@ def post_worker_init(worker: Any) -> None:
 def worker_exit(server: Any, worker: Any) -> None:
     """Wait until the worker's clients have been closed.
 
-    gunicorn's own handler of SIGTERM has run at once, during the drain. So the worker accepts no more connections, and
-    clients reconnect to another worker or wait for one. Requests in progress are finished. gunicorn does not wait for
-    parked sockets, because they are not requests. This also runs without a signal: after max_requests, and when the
+    gunicorn's SIGTERM handler runs while the drain is still in progress. The worker then accepts no more connections,
+    and clients reconnect to another worker or wait for one. Requests in progress are finished. gunicorn does not wait
+    for parked sockets, because they are not requests. This also runs without a signal: after max_requests, and when the
     master has died.
     """
     chat = _chat_of(worker)

@@ -43,11 +43,10 @@ def language() -> str:
         return site
     if not has_request_context():
         return "en"
-    accepted = request.headers.get("Accept-Language", "")
     for asked in (request.args.get("lang"), session.get("lang")):
         if isinstance(asked, str) and asked in LANGUAGES:
             return asked
-    return best_language(None, accepted)
+    return best_language(None, request.headers.get("Accept-Language", ""))
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ..identity.guard import Grant
 from ..wire.codec import Codec
 from ..wire.envelope import Identity
 
@@ -109,6 +110,10 @@ class Member(_Out):
         self.close_code = 0
         #: Monotonic seconds at which its unfinished message began, 0 where there is none.
         self.began = 0.0
+
+    def set_grant(self, granted: Grant) -> None:
+        """Record what the member's token grants: until when, since when, and in which session."""
+        self.expires, self.issued, self.sid = granted.expires, granted.issued, granted.sid
 
     @property
     def current(self) -> Member:

@@ -49,7 +49,7 @@ class Admission:
                 client.close(CloseCode.RESTARTING)
                 return
             self._guard.confirm(verdict)  # the user may have been kicked since the token was checked
-            client.expires, client.issued, client.sid = verdict.expires, verdict.issued, verdict.sid
+            client.set_grant(verdict)
             hub.admit(client, verdict.identity, lobby=lobby)
         except ChatError as error:
             hub.refuse(client, error)

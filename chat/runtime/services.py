@@ -131,6 +131,6 @@ class HandlerServices:
             verdict.ref, verdict.reply = envelope.id, envelope.reply
             self._hub.refuse(client, verdict)
             return
-        client.expires, client.issued, client.sid = verdict.expires, verdict.issued, verdict.sid
+        client.set_grant(verdict)
         expires_ms = None if math.isinf(verdict.expires) else int(verdict.expires * 1000)
         client.enqueue(client.wire.codec.renewed(expires_ms, envelope.reply))

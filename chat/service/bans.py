@@ -31,10 +31,11 @@ class Bans:
     def end_session(self, user_id: str, sid: str) -> None:
         """Refuse the tokens of one of the user's log-in sessions and close its sockets."""
         at = now_ms()
-        self._guard.end_session(sid, at)
         runtime = self._processes.runtime
         if runtime is not None:
             runtime.revocation.end_session(user_id, sid, at)
+        else:
+            self._guard.end_session(sid, at)
         self._control.post(SESSION_END, {"user_id": user_id, "sid": sid, "at": at})
 
     def kick(self, username: str | None = None, user_id: str | None = None) -> None:

@@ -11,6 +11,7 @@ from ..wire.envelope import Envelope, MessageType
 from .control import ControlRequests
 from .errors import AmbiguousUser, UnknownRoom, UnknownUser
 from .process import Processes
+from .receiver import check_given
 from .stores import Stores
 
 
@@ -34,8 +35,7 @@ class SystemMessages:
 
         Raises UnknownUser, AmbiguousUser, and as `send` does.
         """
-        if (to is None) == (to_id is None):
-            raise TypeError("Give either a user's name or the id.")
+        check_given(to, to_id)
         envelope = Envelope(MessageType.SINGLE_CHAT, text, None, to)
         envelope.to_id = None if to_id is None else str(to_id)
         self._send(envelope)

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from ..store.users import Users
 
 
-def find_user(users: Users, username: str | None, user_id: str | None = None) -> User:
-    """Return the user of that id, or else of that name. Raises UnknownUser, AmbiguousUser, TypeError."""
+def check_given(username: str | None, user_id: str | None) -> None:
+    """Raise TypeError unless a call of the site names its user in exactly one of the two ways."""
     if (username is None) == (user_id is None):
         raise TypeError("Give either a user's name or the id.")
+
+
+def find_user(users: Users, username: str | None, user_id: str | None = None) -> User:
+    """Return the user of that id, or else of that name. Raises UnknownUser, AmbiguousUser, TypeError."""
+    check_given(username, user_id)
     if user_id is not None:
         return existing(user_id, users.get(str(user_id)))
     assert username is not None

@@ -54,7 +54,7 @@ class ChatNamespace:
     def admit(self, connection: Connection, granted: Grant) -> None:
         """Let the client into the chat; one that resumes, into the rooms that it was in."""
         member = connection.engine_session.member
-        member.expires, member.issued, member.sid = granted.expires, granted.issued, granted.sid
+        member.set_grant(granted)
         member.language, member.diff = connection.language, connection.wants_diffs
         hub, lobby = self._dispatcher.hub, connection.wants_lobby
         hub.direct.codecs[self._codec] = None

@@ -13,7 +13,7 @@ _SEARCH_PARTS = ("data", "idx", "content", "docsize", "config")
 @cache
 def chat_tables() -> frozenset[str]:
     """Return the names of all tables that the chat's own migrations create."""
-    # Imported here: whoever imports the chat's public names need not wait for SQLAlchemy.
+    # Imported here, so that importing the chat's public names does not import SQLAlchemy.
     from .migrate import VERSION_TABLE
     from .models import metadata
 

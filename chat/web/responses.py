@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from flask import Response, current_app, has_app_context
 
@@ -12,11 +12,11 @@ R = TypeVar("R", bound=Response)
 
 def for_site(kind: type[R]) -> type[R]:
     """Return `kind` as a subclass of the app's response class: Flask gives every other response that class instead."""
-    return (
-        cast(type[R], _subclass(cast(Any, kind), cast(Any, current_app.response_class)))
-        if has_app_context()
-        else kind
-    )
+    if not has_app_context():
+        return kind
+    wanted: Any = kind
+    base: Any = current_app.response_class
+    return _subclass(wanted, base)
 
 
 @lru_cache(maxsize=32)

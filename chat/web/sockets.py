@@ -204,7 +204,6 @@ def _detach(server_socket: Any) -> int:
     with _closed_on_failure(fd):
         dead, peer = socket.socketpair()
         with dead, peer:
-            peer.close()
             os.dup2(dead.fileno(), server_socket.fileno(), inheritable=False)
     return fd
 

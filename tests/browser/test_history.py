@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.past import Past
+from tests.waiting import until
 
 #: Messages that the page asks for at once, and that it keeps and shows.
 PAGE, KEPT = 50, 400
@@ -263,12 +264,18 @@ def test_while_messages_load_placeholders_are_shown(past, ann, title):
 # -- what is new
 
 
+def read_position(person, room):
+    """How far the server knows that somebody has read a room."""
+    return next(one["read_seq"] for one in person.api("GET", "rooms")["rooms"] if one["name"] == room)
+
+
 def test_a_room_opens_at_the_line_before_the_unread_messages(past, ann, title):
     room = past.room(title, members=[ann])
     past.say(room, lines(1, 100))
     ann.enter(room)
     ann.jump.click()
     expect(ann.unread_of(title)).to_be_hidden()
+    until(lambda: read_position(ann, room) == 100)  # the page reports it a moment later
     ann.page.goto("about:blank")
     past.say(room, lines(101, 220))
     ann.enter(room)

@@ -16,7 +16,7 @@ FOLDER = ROOT / ".hosts"
 UV = Path(sys.executable).with_name("uv")
 #: The Pythons that the package names in its classifiers.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-#: gunicorn 20.1 imports pkg_resources, which newer versions of setuptools have no more.
+#: gunicorn 20.1 imports pkg_resources, which newer versions of setuptools no longer contain.
 FOR_OLD_GUNICORN = "setuptools==79.0.1"
 LOWEST, NEWEST = "lowest-direct", "highest"
 

@@ -69,7 +69,7 @@ def unknown(app, chat):
 
 
 def redirecting(app, chat):
-    """A before_request function that redirects whoever has not agreed to something."""
+    """A before_request function that redirects users who have not agreed to something."""
 
     @app.before_request
     def gate():

@@ -137,8 +137,8 @@ def test_a_message_to_oneself_reaches_ones_other_socket(enter_at):
 def test_a_message_of_the_site_reaches_both_servers(sites, enter_at):
     clients = [enter_at(0, "ann"), enter_at(1, "bob")]
     for number, site in enumerate(sites):
-        site.send(f"from the house {number}")
-        one, other = (hear(client, f"from the house {number}") for client in clients)
+        site.send(f"from the site {number}")
+        one, other = (hear(client, f"from the site {number}") for client in clients)
         assert one == other
         assert one["user"] is None
 
@@ -440,8 +440,8 @@ def test_without_valkey_messages_cross_by_the_comparison(lonely, come_alone):
     tell(ann, dora, "direct")
     for client in (bob, twin):
         client.recv_json(type=DIRECT, data="direct", timeout=COMPARED)
-    lonely[0].send("the house")
-    bob.recv_json(type=GROUP, data="the house", timeout=COMPARED)
+    lonely[0].send("from the site")
+    bob.recv_json(type=GROUP, data="from the site", timeout=COMPARED)
     lonely[0].cli("send", "lobby", "the command line")
     for client in (ann, bob):
         client.recv_json(type=GROUP, data="the command line", timeout=COMPARED)

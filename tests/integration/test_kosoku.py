@@ -18,7 +18,7 @@ GOOD = {"OK", "NON-STRICT", "INFORMATIONAL"}
 
 @pytest.fixture(scope="module", params=["gunicorn-gevent", "gunicorn-gthread"])
 def echo_server(request):
-    # Without the house's gunicorn.conf.py: the echo has no chat to drain.
+    # Without the project's gunicorn.conf.py: the echo has no chat to drain.
     options = ("--config", os.devnull, "--no-control-socket")
     with Server(request.param, app="tests.integration.echo_app:create_app()", options=options) as server:
         yield server

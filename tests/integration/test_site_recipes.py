@@ -107,9 +107,8 @@ def test_flask_security(app):
 
 def test_flask_admin(login, tmp_path):
     pytest.importorskip("flask_admin")
-    with suppress(
-        ImportError
-    ):  # Flask-Admin fails where Flask-Babel is installed and not set up, whoever installed it
+    # Flask-Admin uses Flask-Babel wherever it is installed, and fails if it is not set up.
+    with suppress(ImportError):
         from flask_babel import Babel
 
         Babel(login)

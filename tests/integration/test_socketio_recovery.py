@@ -198,11 +198,11 @@ def test_missed_messages_of_the_chat_come_once_and_in_order(site, connect, enter
         bob.recv_json(type=2, data=f"group {number}")
         bob.send_json({"type": 3, "to": "ann", "data": f"direct {number}"})
         twin.recv_json(type=3)
-        site.send(f"house {number}")
+        site.send(f"site {number}")
     twin.send_json({"type": 3, "to": "bob", "data": "from her other socket"})
     bob.recv_json(type=3)
     assert ann.reconnect()["recovered"] is True
-    expected = [text for number in range(5) for text in (f"group {number}", f"house {number}")]
+    expected = [text for number in range(5) for text in (f"group {number}", f"site {number}")]
     assert chat_texts(site, ann) == ["before", *expected]
     direct = [args[0]["data"] for args in ann.received("single_chat")]
     assert direct == [*(f"direct {number}" for number in range(5)), "from her other socket"]

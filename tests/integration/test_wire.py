@@ -756,7 +756,7 @@ def garbage(chance):
     return text if chance.random() < 0.8 else text[: chance.randrange(len(text))]
 
 
-# -- other houses
+# -- users of other sites
 
 
 def test_a_new_name_is_used_on_every_socket(site, enter):

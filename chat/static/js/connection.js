@@ -77,7 +77,7 @@ export class Connection extends EventTarget {
   /** Try again now, whatever the backoff says; after a sign-out or a kick only a reload helps. */
   retry() {
     if (!TRIABLE.has(this.#state)) return;
-    this.#tokens.pardon();
+    this.#tokens.clearRefusal();
     this.#open();
   }
 

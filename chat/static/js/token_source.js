@@ -29,7 +29,7 @@ export class TokenSource {
   #path;
   #userId;
   #headers;
-  /** @type {Refused | null} the last answer, while it was a refusal and nobody has asked to try again */
+  /** @type {Refused | null} the site's refusal, until the user asks to try again */
   #refusal = null;
   /** @type {string | null} */
   #token = null;
@@ -83,8 +83,8 @@ export class TokenSource {
     this.#lifetime = seconds * 1000;
   }
 
-  /** The user asks to try again: a refusal counts no longer. */
-  pardon() {
+  /** Lets the next `fresh` ask the site again after a refusal: the user wants to try again. */
+  clearRefusal() {
     this.#refusal = null;
   }
 

@@ -45,12 +45,12 @@ class MemoryMembers(MemoryTables):
         keyed = sorted(
             (name_key(m.user.username), m.user.id, m) for m in self._members.get(room_id, {}).values()
         )
-        if after is None:
-            return [row for *_, row in keyed][:limit]
-        last = name_key(after)
-        return [row for key, id, row in keyed if key > last or (key == last and after_id and id > after_id)][
-            :limit
-        ]
+        last = None if after is None else name_key(after)
+
+        def is_later(key: str, id: str) -> bool:
+            return last is None or key > last or (key == last and after_id is not None and id > after_id)
+
+        return [row for key, id, row in keyed if is_later(key, id)][:limit]
 
     @transaction
     def rooms_of(self, user_id: str) -> list[RoomOf]:

@@ -70,7 +70,7 @@ test("a refusal is remembered until somebody wants to try again", async () => {
   const tokens = new TokenSource("/chat/token", "1");
   for (let i = 0; i < 3; i++) await assert.rejects(tokens.get(), Refused);
   assert.equal(asked.length, 1);
-  tokens.pardon();
+  tokens.clearRefusal();
   assert.equal(await tokens.get(), token());
   assert.equal(asked.length, 2);
 });
