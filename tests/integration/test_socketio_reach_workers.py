@@ -225,7 +225,8 @@ def test_two_workers_of_one_gunicorn_with_a_broker(valkey_server, node):
     with ReachWorkers(env=env) as site, connecting(node, site) as connect:
         clients = spread(site, connect)
         until(lambda: all(answers_of_both(site) for _ in range(6)))  # whichever worker is asked
-        assert {one["id"] for one in site.io("sessions", "a")} == {client.id for client in clients}
+        ids = {client.id for client in clients}
+        until(lambda: {one["id"] for one in site.io("sessions", "a")} == ids)
         site.io("disconnect", "a")
         for client in clients:
             assert client.recv("disconnect") == "io server disconnect"
