@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -231,7 +232,7 @@ def _details_of(connection: Connection) -> dict[str, Any]:
         "rooms": list(connection.rooms),
         "data": _json_of(connection.peek_data()),
         "recovered": connection.recovered,
-        "handshake": list(connection.handshake.without_credentials()),
+        "handshake": asdict(connection.handshake.without_credentials()),
     }
 
 

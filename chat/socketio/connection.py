@@ -11,7 +11,8 @@ from ..identity.guard import now_ms
 from ..loop.drivers import Driver
 from ..wire.envelope import Identity
 from . import handshake, packets
-from .answers import AckTimeout, Collector, single
+from .acks import Acks, Receiver
+from .answers import AckTimeout, single
 from .handshake import Handshake
 from .packets import ACK, EVENT, Prepared
 from .recovery import Saved, Subscriptions
@@ -19,8 +20,6 @@ from .registry import SiteNamespace
 from .resumption import Resumption
 from .sessions import Session
 
-#: Acks that one connection may wait for at a time; the oldest is forgotten first.
-MAX_ACKS = 1_000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -60,28 +59,20 @@ class Connection:
     """A client in a namespace. Its public methods may be called from any thread, but not from a tick."""
 
     __slots__ = (
-        "id",
-        "namespace",
-        "identity",
-        "issued",
-        "auth",
-        "recovered",
-        "accepted",
-        "sid",
-        "pid",
-        "engine_session",
-        "resumption",
-        "position",
-        "subscriptions",
-        "is_stored",
-        "site",
-        "connected_at",
-        "_owner",
-        "_acks",
-        "_data",
-        "_deferred",
-        "_joined",
-        "_query",
+        *(
+            "id",
+            "namespace",
+            "identity",
+            "issued",
+            "auth",
+            "recovered",
+            "accepted",
+            "sid",
+            "pid",
+            "engine_session",
+        ),
+        *("resumption", "position", "subscriptions", "is_stored", "site", "connected_at"),
+        *("_owner", "_acks", "_data", "_deferred", "_joined", "_query"),
     )
 
     def __init__(
@@ -116,7 +107,7 @@ class Connection:
         # Made when they are first needed: thousands of connections never do.
         self._data: dict[str, Any] | None = None
         self._joined: dict[str, int] | None = None
-        self._acks: dict[int, Callable[..., Any] | Collector] | None = None
+        self._acks: Acks | None = None
         self._deferred: list[Callable[[], None]] | None = []
 
     def __repr__(self) -> str:
@@ -145,10 +136,7 @@ class Connection:
 
         `headers`, `url` and `query` are empty where the site has registered nothing on `chat.io`.
         """
-        request = self.engine_session.request
-        return handshake.make(
-            request.packed, request.address, request.secure, self.connected_at, self._query, self.auth
-        )
+        return handshake.make(self.engine_session.request, self.connected_at, self._query, self.auth)
 
     @property
     def language(self) -> str:
@@ -175,18 +163,14 @@ class Connection:
     ) -> None:
         """Send an event to this client; `ack(*answer)` is called with the client's answer, if one comes.
 
-        `bytes` in `args` travel as binary attachments. What is `volatile` is dropped where the client has not received
-        everything before it, and is not sent after a recovery. Raises TypeError for what JSON cannot hold, ValueError
-        for a name that is Socket.IO's own.
+        `bytes` in `args` travel as attachments. What is `volatile` is dropped while something waits for the client.
+        Raises TypeError for what JSON cannot hold, ValueError for a name that is Socket.IO's own.
         """
         prepared = packets.prepare_event(event, args)
         self._owner.run(self._emit, prepared, ack, volatile)
 
     def call(self, event: str, *args: Any, timeout: float = 5.0) -> Any:
-        """Send an event and return the client's answer (a list where it has several parts).
-
-        Raises AckTimeout, a TimeoutError, when none has come in `timeout` seconds.
-        """
+        """Send an event and return the client's answer, a list where it has several parts; raises AckTimeout."""
         done = self._owner.driver.event()
         answers: list[Any] = []
 
@@ -238,23 +222,16 @@ class Connection:
         self._owner.notify_outgoing([self], prepared)
         self.send(frames)
 
-    def expect(self, number: int, receiver: Callable[..., Any] | Collector) -> None:
+    def expect(self, number: int, receiver: Receiver) -> None:
         """Have `receiver` get the answer to the event `number`; in the loop."""
         if self._acks is None:
-            self._acks = {}
-        self._acks[number] = receiver
-        if len(self._acks) > MAX_ACKS:
-            self._give_up(self._acks.pop(next(iter(self._acks))))
+            self._acks = Acks(self.id)
+        self._acks.expect(number, receiver)
 
     def expect_no_more(self) -> None:
-        """Tell those who wait for an answer of all clients that this one has gone; in the loop."""
-        acks, self._acks = self._acks or {}, None
-        for receiver in acks.values():
-            self._give_up(receiver)
-
-    def _give_up(self, receiver: Callable[..., Any] | Collector) -> None:
-        if not callable(receiver):
-            receiver.lost(self.id)
+        """Tell those who collect answers of many clients that this one has gone; in the loop."""
+        if self._acks is not None:
+            self._acks.end()
 
     def add_room(self, room: str, position: int) -> None:
         """Record that it has joined `room`, when `position` was the number of the newest packet; in the loop."""
@@ -316,6 +293,6 @@ class Connection:
         for emit in deferred:
             emit()
 
-    def take_ack(self, id: int) -> Callable[..., Any] | Collector | None:
+    def take_ack(self, id: int) -> Receiver | None:
         """Remove and return what gets the client's answer `id`; in the loop."""
-        return None if self._acks is None else self._acks.pop(id, None)
+        return None if self._acks is None else self._acks.take(id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from email.utils import formatdate
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode
 
 Query = dict[str, str | list[str]]
@@ -34,8 +35,9 @@ _DICTIONARY = (
 )
 
 
-class Handshake(NamedTuple):
-    """How a client connected to a namespace. `_asdict()` is what JSON can hold; `repr` shows nothing of it.
+@dataclass(frozen=True, slots=True, repr=False)
+class Handshake:
+    """How a client connected to a namespace. An event or an ack may have it as an argument; `repr` hides what it holds.
 
     Names and contents are those of `socket.handshake` on Node.
     """
@@ -62,14 +64,12 @@ class Handshake(NamedTuple):
         # Headers, query and auth hold cookies and tokens, and what is logged is often a repr.
         return f"<Handshake from {self.address}>"
 
-    def __str__(self) -> str:
-        return repr(self)
-
     def without_credentials(self) -> Handshake:
         """Return a copy without cookies, tokens, and headers of authorization."""
         query = _public(self.query)
         path = self.url.partition("?")[0]
-        return self._replace(
+        return replace(
+            self,
             headers=_public(self.headers),
             query=query,
             auth=_public(self.auth),
@@ -81,14 +81,21 @@ def _public(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name.lower() not in CREDENTIALS}
 
 
-def make(
-    packed: bytes, address: str, secure: bool, issued: int, namespace_query: str, auth: Mapping[str, Any]
-) -> Handshake:
-    """Return the handshake of a client, from what its session keeps."""
-    url, headers = unpack(packed)
+class Kept(Protocol):
+    """What a session keeps of the request that opened it."""
+
+    packed: bytes
+    address: str
+    secure: bool
+
+
+def make(request: Kept, issued: int, namespace_query: str, auth: Mapping[str, Any]) -> Handshake:
+    """Return the handshake of a client that connected to a namespace at `issued`."""
+    url, headers = unpack(request.packed)
     query = _parameters(url.partition("?")[2]) | _parameters(namespace_query)
     date = formatdate(issued / 1000, usegmt=True)
-    return Handshake(headers, date, address, "origin" in headers, secure, issued, url, query, dict(auth))
+    is_cross, address, secure = "origin" in headers, request.address, request.secure
+    return Handshake(headers, date, address, is_cross, secure, issued, url, query, dict(auth))
 
 
 def _parameters(query: str) -> Query:

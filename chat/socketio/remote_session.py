@@ -44,7 +44,7 @@ class RemoteSession:
         rooms: list[str],
         data: dict[str, Any],
         recovered: bool,
-        handshake: list[Any],
+        handshake: dict[str, Any],
     ) -> None:
         self._reach = reach
         self.id = id
@@ -53,7 +53,7 @@ class RemoteSession:
         self.rooms = frozenset(rooms)
         self.data = data
         self.recovered = recovered
-        self.handshake = Handshake(*handshake)
+        self.handshake = Handshake(**handshake)
         self.auth = self.handshake.auth
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ A test calls a method of `chat.io` through POST /io/<method>, on the worker that
 
 import os
 import re
+from dataclasses import asdict
 
 from flask import Flask, jsonify, request
 
@@ -66,7 +67,7 @@ def add_middlewares(io, journal):
 def add_handlers(io, journal, app):
     @io.on("handshake", namespace=NAMESPACE)
     def handshake(session):
-        return session.handshake._asdict()
+        return session.handshake
 
     @io.on("log handshake", namespace=NAMESPACE)
     def log_handshake(session):
@@ -191,5 +192,5 @@ def session_fields(session):
         "user": session.identity and session.identity.username,
         "rooms": sorted(session.rooms),
         "data": {key: value for key, value in session.data.items() if key != "object"},
-        "handshake": session.handshake._asdict(),
+        "handshake": asdict(session.handshake),
     }
