@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .identity.names import BadName, NameTaken
     from .identity.passwords import BadPassword, Passwords
     from .service import AmbiguousUser, ChatService, UnknownRoom, UnknownUser
-    from .socketio.registry import ConnectRefused
+    from .socketio.answers import AckTimeout, Answers
+    from .socketio.handshake import Handshake
+    from .socketio.registry import NO_ACK, ConnectRefused
     from .store.history import RoomTaken, StoreUnavailable
     from .store.site_migrations import include_object
     from .store.user import User
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "NO_ACK",
+    "AckTimeout",
     "AmbiguousUser",
+    "Answers",
     "BadName",
     "BadPassword",
     "Chat",
@@ -34,6 +39,7 @@ __all__ = [
     "ConfigError",
     "ConnectRefused",
     "Envelope",
+    "Handshake",
     "Identity",
     "MessageType",
     "NameTaken",
@@ -56,7 +62,9 @@ _MODULES = {
         "identity.names": ("BadName", "NameTaken"),
         "identity.passwords": ("BadPassword", "Passwords"),
         "service": ("AmbiguousUser", "ChatService", "UnknownRoom", "UnknownUser"),
-        "socketio.registry": ("ConnectRefused",),
+        "socketio.answers": ("AckTimeout", "Answers"),
+        "socketio.handshake": ("Handshake",),
+        "socketio.registry": ("NO_ACK", "ConnectRefused"),
         "store.history": ("RoomTaken", "StoreUnavailable"),
         "store.site_migrations": ("include_object",),
         "store.user": ("User",),

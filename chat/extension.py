@@ -17,7 +17,8 @@ from flask.cli import FlaskGroup, NoAppException
 from . import config
 from .cli import chat_cli
 from .service import ChatService
-from .socketio.io import IO
+from .socketio.io import IO, Clients
+from .socketio.registry import Chain, Namespace
 from .store.history import History, RoomRow
 from .web import blueprint, redaction
 from .wire.envelope import Identity
@@ -53,9 +54,9 @@ class Chat:
         #: The site's functions, by the attribute of ChatService that takes each; None: not given.
         self._loaders: dict[str, Any] = {"load_identity": identity_loader, "load_claims": claims_loader}
         self._services: weakref.WeakSet[ChatService] = weakref.WeakSet()
-        self._events: list[tuple[str, str, Any]] = []
+        self._events: list[tuple[Namespace, str | Chain, Any]] = []
         #: The site's own events over Socket.IO. Handlers may be added before `init_app`.
-        self.io = IO(lambda: [self], self._io_emit)
+        self.io = IO(lambda: [self], self._io_clients)
         if app is not None:
             self.init_app(app)
 
@@ -123,16 +124,16 @@ class Chat:
         for service in self._services:
             setattr(service, name, loader)
 
-    def add(self, namespace: str, event: str, handler: Any) -> None:
+    def add(self, namespace: Namespace, event: str | Chain, handler: Any) -> None:
         """Add a Socket.IO handler to all apps of this chat, including those initialised later."""
         for service in self._services:
             service.events.add(namespace, event, handler)
         self._events.append((namespace, event, handler))
 
-    def _io_emit(self, *args: Any) -> None:
+    def _io_clients(self) -> Clients:
         services = list(self._services)
         service = services[0] if len(services) == 1 else self.service
-        service.emit(*args)
+        return service.io_clients
 
     @property
     def service(self) -> ChatService:

@@ -17,7 +17,7 @@ from chat.rooms.handlers import HANDLERS
 from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
 from chat.socketio.registry import Registry
 from chat.socketio.resume import IoStore
-from chat.socketio.sessions import Handshake
+from chat.socketio.sessions import OpeningRequest
 from chat.store.engine import make_engine
 from chat.store.io_missed import IoMissed
 from chat.store.io_sessions import IoSessions
@@ -58,6 +58,8 @@ class Process:
 
     def __init__(self, url, settings, clock, bus=None):
         self._bus = bus
+        #: The site's own handlers.
+        self.events = Registry()
         self.scheduler = Scheduler()
         self.scheduler.clock = clock
         self._engine = make_engine(url)
@@ -87,7 +89,7 @@ class Process:
                 commit=history.append,
                 socketio=IoStore(slow[IoSessions], slow[IoMissed], lambda: b"key"),
             ),
-            events=Registry(),
+            events=self.events,
             links=WorkerLinks(make_broker=lambda driver, origin: MemoryBroker(driver, origin, self._bus)),
         )
 
@@ -98,7 +100,7 @@ class Process:
     def connect(self, name):
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        handshake = Handshake("", "en", name, False)
+        handshake = OpeningRequest("", "en", name, False)
         with self.scheduled():
             self.runtime.hub.reactor.call(
                 self.runtime.io_engine.open_websocket, Taken(ours.detach(), b"", b""), handshake

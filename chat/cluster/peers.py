@@ -99,6 +99,10 @@ class ClusterPeers:
         """Send all peers a bus message of another module's kind: their `received_other` gets it. From any thread."""
         self._publish(bus_messages.ALL, kind, *parts)
 
+    def publish_to(self, origin: int, kind: str, *parts: Any) -> None:
+        """Send one peer such a bus message; from any thread."""
+        self._publish(bus_messages.process_channel(origin), kind, *parts)
+
     def _publish(self, channel: str, kind: str, *parts: Any) -> None:
         if self._stopped:
             return
@@ -111,6 +115,12 @@ class ClusterPeers:
             return None
         responses = self._requests.call(origin, what, *parts, seconds=RESPONSE_SECONDS)
         return responses[0] if responses else None
+
+    def ask_all(self, what: str, *parts: Any) -> list[Any]:
+        """Return the responses of all peers that respond in time; never call it from a tick, for it waits."""
+        if not self._broker.is_up:
+            return []
+        return self._requests.call(None, what, *parts, seconds=RESPONSE_SECONDS)
 
     def handle_requests(self, what: str, function: Callable[..., Any]) -> None:
         """Answer other processes' requests with `function(*parts)`; it runs in the loop, from JSON to JSON."""

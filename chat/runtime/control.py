@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..identity.guard import Guard, now_ms
 from ..loop.drivers import Driver
 from ..socketio.packets import Prepared
+from ..socketio.selection import Selection
 from ..wire.envelope import Envelope, Identity, MessageType
 from .revocation import Revocation
+from .site_clients import SiteClients
 from .site_messages import SiteMessages
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class ControlActions:
         table: Control,
         guard: Guard,
         messages: SiteMessages,
+        clients: SiteClients,
         revocation: Revocation,
         roster: Callable[[str], list[Identity]],
     ) -> None:
@@ -48,6 +51,7 @@ class ControlActions:
         self._table = table
         self._guard = guard
         self._messages = messages
+        self._clients = clients
         self._revocation = revocation
         self._roster = roster
         self._actions: dict[str, Callable[[Payload], None]] = {
@@ -60,6 +64,7 @@ class ControlActions:
             "removed": self._unsubscribe,
             "tell": self._push,
             "io_emit": self._emit,
+            "io_change": self._change,
             "who": self._answer_roster,
         }
 
@@ -94,7 +99,10 @@ class ControlActions:
 
     def _emit(self, payload: Payload) -> None:
         event = Prepared(payload["said"].encode(), [])
-        self._messages.emit_here(payload["namespace"], payload["room"], event)
+        self._clients.emit_here(Selection.of_json(payload["to"]), event, payload["volatile"])
+
+    def _change(self, payload: Payload) -> None:
+        self._clients.change_here(payload["action"], Selection.of_json(payload["to"]), *payload["args"])
 
     def _answer_roster(self, payload: Payload) -> None:
         users = [user._asdict() for user in self._roster(payload["room"])]

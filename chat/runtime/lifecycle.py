@@ -30,6 +30,7 @@ from .services import HandlerServices
 from .shutdown import Shutdown
 from .signals import Signals
 from .site import Site
+from .site_clients import SiteClients
 from .site_messages import SiteMessages
 from .tick_log import TickLog, log_failed_job
 
@@ -72,7 +73,9 @@ class Runtime:
         #: Admits the clients of /ws/chat.
         self.admission = Admission(self.hub, self.jobs, site.guard, NativeWire(dispatcher))
         #: Sends for the site.
-        self.messages = SiteMessages(self.hub, dispatcher, self.group_commit, self.io)
+        self.messages = SiteMessages(self.hub, dispatcher, self.group_commit)
+        #: Reaches the site's Socket.IO clients.
+        self.clients = SiteClients(self.hub, self.jobs, self.io, site.hooks.run)
         #: Closes a user's sockets.
         self.revocation = Revocation(self.hub, site.guard, self.io, self._joining)
         actions = ControlActions(
@@ -80,6 +83,7 @@ class Runtime:
             site.store.control,
             site.guard,
             self.messages,
+            self.clients,
             self.revocation,
             self.roster,
         )
@@ -101,9 +105,9 @@ class Runtime:
 
     def _join_cluster(self) -> ClusterPeers:
         cluster = ClusterPeers(
-            self.hub, self.group_commit, self.broker, self._control.wake, self.messages.receive
+            self.hub, self.group_commit, self.broker, self._control.wake, self.clients.receive
         )
-        self.messages.publish = cluster.publish
+        self.clients.join_cluster(cluster)
         queries = OffsetQueries(self.hub, self.io.recovery, self._settings.io_chat_namespace)
         cluster.handle_requests(DELIVERED, queries.delivered)
         return cluster

@@ -1,4 +1,4 @@
-"""What the site sends: system messages, its own Socket.IO events, notices to one user."""
+"""What the site sends: system messages, and notices to one user."""
 
 from __future__ import annotations
 
@@ -11,26 +11,18 @@ from ..rooms.dispatcher import Dispatcher
 from ..rooms.group_commit import GroupCommit
 from ..rooms.handlers import address_ephemeral
 from ..rooms.hub import Hub
-from ..socketio.packets import Prepared
-from ..socketio.server import Server
 from ..store.history import Result, Stored
 from ..wire.envelope import Envelope, MessageType
 from ..wire.errors import ChatError
-
-#: The kind of bus message that carries an event of the site.
-SITE_EVENT = "io"
 
 
 class SiteMessages:
     """Sends for the site, from any thread but never from a tick."""
 
-    def __init__(self, hub: Hub, dispatcher: Dispatcher, group_commit: GroupCommit, io: Server) -> None:
+    def __init__(self, hub: Hub, dispatcher: Dispatcher, group_commit: GroupCommit) -> None:
         self._hub = hub
         self._dispatcher = dispatcher
         self._group_commit = group_commit
-        self._io = io
-        #: publish(kind, *parts) sends a bus message to all other workers.
-        self.publish: Callable[..., None] = _publish_to_none
 
     # ---- messages ------------------------------------------------------------------------------------------------
 
@@ -94,29 +86,8 @@ class SiteMessages:
             hub.peers.publish_ephemeral(envelope)
         return ephemeral
 
-    # ---- Socket.IO events ----------------------------------------------------------------------------------------
-
-    def emit(self, namespace: str, room: str | None, event: Prepared, skip: Any) -> None:
-        """Send an event of the site over Socket.IO to the clients of all workers."""
-        self.emit_here(namespace, room, event, skip)
-        self.publish(SITE_EVENT, namespace, room, *event.as_texts())
-
-    def emit_here(self, namespace: str, room: str | None, event: Prepared, skip: Any = None) -> None:
-        """Send an event of the site over Socket.IO to this worker's clients."""
-        self._io.run(self._io.emit, namespace, room, event, skip)
-
-    def receive(self, kind: str, parts: list[Any]) -> None:
-        """Pass on what another worker published; in the loop."""
-        if kind == SITE_EVENT:
-            namespace, room, *texts = parts
-            self._io.emit(namespace, room, Prepared.of_texts(*texts), None)
-
     # ---- notices -------------------------------------------------------------------------------------------------
 
     def push_to_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
         """Send a notice about a room to a user's extended sockets on this worker."""
         self._hub.reactor.call(self._hub.send_to_user, user_id, kind, fields)
-
-
-def _publish_to_none(kind: str, *parts: Any) -> None:
-    """Do nothing: this worker is the only one."""

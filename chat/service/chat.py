@@ -16,7 +16,6 @@ from ..rooms.handlers import HANDLERS
 from ..runtime import Runtime, Site, StoreAccess, WorkerLinks
 from ..runtime.control import SESSION_END
 from ..socketio.io import IO
-from ..socketio.packets import Prepared
 from ..socketio.registry import Registry
 from ..socketio.resume import IoStore
 from ..store.history import History, RoomRow
@@ -26,6 +25,7 @@ from .control import ControlRequests
 from .database import choose_url, may_change
 from .hooks import AppHooks
 from .identities import Identities
+from .io_clients import IOClients
 from .log_in_sessions import LogInSessions
 from .login import LoginView
 from .logouts import LogOutSignals
@@ -71,7 +71,9 @@ class ChatService:
         self.handlers: dict[int, Handler] = dict(HANDLERS)
         self.events = Registry()
         #: The site's own events over Socket.IO.
-        self.io = IO(lambda: [self.events], self.emit)
+        self.io = IO(lambda: [self.events], lambda: self.io_clients)
+        #: Those that its methods reach.
+        self.io_clients = IOClients(self._processes, self._control)
         #: Called once in each process, before its runtime is created.
         self.before_start: list[Callable[[], object]] = []
 
@@ -209,16 +211,6 @@ class ChatService:
         for a text that is too long.
         """
         self._messages.direct(to, text, to_id)
-
-    def emit(self, namespace: str, room: str | None, event: Prepared, skip: Any) -> None:
-        """Send an event of the site over Socket.IO, on every server."""
-        if self.runtime is not None:
-            self.runtime.messages.emit(namespace, room, event, skip)
-        elif event.buffers:
-            raise RuntimeError("Only a serving process can emit bytes.")
-        else:
-            payload = {"namespace": namespace, "room": room, "said": event.json.decode()}
-            self._control.post("io_emit", payload)
 
     # ---- rooms ---------------------------------------------------------------------------------------------------
 

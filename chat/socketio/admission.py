@@ -12,8 +12,10 @@ from ..wire.errors import ChatError
 from . import registry
 from .connection import Connection
 from .namespaces import Namespaces
-from .registry import ConnectRefused
+from .registry import Chain, ConnectRefused
 from .resume import Resumer
+
+INVALID_NAMESPACE = "Invalid namespace"
 
 
 class Admission:
@@ -39,17 +41,24 @@ class Admission:
         self._remember = remember
 
     def check(self, connection: Connection) -> Grant | None:
-        """Identify the client, restore what it resumes, and ask the site; in a job.
+        """Find the namespace, identify the client, restore what it resumes, and ask the site; in a job.
 
         Returns what its token grants: None without a good one, which the chat's namespace refuses.
         """
+        self._find_namespace(connection)
         granted = self._check_token(connection)
         self._resume(connection, granted)
         self._ask_site(connection)
         return granted
 
+    def _find_namespace(self, connection: Connection) -> None:
+        name = connection.namespace
+        connection.site = self._namespaces.find(name, connection.auth)
+        if connection.site is None and not self._namespaces.is_chat(name):
+            raise ConnectRefused(INVALID_NAMESPACE)
+
     def _check_token(self, connection: Connection) -> Grant | None:
-        token = connection.auth.get("token") or connection.engine_session.handshake.token
+        token = connection.auth.get("token") or connection.engine_session.request.token
         try:
             granted = self._guard.check(token if isinstance(token, str) else "")
             self._remember(granted.identity)
@@ -68,11 +77,18 @@ class Admission:
             connection.pid = self._resumer.new_pid(connection, granted) or connection.pid
 
     def _ask_site(self, connection: Connection) -> None:
-        handler = self._namespaces.handlers.find(connection.namespace, registry.CONNECT)
-        if handler is None:
+        site = connection.site
+        if site is None:
             return
-        self._namespaces.mark_mixed(connection.namespace)
-        if self._call_site(handler, connection, connection.auth) is False:
+        for middleware in list(site.chains[Chain.MIDDLEWARE]):
+            self._ask(middleware, connection)
+        handler = site.find(registry.CONNECT)
+        if handler is not None:
+            self._namespaces.mark_mixed(connection.namespace)
+            self._ask(handler, connection, connection.auth)
+
+    def _ask(self, function: Callable[..., Any], *args: Any) -> None:
+        if self._call_site(function, *args) is False:
             raise ConnectRefused
 
     def confirm(self, connection: Connection, granted: Grant) -> None:

@@ -20,7 +20,7 @@ from . import engine_packets
 from .bad_request import BAD_REQUEST, UNKNOWN_SID, BadRequest
 from .engine_packets import PacketError
 from .polling import NOOP, ClosingPollers, Poller, Waiter
-from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Handshake, Layer, Session
+from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Layer, OpeningRequest, Session
 from .sids import Sids
 
 POLLING, WEBSOCKET = "polling", "websocket"
@@ -80,18 +80,18 @@ class Engine:
             return False
         return not address or self._addresses[address] < settings.max_connections_per_ip
 
-    def open_polling(self, handshake: Handshake) -> bytes:
+    def open_polling(self, request: OpeningRequest) -> bytes:
         """Open a session on long-polling and return the payload of its first response."""
-        session = Session(self, handshake)
+        session = Session(self, request)
         poller = Poller(self.hub, session)
         self.hub.pollers.add(poller)
         self._open(session, poller)
         upgrades = [WEBSOCKET] if WEBSOCKET in self.settings.io_transports else []
         return self._open_packet(session, upgrades)
 
-    def open_websocket(self, taken: Taken, handshake: Handshake) -> None:
+    def open_websocket(self, taken: Taken, request: OpeningRequest) -> None:
         """Open a session on a parked socket."""
-        session = Session(self, handshake)
+        session = Session(self, request)
         client = self.hub.park(taken, session)
         self._open(session, client)
         session.send(text_frame(self._open_packet(session, [])))
@@ -99,9 +99,9 @@ class Engine:
 
     def _open(self, session: Session, member: Member) -> None:
         session.member = member
-        member.address = session.handshake.address
-        member.language = session.handshake.language
-        member.diff = session.handshake.diff
+        member.address = session.request.address
+        member.language = session.request.language
+        member.diff = session.request.diff
         member.extended = True
         self.sessions[session.sid] = session
         self._addresses[member.address] += 1
@@ -187,7 +187,7 @@ class Engine:
         session.reason = session.reason or TRANSPORT_CLOSE
         if self.sessions.pop(session.sid, None) is None:
             return
-        self._uncount(session.handshake.address)
+        self._uncount(session.request.address)
         if isinstance(session.member, Poller) and _gets_reason(session.member, session.reason):
             self._closing.add(session.sid, session.member, self.hub.now)
         # A client in the middle of the upgrade polls no more: it gets the reason over the WebSocket.

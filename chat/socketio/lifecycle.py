@@ -62,7 +62,7 @@ class Lifecycle:
         session = connection.engine_session
         session.connections[connection.namespace] = connection
         if not self._jobs.put(session, self._admit, connection):
-            self._refuse(connection, ConnectRefused("Too busy"))
+            self._refuse(connection, _packet(connection, ConnectRefused("Too busy")))
 
     def _admit(self, connection: Connection) -> None:
         """Accept or refuse a connection; outside the loop."""
@@ -70,23 +70,22 @@ class Lifecycle:
         try:
             granted = self._admission.check(connection)
         except ConnectRefused as refusal:
-            reactor.call(self._refuse, connection, refusal)
+            reactor.call(self._refuse, connection, _packet(connection, refusal))
         except BaseException as error:  # gevent.Timeout and SystemExit too: the client is waiting
-            log.error("on_connect failed", exc_info=error)
-            reactor.call(self._refuse, connection, ConnectRefused("internal"))
+            log.error("a middleware or on_connect failed", exc_info=error)
+            reactor.call(self._refuse, connection, _packet(connection, ConnectRefused("internal")))
         else:
             reactor.call_and_wait(self._accept, connection, granted)
             if connection.has_deferred:
                 reactor.driver.sleep(PAUSE)
             reactor.call(connection.send_deferred)
 
-    def _refuse(self, connection: Connection, refusal: ConnectRefused) -> None:
+    def _refuse(self, connection: Connection, packet: bytes) -> None:
         session = connection.engine_session
         self._put_back(connection)
         if session.connections.pop(connection.namespace, None) is None or session.reason:
             return
-        why = {"message": refusal.message} | ({} if refusal.data is None else {"data": refusal.data})
-        session.send(encode(Packet(CONNECT_ERROR, connection.namespace, why)))
+        session.send(packet)
 
     def _accept(self, connection: Connection, granted: Grant | None) -> None:
         session = connection.engine_session
@@ -97,7 +96,7 @@ class Lifecycle:
             try:
                 self._admission.confirm(connection, granted)
             except ConnectRefused as refusal:
-                self._refuse(connection, refusal)
+                self._refuse(connection, _packet(connection, refusal))
                 return
         resumption = connection.resumption
         missed = [] if resumption is None else self._resumer.frames(resumption)
@@ -125,7 +124,7 @@ class Lifecycle:
             chat.admit(connection, granted)
         if connection.resumption is not None:
             self._resumer.finish(connection.resumption)
-        if namespace not in self._namespaces.handlers:
+        if connection.site is None:
             connection.auth = NOTHING  # nothing reads it, and a token is long
 
     def _put_back(self, connection: Connection) -> None:
@@ -147,8 +146,17 @@ class Lifecycle:
                 self._resumer.save(connection)
                 self._end(connection, reason)
 
-    def disconnect(self, connection: Connection) -> None:
-        """End a connection, as the server."""
+    def disconnect(self, connection: Connection, close: bool = False) -> None:
+        """End a connection, as the server; `close`: all connections of its session, and the session."""
+        if not connection.accepted:
+            return
+        session = connection.engine_session
+        for each in list(session.connections.values()) if close else [connection]:
+            self._disconnect(each)
+        if close:
+            session.close()
+
+    def _disconnect(self, connection: Connection) -> None:
         if connection.accepted:
             connection.send(encode(Packet(DISCONNECT, connection.namespace)))
             self._resumer.forget(connection)
@@ -166,9 +174,20 @@ class Lifecycle:
         connection.accepted = False
         self._recovery.connections -= 1
         self._rooms.remove(connection)
+        connection.expect_no_more()
         if self._namespaces.is_chat(namespace) and not session.reason:
             self._hub.remove(session.member)
             session.member.user = None
-        handler = self._namespaces.handlers.find(namespace, registry.DISCONNECT)
+        handler = None if connection.site is None else connection.site.find(registry.DISCONNECT)
         if handler is not None:
             self._jobs.put_last(session, self._call_site, handler, connection, reason)
+
+
+def _packet(connection: Connection, refusal: ConnectRefused) -> bytes:
+    """Return the frames of CONNECT_ERROR; where JSON cannot hold the data, log that and send the message alone."""
+    why = {"message": str(refusal.message)} | ({} if refusal.data is None else {"data": refusal.data})
+    try:
+        return encode(Packet(CONNECT_ERROR, connection.namespace, why))
+    except TypeError as error:
+        log.error("a refusal's data cannot be sent: %s", error)
+        return encode(Packet(CONNECT_ERROR, connection.namespace, {"message": str(refusal.message)}))

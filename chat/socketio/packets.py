@@ -36,6 +36,8 @@ class Packet(NamedTuple):
     data: Any = None
     id: int | None = None
     attachments: int = 0
+    #: What a client wrote behind the namespace's name: `/news?lang=en` has "lang=en".
+    query: str = ""
 
 
 # ---- decoding --------------------------------------------------------------------------------------------------
@@ -50,17 +52,16 @@ def decode(text: bytes) -> Packet:
         raise PacketError("unknown packet type")
     kind = text[0] - 48
     at, attachments = _attachments(text, 1) if kind in _WITH_ATTACHMENTS else (1, 0)
-    namespace = "/"
+    namespace, query = "/", ""
     if text[at : at + 1] == b"/":
         end = text.find(b",", at)
         end = len(text) if end < 0 else end
-        # A namespace may carry a query string; this server ignores it.
-        namespace = text[at:end].decode().partition("?")[0]
+        namespace, _, query = text[at:end].decode().partition("?")
         at = min(end + 1, len(text))
     at, id = _id(text, at)
     data = _json(text[at:])
     _check(kind, data, id)
-    return Packet(kind, namespace, data, id, attachments)
+    return Packet(kind, namespace, data, id, attachments, query)
 
 
 def _attachments(text: bytes, at: int) -> tuple[int, int]:
@@ -178,6 +179,18 @@ def prepare(data: Any) -> Prepared:
     if _has_bytes(data):
         data = _extract(data, buffers)
     return Prepared(orjson.dumps(data), buffers)
+
+
+def prepare_event(event: str, args: tuple[Any, ...]) -> Prepared:
+    """Encode an event that the site emits; ValueError for a name that clients keep for themselves."""
+    if event in RESERVED:
+        raise ValueError(f"{event!r} is a name of Socket.IO's own; no event can have it.")
+    return prepare([event, *args])
+
+
+def restore(prepared: Prepared) -> Any:
+    """Return the list that `prepare` was called with, tuples as lists."""
+    return _fill(orjson.loads(prepared.json), prepared.buffers, MAX_DEPTH)
 
 
 def assemble(

@@ -67,6 +67,8 @@ class _Entry(NamedTuple):
     sid: str | None
     key: MessageKey | None
     frames: bytes
+    #: Rooms of the site, and ids of connections, that do not receive it.
+    skipped: tuple[str, ...] = ()
 
 
 class Recovery:
@@ -121,8 +123,11 @@ class Recovery:
         prepared: Prepared,
         store: bytes = b"",
         key: MessageKey | None = None,
+        skipped: tuple[str, ...] = (),
     ) -> bytes:
         """Return the frames of a packet, and keep them for clients in `scopes`, but for the member `skip`.
+
+        `skipped` are rooms of the site, and ids of connections, that do not receive it either.
 
         `store` is the store part of the packet's offset; `key` identifies the message that it carries, if that is
         stored. The caller sends the frames at once: packets are numbered in the order in which clients receive them.
@@ -135,7 +140,7 @@ class Recovery:
             kind, prefix, None, prepared, offsets.write(self.origin, self.position + 1, store)
         )
         sid = getattr(getattr(skip, "wire", None), "sid", None)
-        self._entries.append(_Entry(self._clock(), namespace, scopes, sid, key, frames))
+        self._entries.append(_Entry(self._clock(), namespace, scopes, sid, key, frames, skipped))
         self._size += len(frames)
         return frames
 
@@ -158,6 +163,7 @@ class Recovery:
             and entry.namespace == saved.namespace
             and entry.sid not in saved.sids
             and _is_for(saved, entry, self._first + number)
+            and not _is_skipped(saved, entry, self._first + number)
             and entry.key not in known
         ]
 
@@ -218,3 +224,7 @@ def _is_for(saved: Saved, entry: _Entry, number: int) -> bool:
         return True
     room, seq = entry.key
     return seq >= subscriptions.rooms.get(room, subscriptions.direct.get(room, 0))
+
+
+def _is_skipped(saved: Saved, entry: _Entry, number: int) -> bool:
+    return any(name == saved.id or number > saved.rooms.get(name, number) for name in entry.skipped)

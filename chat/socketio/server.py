@@ -6,8 +6,9 @@ client. The rules are those of the Socket.IO protocol, revision 5.
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..identity.guard import Guard
@@ -18,7 +19,8 @@ from ..rooms.hub import Hub
 from ..rooms.member import Member
 from ..store.history import History
 from . import packets
-from .admission import Admission
+from .admission import INVALID_NAMESPACE, Admission
+from .answers import Collector
 from .chat_namespace import ChatNamespace
 from .codec import SocketIOCodec
 from .connection import Connection
@@ -27,10 +29,11 @@ from .lifecycle import Lifecycle
 from .namespaces import Namespaces
 from .packets import ACK, CONNECT, CONNECT_ERROR, EVENT, Assembly, Packet, Prepared
 from .recovery import Recovery
-from .registry import Handler, Registry
+from .registry import NO_ACK, Chain, Handler, Registry, SiteNamespace
 from .replay import OpenRooms, Replay
 from .resume import IoStore, Resumer
 from .rooms import Rooms
+from .selection import Selection
 from .sessions import Session, connection_of
 from .subscriptions import SubscriptionStore
 
@@ -39,7 +42,7 @@ log = logging.getLogger("flask_chat")
 #: Attachments of one packet together, as a multiple of the largest message.
 MAX_ASSEMBLY = 10
 
-_INVALID_NAMESPACE = {"message": "Invalid namespace"}
+_INVALID_NAMESPACE = {"message": INVALID_NAMESPACE}
 
 
 class Server:
@@ -63,7 +66,8 @@ class Server:
             hub.settings.io_recovery_seconds, lambda: hub.now, lambda saved: self._resumer.expired(saved)
         )
         self.codec = SocketIOCodec(hub.settings.io_chat_namespace or "/", self.recovery)
-        self._namespaces = Namespaces(handlers, self.recovery)
+        self._namespaces = Namespaces(handlers, self.recovery, call_site)
+        self._ack_numbers = itertools.count()
         self._rooms = Rooms(self.recovery)
         self._subscriptions: SubscriptionStore | None = None
         self._call_site = call_site
@@ -148,26 +152,31 @@ class Server:
         namespace = packet.namespace
         if namespace in session.connections:
             return
-        if namespace not in self._namespaces:
+        if not self._namespaces.may_have(namespace):
             session.send(packets.encode(Packet(CONNECT_ERROR, namespace, _INVALID_NAMESPACE)))
             return
-        self._lifecycle.connect(Connection(self, session, namespace, packet.data))
+        self._lifecycle.connect(Connection(self, session, namespace, packet.data, packet.query))
 
     def _event(self, connection: Connection, packet: Packet) -> None:
         name, namespace, chat = packet.data[0], connection.namespace, self._namespaces.chat
         if chat is not None and namespace == chat.name and chat.serves(name):
             chat.event(connection, packet)
             return
-        handler = self._namespaces.handlers.find(namespace, name)
-        if handler is None:
+        site = connection.site
+        if site is None or not (site.chains[Chain.INCOMING] or site.find(name)):
             return
-        if not self.jobs.put(connection.engine_session, self._handle, connection, handler, packet):
+        if not self.jobs.put(connection.engine_session, self._handle, connection, site, packet):
             self.jobs.put("log", log.warning, "an event was dropped: its client's queue is full")
 
-    def _handle(self, connection: Connection, handler: Handler, packet: Packet) -> None:
-        """Call the site's handler and send the ack; in a job."""
+    def _handle(self, connection: Connection, site: SiteNamespace, packet: Packet) -> None:
+        """Call the site's listeners and its handler, and send the ack; in a job."""
+        for listener in list(site.chains[Chain.INCOMING]):
+            self._call_site(listener, connection, *packet.data)
+        handler = site.find(packet.data[0])
+        if handler is None:
+            return
         answer = self._call_site(handler, connection, *packet.data[1:])
-        if packet.id is None:
+        if packet.id is None or answer is NO_ACK:
             return
         if answer is None:
             answer = ()
@@ -176,15 +185,36 @@ class Server:
 
     def _ack(self, connection: Connection, packet: Packet) -> None:
         assert packet.id is not None
-        callback = connection.take_ack(packet.id)
-        if callback is not None:
-            self.jobs.put((connection.engine_session, "ack"), self._call_site, callback, *packet.data)
+        receiver = connection.take_ack(packet.id)
+        if callable(receiver):
+            self.jobs.put((connection.engine_session, "ack"), self._call_site, receiver, *packet.data)
+        elif receiver is not None:
+            receiver.answered(connection.id, packet.data)
 
     # ---- connection.Owner ------------------------------------------------------------------------------------
 
     def mark_mixed(self, namespace: str) -> None:
         """Record that the site keeps or emits something of its own in a namespace."""
         self._namespaces.mark_mixed(namespace)
+
+    def next_ack(self) -> int:
+        """Return a number that no other event of this process has asked for an ack with; in the loop."""
+        return next(self._ack_numbers)
+
+    def notify_outgoing(self, receivers: list[Connection], prepared: Prepared) -> None:
+        """Have the site's listeners hear of an event that is sent to clients of one namespace; in the loop."""
+        site = receivers[0].site if receivers else None
+        if site is not None and (listeners := site.chains[Chain.OUTGOING]):
+            queue = "outgoing", receivers[0].namespace
+            self.jobs.put(queue, self._tell_listeners, list(listeners), receivers, prepared)
+
+    def _tell_listeners(
+        self, listeners: list[Handler], receivers: list[Connection], prepared: Prepared
+    ) -> None:
+        event = packets.restore(prepared)
+        for connection in receivers:
+            for listener in listeners:
+                self._call_site(listener, connection, *event)
 
     def encode_for(self, connection: Connection, prepared: Prepared) -> bytes:
         """Return the frames of an event for one client; they are kept in case that it is cut off."""
@@ -200,16 +230,38 @@ class Server:
         """Remove a connection from a room of the site; in the loop."""
         self._rooms.leave(connection, room)
 
-    def disconnect(self, connection: Connection) -> None:
-        """End a connection, as the server; in the loop."""
-        self._lifecycle.disconnect(connection)
+    def disconnect(self, connection: Connection, close: bool = False) -> None:
+        """End a connection, or (`close`) its whole session, as the server; in the loop."""
+        self._lifecycle.disconnect(connection, close)
 
     # ---- for the runtime -------------------------------------------------------------------------------------
 
-    def emit(self, namespace: str, room: str | None, prepared: Prepared, skip: Connection | None) -> None:
-        """Send an event of the site to a room, a client (by its id) or a whole namespace; in the loop."""
-        self.mark_mixed(namespace)
-        self._rooms.emit(namespace, room, prepared, skip)
+    def emit(self, selection: Selection, prepared: Prepared, is_volatile: bool = False) -> None:
+        """Send an event of the site to clients of this process; in the loop."""
+        self.mark_mixed(selection.namespace)
+        self.notify_outgoing(self._rooms.emit(selection, prepared, is_volatile), prepared)
+
+    def ask(
+        self,
+        selection: Selection,
+        prepared: Prepared,
+        timeout: float,
+        is_volatile: bool,
+        collector: Collector,
+    ) -> None:
+        """Send an event whose answers of `timeout` seconds `collector` gets; in the loop."""
+        number = self.next_ack()
+        receivers = self._rooms.ask(selection, prepared, is_volatile, number, collector)
+        self.notify_outgoing(receivers, prepared)
+        self.hub.reactor.call_later(timeout, _forget_ack, number, receivers)
+
+    def select(self, selection: Selection) -> list[Connection]:
+        """Return the connections of this process that a selection means; in the loop."""
+        return self._rooms.select(selection)
+
+    def find(self, namespace: str, id: str) -> Connection | None:
+        """Return the connection of that id, or None; in the loop."""
+        return self._rooms.find(namespace, id)
 
     def expel(self, user_id: str, is_meant: Callable[[Connection], bool]) -> None:
         """End those of a user's connections for which `is_meant` is true; the hub ends those to the chat itself."""
@@ -231,3 +283,9 @@ class Server:
         connection = connection_of(member, chat.name)
         if connection is not None and connection.subscriptions.pop(room, None) is not None:
             self.jobs.put_last((member.wire, "subscriptions"), subscriptions.save, connection)
+
+
+def _forget_ack(number: int, receivers: Iterable[Connection]) -> None:
+    """Free what waits for an answer that did not come in time."""
+    for connection in receivers:
+        connection.take_ack(number)

@@ -31,18 +31,31 @@ PROBE = engine_packets.PING + b"probe"
 PING, PROBE_PONG = text_frame(engine_packets.PING), text_frame(engine_packets.PONG + b"probe")
 
 
-class Handshake:
+class OpeningRequest:
     """Facts about a client from the request that opened its session."""
 
-    __slots__ = ("address", "diff", "language", "lobby", "token")
+    __slots__ = ("address", "diff", "language", "lobby", "packed", "secure", "token")
 
-    def __init__(self, address: str, language: str, token: str, diff: bool, lobby: bool = True) -> None:
+    def __init__(
+        self,
+        address: str,
+        language: str,
+        token: str,
+        diff: bool,
+        lobby: bool = True,
+        secure: bool = False,
+        packed: bytes = b"",
+    ) -> None:
         self.address = address
         self.language = language
         self.token = token
         self.diff = diff
         #: Whether the client is in the lobby from the start.
         self.lobby = lobby
+        #: Whether it came over TLS.
+        self.secure = secure
+        #: Its address and headers as `handshake.pack` makes them; empty where nobody can read them.
+        self.packed = packed
 
 
 class Layer(Protocol):
@@ -92,7 +105,7 @@ class Session:
         "sid",
         "engine",
         "codec",
-        "handshake",
+        "request",
         "member",
         "probe",
         "opened_at",
@@ -104,11 +117,11 @@ class Session:
         "_awaits_pong",
     )
 
-    def __init__(self, engine: Owner, handshake: Handshake) -> None:
+    def __init__(self, engine: Owner, request: OpeningRequest) -> None:
         self.sid = engine.sids.new()
         self.engine = engine
         self.codec = engine.layer.codec
-        self.handshake = handshake
+        self.request = request
         self.member: Member
         #: The WebSocket of an upgrade that is under way.
         self.probe: Client | None = None

@@ -20,7 +20,8 @@ from ..socketio.echo import Echo
 from ..socketio.engine import POLLING, WEBSOCKET, Engine
 from ..socketio.forwarding.client import ForwardingClient
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
-from ..socketio.sessions import Handshake
+from ..socketio.handshake import pack
+from ..socketio.sessions import OpeningRequest
 from .redaction import redact_pywsgi
 from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 
@@ -110,7 +111,7 @@ class Routes:
             return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
         if endpoint.forwarding is not None and _has_peers(chat):
             endpoint.forwarding.listen()
-        return _text(engine.hub.reactor.call_and_wait(engine.open_polling, handshake(request)))
+        return _text(engine.hub.reactor.call_and_wait(engine.open_polling, _opening(chat)))
 
     def _post(self, chat: ChatService, engine: Engine, sid: str, session: SessionHandle) -> Response:
         limit = chat.settings.max_message_bytes
@@ -169,7 +170,7 @@ class Routes:
         endpoint = self._endpoint_of(chat)
         engine, sid = endpoint.engine, request.args.get("sid")
         if sid is None:
-            engine.hub.reactor.call(engine.open_websocket, taken, handshake(request))
+            engine.hub.reactor.call(engine.open_websocket, taken, _opening(chat))
         else:
             _session(chat, endpoint, sid).probe(taken)
 
@@ -193,12 +194,24 @@ def add_engine_echo(app: Flask, path: str) -> None:
     add_routes(app, path, endpoint_of, "engine_echo")
 
 
-def handshake(request: Request) -> Handshake:
-    """Return what the request that opens a session says of its client."""
+def _opening(chat: ChatService) -> OpeningRequest:
+    # Without handlers of the site's own, nothing reads the headers.
+    return opening_request(request, bool(chat.events))
+
+
+def opening_request(request: Request, is_kept: bool) -> OpeningRequest:
+    """Return what the request that opens a session says of its client; `is_kept`: its headers and address too."""
     args = request.args
     language = best_language(args.get("lang"), request.headers.get("Accept-Language", ""))
-    diff, lobby = args.get("roster") == "diff", args.get("lobby") != "0"
-    return Handshake(request.remote_addr or "", language, args.get("token", ""), diff, lobby)
+    return OpeningRequest(
+        request.remote_addr or "",
+        language,
+        args.get("token", ""),
+        args.get("roster") == "diff",
+        args.get("lobby") != "0",
+        request.is_secure,
+        pack(request.script_root + request.full_path, request.headers.items()) if is_kept else b"",
+    )
 
 
 def _check_query(request: Request, chat: ChatService) -> None:

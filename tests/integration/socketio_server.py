@@ -13,8 +13,10 @@ QUICK = {"CHAT_RATE_LIMIT": "0", "CHAT_ROSTER_GRACE": "0.2", "ACCESS_LOG": ""}
 class SocketIOServer(Server):
     """One server of that site, without a rate limit unless `env` sets one."""
 
+    app_factory = APP
+
     def __init__(self, kind="gunicorn-gevent", env=None, options=()):
-        super().__init__(kind, {**QUICK, **(env or {})}, APP, options)
+        super().__init__(kind, {**QUICK, **(env or {})}, self.app_factory, options)
 
     def emit(self, event, *args, room=None, namespace="/news", path="/emit"):
         """Have a view of the site emit."""

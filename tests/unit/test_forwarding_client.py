@@ -23,11 +23,11 @@ from chat.socketio.forwarding import sessions
 from chat.socketio.forwarding.client import ForwardingClient
 from chat.socketio.forwarding.directory import WorkerDirectory
 from chat.socketio.forwarding.sessions import LocalSession
-from chat.socketio.sessions import Handshake
+from chat.socketio.sessions import OpeningRequest
 from tests.again_under_gevent import again_under_gevent, is_patched
 
 KEY = b"a site's secret"
-HANDSHAKE = Handshake("", "en", "", False)
+HANDSHAKE = OpeningRequest("", "en", "", False)
 
 
 @pytest.fixture

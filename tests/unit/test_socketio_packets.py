@@ -57,7 +57,7 @@ GOOD = {
     b"0/admin,": Packet(CONNECT, "/admin"),
     b"0/admin": Packet(CONNECT, "/admin"),
     b'0/admin,{"a":1}': Packet(CONNECT, "/admin", {"a": 1}),
-    b"0/admin?token=1&uid=2,": Packet(CONNECT, "/admin"),
+    b"0/admin?token=1&uid=2,": Packet(CONNECT, "/admin", query="token=1&uid=2"),
     b"1": Packet(DISCONNECT),
     b"1/admin,": Packet(DISCONNECT, "/admin"),
     b'2["foo"]': Packet(EVENT, data=["foo"]),

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from chat.rooms.client import Taken
-from chat.socketio.sessions import Handshake
+from chat.socketio.sessions import OpeningRequest
 from chat.store import migrate
 from tests.server_frames import frames
 from tests.socketio_processes import Line, Process, io_settings, new_clock
@@ -23,7 +23,7 @@ class UpgradingClient:
     def __init__(self, process):
         self.process, self.engine = process, process.runtime.io_engine
         self.line = None
-        greeting = self._ask(self.engine.open_polling, Handshake("", "en", "ann", False))
+        greeting = self._ask(self.engine.open_polling, OpeningRequest("", "en", "ann", False))
         self.sid = json.loads(greeting[1:])["sid"]
         self.post('40{"token":"ann"}')
         self.settle()
