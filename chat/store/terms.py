@@ -21,8 +21,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..wire.normal_forms import JOINER, normalize
+
 #: Characters of a normalised message that are indexed: as many as a tsvector has positions.
 MAX_CHARS = 16_383
+#: Characters of a decomposed message that are read: one character may stand for eighteen. Three parts make a
+#: Korean syllable, and a letter with two accents, which are not indexed.
+_MAX_DECOMPOSED = 3 * MAX_CHARS
 #: Characters of a query that are read, and terms of it that are searched; the rest is ignored.
 MAX_QUERY_CHARS, MAX_QUERY_TERMS = 1024, 64
 #: A longer word is indexed in pieces: a PostgreSQL lexeme has less than 2 KB, and a character up to 4 bytes.
@@ -171,8 +176,9 @@ def _followed(terms: Iterable[str]) -> str:
 
 def _normal(text: str) -> str:
     """Return `text` without case, compatible forms and accents, and with a space for what is no part of a word."""
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", folded).translate(_CHARACTERS))
+    folded = normalize("NFKD", text)[:_MAX_DECOMPOSED].casefold()
+    # Marks may follow one another once what was between them is gone, so NFC divides their runs again.
+    return normalize("NFC", normalize("NFKD", folded).translate(_CHARACTERS)).replace(JOINER, "")
 
 
 class _Characters(dict[int, int | None]):
