@@ -124,9 +124,7 @@ def name_key(name: str) -> str:
 def skeleton(name: str) -> str:
     """Return a key that is the same for names that look alike."""
     # A combining dot on an i or an l looks like the dot that the letter has already.
-    drawn = (
-        normalize("NFD", _normal(name).strip()).replace("I\u0307", "i").replace("i\u0307", "i")
-    )
+    drawn = normalize("NFD", _normal(name).strip()).replace("I\u0307", "i").replace("i\u0307", "i")
     return drawn.translate(_SHAPES).casefold()
 
 
