@@ -12,7 +12,7 @@ def repeated(unit):
 
 def thirds(*marks):
     """A letter, and one run of each mark: what was found in issue 13."""
-    return lambda n: ("a" + "".join(mark * (n // len(marks)) for mark in marks))[:n]
+    return lambda n: ("a" + "".join(mark * (n // len(marks) + 1) for mark in marks))[:n]
 
 
 def shuffled(alphabet, before=""):
@@ -49,7 +49,7 @@ TEXTS = {
     "only at signs": repeated(" @"),
     "casefold expands": repeated("\u0390ß\ufb03\u0149\u1fb7\u0130"),
     "bidirectional": repeated("\u202e\u2066אب\u2069\u202c"),
-    "half surrogates": repeated("\ud800\udfff"),
+    "half surrogates": repeated("\ud800 \udfff "),
     "thai": repeated("ที่นี่ไม่มีช่องว่าง"),
     "chinese": shuffled("今天晚上我们去吃饭"),
     "plane two": repeated("\U00020000\U0002a6d6"),
