@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from ..wire.normal_forms import normalize
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -53,7 +54,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """Return the hash of a password that `check` has accepted."""
-        return self._run(self._hasher.hash, _bytes(password))
+        return self._run(_hash, password)
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether the password matches the hash. None (no such user) matches nothing and takes as long."""
@@ -77,7 +78,11 @@ def _hasher() -> PasswordHasher:
 
 def _bytes(password: str) -> bytes:
     # Keyboards differ in composing an é (NIST SP 800-63B); JSON can contain half a surrogate pair.
-    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    return normalize("NFKC", password).encode("utf-8", "surrogatepass")
+
+
+def _hash(password: str) -> str:
+    return _hasher().hash(_bytes(password))
 
 
 def _matches(password_hash: str, password: str) -> bool:
