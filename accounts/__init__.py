@@ -10,6 +10,7 @@ from flask_babel import Babel
 from flask_wtf.csrf import generate_csrf
 
 from chat import Chat
+from chat.web.redaction import redact_pywsgi
 
 from . import api, errors, headers, languages, sessions, views
 from .service import AccountService, MakeThrottle
@@ -27,6 +28,7 @@ def init_app(app: Flask, chat: Chat) -> None:
     app.register_blueprint(api.make_blueprint())
     app.jinja_env.globals["csrf_token"] = generate_csrf
     app.after_request(headers.secure)
+    app.url_value_preprocessor(redact_pywsgi)
     errors.init(app)
 
 

@@ -21,7 +21,6 @@ from ..socketio.engine import POLLING, WEBSOCKET, Engine
 from ..socketio.forwarding.client import ForwardingClient
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
 from ..socketio.sessions import Handshake
-from .redaction import redact_pywsgi
 from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("flask_chat")
@@ -143,8 +142,6 @@ class Routes:
     def check(self, request: Request) -> None:
         """Raise RefusedUpgrade for a request that must not become a socket."""
         chat: ChatService = current_app.extensions["chat"]
-        if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
-            redact_pywsgi()
         try:
             if not _origin_allowed(request, chat):
                 raise BadRequest(*bad_request.FORBIDDEN)
