@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..rooms.access import LOBBY
 from ..store.history import Draft, History, Result
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Stores:
         self._upgrade_at_start = upgrade_at_start
         self._run_blocking = run_blocking
         self._tables: Tables | None = None
+        self._site: str | None = None
         self._opening = threading.RLock()
 
     @property
@@ -52,6 +54,17 @@ class Stores:
             if self._url is None:
                 self._url = self._choose_url()
             return self._url
+
+    @property
+    def site(self) -> str:
+        """What tells this site from any other: random, and the same for every process that uses this database.
+
+        It is the lobby's epoch, which is made with the tables. Read once; the first call may raise StoreUnavailable.
+        """
+        if self._site is None:
+            lobby = self.open().history.room(LOBBY)
+            self._site = lobby.epoch if lobby is not None else ""
+        return self._site
 
     def open(self) -> Tables:
         """Return the tables, upgraded at the first call where CHAT_UPGRADE_AT_START says so.
