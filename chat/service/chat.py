@@ -55,6 +55,8 @@ class ChatService:
         self.identities = Identities(app, self.stores, settings.token_ttl)
         #: Returns the headers that the site's own protection wants on the page's requests.
         self.load_token_headers: Callable[[], Mapping[str, str]] = dict
+        #: Returns the site's link at which a user may choose a new password for so many hours; None if it has none.
+        self.load_reset_link: Callable[[Identity, float], str] | None = None
         #: Where visitors who are not logged in are sent.
         self.login = LoginView(app, settings.login_endpoint)
         self._control = ControlRequests(self.stores, self._processes)
@@ -63,7 +65,7 @@ class ChatService:
         self.rooms = RoomService(self.stores, self._processes, self._control)
         self._bans = Bans(self.guard, self.stores, self._processes, self._control)
         #: The log-in sessions of the site, and their ends.
-        self.log_ins = LogInSessions(self.identities, self._bans)
+        self.log_ins = LogInSessions(self.identities, self._bans, self.stores)
         #: Hears the log-outs that the site's extensions announce.
         self.log_out_signals = LogOutSignals(app, self.log_ins.log_out, self.log_ins.revoke_site_user)
         self.log_out_signals.listen()

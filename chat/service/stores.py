@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..store.control import Control
     from ..store.io_missed import IoMissed
     from ..store.io_sessions import IoSessions
+    from ..store.log_in_sessions import LogInSessionRows
     from ..store.users import Users
 
 
@@ -28,6 +29,7 @@ class Tables(NamedTuple):
     io_missed: IoMissed
     #: `History.append` for a caller outside the loop.
     commit: Callable[[list[Draft], int], list[Result]]
+    log_in_sessions: LogInSessionRows
 
 
 class Stores:
@@ -89,6 +91,7 @@ class Stores:
         from ..store.control import Control
         from ..store.io_missed import IoMissed
         from ..store.io_sessions import IoSessions
+        from ..store.log_in_sessions import LogInSessionRows
         from ..store.opening import open_engine
         from ..store.sql import SqlHistory
         from ..store.users import Users
@@ -108,4 +111,5 @@ class Stores:
             IoSessions(engine, run),
             IoMissed(engine, run),
             commit,
+            LogInSessionRows(engine, run),
         )
