@@ -74,9 +74,8 @@ class Tokens:
     def decode(self, token: str) -> Mapping[str, Any]:
         """Return the claims of a valid access token; raise ChatError: token_expired or token_invalid."""
         own = self._own_tokens()
-        claims = own.claims(token, time.time()) if own is not None else None
-        if claims is None:
-            claims = self._decode_any(token)
+        recognised = own.claims(token, time.time()) if own is not None else None
+        claims = recognised if recognised is not None else self._decode_any(token)
         self._check_site(claims)
         return claims
 

@@ -1,4 +1,7 @@
-"""Passwords that are guessed first: common ones, and those that are the user's name. No I/O but reading the list once."""
+"""Passwords that are guessed first: common ones, and those that are the user's name.
+
+No I/O, but for reading the list once.
+"""
 
 from __future__ import annotations
 

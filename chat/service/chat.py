@@ -259,10 +259,9 @@ class ChatService:
         self._bans.revoke(user_id, failure)
 
     def log_out(self, everywhere: bool = False) -> None:
-        """Close the sockets of this request's log-in session and refuse its tokens, on every server.
+        """Close the sockets of this request's log-in session and refuse its tokens; `everywhere`, of all its user's.
 
-        `everywhere` ends all of the user's sessions, as `revoke` does. Call it in the log-out view, before the log-out;
-        a site with Flask-Login need not call it, because its signal is heard.
+        Call it in the log-out view, before the log-out. A site with Flask-Login need not: its signal is heard.
         """
         self.log_ins.log_out(everywhere)
 
