@@ -233,7 +233,8 @@ def unban(name: str, by_id: bool) -> None:
 def reset_link(name: str, by_id: bool, hours: float, site: str) -> None:
     """Print a link at which NAME, who has forgotten the password, can choose a new one. It works once."""
     chat = service()
-    user = find_user(chat.users, **_whom(name, by_id))
+    whom = _whom(name, by_id)
+    user = find_user(chat.users, whom.get("username"), whom.get("user_id"))
     if chat.load_reset_link is None:
         raise click.ClickException(
             "This site has no page of the chat's for passwords. Decorate a function that returns a link to a page of "

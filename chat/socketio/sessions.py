@@ -34,15 +34,19 @@ PING, PROBE_PONG = text_frame(engine_packets.PING), text_frame(engine_packets.PO
 class Handshake:
     """Facts about a client from the request that opened its session."""
 
-    __slots__ = ("address", "diff", "language", "lobby", "token")
+    __slots__ = ("address", "cookie", "diff", "language", "lobby", "token")
 
-    def __init__(self, address: str, language: str, token: str, diff: bool, lobby: bool = True) -> None:
+    def __init__(
+        self, address: str, language: str, token: str, diff: bool, lobby: bool = True, cookie: str = ""
+    ) -> None:
         self.address = address
         self.language = language
         self.token = token
         self.diff = diff
         #: Whether the client is in the lobby from the start.
         self.lobby = lobby
+        #: What the session's id is bound to; "" for a client that keeps no cookies.
+        self.cookie = cookie
 
 
 class Layer(Protocol):
@@ -105,7 +109,7 @@ class Session:
     )
 
     def __init__(self, engine: Owner, handshake: Handshake) -> None:
-        self.sid = engine.sids.new()
+        self.sid = engine.sids.new(handshake.cookie)
         self.engine = engine
         self.codec = engine.layer.codec
         self.handshake = handshake

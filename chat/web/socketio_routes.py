@@ -14,7 +14,7 @@ from ..i18n import best_language
 from ..identity.guard import origin_allowed
 from ..rooms.client import Taken
 from ..service import ChatService
-from ..socketio import bad_request
+from ..socketio import bad_request, sids
 from ..socketio.bad_request import BadRequest
 from ..socketio.echo import Echo
 from ..socketio.engine import POLLING, WEBSOCKET, Engine
@@ -26,6 +26,8 @@ from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 log = logging.getLogger("flask_chat")
 
 VERSION = "4"
+#: The cookie to which the ids of polling sessions are bound, where a client keeps it.
+COOKIE = "chat_io"
 #: Seconds that a browser may remember the answer to a preflight.
 PREFLIGHT_AGE = 600
 
@@ -109,7 +111,18 @@ class Routes:
             return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
         if endpoint.forwarding is not None and _has_peers(chat):
             endpoint.forwarding.listen()
-        return _text(engine.hub.reactor.call_and_wait(engine.open_polling, handshake(request)))
+        asked = handshake(request)
+        response = _text(engine.hub.reactor.call_and_wait(engine.open_polling, asked))
+        if not asked.cookie:  # for this client's next session: whether it keeps cookies is not known yet
+            response.set_cookie(
+                COOKIE,
+                sids.new_cookie(),
+                path=request.script_root + request.path.rstrip("/"),
+                secure=request.is_secure,
+                httponly=True,
+                samesite="Lax",
+            )
+        return response
 
     def _post(self, chat: ChatService, engine: Engine, sid: str, session: SessionHandle) -> Response:
         limit = chat.settings.max_message_bytes
@@ -195,7 +208,13 @@ def handshake(request: Request) -> Handshake:
     args = request.args
     language = best_language(args.get("lang"), request.headers.get("Accept-Language", ""))
     diff, lobby = args.get("roster") == "diff", args.get("lobby") != "0"
-    return Handshake(request.remote_addr or "", language, args.get("token", ""), diff, lobby)
+    return Handshake(
+        request.remote_addr or "", language, args.get("token", ""), diff, lobby, _cookie(request)
+    )
+
+
+def _cookie(request: Request) -> str:
+    return sids.read_cookie(request.cookies.get(COOKIE))
 
 
 def _check_query(request: Request, chat: ChatService) -> None:
@@ -214,6 +233,9 @@ def _check_workers(request: Request, chat: ChatService) -> None:
 
 
 def _session(chat: ChatService, endpoint: Endpoint, sid: str) -> SessionHandle:
+    """Return the session of that id; raise BadRequest for a client without the cookie that the id is bound to."""
+    if not sids.may_speak(sid, _cookie(request)):
+        raise BadRequest(*bad_request.UNKNOWN_SID)
     if endpoint.forwarding is not None and _has_peers(chat):
         return endpoint.forwarding.session(sid)
     return LocalSession(endpoint.engine, sid)

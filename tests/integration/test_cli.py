@@ -93,7 +93,9 @@ def test_reset_link_asks_the_sites_own_hook(app, run, users):
         return url_for("static", filename="new-password", _external=True)
 
     app.extensions["chat"].load_reset_link = hook
-    result = run("reset-link", ada.id, "--id", "--hours", "2", "--site", "https://club.example/talk")
+    options = ("--id", "--hours", "2", "--site", "https://club.example/talk")
+    result = run("reset-link", *options, "--", ada.id)  # an id may begin with a dash
+    assert result.exit_code == 0, result.output
     assert result.stdout == "https://club.example/talk/static/new-password\n"
     assert asked == [(ada.identity, 2)]
     assert "within 2 hours" in result.stderr
