@@ -39,7 +39,9 @@ def is_like_name(password: str, name: str) -> bool:
         part = _letters_and_digits(word)
         if len(part) < (_NAME if part.isascii() else _CHINESE_NAME):
             continue
-        if key in part or any(_rest(key, shape) < _WORD for shape in (part, part[::-1]) if shape in key):
+        if (len(key) >= _NAME and key in part) or any(
+            _rest(key, shape) < _WORD for shape in (part, part[::-1]) if shape in key
+        ):
             return True
     return False
 
