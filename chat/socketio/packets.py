@@ -193,7 +193,9 @@ def prepare_event(event: str, args: tuple[Any, ...]) -> Prepared:
 
 def restore(prepared: Prepared) -> Any:
     """Return the list that `prepare` was called with, tuples as lists."""
-    return _fill(orjson.loads(prepared.json), prepared.buffers, MAX_DEPTH)
+    data = orjson.loads(prepared.json)
+    _fill(data, prepared.buffers)
+    return data
 
 
 def assemble(
