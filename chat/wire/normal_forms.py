@@ -49,14 +49,14 @@ def _long_runs() -> re.Pattern[str]:
     return re.compile(f"[{marks}\U00010000-\U0001ffff]{{{_SHORTEST},}}")
 
 
-#: Marks that stand for two, and what may be no mark at all.
-_IRREGULAR = re.compile("[\u0344\u0f73\u0f75\u0f81\U00010000-\U0001ffff]").search
+#: Marks that stand for two.
+_DOUBLE = re.compile("[\u0344\u0f73\u0f75\u0f81]").search
 
 
 def _divide(run: re.Match[str]) -> str:
     begin, marks = run.start(), run[0]
     count = _trailing(run.string[begin - 1]) if begin else 0
-    if _IRREGULAR(marks):
+    if _DOUBLE(marks) or not all(map(unicodedata.combining, marks)):
         return _divide_irregular(marks, count)
     first = MAX_MARKS - count
     rest = range(first, len(marks), MAX_MARKS)

@@ -170,8 +170,9 @@ FIELDS = {
 def test_a_field_at_its_greatest_length_and_beyond(field):
     read, most = FIELDS[field]
     for name, text in TEXTS.items():
-        for length in (most, 4 * most):
-            assert milliseconds(read, text(length)) < MOST, (field, name, length)
+        # Beyond it, a message's terms end at 16,383 characters.
+        for length, bound in ((most, MOST), (4 * most, 2 * MOST)):
+            assert milliseconds(read, text(length)) < bound, (field, name, length)
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
@@ -218,7 +219,7 @@ def test_json_of_the_greatest_size(name):
         assert milliseconds(decoding.decode, frame, MAX_CHARS) < MOST
     assert milliseconds(packets.decode, b'2["x",%b]' % value) < MOST
     json = b'51-["x",%b]' % value
-    assert milliseconds(assemble, json, enough=0) < 5 * milliseconds(packets.decode, json, enough=0) + 5
+    assert milliseconds(assemble, json, enough=0) < 10 * milliseconds(packets.decode, json, enough=0) + 5
 
 
 def assemble(json):
