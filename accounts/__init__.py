@@ -10,8 +10,9 @@ from flask_babel import Babel
 from flask_wtf.csrf import generate_csrf
 
 from chat import Chat
+from chat.web.redaction import redact_pywsgi
 
-from . import api, errors, headers, languages, sessions, views
+from . import api, errors, headers, languages, reset_links, sessions, views
 from .service import AccountService, MakeThrottle
 from .throttle import Throttle
 
@@ -22,11 +23,13 @@ def init_app(app: Flask, chat: Chat) -> None:
     """Add the account pages and `POST /api/login` to `app`, whose chat is `chat`."""
     app.extensions["accounts"] = AccountService(chat, _throttles(app))
     sessions.init(app)
+    chat.reset_link(reset_links.make)
     Babel(app, locale_selector=languages.select)
     app.register_blueprint(views.make_blueprint())
     app.register_blueprint(api.make_blueprint())
     app.jinja_env.globals["csrf_token"] = generate_csrf
     app.after_request(headers.secure)
+    app.url_value_preprocessor(redact_pywsgi)
     errors.init(app)
 
 

@@ -22,6 +22,8 @@ SENTENCES = {
     "name_taken": _l("This name is taken or looks too much like one that is."),
     "password_short": _l("Use at least %(count)d characters.", count=passwords.MIN_CHARS),
     "password_long": _l("Use at most %(count)d characters.", count=passwords.MAX_CHARS),
+    "password_common": _l("This password is one of the first that are guessed. Choose a less common one."),
+    "password_name": _l("This password is too much like your name. Choose something that isn't about you."),
 }
 
 
@@ -33,13 +35,22 @@ def allowed_name(_form: Form, field: Field) -> None:
         raise ValidationError(SENTENCES[error.code]) from error
 
 
-def allowed_password(_form: Form, field: Field) -> None:
-    """Accept passwords that meet the rules."""
+def allowed_password(form: Form, field: Field) -> None:
+    """Accept passwords that meet the rules; the form knows whose it is to be."""
+    username = form.username.data if "username" in form else form.whose
     try:
-        passwords.check(field.data)
+        passwords.check(field.data, username or "")
     except BadPassword as error:
         raise ValidationError(SENTENCES[error.code]) from error
 
+
+def different_password(form: Form, field: Field) -> None:
+    """Accept a new password that is not the current one."""
+    if passwords.is_same(form.password.data or "", field.data):
+        raise ValidationError(SAME_PASSWORD)
+
+
+SAME_PASSWORD = _l("This is your current password. Choose a new one.")
 
 _NAME = {"autocapitalize": "none", "autocorrect": "off", "spellcheck": "false", "dir": "auto"}
 
@@ -78,7 +89,22 @@ class RegisterForm(FlaskForm):
     )
 
 
-class PasswordForm(FlaskForm):
+class NewPasswordForm(FlaskForm):
+    """A new password for the user named `whose`."""
+
+    def __init__(self, whose: str) -> None:
+        super().__init__()
+        self.whose = whose
+
+    new_password = PasswordField(
+        _l("New password"),
+        [InputRequired(_l("Choose a new password.")), allowed_password],
+        description=_l("You'll be logged out everywhere."),
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+class PasswordForm(NewPasswordForm):
     """The current password and the new one."""
 
     password = PasswordField(
@@ -88,7 +114,7 @@ class PasswordForm(FlaskForm):
     )
     new_password = PasswordField(
         _l("New password"),
-        [InputRequired(_l("Choose a new password.")), allowed_password],
+        [InputRequired(_l("Choose a new password.")), allowed_password, different_password],
         description=_l("You'll stay logged in here and be logged out everywhere else."),
         render_kw={"autocomplete": "new-password"},
     )
@@ -104,5 +130,5 @@ class DeleteForm(FlaskForm):
     )
 
 
-class LogoutForm(FlaskForm):
+class EmptyForm(FlaskForm):
     """Only its CSRF token, so that a link cannot log a user out."""

@@ -52,6 +52,8 @@ class AccountService:
         self._chat = chat
         self._passwords = Passwords(chat.run_blocking)
         self._accounts = make_throttle("accounts", *PER_ACCOUNT)
+        #: For each log-in session, so that strangers who guess at an account do not lock its user out of it.
+        self._confirmations = make_throttle("confirmations", *PER_ACCOUNT)
         self._addresses = make_throttle("addresses", *PER_ADDRESS)
         self._registrations = make_throttle("registrations", *REGISTRATIONS)
 
@@ -72,6 +74,22 @@ class AccountService:
             raise Banned
         return self._renew_hash(user, password)
 
+    def confirm(self, user: User, password: str, session_id: str) -> None:
+        """Check the password of a logged-in user again; raise TooManyAttempts or WrongCredentials.
+
+        Only the wrong passwords of this log-in session count.
+        """
+        key = f"{user.id} {session_id}"
+        if wait := self._confirmations.take(key):
+            raise TooManyAttempts(wait)
+        if not self._passwords.verify(user.password_hash, password):
+            raise WrongCredentials
+        self._confirmations.give_back(key)
+
+    def has_password(self, user: User, password: str) -> bool:
+        """Return whether this is the user's password; for one who has proved to be the user."""
+        return self._passwords.verify(user.password_hash, password)
+
     def register(self, username: str, password: str, address: str) -> User:
         """Create a user; raise TooManyAttempts, BadName or NameTaken. The caller has validated the password."""
         clean(username)  # an invalid name costs neither an attempt nor a hash
@@ -85,6 +103,14 @@ class AccountService:
         self._chat.users.set_password(user.id, password_hash)
         self._chat.revoke(user.id)
         return user._replace(password_hash=password_hash)
+
+    def reset_password(self, user: User, password: str) -> bool:
+        """Set a new password as `change_password` does; return False if another one was set since `user` was read."""
+        new = self._passwords.hash(password)
+        if not self._chat.users.rehash(user.id, user.password_hash, new):
+            return False
+        self._chat.revoke(user.id)
+        return True
 
     def delete(self, user: User) -> None:
         """Delete the account, close its sockets and invalidate its tokens; the name stays taken."""

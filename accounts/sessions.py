@@ -1,8 +1,8 @@
 """The log-in session: Flask-Login's, renewed at log-in, and ended together with the user's tokens.
 
 The server cannot revoke a cookie: a tab that requests a token while another tab logs out still sends the old cookie.
-So a session is valid only if it began after the user's tokens_valid_after, which log-out, a new password, kick and ban
-set.
+So a session is valid only if the chat's list of log-in sessions does not say that it has ended, and if it began after
+the user's tokens_valid_after, which a log-out everywhere, a new password, kick and ban set.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ def init(app: Flask) -> None:
 
 
 def load(user_id: str) -> Member | None:
-    """Return the session's user; None if deleted, banned, or logged out on any device since the session began."""
-    user = current_app.extensions["chat"].users.get(user_id)
+    """Return the session's user; None if deleted, banned, logged out, or from before sessions were listed."""
+    chat = current_app.extensions["chat"]
+    user = chat.users.get(user_id)
     if user is None or user.banned or session.get(_SINCE, 0) < user.tokens_valid_after:
         return None
-    return Member(user)
+    return None if chat.log_ins.current() is None or chat.log_ins.has_ended() else Member(user)
 
 
 def log_in(user: User) -> None:
@@ -64,13 +65,20 @@ def log_in(user: User) -> None:
     _renew()
     session.permanent = True
     session[_SINCE] = time.time_ns() // 1_000_000
+    current_app.extensions["chat"].log_ins.begin(user.identity)
     login_user(Member(user))
 
 
 def log_out() -> None:
-    """End the session."""
+    """End this session, its sockets and its tokens; the chat hears Flask-Login's signal."""
     logout_user()
     _renew()
+
+
+def log_out_everywhere(user_id: str) -> None:
+    """End all sessions of the user, this one too."""
+    log_out()
+    current_app.extensions["chat"].revoke(user_id)
 
 
 def _renew() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, session, url_for
@@ -11,8 +13,17 @@ from flask_wtf import FlaskForm
 
 from chat import BadName, NameTaken, User
 
-from . import languages, sessions
-from .forms import SENTENCES, DeleteForm, LoginForm, LogoutForm, PasswordForm, RegisterForm
+from . import languages, reset_links, sessions
+from .forms import (
+    SAME_PASSWORD,
+    SENTENCES,
+    DeleteForm,
+    EmptyForm,
+    LoginForm,
+    NewPasswordForm,
+    PasswordForm,
+    RegisterForm,
+)
 from .redirects import redirect_next
 from .service import AccountService, Banned, TooManyAttempts, WrongCredentials
 
@@ -25,7 +36,10 @@ def make_blueprint() -> Blueprint:
     blueprint.add_url_rule("/register", "register", register, methods=both)
     blueprint.add_url_rule("/login", "login", login, methods=both)
     blueprint.add_url_rule("/logout", "logout", logout, methods=["POST"])
+    blueprint.add_url_rule("/logout/everywhere", "logout_everywhere", logout_everywhere, methods=["POST"])
     blueprint.add_url_rule("/account", "account", account)
+    blueprint.add_url_rule("/account/sessions", "end_session", end_session, methods=["POST"])
+    blueprint.add_url_rule("/account/reset", "reset_password", reset_password, methods=both)
     blueprint.add_url_rule("/account/password", "change_password", change_password, methods=both)
     blueprint.add_url_rule("/account/delete", "delete_account", delete_account, methods=both)
     blueprint.add_url_rule("/lang/<code>", "set_language", set_language)
@@ -74,36 +88,75 @@ def login() -> Any:
 
 
 def logout() -> Any:
-    """Log out, close the user's sockets and invalidate all tokens."""
-    if not LogoutForm().validate_on_submit():
-        abort(400, _("This page has expired. Go back, reload it and try again."))
+    """Log out in this browser: its sockets close, and its tokens end."""
+    check_csrf()
     if current_user.is_authenticated:
-        user_id = current_user.id
         sessions.log_out()
-        chat().revoke(user_id)
+        flash(_("You've been logged out."))
+    return redirect(url_for("accounts.login"), 303)
+
+
+def logout_everywhere() -> Any:
+    """Log out on all devices, close the user's sockets and invalidate all tokens."""
+    check_csrf()
+    if current_user.is_authenticated:
+        sessions.log_out_everywhere(current_user.id)
         flash(_("You've been logged out on all your devices."))
     return redirect(url_for("accounts.login"), 303)
 
 
 @login_required
 def account() -> Any:
-    """Show the account page."""
-    return render_template("accounts/account.html")
+    """Show the account page, with the user's sessions."""
+    now = time.time() * 1000
+    listed = [
+        (one, timedelta(milliseconds=min(0, one.used_at - now))) for one in chat().log_ins.of(current_user.id)
+    ]
+    return render_template("accounts/account.html", sessions=listed)
+
+
+@login_required
+def end_session() -> Any:
+    """Log out one of the user's other sessions."""
+    check_csrf()
+    asked = request.form.get("session", "")
+    ended = next((one for one in chat().log_ins.of(current_user.id) if one.id == asked), None)
+    if ended is not None:
+        chat().log_ins.end(current_user.id, ended.id)
+        flash(_("Logged out: %(device)s.", device=ended.device))
+    return redirect(url_for("accounts.account"), 303)
 
 
 @login_required
 def change_password() -> Any:
     """Change the password; every other session of the user ends."""
-    form = PasswordForm()
+    form = PasswordForm(current_user.username)
     if not form.validate_on_submit():
         return page("accounts/password.html", form)
     try:
         user = confirm(form)
-    except (TooManyAttempts, WrongCredentials, Banned) as error:
+    except (TooManyAttempts, WrongCredentials) as error:
         return refuse("accounts/password.html", form, error)
     sessions.log_in(service().change_password(user, form.new_password.data))
     flash(_("Your password has been changed."))
     return redirect(url_for("accounts.account"), 303)
+
+
+def reset_password() -> Any:
+    """Set a new password for the user whose link this is; all sessions of the user end."""
+    user = reset_links.user_of(request.args.get("key", ""))
+    if user is None:
+        return render_template("accounts/reset_gone.html"), 410
+    form = NewPasswordForm(user.username)
+    if form.validate_on_submit() and service().has_password(user, form.new_password.data):
+        form.new_password.errors = [SAME_PASSWORD]
+    if not form.is_submitted() or form.errors:
+        body, status = page("accounts/reset.html", form, username=user.username)
+        return body, status, {"Referrer-Policy": "no-referrer"}
+    if not service().reset_password(user, form.new_password.data):
+        return render_template("accounts/reset_gone.html"), 410
+    flash(_("Your password has been changed. Log in with the new one."))
+    return redirect(url_for("accounts.login"), 303)
 
 
 @login_required
@@ -114,7 +167,7 @@ def delete_account() -> Any:
         return page("accounts/delete.html", form)
     try:
         user = confirm(form)
-    except (TooManyAttempts, WrongCredentials, Banned) as error:
+    except (TooManyAttempts, WrongCredentials) as error:
         return refuse("accounts/delete.html", form, error)
     sessions.log_out()
     service().delete(user)
@@ -133,7 +186,13 @@ def set_language(code: str) -> Any:
 # ---- shared by the views ------------------------------------------------------------------------------------------
 
 
-def page(template: str, form: FlaskForm) -> tuple[str, int]:
+def check_csrf() -> None:
+    """Answer 400 to a form without its CSRF token."""
+    if not EmptyForm().validate_on_submit():
+        abort(400, _("This page has expired. Go back, reload it and try again."))
+
+
+def page(template: str, form: FlaskForm, **values: Any) -> tuple[str, int]:
     """Render a form, with its errors if it was submitted with any."""
     problem = None
     if form.errors:
@@ -143,7 +202,7 @@ def page(template: str, form: FlaskForm) -> tuple[str, int]:
             if expired
             else _("Please check the highlighted fields.")
         )
-    return render_template(template, form=form, problem=problem), 400 if form.errors else 200
+    return render_template(template, form=form, problem=problem, **values), 400 if form.errors else 200
 
 
 def refuse(template: str, form: FlaskForm, error: Exception) -> Any:
@@ -162,8 +221,9 @@ def refuse(template: str, form: FlaskForm, error: Exception) -> Any:
 
 
 def confirm(form: FlaskForm) -> User:
-    """Return the current user if the form's password is right; raise what `AccountService.authenticate` does."""
-    return service().authenticate(current_user.username, form.password.data, address())
+    """Return the current user if the form's password is right; raise TooManyAttempts or WrongCredentials."""
+    service().confirm(current_user.user, form.password.data, chat().log_ins.current() or "")
+    return current_user.user
 
 
 def chat() -> Any:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from bench import charts, cluster, install, machine, report
+from bench.hostile.__main__ import main as hostile
 from bench.measure import LoadFailed, measure
 from bench.scenarios import SCENARIOS
 from bench.servers import ServerFailed, servers
@@ -23,7 +24,7 @@ MIN_CHART_ROUNDS = 3
 def arguments():
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"{', '.join(SCENARIOS)}; none: all")
-    parser.epilog = "`cluster` alone measures several workers."
+    parser.epilog = "`cluster` alone measures several workers, `hostile` alone what an abusive client costs."
     parser.add_argument("--only", default="", help="measure only these servers, comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", type=Path, default=INSTALLED, help="where the other servers are installed")
@@ -111,6 +112,8 @@ def keep(run, options):
 def main():
     if sys.argv[1:2] == ["cluster"]:
         return cluster.main(sys.argv[2:])
+    if sys.argv[1:2] == ["hostile"]:
+        return hostile(sys.argv[2:])
     options = arguments()
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit("Stopped.")

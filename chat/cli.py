@@ -17,7 +17,7 @@ from .identity.names import BadName, NameTaken
 from .identity.passwords import BadPassword, MissingArgon2, Passwords
 from .rooms.stored_messages import envelope_of
 from .service import ANSWER_SECONDS, AmbiguousUser, ChatService, UnknownRoom, UnknownUser
-from .service.receiver import existing
+from .service.receiver import existing, find_user
 from .store.history import RoomTaken, StoreUnavailable
 from .store.user import User
 from .wire.messages import chat_json
@@ -69,7 +69,7 @@ def create_user(name: str, password_stdin: bool) -> None:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    passwords.check(password)
+    passwords.check(password, name)
     chat = service()
     user = chat.users.create(name, Passwords(chat.run_blocking).hash(password))
     click.echo(f"Created {user.username} (id {user.id}).")
@@ -222,6 +222,29 @@ def unban(name: str, by_id: bool) -> None:
     """Let NAME back into the chat."""
     service().unban(**_whom(name, by_id))
     click.echo(f"Unbanned {name}.")
+
+
+@chat_cli.command("reset-link")
+@click.argument("name")
+@_by_id
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), default=24, show_default=True)
+@click.option("--site", default="http://127.0.0.1:8000", show_default=True, help="The site's address.")
+@reporting_errors
+def reset_link(name: str, by_id: bool, hours: float, site: str) -> None:
+    """Print a link at which NAME, who has forgotten the password, can choose a new one. It works once."""
+    chat = service()
+    whom = _whom(name, by_id)
+    user = find_user(chat.users, whom.get("username"), whom.get("user_id"))
+    if chat.load_reset_link is None:
+        raise click.ClickException(
+            "This site has no page of the chat's for passwords. Decorate a function that returns a link to a page of "
+            "yours with @chat.reset_link."
+        )
+    with chat.app.test_request_context(base_url=site):
+        click.echo(chat.load_reset_link(user.identity, hours))
+    click.echo(
+        f"It works once, within {hours:g} hours. Whoever has it can log in as {user.username}.", err=True
+    )
 
 
 @database_cli.command("upgrade")

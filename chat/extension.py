@@ -16,7 +16,7 @@ from flask.cli import FlaskGroup, NoAppException
 
 from . import config
 from .cli import chat_cli
-from .service import ChatService
+from .service import ChatService, LogInSessions
 from .socketio.io import IO, Clients
 from .socketio.registry import Chain, Namespace
 from .store.history import History, RoomRow
@@ -31,6 +31,7 @@ log = logging.getLogger("flask_chat")
 IdentityLoader = Callable[[], Identity | None]
 ClaimsLoader = Callable[[Mapping[str, Any]], Identity]
 TokenHeaders = Callable[[], Mapping[str, str]]
+ResetLink = Callable[[Identity, float], str]
 
 
 class Chat:
@@ -119,6 +120,15 @@ class Chat:
         self._set_loader("load_token_headers", hook)
         return hook
 
+    def reset_link(self, hook: ResetLink) -> ResetLink:
+        """Decorate the function that returns a one-time link to a page of the site for a new password.
+
+        `flask chat reset-link` calls it with an Identity and the hours for which the link shall be valid, in a request
+        to the site's address.
+        """
+        self._set_loader("load_reset_link", hook)
+        return hook
+
     def _set_loader(self, name: str, loader: Any) -> None:
         self._loaders[name] = loader
         for service in self._services:
@@ -149,6 +159,11 @@ class Chat:
     def history(self) -> History:
         """Rooms, members and messages of the current app; its methods may block."""
         return self.service.history
+
+    @property
+    def log_ins(self) -> LogInSessions:
+        """The log-in sessions of the current app's users: which there are, and their ends."""
+        return self.service.log_ins
 
     def create_room(self, title: str, **options: Any) -> RoomRow:
         """Create a room and return it; `options` are those of ChatService.create_room."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from urllib.parse import urlsplit
 
 from .database_url import check_database_url
 from .errors import PREFIX, ConfigError
+from .origins import parse_setting
 from .settings import Settings
 
 #: The least value of each key for which it is not 0.
@@ -80,18 +80,7 @@ def _check_socketio(settings: Settings) -> None:
 
 
 def _check_origin(origin: str) -> None:
-    if origin != "*" and not _is_origin(origin):
+    if origin != "*" and parse_setting(origin) is None:
         raise ConfigError(
             f"CHAT_ALLOWED_ORIGINS holds {origin!r}. Write origins as https://host or https://host:port, or * for any."
         )
-
-
-def _is_origin(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        # urlsplit checks the port when it is read.
-        return bool(parts.scheme and parts.hostname and parts.port != 0) and not (
-            parts.path.strip("/") or parts.query or parts.fragment
-        )
-    except ValueError:
-        return False

@@ -7,8 +7,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+from ..config import origins
 from ..wire.envelope import Identity
 from ..wire.errors import ChatError
 
@@ -18,8 +18,6 @@ log = logging.getLogger("flask_chat")
 KEEP_SESSIONS_MS = 3_600_000
 #: The longest id of a session that is read from a token.
 MAX_SID = 64
-
-_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class Grant(NamedTuple):
@@ -157,14 +155,7 @@ def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...]) -> b
     """
     if origin is None or "*" in allowed:
         return True
-    try:
-        theirs = _parts(origin)
-        # Behind a proxy the app may not know the page's scheme, so only the host and the port are compared.
-        return bool(theirs[1]) and theirs in (_parts(f"{theirs[0]}://{host}"), *map(_parts, allowed))
-    except ValueError:
+    theirs = origins.parse(origin)
+    if theirs is None:
         return False
-
-
-def _parts(origin: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(origin)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    return origins.is_same_host(theirs, host) or theirs in map(origins.parse_setting, allowed)

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +23,9 @@ from .tokens import OwnTokens
 
 #: Minimum length of a key for HS256 in bytes (RFC 7518 section 3.2).
 KEY_BYTES = 32
+
+#: The claim of the chat's own tokens that names their site. Not `aud` or `iss`: a site may have both decided already.
+SITE_CLAIM = "chat_site"
 
 #: The name of flask-jwt-extended in `app.extensions`.
 _EXTENSION = "flask-jwt-extended"
@@ -42,10 +45,12 @@ class Tokens:
     """Issues and decodes the tokens of one app. A JWTManager that the site has created is used unchanged.
 
     The site may create it after the chat, so the chat looks for it at the first token, and creates one only then.
+    `site` returns what names this site in the chat's tokens: they count at no other site that has the same secret.
     """
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, site: Callable[[], str]) -> None:
         self._app = app
+        self._site = site
         self._own: tuple[Any, Any, OwnTokens | None] | None = None
         self._has_key = False
         if not app.config.get("SECRET_KEY"):
@@ -58,6 +63,7 @@ class Tokens:
             self._app.config["JWT_IDENTITY_CLAIM"]: identity.id,
             "username": identity.username,
             "iat_ms": now_ms(),
+            SITE_CLAIM: self._site(),
         } | ({"sid": sid} if sid else {})
         with self._app.app_context():
             # A site's own user_identity_loader gets an object with an id; the claim above overrides its result.
@@ -68,8 +74,19 @@ class Tokens:
     def decode(self, token: str) -> Mapping[str, Any]:
         """Return the claims of a valid access token; raise ChatError: token_expired or token_invalid."""
         own = self._own_tokens()
-        claims = own.claims(token, time.time()) if own is not None else None
-        return claims if claims is not None else self._decode_any(token)
+        recognised = own.claims(token, time.time()) if own is not None else None
+        claims = recognised if recognised is not None else self._decode_any(token)
+        self._check_site(claims)
+        return claims
+
+    def _check_site(self, claims: Mapping[str, Any]) -> None:
+        """Raise ChatError for a token of another site's chat.
+
+        Tokens without the claim count: those that the site issued itself, and those from before the chat wrote it.
+        """
+        named = claims.get(SITE_CLAIM)
+        if named is not None and named != self._site():
+            raise ChatError("token_invalid")
 
     def identity_of(self, claims: Mapping[str, Any]) -> Identity:
         """Return the user of a token that the chat issued; raise KeyError or TypeError if its claims name none."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ..wire.normal_forms import normalize
+
 #: Maximum length of a name in characters, after normalisation.
 MAX_CHARS = 32
 
@@ -122,14 +124,12 @@ def name_key(name: str) -> str:
 def skeleton(name: str) -> str:
     """Return a key that is the same for names that look alike."""
     # A combining dot on an i or an l looks like the dot that the letter has already.
-    drawn = (
-        unicodedata.normalize("NFD", _normal(name).strip()).replace("I\u0307", "i").replace("i\u0307", "i")
-    )
+    drawn = normalize("NFD", _normal(name).strip()).replace("I\u0307", "i").replace("i\u0307", "i")
     return drawn.translate(_SHAPES).casefold()
 
 
 def _normal(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
+    return normalize("NFKC", text)
 
 
 def _too_long() -> BadName:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from ..wire.normal_forms import normalize
+from . import weak_passwords
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -14,7 +16,7 @@ MIN_CHARS = 8
 MAX_CHARS = 1024
 
 #: A site with users of its own hashes their passwords itself, and need not install argon2.
-NO_ARGON2 = 'Passwords need the package argon2-cffi: pip install "flask-chat[passwords]"'
+NO_ARGON2 = 'Passwords need the packages argon2-cffi and zxcvbn: pip install "flask-chat[passwords]"'
 # The hash of 32 random bytes that were discarded: no password matches it, and the check takes as long as any other.
 _UNMATCHABLE = (
     "$argon2id$v=19$m=19456,t=2,p=1$pPDWuIbeh1zaMHfMOmYRRw$co6zsXi5jskxGZdYuRzlFp/gR0M6efzY+j4lBztw+PM"
@@ -22,7 +24,7 @@ _UNMATCHABLE = (
 
 
 class MissingArgon2(RuntimeError):
-    """Passwords cannot be hashed: the text says what to install."""
+    """Passwords cannot be hashed or checked: the text says what to install."""
 
 
 class BadPassword(ValueError):
@@ -33,12 +35,32 @@ class BadPassword(ValueError):
         self.code = code
 
 
-def check(password: str) -> None:
-    """Raise BadPassword unless `password` is allowed: its length in characters is the only rule."""
+def check(password: str, username: str = "") -> None:
+    """Raise BadPassword unless `password` is allowed for a user of this name.
+
+    Its length in characters counts, and that it is not among those that are guessed first; no mixture of characters is
+    asked for (NIST SP 800-63B). Raises MissingArgon2 where the list of common passwords is not installed.
+    """
     if len(password) < MIN_CHARS:
         raise BadPassword("password_short", f"A password has at least {MIN_CHARS} characters.")
     if len(password) > MAX_CHARS:
         raise BadPassword("password_long", f"A password has at most {MAX_CHARS} characters.")
+    if weak_passwords.is_like_name(password, username):
+        raise BadPassword(
+            "password_name", "A password must not be the name, or the name and a few characters."
+        )
+    try:
+        if weak_passwords.is_common(password):
+            raise BadPassword(
+                "password_common", "This password is among the first that are guessed. Choose another."
+            )
+    except weak_passwords.MissingList as error:
+        raise MissingArgon2(NO_ARGON2) from error
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return whether two passwords count as one and the same."""
+    return _bytes(one) == _bytes(other)
 
 
 class Passwords:
@@ -53,7 +75,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """Return the hash of a password that `check` has accepted."""
-        return self._run(self._hasher.hash, _bytes(password))
+        return self._run(_hash, password)
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether the password matches the hash. None (no such user) matches nothing and takes as long."""
@@ -77,7 +99,11 @@ def _hasher() -> PasswordHasher:
 
 def _bytes(password: str) -> bytes:
     # Keyboards differ in composing an é (NIST SP 800-63B); JSON can contain half a surrogate pair.
-    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    return normalize("NFKC", password).encode("utf-8", "surrogatepass")
+
+
+def _hash(password: str) -> str:
+    return _hasher().hash(_bytes(password))
 
 
 def _matches(password_hash: str, password: str) -> bool:

@@ -3,5 +3,14 @@
 from .chat import ChatService
 from .control import ANSWER_SECONDS
 from .errors import AmbiguousUser, UnknownRoom, UnknownUser
+from .log_in_sessions import LogInSession, LogInSessions
 
-__all__ = ["ANSWER_SECONDS", "AmbiguousUser", "ChatService", "UnknownRoom", "UnknownUser"]
+__all__ = [
+    "ANSWER_SECONDS",
+    "AmbiguousUser",
+    "ChatService",
+    "LogInSession",
+    "LogInSessions",
+    "UnknownRoom",
+    "UnknownUser",
+]

@@ -22,7 +22,9 @@ class Bans:
     def revoke(self, user_id: str, failure: str = "token_invalid") -> None:
         """Refuse the tokens that this user was issued until now and close their sockets with the Error `failure`."""
         at = now_ms()
-        self._stores.open().users.revoke(user_id, at)
+        tables = self._stores.open()
+        tables.users.revoke(user_id, at)
+        tables.log_in_sessions.end_all(user_id)
         self._control.post("revoke", {"user_id": user_id, "at": at, "failure": failure})
         runtime = self._processes.runtime
         if runtime is not None:
@@ -36,6 +38,7 @@ class Bans:
             runtime.revocation.end_session(user_id, sid, at)
         else:
             self._guard.end_session(sid, at)
+        self._stores.open().log_in_sessions.end(sid, user_id)
         self._control.post(SESSION_END, {"user_id": user_id, "sid": sid, "at": at})
 
     def kick(self, username: str | None = None, user_id: str | None = None) -> None:

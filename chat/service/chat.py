@@ -55,6 +55,8 @@ class ChatService:
         self.identities = Identities(app, self.stores, settings.token_ttl)
         #: Returns the headers that the site's own protection wants on the page's requests.
         self.load_token_headers: Callable[[], Mapping[str, str]] = dict
+        #: Returns the site's link at which a user may choose a new password for so many hours; None if it has none.
+        self.load_reset_link: Callable[[Identity, float], str] | None = None
         #: Where visitors who are not logged in are sent.
         self.login = LoginView(app, settings.login_endpoint)
         self._control = ControlRequests(self.stores, self._processes)
@@ -63,7 +65,7 @@ class ChatService:
         self.rooms = RoomService(self.stores, self._processes, self._control)
         self._bans = Bans(self.guard, self.stores, self._processes, self._control)
         #: The log-in sessions of the site, and their ends.
-        self.log_ins = LogInSessions(self.identities, self._bans)
+        self.log_ins = LogInSessions(self.identities, self._bans, self.stores)
         #: Hears the log-outs that the site's extensions announce.
         self.log_out_signals = LogOutSignals(app, self.log_ins.log_out, self.log_ins.revoke_site_user)
         self.log_out_signals.listen()
@@ -121,6 +123,7 @@ class ChatService:
 
     def _make_runtime(self) -> Runtime:
         tables = self.stores.open()
+        _ = self.stores.site  # so that no token's check in the loop reads it
         last = tables.control.last_id()
         self.guard.load(tables.users.revocations())
         for row in tables.control.of_kind(SESSION_END):
@@ -248,10 +251,9 @@ class ChatService:
         self._bans.revoke(user_id, failure)
 
     def log_out(self, everywhere: bool = False) -> None:
-        """Close the sockets of this request's log-in session and refuse its tokens, on every server.
+        """Close the sockets of this request's log-in session and refuse its tokens; `everywhere`, of all its user's.
 
-        `everywhere` ends all of the user's sessions, as `revoke` does. Call it in the log-out view, before the log-out;
-        a site with Flask-Login need not call it, because its signal is heard.
+        Call it in the log-out view, before the log-out. A site with Flask-Login need not: its signal is heard.
         """
         self.log_ins.log_out(everywhere)
 

@@ -31,7 +31,7 @@ class Identities:
         self._ensured: dict[Identity, None] = {}
         #: Kinds of faults, and the difference of ids, that the log has been told of.
         self._logged: set[str] = set()
-        self.tokens = Tokens(app)
+        self.tokens = Tokens(app, lambda: stores.site)
         self.guard = Guard(self.tokens.decode, self._identify, max(KEEP_SESSIONS_MS, token_ttl * 1000))
         #: Returns who is logged in on the current request, or None.
         self.load_identity: Callable[[], Identity | None] = self._flask_login_identity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..rooms.access import LOBBY
 from ..store.history import Draft, History, Result
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ..store.control import Control
     from ..store.io_missed import IoMissed
     from ..store.io_sessions import IoSessions
+    from ..store.log_in_sessions import LogInSessionRows
     from ..store.users import Users
 
 
@@ -27,6 +29,7 @@ class Tables(NamedTuple):
     io_missed: IoMissed
     #: `History.append` for a caller outside the loop.
     commit: Callable[[list[Draft], int], list[Result]]
+    log_in_sessions: LogInSessionRows
 
 
 class Stores:
@@ -43,6 +46,7 @@ class Stores:
         self._upgrade_at_start = upgrade_at_start
         self._run_blocking = run_blocking
         self._tables: Tables | None = None
+        self._site: str | None = None
         self._opening = threading.RLock()
 
     @property
@@ -52,6 +56,17 @@ class Stores:
             if self._url is None:
                 self._url = self._choose_url()
             return self._url
+
+    @property
+    def site(self) -> str:
+        """What tells this site from any other: random, and the same for every process that uses this database.
+
+        It is the lobby's epoch, which is made with the tables. Read once; the first call may raise StoreUnavailable.
+        """
+        if self._site is None:
+            lobby = self.open().history.room(LOBBY)
+            self._site = lobby.epoch if lobby is not None else ""
+        return self._site
 
     def open(self) -> Tables:
         """Return the tables, upgraded at the first call where CHAT_UPGRADE_AT_START says so.
@@ -76,6 +91,7 @@ class Stores:
         from ..store.control import Control
         from ..store.io_missed import IoMissed
         from ..store.io_sessions import IoSessions
+        from ..store.log_in_sessions import LogInSessionRows
         from ..store.opening import open_engine
         from ..store.sql import SqlHistory
         from ..store.users import Users
@@ -95,4 +111,5 @@ class Stores:
             IoSessions(engine, run),
             IoMissed(engine, run),
             commit,
+            LogInSessionRows(engine, run),
         )

@@ -72,8 +72,8 @@ def _attachments(text: bytes, at: int) -> tuple[int, int]:
 
 
 def _id(text: bytes, at: int) -> tuple[int, int | None]:
-    end = at
-    while end < len(text) and text[end] in _DIGITS:
+    end, stop = at, min(len(text), at + MAX_ID_DIGITS + 1)
+    while end < stop and text[end] in _DIGITS:
         end += 1
     if end == at:
         return at, None
@@ -129,23 +129,26 @@ class Assembly:
     def finish(self) -> Packet:
         """Return the packet with its attachments in place of their placeholders."""
         packet = self._packet
-        return packet._replace(
-            type=EVENT if packet.type == BINARY_EVENT else ACK,
-            data=_fill(packet.data, self._buffers, MAX_DEPTH),
-            attachments=0,
-        )
+        _fill(packet.data, self._buffers)
+        return packet._replace(type=EVENT if packet.type == BINARY_EVENT else ACK, attachments=0)
 
 
-def _fill(value: Any, buffers: list[bytes], depth: int) -> Any:
-    if not depth:
-        raise PacketError("nested too deeply")
-    if type(value) is list:
-        return [_fill(item, buffers, depth - 1) for item in value]
-    if type(value) is dict:
-        if value.get("_placeholder") is True:
-            return _buffer(value.get("num"), buffers)
-        return {key: _fill(item, buffers, depth - 1) for key, item in value.items()}
-    return value
+def _fill(data: list[Any], buffers: list[bytes]) -> None:
+    """Put the attachments in their places, level by level and without a copy: a packet may hold 40,000 lists."""
+    level: list[Any] = [data]
+    for _ in range(MAX_DEPTH):
+        deeper: list[Any] = []
+        for container in level:
+            places = container.items() if type(container) is dict else enumerate(container)
+            for place, value in places:
+                if type(value) is dict and value.get("_placeholder") is True:
+                    container[place] = _buffer(value.get("num"), buffers)
+                elif type(value) is dict or type(value) is list:
+                    deeper.append(value)
+        if not deeper:
+            return
+        level = deeper
+    raise PacketError("nested too deeply")
 
 
 def _buffer(number: Any, buffers: list[bytes]) -> bytes:
@@ -190,7 +193,9 @@ def prepare_event(event: str, args: tuple[Any, ...]) -> Prepared:
 
 def restore(prepared: Prepared) -> Any:
     """Return the list that `prepare` was called with, tuples as lists."""
-    return _fill(orjson.loads(prepared.json), prepared.buffers, MAX_DEPTH)
+    data = orjson.loads(prepared.json)
+    _fill(data, prepared.buffers)
+    return data
 
 
 def assemble(

@@ -34,7 +34,7 @@ PING, PROBE_PONG = text_frame(engine_packets.PING), text_frame(engine_packets.PO
 class OpeningRequest:
     """Facts about a client from the request that opened its session."""
 
-    __slots__ = ("address", "diff", "language", "lobby", "packed", "secure", "token")
+    __slots__ = ("address", "cookie", "diff", "language", "lobby", "packed", "secure", "token")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class OpeningRequest:
         lobby: bool = True,
         secure: bool = False,
         packed: bytes = b"",
+        cookie: str = "",
     ) -> None:
         self.address = address
         self.language = language
@@ -56,6 +57,8 @@ class OpeningRequest:
         self.secure = secure
         #: Its address and headers as `handshake.pack` makes them; empty where nobody can read them.
         self.packed = packed
+        #: What the session's id is bound to; "" for a client that keeps no cookies.
+        self.cookie = cookie
 
 
 class Layer(Protocol):
@@ -118,7 +121,7 @@ class Session:
     )
 
     def __init__(self, engine: Owner, request: OpeningRequest) -> None:
-        self.sid = engine.sids.new()
+        self.sid = engine.sids.new(request.cookie)
         self.engine = engine
         self.codec = engine.layer.codec
         self.request = request

@@ -16,6 +16,7 @@ from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
 from .batch import Batch, Key, LockedRoom, group_by_key
+from .engine import Run
 from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
@@ -74,18 +75,20 @@ Driver = Any
 class PostgresqlAppend:
     """Appends on connections of the engine, waiting at most `busy_seconds` for a room's lock; from any thread.
 
-    Under gevent it waits cooperatively. Its greenlet must not be killed meanwhile.
+    Under gevent it waits cooperatively. Its greenlet must not be killed meanwhile. `run(fn)` runs fn off the event
+    loop: making search terms is work of milliseconds for one long message.
     """
 
-    def __init__(self, engine: Engine, busy_seconds: float) -> None:
+    def __init__(self, engine: Engine, run: Run, busy_seconds: float) -> None:
         self._engine = engine
+        self._run = run
         self._lock_timeout = f"{max(1, round(busy_seconds * 1000))}ms"
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
         import psycopg
 
-        batch = Batch(drafts, origin)
+        batch = self._run(lambda: Batch(drafts, origin, terms.tsvector_literal))
         with self._driver() as driver:
             batch.resolve(
                 _named(driver, batch.names_to_resolve),
@@ -136,7 +139,7 @@ class PostgresqlAppend:
         batch.assign(rooms, stored, iter(pks), now)
         with driver.pipeline():
             if batch.fresh:
-                driver.execute(_INSERT, [_rows(batch.fresh)])
+                driver.execute(_INSERT, [_rows(batch)])
                 counts = batch.counts
                 driver.execute(_UPDATE_ROOMS, [now, list(counts), list(counts.values())])
             if mentions := list(batch.mentions()):
@@ -177,11 +180,12 @@ def _key_columns(batch: Batch) -> list[list[str]]:
     return [list(column) for column in zip(*batch.keys(), strict=True)] or [[], [], []]
 
 
-def _rows(messages: Iterable[Message]) -> str:
-    return orjson.dumps([_row(message) for message in messages]).decode()
+def _rows(batch: Batch) -> str:
+    pairs = zip(batch.fresh, batch.documents, strict=True)
+    return orjson.dumps([_row(message, document) for message, document in pairs]).decode()
 
 
-def _row(message: Message) -> dict[str, Any]:
+def _row(message: Message, document: str) -> dict[str, Any]:
     pk, _, room_id, seq, type, user, to, id, data, ts, origin = message
     sender_id, sender_name = user or ("", "")
     return {
@@ -196,7 +200,7 @@ def _row(message: Message) -> dict[str, Any]:
         "data": data,
         "ts": ts,
         "origin": origin,
-        "terms": terms.tsvector_literal(data, room_id),
+        "terms": terms.tsvector_row(room_id, document),
     }
 
 

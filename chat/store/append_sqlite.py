@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from ..identity.names import name_key
 from ..wire.envelope import Identity
-from .batch import Batch, Key, LockedRoom, group_by_key, search_document
+from . import terms
+from .batch import Batch, Key, LockedRoom, group_by_key
 from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
@@ -91,7 +92,7 @@ class SqliteAppend:
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
-        batch = Batch(drafts, origin)
+        batch = Batch(drafts, origin, terms.fts5_document)
         with self._connection() as connection:
             batch.resolve(
                 _named(connection, batch.names_to_resolve),
@@ -181,7 +182,8 @@ def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) ->
     if fresh:
         last = fresh[-1].pk
         connection.executemany(_INSERT, [_row(message, last) for message in fresh])
-        connection.executemany(_INDEX, [(m.pk, search_document(m.room_id, m.data)) for m in fresh])
+        documents = zip(fresh, batch.documents, strict=True)
+        connection.executemany(_INDEX, [(m.pk, terms.fts5_row(m.room_id, text)) for m, text in documents])
         updates = [(added, now, last, room_id) for room_id, added in batch.counts.items()]
         connection.executemany(_UPDATE_ROOM, updates)
         connection.executemany(_MENTION, batch.mentions())

@@ -6,15 +6,14 @@ The databases differ in how they read and write. What a draft results in is deci
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from ..identity.addressing import Ambiguous, choose
 from ..identity.names import name_key
 from ..wire.envelope import Identity, direct_room
-from . import terms
 from .history import Draft, Message, Result, Stored
-from .mentions import Find, mentioned_in
+from .mentions import Find, choose_mentioned, find_candidates
 from .storable import is_storable, storable
 
 Key = tuple[int, str, str]
@@ -31,11 +30,15 @@ class LockedRoom(NamedTuple):
 class Batch:
     """The drafts of one append.
 
-    Call `resolve`, lock the rooms, call `assign`, write `fresh`, `counts` and `mentions()`, and return `results`.
+    Call `resolve`, lock the rooms, call `assign`, write `fresh`, `documents`, `counts` and `mentions()`, and return
+    `results`. Making a batch is the work that grows with the texts: do it outside the event loop, before the
+    transaction. `index` makes of a text what the database's full-text index takes.
     """
 
-    def __init__(self, drafts: Iterable[Draft], origin: int) -> None:
+    def __init__(self, drafts: Iterable[Draft], origin: int, index: Callable[[str], str]) -> None:
         self.drafts = [storable_draft(draft) for draft in drafts]
+        self._documents = [index(draft.data) for draft in self.drafts]
+        self._candidates = [find_candidates(draft.data) for draft in self.drafts]
         self._origin = origin
         #: The rooms' names, in the order of the drafts; None: the receiver of a direct message is unknown.
         self.rooms: list[str | None] = []
@@ -47,6 +50,8 @@ class Batch:
     def _clear(self) -> None:
         self.results: list[Result] = []
         self.fresh: list[Message] = []
+        #: What `index` made of the text of each new message.
+        self.documents: list[str] = []
 
     @property
     def names_to_resolve(self) -> list[str]:
@@ -65,7 +70,7 @@ class Batch:
         """
         self._receivers = [_receiver(draft, named, known) for draft in self.drafts]
         self.rooms = [_room(*pair) for pair in zip(self.drafts, self._receivers, strict=True)]
-        self._mentioned = mentioned_in([draft.data for draft in self.drafts], find)
+        self._mentioned = choose_mentioned(self._candidates, find)
 
     @property
     def direct_rooms(self) -> dict[str, list[Identity]]:
@@ -89,7 +94,8 @@ class Batch:
         self._clear()
         stored = dict(stored)
         seqs = {name: room.last_seq for name, room in rooms.items()}
-        for draft, name, to in zip(self.drafts, self.rooms, self._receivers, strict=True):
+        given = zip(self.drafts, self._documents, self.rooms, self._receivers, strict=True)
+        for draft, document, name, to in given:
             room = rooms.get(name) if name is not None else None
             if name is None or room is None or room.ephemeral:
                 unknown = "unknown_user" if draft.room is None else "unknown_room"
@@ -117,6 +123,7 @@ class Batch:
                 self._origin,
             )
             self.fresh.append(message)
+            self.documents.append(document)
             self.results.append(Stored(message, True, to_id))
 
     @property
@@ -170,8 +177,3 @@ def _room(draft: Draft, to: Identity | Ambiguous | None) -> str | None:
 def _same(message: Message, draft: Draft) -> bool:
     # The room determines the receiver, whose name may be spelled differently in the repeat.
     return (message.type, message.data) == (draft.type, draft.data)
-
-
-def search_document(room_id: int, text: str) -> str:
-    """Return the text that SQLite's index stores for a message. Deleting it from the index needs the same text."""
-    return f"{terms.room_term(room_id)} {terms.fts5_document(text)}"

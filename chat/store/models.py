@@ -155,6 +155,20 @@ io_sessions = Table(
     Column("updated_at", BigInteger, nullable=False, index=True),
 )
 
+#: The sessions in which users are logged in to the site, as far as the chat has named them: chat.store.log_in_sessions.
+log_in_sessions = Table(
+    "chat_log_in_sessions",
+    metadata,
+    #: The claim `sid` of the session's tokens.
+    Column("id", _KEY, primary_key=True),
+    Column("user_id", _KEY, nullable=False, index=True),
+    Column("user_agent", Text, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    #: Null while the session is open. An ended session's row stays: its cookie may come back.
+    Column("ended_at", BigInteger),
+)
+
 
 def now_ms() -> int:
     """Return the time in milliseconds since 1970, as the chat writes it everywhere."""

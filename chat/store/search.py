@@ -1,8 +1,9 @@
 """Full-text search through the index of each database. docs/decisions/0008 has the measurements.
 
-A search returns the newest matches. For a frequent word, an index may have to read all of its entries to find those:
-PostgreSQL's index always, SQLite's for a prefix. So the newest messages themselves are read first, and the index is
-used if few of them match.
+A search returns the newest matches, and reads only terms that are stored: making those of a long message takes
+milliseconds. For a frequent word, an index may have to read all of its entries to find the newest: SQLite's for a
+prefix, PostgreSQL's always. So PostgreSQL compares the stored terms of the newest messages first, and uses its index if
+few of them match.
 """
 
 from __future__ import annotations
@@ -22,12 +23,6 @@ _NEWEST = (1 << 63) - 1
 _FTS5 = text(
     "SELECT rowid FROM chat_search WHERE chat_search MATCH :query AND rowid < :before ORDER BY rowid DESC LIMIT :limit"
 )
-_LAST_PK = text("SELECT coalesce(max(pk), 0) FROM chat_messages")
-_SPAN = text(
-    "SELECT pk, room_id, data FROM chat_messages WHERE pk >= :first AND pk < :before ORDER BY pk DESC"
-)
-#: Messages that are read one by one for a prefix that is also a frequent word.
-_LONGEST_SPAN = 1_000
 
 # Within a room, pk ascends with seq, and the index is on seq. The cursor is usually one of the room's messages.
 _ROOM = (
@@ -58,11 +53,13 @@ class Search(Part):
 
     def search(self, text: str, room_ids: Sequence[int], before_pk: int | None, limit: int) -> list[Message]:
         """Return the newest `limit` messages of these rooms that contain all words of `text`, newest first."""
-        if not room_ids or not terms.parse(text):
+        if not room_ids:
             return []
         before = _NEWEST if before_pk is None else before_pk
 
         def work(connection: Connection) -> list[Message]:
+            if not terms.parse(text):  # here, off the event loop
+                return []
             find = _sqlite if connection.dialect.name == "sqlite" else _postgresql
             pks = find(connection, text, room_ids, before, limit)
             wanted = select_messages().where(table.c.pk.in_(pks)).order_by(table.c.pk.desc())
@@ -74,27 +71,8 @@ class Search(Part):
 def _sqlite(
     connection: Connection, words: str, room_ids: Sequence[int], before: int, limit: int
 ) -> Sequence[int]:
-    whole, query = terms.fts5_query(words, room_ids, whole=True), terms.fts5_query(words, room_ids)
-    found = _query_fts5(connection, whole, before, limit)
-    if whole == query:
-        return found
-    if len(found) == limit:
-        before = min(before, connection.execute(_LAST_PK).scalar_one() + 1)
-        if before - found[-1] <= _LONGEST_SPAN:
-            return _read_span(connection, words, room_ids, found[-1], before)[:limit]
-    return _query_fts5(connection, query, before, limit)
-
-
-def _query_fts5(connection: Connection, query: str | None, before: int, limit: int) -> Sequence[int]:
-    return connection.execute(_FTS5, {"query": query, "before": before, "limit": limit}).scalars().all()
-
-
-def _read_span(
-    connection: Connection, words: str, room_ids: Sequence[int], first: int, before: int
-) -> list[int]:
-    rooms = set(room_ids)
-    span = connection.execute(_SPAN, {"first": first, "before": before})
-    return [pk for pk, room_id, data in span if room_id in rooms and terms.matches(data, words)]
+    values = {"query": terms.fts5_query(words, room_ids), "before": before, "limit": limit}
+    return connection.execute(_FTS5, values).scalars().all()
 
 
 def _postgresql(

@@ -37,7 +37,7 @@ class SqlHistory(Messages, Rooms, Members, Search, Retention):
 
     def __init__(self, engine: Engine, run: Run, busy_seconds: float = BUSY_SECONDS) -> None:
         super().__init__(engine, run)
-        self._append = _make_append(engine, busy_seconds)
+        self._append = _make_append(engine, run, busy_seconds)
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store all drafts in one transaction and return their results: History.append."""
@@ -56,7 +56,7 @@ class SqlHistory(Messages, Rooms, Members, Search, Retention):
         self._append.close()
 
 
-def _make_append(engine: Engine, busy_seconds: float) -> _Append:
+def _make_append(engine: Engine, run: Run, busy_seconds: float) -> _Append:
     if engine.dialect.name == "sqlite":
         return SqliteAppend(Path(engine.url.database or ""), busy_seconds)
-    return PostgresqlAppend(engine, busy_seconds)
+    return PostgresqlAppend(engine, run, busy_seconds)

@@ -5,10 +5,10 @@ without spaces (Chinese, Japanese, Korean, Thai …) are indexed by bigrams: a r
 is found by one term, "ABC" as the phrase "AB BC", and "C" alone as a prefix. Every database stores the same terms:
 
 - SQLite: a table `fts5(terms, content='', columnsize=0, tokenize='ascii')`, rowid = messages.pk, filled with
-  `f"{room_term(room_id)} {fts5_document(data)}"`. The tokenizer `ascii` treats every non-ASCII byte as part of a word,
+  `fts5_row(room_id, fts5_document(data))`. The tokenizer `ascii` treats every non-ASCII byte as part of a word,
   so it neither splits nor folds our terms.
-- PostgreSQL: a column `terms tsvector` of the messages, filled with `tsvector_literal(data, room_id)`, and a GIN index
-  on it.
+- PostgreSQL: a column `terms tsvector` of the messages, filled with `tsvector_row(room_id, tsvector_literal(data))`,
+  and a GIN index on it.
 
 The room's term lets the full-text index itself intersect "in this room" with the searched words.
 """
@@ -21,8 +21,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..wire.normal_forms import JOINER, normalize
+
 #: Characters of a normalised message that are indexed: as many as a tsvector has positions.
 MAX_CHARS = 16_383
+#: Characters of a decomposed message that are read: one character may stand for eighteen. Three parts make a
+#: Korean syllable, and a letter with two accents, which are not indexed.
+_MAX_DECOMPOSED = 3 * MAX_CHARS
 #: Characters of a query that are read, and terms of it that are searched; the rest is ignored.
 MAX_QUERY_CHARS, MAX_QUERY_TERMS = 1024, 64
 #: A longer word is indexed in pieces: a PostgreSQL lexeme has less than 2 KB, and a character up to 4 bytes.
@@ -68,31 +73,36 @@ def room_term(room_id: int) -> str:
 
 
 def fts5_document(text: str) -> str:
-    """Return the text that an FTS5 table with `tokenize='ascii'` indexes as the terms of `text`."""
+    """Return the text that an FTS5 table with `tokenize='ascii'` indexes as the terms of `text`: see fts5_row."""
     if text.isascii() and len(text) <= _PIECE:
         return text  # FTS5's tokenizer finds the same words
     return " ".join(index_terms(text))
 
 
-def fts5_query(text: str, room_ids: Sequence[int] = (), whole: bool = False) -> str | None:
-    """Return the MATCH expression for `text` in these rooms (none given: in all); None if `text` has no words.
+def fts5_row(room_id: int, document: str) -> str:
+    """Return what SQLite's index stores for a message; deleting it from the index needs the same text."""
+    return f"{room_term(room_id)} {document}"
 
-    With `whole`, prefixes are searched as whole words: FTS5 returns the newest matches of a term at once, but collects
-    all matches of a prefix before it returns any.
-    """
+
+def fts5_query(text: str, room_ids: Sequence[int] = ()) -> str | None:
+    """Return the MATCH expression for `text` in these rooms (none given: in all); None if `text` has no words."""
     phrases = parse(text)
     if not phrases:
         return None
-    wanted = " AND ".join(f'"{" ".join(terms)}"' + " *" * (prefix and not whole) for terms, prefix in phrases)
+    wanted = " AND ".join(f'"{" ".join(terms)}"' + " *" * prefix for terms, prefix in phrases)
     rooms = " OR ".join(f'"{room_term(room_id)}"' for room_id in room_ids)
     return f"({rooms}) AND {wanted}" if rooms else wanted
 
 
-def tsvector_literal(text: str, room_id: int | None = None) -> str:
-    """Return the terms of `text` with their positions, and the room's term, as a tsvector literal of PostgreSQL."""
+def tsvector_literal(text: str) -> str:
+    """Return the terms of `text` with their positions as a tsvector literal of PostgreSQL: see tsvector_row."""
     # Terms contain no quotes or backslashes. PostgreSQL merges the positions of equal terms.
-    words = " ".join([f"'{term}':{position}" for position, term in enumerate(index_terms(text), 1)])
-    return words if room_id is None else f"'{room_term(room_id)}' {words}"
+    return " ".join([f"'{term}':{position}" for position, term in enumerate(index_terms(text), 1)])
+
+
+def tsvector_row(room_id: int, literal: str) -> str:
+    """Return the tsvector literal that PostgreSQL stores for a message: the room's term, and those of its text."""
+    return f"'{room_term(room_id)}' {literal}"
 
 
 def tsquery(text: str, room_ids: Sequence[int] = ()) -> str | None:
@@ -171,8 +181,9 @@ def _followed(terms: Iterable[str]) -> str:
 
 def _normal(text: str) -> str:
     """Return `text` without case, compatible forms and accents, and with a space for what is no part of a word."""
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", folded).translate(_CHARACTERS))
+    folded = normalize("NFKD", text)[:_MAX_DECOMPOSED].casefold()
+    # Marks may follow one another once what was between them is gone, so NFC divides their runs again.
+    return normalize("NFC", normalize("NFKD", folded).translate(_CHARACTERS)).replace(JOINER, "")
 
 
 class _Characters(dict[int, int | None]):

@@ -14,6 +14,7 @@ from .assets import Assets
 from .headers import with_security_headers
 from .health import healthz, metrics, prepare_metrics
 from .pages import chat_widget, page, script_json
+from .redaction import redact_pywsgi
 from .refusals import RefusalLog
 from .socket_route import check_socket, not_a_socket, open_socket
 from .sockets import ParkingSock
@@ -62,6 +63,8 @@ def make_blueprint(name: str, url_prefix: str, assets: Assets) -> Blueprint:
     blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
     ParkingSock().route("/ws/chat", blueprint, check_socket, endpoint="socket")(open_socket)
     blueprint.after_request(RefusalLog(name).look)
+    # Not before_request: where a before_request of the site answers, those of the blueprint are not called.
+    blueprint.url_value_preprocessor(redact_pywsgi)
     return blueprint
 
 

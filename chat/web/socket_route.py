@@ -11,7 +11,6 @@ from ..identity.guard import Grant, origin_allowed
 from ..rooms.client import Taken
 from ..wire.errors import FAILURES, ChatError
 from .context import language, service
-from .redaction import redact_pywsgi
 from .sockets import RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("flask_chat")
@@ -25,8 +24,6 @@ EXCESS_SOCKETS = 100
 def check_socket(request: Request) -> None:
     """Raise RefusedUpgrade for a request that must not become a chat socket."""
     chat = service()
-    if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
-        redact_pywsgi()
     if is_isolated_worker(request.environ, chat.settings.redis_url):
         log.error(SEVERAL_WORKERS)
         raise RefusedUpgrade(503, SEVERAL_WORKERS)

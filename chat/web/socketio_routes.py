@@ -14,7 +14,7 @@ from ..i18n import best_language
 from ..identity.guard import origin_allowed
 from ..rooms.client import Taken
 from ..service import ChatService
-from ..socketio import bad_request
+from ..socketio import bad_request, sids
 from ..socketio.bad_request import BadRequest
 from ..socketio.echo import Echo
 from ..socketio.engine import POLLING, WEBSOCKET, Engine
@@ -22,12 +22,13 @@ from ..socketio.forwarding.client import ForwardingClient
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
 from ..socketio.handshake import pack
 from ..socketio.sessions import OpeningRequest
-from .redaction import redact_pywsgi
 from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("flask_chat")
 
 VERSION = "4"
+#: The cookie to which the ids of polling sessions are bound, where a client keeps it.
+COOKIE = "chat_io"
 #: Seconds that a browser may remember the answer to a preflight.
 PREFLIGHT_AGE = 600
 
@@ -111,7 +112,18 @@ class Routes:
             return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
         if endpoint.forwarding is not None and _has_peers(chat):
             endpoint.forwarding.listen()
-        return _text(engine.hub.reactor.call_and_wait(engine.open_polling, _opening(chat)))
+        opening = _opening(chat)
+        response = _text(engine.hub.reactor.call_and_wait(engine.open_polling, opening))
+        if not opening.cookie:  # for this client's next session: whether it keeps cookies is not known yet
+            response.set_cookie(
+                COOKIE,
+                sids.new_cookie(),
+                path=request.script_root + request.path.rstrip("/"),
+                secure=request.is_secure,
+                httponly=True,
+                samesite="Lax",
+            )
+        return response
 
     def _post(self, chat: ChatService, engine: Engine, sid: str, session: SessionHandle) -> Response:
         limit = chat.settings.max_message_bytes
@@ -144,8 +156,6 @@ class Routes:
     def check(self, request: Request) -> None:
         """Raise RefusedUpgrade for a request that must not become a socket."""
         chat: ChatService = current_app.extensions["chat"]
-        if request.environ.get("SERVER_SOFTWARE", "").startswith("gevent/"):
-            redact_pywsgi()
         try:
             if not _origin_allowed(request, chat):
                 raise BadRequest(*bad_request.FORBIDDEN)
@@ -211,7 +221,12 @@ def opening_request(request: Request, is_kept: bool) -> OpeningRequest:
         args.get("lobby") != "0",
         request.is_secure,
         pack(request.script_root + request.full_path, request.headers.items()) if is_kept else b"",
+        _cookie(request),
     )
+
+
+def _cookie(request: Request) -> str:
+    return sids.read_cookie(request.cookies.get(COOKIE))
 
 
 def _check_query(request: Request, chat: ChatService) -> None:
@@ -230,6 +245,9 @@ def _check_workers(request: Request, chat: ChatService) -> None:
 
 
 def _session(chat: ChatService, endpoint: Endpoint, sid: str) -> SessionHandle:
+    """Return the session of that id; raise BadRequest for a client without the cookie that the id is bound to."""
+    if not sids.may_speak(sid, _cookie(request)):
+        raise BadRequest(*bad_request.UNKNOWN_SID)
     if endpoint.forwarding is not None and _has_peers(chat):
         return endpoint.forwarding.session(sid)
     return LocalSession(endpoint.engine, sid)

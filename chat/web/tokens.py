@@ -29,7 +29,7 @@ def token() -> tuple[Response, int]:
 
 def _token_for_current(chat: ChatService) -> tuple[Response, int]:
     identity = chat.current_identity()
-    if identity is None or chat.log_ins.is_ended():
+    if identity is None or chat.log_ins.has_ended():
         return jsonify(error="Log in to the site first.", code="not_logged_in"), 401
     if chat.guard.is_banned(identity.id):
         return jsonify(error=FAILURES["banned"].sentence(language()), code="banned"), 403
@@ -46,7 +46,7 @@ def issue(chat: ChatService, identity: Identity) -> dict[str, Any]:
     chat.log_out_signals.listen()  # a factory may have imported the extension after the chat
     chat.identities.claim_name(identity)
     ttl = chat.settings.token_ttl
-    made = chat.token_for(identity, sid=chat.log_ins.id_of(identity))
+    made = chat.token_for(identity, sid=chat.log_ins.use(identity))
     return {"token": made, "expires_in": ttl, "expires_at": now_ms() + ttl * 1000}
 
 

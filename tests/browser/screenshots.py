@@ -144,6 +144,11 @@ class Album:
         self._fill_and_take("register-wrong", "Ωmega м", "short")
         self._show("closed", f"{closed.url}/register")
         self._stage.reader.register(address="198.51.0.1")
+        self._page.goto(f"{url}/chat")  # where the session is first used
+        self._show(
+            "reset", self._stage.site.cli("reset-link", self._stage.reader.name, "--site", url).strip()
+        )
+        self._show("reset-gone", f"{url}/account/reset")
         for name in ("account", "account/password", "account/delete", "no-such-page"):
             self._show(name.rpartition("/")[2], f"{url}/{name}")
 

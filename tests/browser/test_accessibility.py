@@ -74,6 +74,9 @@ def test_axe_finds_nothing_serious(scheme, axe, site, make_page, join):
     ann.page.set_viewport_size({"width": 390, "height": 844})
     ann.page.get_by_test_id("open-drawer").click()
     found += violations(ann.page, axe)
+    for path in ("account", "account/password"):
+        ann.page.goto(f"{site.url}/{path}")
+        found += violations(ann.page, axe)
     assert found == []
 
 

@@ -342,28 +342,147 @@ def test_log_out_reaches_running_servers(app, member):
     ada = users_of(app).by_name("ada")
     member.post("/logout")
     row = app.extensions["chat"].control.after(0)[-1]
+    assert (row.kind, row.payload["user_id"]) == ("session_end", ada.id)
+    log_in(member)
+    member.post("/logout/everywhere")
+    row = app.extensions["chat"].control.after(0)[-1]
     assert (row.kind, row.payload["user_id"]) == ("revoke", ada.id)
 
 
 def test_a_link_cannot_log_a_user_out(member):
-    assert member.get("/logout").status_code == 405
+    for path in ("/logout", "/logout/everywhere", "/account/sessions"):
+        assert member.get(path).status_code == 405
     assert is_logged_in(member)
 
 
-def test_log_out_ends_the_users_other_sessions_and_sockets(app, member):
-    other = app.test_client()
-    log_in(other)
+@pytest.fixture
+def other(app, member):
+    """Another browser of ada's, with a User-Agent of its own."""
+    client = app.test_client()
+    client.environ_base["HTTP_USER_AGENT"] = IPHONE
+    log_in(client)
+    return client
+
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+    " Version/18.5 Mobile/15E148 Safari/604.1"
+)
+
+
+def listed(client):
+    """The sessions on the account page: [(device, is this one, its id)]."""
+    entries = client.get("/account").text.split('data-testid="session"')[1:]
+    return [
+        (
+            re.search(r'session__device">([^<]*)<', entry)[1],
+            "This device" in entry,
+            re.search(r'name="session" value="([^"]*)"', entry)[1],
+        )
+        for entry in entries
+    ]
+
+
+def test_log_out_ends_this_session_alone(app, member, other):
+    mine, theirs = token_of(app, member), token_of(app, other)
     member.post("/logout")
+    assert not is_logged_in(member)
+    assert is_logged_in(other)
+    assert (check(app, mine), check(app, theirs)) == (None, "ada")
+    assert "logged out on all" not in member.get("/login").text
+
+
+def test_log_out_everywhere_ends_all_sessions(app, member, other):
+    tokens = token_of(app, member), token_of(app, other)
+    wait_a_moment()
+    answer = member.post("/logout/everywhere")
+    assert (answer.status_code, answer.location) == (303, "/login")
+    assert "on all your devices" in member.get("/login").text
+    assert not is_logged_in(member)
     assert not is_logged_in(other)
+    assert [check(app, token) for token in tokens] == [None, None]
+    log_in(member)
+    assert [mine for _, mine, _ in listed(member)] == [True]
 
 
-def test_a_cookie_from_before_the_log_out_stays_invalid(app, member):
-    cookie = member.get_cookie("session").value
+def test_the_account_page_lists_the_sessions(app, member, other):
+    assert {(device, mine) for device, mine, _ in listed(other)} == {
+        ("Safari on iPhone", True),
+        ("Werkzeug", False),
+    }
+    assert "Last used 1 minute ago" in other.get("/account").text
     member.post("/logout")
+    assert [device for device, _, _ in listed(other)] == ["Safari on iPhone"]
+    other.get("/lang/zh")
+    assert "iPhone 上的 Safari" in other.get("/account").text
+
+
+def test_another_session_can_be_ended_alone(app, member, other):
+    third = app.test_client()
+    log_in(third)
+    token = token_of(app, other)
+    sid = next(sid for device, _, sid in listed(member) if "iPhone" in device)
+    answer = member.post("/account/sessions", data={"session": sid})
+    assert (answer.status_code, answer.location) == (303, "/account")
+    assert "Logged out: Safari on iPhone." in member.get("/account").text
+    assert not is_logged_in(other)
+    assert other.post("/chat/token").status_code == 401
+    assert check(app, token) is None
+    assert is_logged_in(member)
+    assert is_logged_in(third)
+    assert len(listed(member)) == 2
+
+
+@pytest.mark.parametrize("sid", ["", "nothing", "x" * 5000, "\x00"])
+def test_an_unknown_session_is_not_ended(app, member, sid):
+    last = app.extensions["chat"].control.last_id()
+    assert member.post("/account/sessions", data={"session": sid}).status_code == 303
+    assert app.extensions["chat"].control.last_id() == last
+
+
+def test_another_users_session_cannot_be_ended(app, member):
+    eve = app.test_client()
+    register(eve, "eve")
+    eve.post("/account/sessions", data={"session": listed(member)[0][2]})
+    assert is_logged_in(member)
+    chat, eves = app.extensions["chat"], users_of(app).by_name("eve").id
+    assert not chat.log_ins.end(eves, listed(member)[0][2])
+    assert is_logged_in(member)
+
+
+def test_a_device_shows_what_it_says_as_text(app, ada):
+    client = app.test_client()
+    client.environ_base["HTTP_USER_AGENT"] = "<script>alert(1)</script>/1"
+    log_in(client)
+    assert "<script>alert" not in client.get("/account").text
+    assert listed(client)[0][0] == "Unknown device"
+
+
+@pytest.mark.parametrize("path", ["/logout", "/logout/everywhere"])
+def test_a_cookie_from_before_the_log_out_stays_invalid(app, member, path):
+    cookie = member.get_cookie("session").value
+    wait_a_moment()
+    member.post(path)
     late = app.test_client()
     late.set_cookie("session", cookie)
     assert not is_logged_in(late)
     assert late.post("/chat/token").status_code == 401
+
+
+def test_a_cookie_from_before_the_log_out_stays_invalid_after_a_restart(make_app):
+    client = make_app().test_client()
+    register(client)
+    cookie = client.get_cookie("session").value
+    client.post("/logout")
+    late = make_app().test_client()
+    late.set_cookie("session", cookie)
+    assert not is_logged_in(late)
+
+
+def test_a_session_from_before_sessions_were_listed_has_ended(app, member):
+    with member.session_transaction() as stored:
+        del stored["_chat_session"]
+    assert not is_logged_in(member)
 
 
 def change(client, old=PASSWORD, new="another horse"):
@@ -391,6 +510,136 @@ def test_a_new_password_ends_every_other_session_and_token(app, member):
 def test_a_password_is_not_changed(app, member, old, new):
     assert change(member, old, new).status_code == 400
     assert log_in(app.test_client()).status_code == 303
+
+
+def test_a_new_password_differs_from_the_old_one(app, member):
+    answer = change(member, PASSWORD, PASSWORD)
+    assert answer.status_code == 400
+    assert "your current password" in field_error(answer, "new_password")
+    assert is_logged_in(member)
+
+
+@pytest.mark.parametrize(("new", "sentence"), [("password1", "guessed"), ("ada-19840101", "your name")])
+def test_a_weak_password_cannot_be_chosen(app, client, new, sentence):
+    assert sentence in field_error(register(client, "ada", new), "password")
+    register(client)
+    assert sentence in field_error(change(client, new=new), "new_password")
+
+
+def test_strangers_do_not_lock_a_user_out_of_a_new_password(few_tries, make_app):
+    app = make_app()
+    member, stranger, twin = app.test_client(), app.test_client(), app.test_client()
+    register(member)
+    log_in(twin)
+    for number in range(6):  # from the same address, until both limits are reached
+        log_in(stranger, "ada", f"wrong {number}")
+        log_in(stranger, f"user{number}", "wrong horse")
+    assert log_in(stranger).status_code == 429
+    # Nor does another session of the user's.
+    assert [change(twin, f"wrong {number}").status_code for number in range(4)] == [400, 400, 400, 429]
+    assert change(member).status_code == 303
+    assert member.post("/account/delete", data={"password": "another horse"}).status_code == 303
+
+
+def test_wrong_passwords_of_a_session_do_not_lock_the_log_in(few_tries, make_app):
+    app = make_app()
+    member = app.test_client()
+    register(member)
+    assert [change(member, f"wrong {number}").status_code for number in range(4)][-1] == 429
+    assert log_in(app.test_client()).status_code == 303
+
+
+# A forgotten password
+
+
+def reset_link(app, *words):
+    """The path and query of the link that `flask chat reset-link` prints for ada."""
+    result = app.test_cli_runner().invoke(args=["chat", "reset-link", "ada", *words])
+    assert result.exit_code == 0, result.output
+    assert "It works once" in result.stderr
+    return result.stdout.strip().removeprefix("http://127.0.0.1:8000")
+
+
+def reset(client, link, new="another horse"):
+    return client.post(link, data={"new_password": new})
+
+
+def test_a_reset_link_sets_a_password_once(app, member):
+    token, link, late = token_of(app, member), reset_link(app), reset_link(app)
+    assert link.startswith("/account/reset?key=")
+    stranger = app.test_client()
+    page = stranger.get(link)
+    assert page.status_code == 200
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    wait_a_moment()
+    answer = reset(stranger, link)
+    assert (answer.status_code, answer.location) == (303, "/login")
+    assert "Log in with the new one" in stranger.get("/login").text
+    assert not is_logged_in(member)
+    assert check(app, token) is None
+    assert log_in(stranger).status_code == 400
+    assert log_in(stranger, password="another horse").status_code == 303
+    for used in (link, late):
+        assert stranger.get(used).status_code == reset(stranger, used, "third horse").status_code == 410
+    assert log_in(app.test_client(), password="another horse").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("new", "sentence"),
+    [("short", "at least 8"), ("password1", "guessed"), ("ada-19840101", "your name"), (PASSWORD, "current")],
+)
+def test_a_reset_link_takes_no_bad_password(app, ada, new, sentence):
+    client, link = app.test_client(), reset_link(app)
+    assert sentence in field_error(reset(client, link, new), "new_password")
+    assert reset(client, link).status_code == 303
+
+
+def test_a_reset_link_expires(app, ada):
+    client = app.test_client()
+    assert client.get(reset_link(app, "--hours", "0.0000001")).status_code == 410
+    assert client.get(reset_link(app, "--hours", "1")).status_code == 200
+
+
+def test_a_reset_link_ends_with_a_log_out_everywhere_and_for_a_banned_user(app, member):
+    link = reset_link(app)
+    member.post("/logout/everywhere")
+    assert member.get(link).status_code == 410
+    link = reset_link(app)
+    app.extensions["chat"].ban("ada")
+    assert member.get(link).status_code == 410
+
+
+@pytest.mark.parametrize("key", ["", "x", "a.b", "\u00e9", "WyJhIl0.c2ln", "x" * 10_000])
+def test_an_invented_key_sets_nothing(client, ada, key):
+    assert client.get("/account/reset", query_string={"key": key}).status_code == 410
+    assert client.post(f"/account/reset?{urlencode({'key': key})}").status_code == 410
+
+
+def test_a_reset_link_of_another_site_with_the_same_secret_is_refused(app, ada, tmp_path):
+    from chat.store import migrate
+
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
+    migrate.upgrade(elsewhere)
+    there = create_app({"CHAT_DATABASE_URL": elsewhere, "SECRET_KEY": SECRET, "WTF_CSRF_ENABLED": False})
+    users_of(there).ensure(ada.identity)
+    assert there.test_client().get(reset_link(app)).status_code == 410
+
+
+def test_a_reset_link_names_the_sites_address(app, ada):
+    link = reset_link(app, "--site", "https://chat.example.com/shop")
+    assert link.startswith("https://chat.example.com/shop/account/reset?key=")
+
+
+def test_two_uses_of_one_link_at_once_set_one_password(app, ada):
+    accounts = app.extensions["accounts"]
+    with app.app_context():
+        assert accounts.reset_password(ada, "another horse")
+        assert not accounts.reset_password(ada, "third horse")
+    assert log_in(app.test_client(), password="another horse").status_code == 303
+
+
+def test_the_log_in_page_says_what_to_do_about_a_forgotten_password(client):
+    assert "Forgot your password? Ask this site" in client.get("/login").text
 
 
 def test_guessing_the_password_while_logged_in_is_throttled(few_tries, make_app):
@@ -473,7 +722,13 @@ def test_every_form_works_with_its_csrf_token(guarded):
         return client.post(path, data={"csrf_token": token, **fields}).status_code
 
     assert send("/register", username="ada", password=PASSWORD) == 303
-    for path in ("/logout", "/account/password", "/account/delete"):
+    for path in (
+        "/logout",
+        "/logout/everywhere",
+        "/account/sessions",
+        "/account/password",
+        "/account/delete",
+    ):
         assert (
             client.post(path, data={"password": PASSWORD, "new_password": "another horse"}).status_code == 400
         )
@@ -735,10 +990,16 @@ def test_register_chat_and_log_out_on_a_real_server(server):
     with server.socket(token=first) as socket:
         assert end_of(socket) == 4401
     second = browser.token()
-    with server.socket(token=second) as socket:
+    phone = Browser(server)
+    assert phone.send("/login", username="Mona", password="another horse") == 303
+    with server.socket(token=second) as socket, server.socket(token=phone.token()) as elsewhere:
         assert browser.send("/logout", "/account") == 303
         assert end_of(socket) == 4401
-    assert browser.token() is None
+        assert browser.token() is None
+        elsewhere.send_json({"type": 2, "data": "still here", "id": "p1"})
+        assert elsewhere.recv_json(type=4)["ref"] == "p1"
+        assert phone.send("/logout/everywhere", "/account") == 303
+        assert end_of(elsewhere) == 4401
     status, answer = server.post_json("/api/login", {"username": "mona", "password": "another horse"})
     assert status == 200
     with server.socket(token=answer["token"]) as socket:

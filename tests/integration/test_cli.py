@@ -4,6 +4,7 @@ import subprocess
 import time
 
 import pytest
+from flask import url_for
 from flask_jwt_extended import decode_token
 
 from chat.wire.envelope import Identity
@@ -56,6 +57,8 @@ def test_create_user_takes_the_password_from_standard_input(run, client):
         ("a\u202eb", PASSWORD, "U+202E"),
         ("eve", "short", "at least 8"),
         ("eve", "", "at least 8"),
+        ("eve", "password1", "first that are guessed"),
+        ("eve", "eve-19840101", "must not be the name"),
     ],
 )
 def test_create_user_reports_errors(run, users, name, password, sentence):
@@ -65,6 +68,37 @@ def test_create_user_reports_errors(run, users, name, password, sentence):
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
     assert users.by_name("eve") is None
+
+
+# Forgotten passwords
+
+
+def test_reset_link_reports_errors(app, run, users):
+    users.create_many(["Ada"])
+    assert "no user named 'bob'" in run("reset-link", "bob").stderr
+    assert run("reset-link", "ada", "--hours", "0").exit_code == 2
+    app.extensions["chat"].load_reset_link = None
+    refused = run("reset-link", "ada")
+    assert refused.exit_code == 1
+    assert "@chat.reset_link" in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_reset_link_asks_the_sites_own_hook(app, run, users):
+    (ada,) = users.create_many(["Ada"])
+    asked = []
+
+    def hook(user, hours):
+        asked.append((user, hours))
+        return url_for("static", filename="new-password", _external=True)
+
+    app.extensions["chat"].load_reset_link = hook
+    options = ("--id", "--hours", "2", "--site", "https://club.example/talk")
+    result = run("reset-link", *options, "--", ada.id)  # an id may begin with a dash
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "https://club.example/talk/static/new-password\n"
+    assert asked == [(ada.identity, 2)]
+    assert "within 2 hours" in result.stderr
 
 
 # Tokens

@@ -302,8 +302,15 @@ def test_no_log_of_the_proxy_has_a_token(own_site, node):
     node.end()
     secret = token("ann")
     own_site.socket(token=secret).close()
-    for query in (f"&token={secret}", f"&token={secret}&sid=a.gone"):
-        own_site.get(POLLING + query, {"Referer": f"{own_site.url}/?token={secret}"})
+    referer = {"Referer": f"{own_site.url}/?token={secret}"}
+    for query in (
+        f"&token={secret}",
+        f"&%74oken={secret}",
+        f"&sid={secret}",
+        f"&x='&token={secret}&sid=a.gone",
+    ):
+        own_site.get(POLLING + query, referer)
+    own_site.get(f"/account/reset?key={secret}", referer)
     with pytest.raises(Refused):
         own_site.socket(token=secret, headers={"Origin": "https://evil.example"})
     with trusting(own_site) as session:

@@ -40,11 +40,35 @@ def test_the_log_names_each_socket_and_no_token(make_server):
         stranger.wait_closed()
     with pytest.raises(Refused):
         server.socket("alice", headers={"Origin": "https://elsewhere.example"})
-    log = server.wait_log("token=[redacted]")
+    log = server.wait_log("?[redacted]")
     assert '"GET /ws/chat" 101 user ' in log
     assert '"GET /ws/chat" 101 token_invalid' in log
     assert server.token("alice") not in log
     assert "stolen.or.bad" not in log
+
+
+SECRET_QUERIES = (
+    "token=s3cr3t",
+    "%74oken=s3cr3t",
+    "EIO=4&transport=polling&sid=s3cr3t",
+    "a='&token=s3cr3t",
+    "s3cr3t",
+)
+
+
+@pytest.mark.parametrize("kind", ["gunicorn-gevent", "gunicorn-gthread", "pywsgi", "flask-run"])
+def test_no_server_logs_a_query(make_server, kind):
+    """Of polls, sockets, pages and forms, with a Referer that has a query too."""
+    server = make_server(kind)
+    for path in ("/socket.io/", "/ws/chat", "/chat", "/login", "/nowhere"):
+        for query in SECRET_QUERIES:
+            server.get(f"{path}?{query}", {"Referer": f"{server.url}/login?key=s3cr3t"})
+    with server.socket(token="s3cr3t") as stranger:
+        stranger.wait_closed()
+    server.get("/nowhere/last")
+    log = server.wait_log("/nowhere/last")
+    assert log.count("?[redacted]") >= 5 * len(SECRET_QUERIES)
+    assert "s3cr3t" not in log
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,7 @@ def test_every_route_has_the_prefix(new_app):
 )
 def test_a_long_key_is_derived_from_a_short_secret(new_app, config):
     app, again = new_app(**config), new_app(**config)
+    again.config["CHAT_DATABASE_URL"] = app.config["CHAT_DATABASE_URL"]  # another worker of the same site
     Chat(app)
     Chat(again)
     token = state(app).token_for(ANNA)

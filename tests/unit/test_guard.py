@@ -124,6 +124,62 @@ OWN = [
     ("https://[bad", "chat.example", False),
     ("https://chat.example:port", "chat.example", False),
     ("https://chat.example:99999", "chat.example", False),
+    # a user part, wherever it points
+    ("http://chat.example@evil.example", "chat.example", False),
+    ("http://user@chat.example", "chat.example", False),
+    ("http://user:password@chat.example", "chat.example", False),
+    ("http://@chat.example", "chat.example", False),
+    # anything after host and port, or odd characters in them
+    ("http://chat.example/", "chat.example", False),
+    ("http://chat.example?", "chat.example", False),
+    ("http://chat.example#", "chat.example", False),
+    ("http://chat.example\\@evil.example", "chat.example", False),
+    ("http:\\\\chat.example", "chat.example", False),
+    ("http:/chat.example", "chat.example", False),
+    ("http:chat.example", "chat.example", False),
+    ("//chat.example", "chat.example", False),
+    ("chat.example", "chat.example", False),
+    (" http://chat.example", "chat.example", False),
+    ("http://chat.example ", "chat.example", False),
+    ("http://chat.example\n", "chat.example", False),
+    ("http://ch\tat.example", "chat.example", False),
+    ("http://chat%2Eexample", "chat.example", False),
+    # several
+    ("http://chat.example http://evil.example", "chat.example", False),
+    ("http://chat.example, http://evil.example", "chat.example", False),
+    ("http://chat.example,http://chat.example", "chat.example", False),
+    # a dot at the end makes another host, in browsers too
+    ("http://chat.example.", "chat.example", False),
+    ("http://chat.example", "chat.example.", False),
+    ("http://chat.example.", "chat.example.", True),
+    # international names arrive in ASCII
+    ("http://xn--bcher-kva.example", "xn--bcher-kva.example", True),
+    ("http://b\u00fccher.example", "xn--bcher-kva.example", False),
+    ("http://\uff43hat.example", "chat.example", False),
+    ("http://chat\u3002example", "chat.example", False),
+    # ports
+    ("http://chat.example:", "chat.example", False),
+    ("http://chat.example:0", "chat.example", False),
+    ("http://chat.example:080", "chat.example", False),
+    ("http://chat.example:+80", "chat.example", False),
+    ("http://chat.example:8_0", "chat.example", False),
+    ("http://chat.example:\u0668\u0660", "chat.example", False),
+    ("http://chat.example:80", "chat.example", True),
+    ("http://chat.example:80:80", "chat.example", False),
+    # IPv6
+    ("http://[0:0:0:0:0:0:0:1]:8000", "[::1]:8000", True),
+    ("http://[::1]", "[::1]", True),
+    ("http://[::1]", "[::2]", False),
+    ("http://::1", "[::1]", False),
+    ("http://[::1%25eth0]", "[::1]", False),
+    ("http://[v1.a]", "[v1.a]", False),
+    # schemes of which no page of the site comes
+    ("ftp://chat.example", "chat.example", False),
+    ("ws://chat.example", "chat.example", False),
+    ("NULL", "null", False),
+    ("HTTPS://CHAT.EXAMPLE", "chat.example", True),
+    ("http://evil.example", "evil.example@chat.example", False),
+    ("http://chat.example", "", False),
 ]
 
 
@@ -132,7 +188,12 @@ def test_an_origin_must_have_the_requests_host_and_port(origin, host, may):
     assert origin_allowed(origin, host, ()) is may
 
 
-ALLOWED = ("https://other.example", "http://app.example:8080/")
+ALLOWED = (
+    "https://other.example",
+    "http://app.example:8080/",
+    "capacitor://localhost",
+    "https://b\u00fccher.example",
+)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +208,14 @@ ALLOWED = ("https://other.example", "http://app.example:8080/")
         ("https://sub.other.example", False),
         ("http://app.example", False),
         ("null", False),
+        ("https://good@other.example", False),
+        ("https://other.example@evil.example", False),
+        ("https://other.example/", False),
+        ("https://other.example.", False),
+        ("capacitor://localhost", True),
+        ("capacitor://localhost:80", False),
+        ("https://xn--bcher-kva.example", True),
+        ("https://b\u00fccher.example", False),
     ],
 )
 def test_or_be_one_of_the_allowed_origins(origin, may):

@@ -5,7 +5,7 @@ import time
 import argon2
 import pytest
 
-from chat.identity import passwords
+from chat.identity import passwords, weak_passwords
 from chat.identity.passwords import BadPassword, Passwords, check
 
 
@@ -98,6 +98,102 @@ def test_refused(password, code):
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("password", ["12345678", "密码密码密码密码", "x" * 1024])
+@pytest.mark.parametrize(
+    "password",
+    [
+        "密码密码密码密码",
+        "x" * 1024,
+        "correct horse",
+        "correct horse battery",
+        "j8#kQ9!mZ",
+        "Passwort fürs Büro",
+    ],
+)
 def test_allowed(password):
-    check(password)
+    check(password, "Ada Lovelace")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "12345678",
+        "password",
+        "PassWord",
+        "ｐａｓｓｗｏｒｄ",
+        "password1",
+        "Password2026!",
+        "!!sunshine!!",
+        "2026sunshine",
+        "i love you",
+        "q-w-e-r-t-y",
+        "p@ssw0rd",
+        "qwertyuiop",
+        "monkeymonkey",
+        "trustno1",
+        "11111111",
+    ],
+)
+def test_common_passwords_are_refused(password):
+    with pytest.raises(BadPassword) as caught:
+        check(password, "Ada Lovelace")
+    assert caught.value.code == "password_common"
+
+
+@pytest.mark.parametrize(
+    ("password", "name"),
+    [
+        ("Ada Lovelace", "Ada Lovelace"),
+        ("adalovelace", "Ada Lovelace"),
+        ("ecalevol ada", "Ada Lovelace"),
+        ("lovelace1815", "Ada Lovelace"),
+        ("LOVELACE!!!", "Ada Lovelace"),
+        ("ada19840101", "ada"),
+        ("my-grace-9", "grace"),
+        ("adalovel", "Ada Lovelace"),
+        ("ｇｒａｃｅ１９０６", "grace"),
+        ("gracegracegrace", "grace"),
+        ("王小明19840101", "王小明"),
+        ("Müller1984", "müller"),
+    ],
+)
+def test_a_password_like_the_name_is_refused(password, name):
+    with pytest.raises(BadPassword) as caught:
+        check(password, name)
+    assert caught.value.code == "password_name"
+
+
+@pytest.mark.parametrize(
+    ("password", "name"),
+    [
+        ("grace under pressure", "grace"),
+        ("adamant granite", "ada"),
+        ("xk2 bo 91 tt", "bo"),
+        ("correct horse", ""),
+        ("correct horse", "..."),
+        ("!?%&/()=!?", "Ada Lovelace"),
+        ("!?%a/()=!?", "Ada Lovelace"),
+        ("小鸟飞过那座山的时候", "小"),
+    ],
+)
+def test_a_name_within_a_longer_password_is_allowed(password, name):
+    check(password, name)
+
+
+def test_the_check_is_quick_for_any_text():
+    check("warm " * 4)
+    begun = time.process_time()
+    for text in ("x" * 1024, "ab" * 512, "a\u0345\u0301" * 341, "\ufdfa" * 1024, "\ud800" * 1024):
+        check(text, "name " * 50_000)
+    assert time.process_time() - begun < 1
+
+
+def test_without_the_list_the_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(weak_passwords, "find_spec", lambda name: None)
+    weak_passwords._common.cache_clear()
+    with pytest.raises(passwords.MissingArgon2, match="zxcvbn"):
+        check("correct horse")
+
+
+def test_the_same_password_typed_differently_is_the_same():
+    assert passwords.is_same("caf\u00e9 cr\u00e8me", "cafe\u0301 cre\u0300me")
+    assert not passwords.is_same("correct horse", "Correct horse")

@@ -137,3 +137,90 @@ def test_a_new_password_at_flask_security_ends_all_sessions(login_app, monkeypat
         signal.send(login_app, user=User())
         assert not is_valid(login_app, made)
         assert is_valid(login_app, token(browser(login_app)))
+
+
+# -- the list of sessions, at a site of others
+
+
+def listed(app, user_id="7"):
+    return app.extensions["chat"].log_ins.of(user_id)
+
+
+def test_sessions_that_used_the_chat_are_listed_and_can_be_ended(login_app):
+    here, elsewhere = browser(login_app), browser(login_app)
+    elsewhere.environ_base["HTTP_USER_AGENT"] = "curl/8.5.0"
+    mine, other = token(here), token(elsewhere)
+    token(here)
+    assert sorted(one.device for one in listed(login_app)) == ["Werkzeug", "curl"]
+    assert not any(one.is_current for one in listed(login_app))
+    chat = login_app.extensions["chat"]
+    ended = next(one for one in listed(login_app) if one.device == "curl")
+    assert chat.log_ins.end("7", ended.id)
+    assert [is_valid(login_app, made) for made in (mine, other)] == [True, False]
+    assert [one.device for one in listed(login_app)] == ["Werkzeug"]
+    assert elsewhere.post("/chat/token").status_code == 401
+
+
+def test_a_users_session_is_current_in_its_own_requests(login_app):
+    chat = login_app.extensions["chat"]
+    login_app.add_url_rule("/mine", "mine", lambda: [one.is_current for one in chat.log_ins.of("7")])
+    client = browser(login_app)
+    token(client)
+    token(browser(login_app))
+    assert sorted(client.get("/mine").json) == [False, True]
+
+
+def test_a_user_loader_can_ask_whether_its_session_has_ended(login_app):
+    chat = login_app.extensions["chat"]
+    loader = lambda user_id: None if chat.log_ins.has_ended() else User()  # noqa: E731
+    login_app.login_manager.user_loader(loader)
+    here, elsewhere = browser(login_app), browser(login_app)
+    token(here)
+    chat.log_ins.end("7", listed(login_app)[0].id)
+    token(elsewhere)
+    assert here.get("/chat").status_code == 401
+    assert elsewhere.get("/chat").status_code == 200
+    here.get("/out")
+    here.get("/in")
+    assert is_valid(login_app, token(here))
+
+
+@pytest.mark.parametrize("path", ["/out", "/clear"])
+def test_a_log_out_takes_the_session_off_the_list(login_app, path):
+    here, elsewhere = browser(login_app), browser(login_app)
+    token(here), token(elsewhere)
+    here.get(path)
+    assert len(listed(login_app)) == 1
+    login_app.extensions["chat"].revoke("7")
+    assert listed(login_app) == []
+
+
+def test_a_session_that_ended_for_the_chat_gets_a_new_id_where_the_site_still_takes_it(login_app):
+    here = browser(login_app)
+    token(here)
+    first = listed(login_app)[0].id
+    login_app.extensions["chat"].revoke("7")
+    assert here.get("/chat").status_code == 200  # the site knows nothing of it
+    assert is_valid(login_app, token(here))
+    assert first not in {one.id for one in listed(login_app)} and len(listed(login_app)) == 1
+
+
+def test_a_session_of_another_user_is_not_ended(login_app):
+    here, chat = browser(login_app), login_app.extensions["chat"]
+    made = token(here)
+    assert not chat.log_ins.end("8", listed(login_app)[0].id)
+    assert is_valid(login_app, made) and len(listed(login_app)) == 1
+
+
+def test_a_token_is_given_even_if_its_use_cannot_be_listed(login_app, monkeypatch):
+    from chat.store.history import StoreUnavailable
+    from chat.store.log_in_sessions import LogInSessionRows
+
+    here = browser(login_app)
+    made = token(here)
+
+    def fail(*_):
+        raise StoreUnavailable("disk full")
+
+    monkeypatch.setattr(LogInSessionRows, "use", fail)
+    assert is_valid(login_app, made) and is_valid(login_app, token(here))

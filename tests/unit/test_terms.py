@@ -18,6 +18,7 @@ from chat.store.terms import (
     room_term,
     tsquery,
     tsvector_literal,
+    tsvector_row,
 )
 
 HAN = st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5)
@@ -189,10 +190,9 @@ def test_the_tokenizer_of_the_index_keeps_our_terms(text):
     assert [term for (term,) in found] == index_terms(storable(text))
 
 
-def test_a_query_for_whole_words():
+def test_the_queries_for_sqlite():
     assert fts5_query("one two") == '"one" AND "two" *'
-    assert fts5_query("one two 我", whole=True) == '"one" AND "two" AND "我"'
-    assert fts5_query("我们 a") == fts5_query("我们 a", whole=True)
+    assert fts5_query("我们 a", (7, 8)) == '("§7" OR "§8") AND "我们" AND "a"'
 
 
 def test_only_the_given_rooms_are_searched(index):
@@ -212,7 +212,7 @@ def test_postgresql_can_read_the_literals(text):
 
 
 def test_the_literals_for_postgresql():
-    assert tsvector_literal("我们 ok ok", 7) == "'§7' '我们':1 '们':2 'ok':3 'ok':4"
+    assert tsvector_row(7, tsvector_literal("我们 ok ok")) == "'§7' '我们':1 '们':2 'ok':3 'ok':4"
     assert tsquery("我们去 3.14", (7, 8)) == "('§7' | '§8') & ('我们' <-> '们去') & ('3' <-> '14':*)"
     assert tsquery("a be") == "('a') & ('be':*)"
     assert tsquery(" ? ") is None

@@ -18,7 +18,11 @@ HOLES = re.compile(r"\{\w+\}|%\(\w+\)[sd]")
 FOLDERS = {"chat": ROOT / "chat/translations", "messages": ROOT / "translations"}
 #: Where each catalogue's texts are used: a folder, which of its files, and their kind.
 SOURCES = {
-    "chat": [("chat/web", "**.py", "python"), ("chat/templates", "**.html", "jinja2")],
+    "chat": [
+        ("chat/web", "**.py", "python"),
+        ("chat/service", "**.py", "python"),
+        ("chat/templates", "**.html", "jinja2"),
+    ],
     "messages": [("accounts", "**.py", "python"), ("templates", "**.html", "jinja2")],
 }
 KEYWORDS = dict.fromkeys(("_", "_l", "gettext", "lazy_gettext", "chat_gettext"))

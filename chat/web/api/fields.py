@@ -5,7 +5,6 @@ openapi.json documents the same limits.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,10 +16,13 @@ from ...store.history import DIRECT_PREFIX, PRIVATE, PUBLIC
 from ...wire.decoding import has_control
 from ...wire.envelope import Identity
 from ...wire.errors import ChatError
+from ...wire.normal_forms import normalize
 
 MAX_TITLE = 64
 MAX_TOPIC = 250
 MAX_QUERY = 100
+#: A line may hold that many times its characters of white space, and of letters before their marks are joined to them.
+_MOST_SPACED, _MOST_DECOMPOSED = 16, 4
 #: The longest name or id that is looked up; a site's own may be longer than the chat's.
 MAX_NAME = SITE_MAX_CHARS
 MAX_LIMIT = 200
@@ -67,8 +69,8 @@ def kind(value: Any) -> str:
 
 def title(value: Any, kind: str) -> str:
     """Return a room's title. A public room's title is its name, for which the store has stricter rules."""
-    text = _line(value) if isinstance(value, str) else ""
-    if not 0 < len(text) <= MAX_TITLE or not text.isprintable():
+    text = _line(value, MAX_TITLE)
+    if not text or not text.isprintable():
         raise ChatError("bad_title")
     if kind == PUBLIC and name_key(text).startswith((DIRECT_PREFIX, PRIVATE_PREFIX)):
         raise ChatError("bad_title")
@@ -77,15 +79,24 @@ def title(value: Any, kind: str) -> str:
 
 def topic(value: Any) -> str:
     """Return a room's topic: one line, which may be empty."""
-    text = _line(value) if isinstance(value, str) else None
-    if text is None or len(text) > MAX_TOPIC or not text.translate(_JOINERS).isprintable():
+    text = _line(value, MAX_TOPIC)
+    if text is None or not text.translate(_JOINERS).isprintable():
         raise ChatError("bad_topic")
     return text
 
 
-def _line(text: str) -> str:
-    # Any white space becomes one space, and each letter has one representation.
-    return unicodedata.normalize("NFC", " ".join(text[: 16 * MAX_TOPIC].split()))
+def _line(value: Any, most: int) -> str | None:
+    """Return a text of at most `most` characters as one line; None for anything else.
+
+    Any white space becomes one space, and each letter has one representation.
+    """
+    if type(value) is not str or len(value) > _MOST_SPACED * most:
+        return None
+    text = " ".join(value.split())
+    if len(text) > _MOST_DECOMPOSED * most:
+        return None
+    text = normalize("NFC", text)
+    return text if len(text) <= most else None
 
 
 def flag(value: Any) -> bool:
@@ -195,7 +206,7 @@ def query(args: Mapping[str, str], needed: bool = False) -> str:
 
 def _number(text: str) -> int | None:
     # int() would also accept digits of other scripts, underscores and signs.
-    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+    if not (len(text) <= 16 and text.isascii() and text.isdigit()):
         return None
     number = int(text)
     return number if number <= MAX_NUMBER else None
