@@ -20,7 +20,7 @@ from . import engine_packets
 from .bad_request import BAD_REQUEST, UNKNOWN_SID, BadRequest
 from .engine_packets import PacketError
 from .polling import NOOP, ClosingPollers, Poller, Waiter
-from .sessions import PING_TIMEOUT, TRANSPORT_CLOSE, Layer, OpeningRequest, Session
+from .sessions import FORCED_CLOSE, PING_TIMEOUT, TRANSPORT_CLOSE, Layer, OpeningRequest, Session
 from .sids import Sids
 
 POLLING, WEBSOCKET = "polling", "websocket"
@@ -204,6 +204,8 @@ class Engine:
 def _gets_reason(poller: Poller, reason: str) -> bool:
     if reason == TRANSPORT_CLOSE:
         return not poller.has_poll  # a poll may have been sent before the CLOSE, and arrive after it
+    if reason == FORCED_CLOSE:
+        return True  # the DISCONNECTs of a site that ends the session have to arrive
     # A client that missed a pong gets "Session ID unknown", as in the protocol.
     return poller.close_code >= CloseCode.RESTARTING and reason != PING_TIMEOUT
 

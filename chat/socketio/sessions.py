@@ -25,7 +25,7 @@ from .sids import Sids
 UPGRADE_TIMEOUT = 10.0
 
 #: Reasons for the end of a session, as Socket.IO's servers name them.
-TRANSPORT_CLOSE, PING_TIMEOUT = "transport close", "ping timeout"
+TRANSPORT_CLOSE, PING_TIMEOUT, FORCED_CLOSE = "transport close", "ping timeout", "forced close"
 
 PROBE = engine_packets.PING + b"probe"
 PING, PROBE_PONG = text_frame(engine_packets.PING), text_frame(engine_packets.PONG + b"probe")
@@ -145,7 +145,7 @@ class Session:
         """Send whole frames, in order, whatever the transport."""
         self.member.enqueue(frames)
 
-    def close(self, reason: str = "forced close", code: int = CloseCode.NORMAL) -> None:
+    def close(self, reason: str = FORCED_CLOSE, code: int = CloseCode.NORMAL) -> None:
         """Close the session."""
         self.reason = self.reason or reason
         self.member.close(code)
