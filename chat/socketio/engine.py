@@ -205,7 +205,7 @@ def _gets_reason(poller: Poller, reason: str) -> bool:
     if reason == TRANSPORT_CLOSE:
         return not poller.has_poll  # a poll may have been sent before the CLOSE, and arrive after it
     if reason == FORCED_CLOSE:
-        return True  # the DISCONNECTs of its namespaces may still be waiting for a poll
+        return True  # the DISCONNECTs of a site that ends the session have to arrive
     # A client that missed a pong gets "Session ID unknown", as in the protocol.
     return poller.close_code >= CloseCode.RESTARTING and reason != PING_TIMEOUT
 
