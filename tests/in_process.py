@@ -10,7 +10,7 @@ from chat.cluster.broker.memory import Bus, MemoryBroker
 from chat.config import Settings
 from chat.identity.guard import Grant, Guard
 from chat.loop import reactor
-from chat.rooms import catch_up, drain, group_commit
+from chat.rooms import arrivals, catch_up, drain, group_commit
 from chat.rooms.client import Taken
 from chat.rooms.handlers import HANDLERS
 from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
@@ -26,6 +26,8 @@ from tests.wsclient import text_frame
 
 #: Modules that read the clock while a chat is served.
 TIMED = (catch_up, drain, reactor, group_commit)
+#: Seconds that no test lets pass.
+NEVER = 1e9
 
 
 class NoControl:
@@ -101,6 +103,7 @@ class Processes:
         with pytest.MonkeyPatch.context() as patch:
             for module in TIMED:
                 patch.setattr(module, "time", self.scheduler.clock)
+            patch.setattr(arrivals, "PATIENCE", NEVER)
             patch.setattr(reactor, "make_driver", lambda: SteppedDriver(self.scheduler))
             yield
 
@@ -117,7 +120,7 @@ class Processes:
 
     def step(self, choice):
         with self._scheduled():
-            self.scheduler.step(choice)
+            return self.scheduler.step(choice)
 
     def mix(self, chance, steps=40):
         """Run `steps` steps in a random order taken from `chance`, and one second somewhere among them. Then settle."""
@@ -133,14 +136,14 @@ class Processes:
         with self._scheduled():
             self.scheduler.run(2.5)
 
-    def connect(self, process, name):
-        """Connect the user to one of the processes; not yet in the lobby."""
+    def connect(self, process, name, lobby=False, extended=True):
+        """Connect the user to one of the processes."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         granted = Grant(identity(name), float("inf"), 0)
         with self._scheduled():
             self.runtimes[process].admission.admit(
-                Taken(ours.detach(), b"", b""), granted, "/", lobby=False, extended=True
+                Taken(ours.detach(), b"", b""), granted, "/", lobby=lobby, extended=extended
             )
         return Connection(theirs)
 
@@ -190,14 +193,13 @@ def identity(name):
 
 def quick_settings(**options):
     """Settings without limits, heartbeats, grace or Socket.IO."""
-    never = 1e9
     return Settings(
         rate_limit=0,
         io_chat_namespace="",
-        ping_interval=never,
-        ping_timeout=never,
-        io_ping_interval=never,
-        io_ping_timeout=never,
+        ping_interval=NEVER,
+        ping_timeout=NEVER,
+        io_ping_interval=NEVER,
+        io_ping_timeout=NEVER,
         roster_grace=0.0,
         **options,
     )
