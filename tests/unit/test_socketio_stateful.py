@@ -63,6 +63,9 @@ class PageClient(StockClient):
         self.process = None
         self.views = {room: View(room) for room in ROOMS}
         self.sent = set()
+        #: {conversation: the messages received on connections that were not recovered}
+        self.received_before = defaultdict(set)
+        self.direct = {}
         self.recoveries = [0, 0]
 
     def connect_to(self, number, process):
@@ -72,6 +75,8 @@ class PageClient(StockClient):
     def connected(self):
         self.recoveries[self.recovered] += 1
         if not self.recovered:
+            for room, received in self.direct.items():
+                self.received_before[room].update(received)
             self.direct, self.floors = defaultdict(list), {room: len(log) for room, log in self.log().items()}
         for view in self.views.values():
             if view.state == LEAVING:
@@ -140,6 +145,7 @@ class PageClient(StockClient):
     def check_direct(self, room, log):
         received = self.direct[room]
         assert received == sorted(set(received)), "twice, or out of order"
+        assert not self.received_before[room] & set(received), "again on this connection"
         new = {
             one
             for one in log[self.floors.get(room, 0) :]
