@@ -220,7 +220,9 @@ class ClientModel(Resumer):
         received = self.received_direct[room]
         assert sorted(received) == sorted(set(received)), "twice"
         if not self.is_unsure:
-            again = {one for one in self.received_before[room] & set(received) if not self.asked_for(room, one)}
+            again = {
+                one for one in self.received_before[room] & set(received) if not self.asked_for(room, one)
+            }
             assert not again, "again on this connection"
         assert room in self.since or received == sorted(received), "out of order"
         assert set(received) <= set(log)

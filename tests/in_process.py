@@ -36,7 +36,7 @@ class NoControl:
     def after(self, last):
         return []
 
-    def prune(self, before):
+    def prune(self, upto_id):
         pass
 
 

@@ -38,9 +38,7 @@ class Admission:
         # Last: from here on the descriptor is the loop's, and the caller closes it if anything before this raises.
         self._hub.reactor.call(self._receive, taken, verdict, lobby, traits)
 
-    def _receive(
-        self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]
-    ) -> None:
+    def _receive(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
         admit = partial(self._admit, taken, verdict, lobby, traits)
         if isinstance(verdict, ChatError):
             admit()
