@@ -59,6 +59,8 @@ class Store(MemoryHistory):
     """A history in memory; it can also commit what it is given and then raise, as when the answer is lost."""
 
     loses_answers = False
+    #: Whether calls wait until it is False again.
+    hangs = False
     #: A mark that does not move, as on PostgreSQL during another client's long transaction.
     frozen_mark = None
 
@@ -93,6 +95,8 @@ class Processes:
 
     def __init__(self, processes, settings, users, bus=None):
         self.bus = bus
+        #: Seconds after which clients are admitted though the store does not answer.
+        self.patience = NEVER
         self.scheduler = Scheduler()
         self.store = Store([identity(name) for name in users])
         with self._scheduled():
@@ -103,7 +107,7 @@ class Processes:
         with pytest.MonkeyPatch.context() as patch:
             for module in TIMED:
                 patch.setattr(module, "time", self.scheduler.clock)
-            patch.setattr(arrivals, "PATIENCE", NEVER)
+            patch.setattr(arrivals, "PATIENCE", self.patience)
             patch.setattr(reactor, "make_driver", lambda: SteppedDriver(self.scheduler))
             yield
 

@@ -17,7 +17,7 @@ from tests.resumer import DIRECT, ERROR, GROUP, JOIN, LEAVE, SYNCED, said
 
 ORDERS = 120
 #: Orders of each way in which a client may come from another process: there are many ways.
-MOVES = 40
+MOVES = 80
 
 
 class Scenario:
@@ -238,9 +238,9 @@ def moves(bus):
 
 
 @buses
-@pytest.mark.parametrize("joins", [True, False], ids=["joins", "old"])
-def test_a_conversation_goes_on_at_another_process(bus, joins):
-    """With a Join that says what the client has, and without one, as clients do that know of none."""
+@pytest.mark.parametrize("client", ["joins", "joins late", "old"])
+def test_a_conversation_goes_on_at_another_process(bus, client):
+    """With a Join that says what the client has, also a late one, and without, as with clients that know of none."""
     room = direct_room("id-ann", "id-bob")
     for scenario, ann in moves(bus):
         bob = scenario.connect("bob", 1)
@@ -251,19 +251,19 @@ def test_a_conversation_goes_on_at_another_process(bus, joins):
             scenario.processes.step(scenario.rng.randrange(8))
         before += heard(bob.receive(), room)
         kill_connection(scenario, bob, bus)
-        again = scenario.connect_soon("bob", 0, extended=joins)
-        if joins:
+        again = scenario.connect_soon("bob", 0, extended=client != "old")
+        after = [] if client == "joins" else scenario.run_until(again, len)
+        if client == "joins late":
+            scenario.processes.settle()
+        if client != "old":
             again.send({"type": JOIN, "room": room, "since": before[-1]})
             for _ in range(scenario.rng.randrange(30)):
                 scenario.processes.step(scenario.rng.randrange(8))
-            after = again.receive()
-        else:
-            after = scenario.run_until(again, len)
         ann.send({"type": DIRECT, "to": "bob", "data": "3"})
         scenario.mix()
         received = before + heard(after + again.receive(), room)
         assert len(received) == len(set(received)), received
-        assert sorted(received) == [1, 2, 3] if joins else 3 in received
+        assert sorted(received) == [1, 2, 3] if client != "old" else 3 in received
 
 
 @buses
@@ -321,3 +321,17 @@ def test_clients_are_admitted_though_the_store_fails():
         scenario.mix()
         for line in lines:
             assert [message["data"] for message in line.receive() if message["type"] == GROUP]
+
+
+def test_clients_are_admitted_though_the_store_hangs():
+    for scenario in scenarios(MOVES):
+        scenario.processes.patience = 1.0
+        scenario.store.hangs = True
+        line = scenario.connect_soon("ann", 0, lobby=True)
+        received = scenario.run_until(line, len)
+        assert received[0]["user"] is None
+        scenario.store.hangs = False
+        scenario.mix()
+        line.send({"type": GROUP, "data": "hi"})
+        scenario.mix()
+        assert texts(line.receive()) == ["hi"]

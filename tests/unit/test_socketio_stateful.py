@@ -460,3 +460,26 @@ def test_a_direct_message_received_before_a_move_is_not_delivered_again(folder, 
         assert bob.recoveries == [1, 1]
     finally:
         machine.stop()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_client_that_starts_over_elsewhere_receives_no_direct_message_again(folder, seed):
+    """It is not recovered, and the new process has yet to deliver what the old one has stored."""
+    chance = random.Random(seed)
+    machine = BetweenLiveProcesses(databases(folder))
+    try:
+        machine.begin()
+        bob = machine.clients[1]
+        machine.clock.now += 0.5
+        bob.say("single_chat", to="bob")
+        while not bob.direct:
+            machine.run_steps([chance.choice([1, 3, 5, 7])])
+        machine.end(bob, read=True)
+        bob.pid = bob.offset = None
+        bob.connect_to(0, machine.processes[0])
+        for step in chance.choices(range(8), k=20):
+            machine.run_steps([step])
+        machine.settle()
+        assert bob.recoveries == [2, 0] and bob.line is not None
+    finally:
+        machine.stop()

@@ -1,7 +1,5 @@
 """The one timer of all clients, on a clock that the test advances."""
 
-import time
-
 import pytest
 
 from chat import config
