@@ -64,9 +64,16 @@ def log_in(user: User) -> None:
     """Begin a new session for `user`; it keeps only the language of the old one."""
     _renew()
     session.permanent = True
-    session[_SINCE] = time.time_ns() // 1_000_000
+    session[_SINCE] = _now_ms(user)
     current_app.extensions["chat"].log_ins.begin(user.identity)
     login_user(Member(user))
+
+
+def _now_ms(user: User) -> int:
+    """Return the time, or that of the user's last log-out where the clock was set back since."""
+    now = time.time_ns() // 1_000_000
+    stored = current_app.extensions["chat"].users.get(user.id)
+    return max(now, stored.tokens_valid_after if stored is not None else 0)
 
 
 def log_out() -> None:

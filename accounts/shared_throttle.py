@@ -21,12 +21,14 @@ log = logging.getLogger("flask_chat")
 #: Seconds that an attempt waits for Redis, and seconds without a new request after Redis did not answer.
 TIMEOUT, RETRY_SECONDS = 0.5, 5.0
 
-#: Uses the clock of the Redis server for all workers. Returns the milliseconds to wait, or 0 if counted.
+#: Uses the clock of the Redis server for all workers. Returns the milliseconds to wait, or 0 if counted. Attempts from
+#: the future were counted before that clock was set back: they would be counted for too long.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
 if redis.call('ZCARD', KEYS[1]) >= limit then
   return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] + window - now
 end

@@ -31,11 +31,16 @@ class ClientModel(Resumer):
         self.unsure, self.not_joined = set(), set()
         #: Ids of the messages received in the room that stores none.
         self.typed = []
+        #: The direct messages received on earlier connections, {conversation: set of Said}.
+        self.received_before = defaultdict(set)
+        self.received_direct = {}
 
-    def connect(self, line, process):
-        """Begin a connection."""
+    def connect(self, line, process, outages=0):
+        """Begin a connection; `outages` is how often the store had failed when it last answered."""
         self.begin()
-        self.line, self.process = line, process
+        self.line, self.process, self.calm = line, process, outages
+        for room, received in self.received_direct.items():
+            self.received_before[room].update(received)
         self.where = dict.fromkeys(ROOMS, OUT)
         #: {room: (id of the last Join or Leave, the state before it, the Join's fields)}
         self.asked = {}
@@ -110,6 +115,8 @@ class ClientModel(Resumer):
         if message.get("room") is None:
             # The welcome: from now on all direct messages arrive.
             self.floors = {room: len(log) for room, log in self.log.items()}
+            #: Whether the store may have failed while it waited to be admitted.
+            self.is_unsure = self.outages > self.calm
             return
         assert self.where[message["room"]] != OUT
         if message["room"] == "typing":
@@ -205,9 +212,18 @@ class ClientModel(Resumer):
                 if room.startswith("dm:") and self.id in room.split(":"):
                     self.check_direct(room, log)
 
+    def asked_for(self, room, one):
+        """Whether this connection's Join of a conversation asked for that message."""
+        return room in self.since and one.seq > self.since[room]
+
     def check_direct(self, room, log):
         received = self.received_direct[room]
         assert sorted(received) == sorted(set(received)), "twice"
+        if not self.is_unsure:
+            again = {
+                one for one in self.received_before[room] & set(received) if not self.asked_for(room, one)
+            }
+            assert not again, "again on this connection"
         assert room in self.since or received == sorted(received), "out of order"
         assert set(received) <= set(log)
         new = set(log[self.floors.get(room, 0) :])

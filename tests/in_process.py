@@ -10,7 +10,7 @@ from chat.cluster.broker.memory import Bus, MemoryBroker
 from chat.config import Settings
 from chat.identity.guard import Grant, Guard
 from chat.loop import reactor
-from chat.rooms import catch_up, drain, group_commit
+from chat.rooms import arrivals, catch_up, drain, group_commit
 from chat.rooms.client import Taken
 from chat.rooms.handlers import HANDLERS
 from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
@@ -26,6 +26,8 @@ from tests.wsclient import text_frame
 
 #: Modules that read the clock while a chat is served.
 TIMED = (catch_up, drain, reactor, group_commit)
+#: Seconds that no test lets pass.
+NEVER = 1e9
 
 
 class NoControl:
@@ -34,7 +36,7 @@ class NoControl:
     def after(self, last):
         return []
 
-    def prune(self, before):
+    def prune(self, upto_id):
         pass
 
 
@@ -57,6 +59,8 @@ class Store(MemoryHistory):
     """A history in memory; it can also commit what it is given and then raise, as when the answer is lost."""
 
     loses_answers = False
+    #: Whether calls wait until it is False again.
+    hangs = False
     #: A mark that does not move, as on PostgreSQL during another client's long transaction.
     frozen_mark = None
 
@@ -91,6 +95,8 @@ class Processes:
 
     def __init__(self, processes, settings, users, bus=None):
         self.bus = bus
+        #: Seconds after which clients are admitted though the store does not answer.
+        self.patience = NEVER
         self.scheduler = Scheduler()
         self.store = Store([identity(name) for name in users])
         with self._scheduled():
@@ -101,6 +107,7 @@ class Processes:
         with pytest.MonkeyPatch.context() as patch:
             for module in TIMED:
                 patch.setattr(module, "time", self.scheduler.clock)
+            patch.setattr(arrivals, "PATIENCE", self.patience)
             patch.setattr(reactor, "make_driver", lambda: SteppedDriver(self.scheduler))
             yield
 
@@ -117,7 +124,7 @@ class Processes:
 
     def step(self, choice):
         with self._scheduled():
-            self.scheduler.step(choice)
+            return self.scheduler.step(choice)
 
     def mix(self, chance, steps=40):
         """Run `steps` steps in a random order taken from `chance`, and one second somewhere among them. Then settle."""
@@ -133,14 +140,14 @@ class Processes:
         with self._scheduled():
             self.scheduler.run(2.5)
 
-    def connect(self, process, name):
-        """Connect the user to one of the processes; not yet in the lobby."""
+    def connect(self, process, name, lobby=False, extended=True):
+        """Connect the user to one of the processes."""
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         granted = Grant(identity(name), float("inf"), 0)
         with self._scheduled():
             self.runtimes[process].admission.admit(
-                Taken(ours.detach(), b"", b""), granted, "/", lobby=False, extended=True
+                Taken(ours.detach(), b"", b""), granted, "/", lobby=lobby, extended=extended
             )
         return Connection(theirs)
 
@@ -190,14 +197,13 @@ def identity(name):
 
 def quick_settings(**options):
     """Settings without limits, heartbeats, grace or Socket.IO."""
-    never = 1e9
     return Settings(
         rate_limit=0,
         io_chat_namespace="",
-        ping_interval=never,
-        ping_timeout=never,
-        io_ping_interval=never,
-        io_ping_timeout=never,
+        ping_interval=NEVER,
+        ping_timeout=NEVER,
+        io_ping_interval=NEVER,
+        io_ping_timeout=NEVER,
         roster_grace=0.0,
         **options,
     )

@@ -20,7 +20,7 @@ def wrong_by():
 
 
 class JumpingDatetime(datetime.datetime):
-    """The clock that PyJWT reads."""
+    """The clock that PyJWT and flask-jwt-extended read."""
 
     @classmethod
     def now(cls, tz=None):
@@ -29,6 +29,7 @@ class JumpingDatetime(datetime.datetime):
 
 time.time = lambda: right_time() + wrong_by()
 time.time_ns = lambda: right_time_ns() + wrong_by() * 10**9
-sys.modules["jwt.api_jwt"].datetime = JumpingDatetime
+for name in ("jwt.api_jwt", "flask_jwt_extended.tokens"):
+    sys.modules[name].datetime = JumpingDatetime
 
 __all__ = ["app"]

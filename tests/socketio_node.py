@@ -28,7 +28,7 @@ INSTALLED, LOCK = MODULES / ".package-lock.json", FOLDER / "package-lock.json"
 NO_NODE = "No Node here: the tests with socket.io-client were skipped. Install node (18 or newer) and npm."
 NO_MODULES = "npm could not install socket.io-client: its tests were skipped."
 #: Seconds that a wait lasts unless told otherwise; long, for a busy machine: a test that passes never needs it.
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 #: Milliseconds between a client's attempts to reconnect, where a test waits for one: the default is a second.
 HASTY = {"reconnectionDelay": 50, "reconnectionDelayMax": 200}
 #: What a client may be told of transports; by default it begins with polling and upgrades.

@@ -11,7 +11,7 @@ import pytest
 from chat.cluster.broker.memory import MemoryBroker
 from chat.identity.guard import Guard
 from chat.loop import reactor
-from chat.rooms import catch_up, drain, group_commit
+from chat.rooms import arrivals, catch_up, drain, group_commit
 from chat.rooms.client import Taken
 from chat.rooms.handlers import HANDLERS
 from chat.runtime import Runtime, Site, StoreAccess, WorkerLinks
@@ -24,7 +24,7 @@ from chat.store.io_sessions import IoSessions
 from chat.store.sql import SqlHistory
 from chat.wire.envelope import Identity
 from tests.client_owner import Peer
-from tests.in_process import Hooks, NoControl, quick_settings
+from tests.in_process import NEVER, Hooks, NoControl, quick_settings
 from tests.server_frames import frames
 from tests.stepping import FakeClock, Scheduler, SteppedDriver, Yielding
 from tests.wsclient import text_frame
@@ -72,6 +72,7 @@ class Process:
         with pytest.MonkeyPatch.context() as patch:
             for module in TIMED:
                 patch.setattr(module, "time", self.scheduler.clock)
+            patch.setattr(arrivals, "PATIENCE", NEVER)
             patch.setattr(reactor, "make_driver", lambda: Driver(self.scheduler))
             yield
 

@@ -185,7 +185,7 @@ class Yielding:
 
     def __getattr__(self, name):
         def call(*args, **options):
-            self._scheduler.pause()
+            self._scheduler.pause(lambda: not getattr(self._history, "hangs", False))
             try:
                 return getattr(self._history, name)(*args, **options)
             finally:

@@ -48,9 +48,9 @@ class Guard:
     ) -> None:
         self._decode = decode
         self._identify = identify
-        self._session_ms = session_ms
-        #: {session id: when it ended, in ms}, the oldest first.
-        self._ended: dict[str, int] = {}
+        self._session_seconds = session_ms / 1000
+        #: {session id: monotonic seconds at which its end became known here}, the oldest first.
+        self._ended: dict[str, float] = {}
         self._revoked: dict[str, int] = {}
         self._banned: set[str] = set()
 
@@ -63,13 +63,21 @@ class Guard:
         """Refuse this user's tokens that were issued before `at_ms`."""
         self._revoked[user_id] = max(at_ms, self._revoked.get(user_id, 0))
 
-    def end_session(self, sid: str, at_ms: int) -> None:
-        """Refuse the tokens of this session; it ended at `at_ms`."""
-        for old in list(
-            itertools.takewhile(lambda one: self._ended[one] < at_ms - self._session_ms, self._ended)
-        ):
+    def stamp(self, user_id: str) -> int:
+        """Return the time (ms) of a token or a revocation that is made for this user now.
+
+        It is later than the last revocation, even if the clock was set back since: otherwise new tokens would count as
+        revoked until the clock is where it was.
+        """
+        return max(now_ms(), self._revoked.get(user_id, -1) + 1)
+
+    def end_session(self, sid: str) -> None:
+        """Refuse the tokens of this session."""
+        now = time.monotonic()
+        outdated = now - self._session_seconds
+        for old in list(itertools.takewhile(lambda one: self._ended[one] < outdated, self._ended)):
             self._ended.pop(old, None)  # another thread may have removed it
-        self._ended[sid] = at_ms
+        self._ended[sid] = now
 
     def has_ended(self, sid: str) -> bool:
         """Return whether this session has ended."""
@@ -140,6 +148,14 @@ def session_id(claims: Mapping[str, Any]) -> str:
     """Return the id of the log-in session that a token was issued in; "" if the claims do not contain it."""
     sid = claims.get("sid")
     return sid if isinstance(sid, str) and len(sid) <= MAX_SID else ""
+
+
+def deadline_of(expires: float) -> float:
+    """Return the monotonic seconds at which a token is over that expires at `expires` (seconds since 1970).
+
+    The clock may be set between now and then: that does not change how long the token is valid.
+    """
+    return time.monotonic() + expires - time.time()
 
 
 def now_ms() -> int:

@@ -56,13 +56,16 @@ class Tokens:
         if not app.config.get("SECRET_KEY"):
             app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY")
 
-    def issue(self, identity: Identity, ttl: float, sid: str = "") -> str:
-        """Return an access token for `identity` that is valid for `ttl` seconds, and ends with the session `sid`."""
+    def issue(self, identity: Identity, ttl: float, sid: str = "", issued_ms: int | None = None) -> str:
+        """Return an access token for `identity` that is valid for `ttl` seconds, and ends with the session `sid`.
+
+        `issued_ms` is the time at which it counts as issued where revocations are concerned: now by default.
+        """
         self._prepare()
         claims = {
             self._app.config["JWT_IDENTITY_CLAIM"]: identity.id,
             "username": identity.username,
-            "iat_ms": now_ms(),
+            "iat_ms": now_ms() if issued_ms is None else issued_ms,
             SITE_CLAIM: self._site(),
         } | ({"sid": sid} if sid else {})
         with self._app.app_context():

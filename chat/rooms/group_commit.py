@@ -6,6 +6,7 @@ Between commits it reads what peers have stored (catch_up.py).
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ log = logging.getLogger("flask_chat")
 MAX_WAITING = 10_000
 #: Messages of one transaction.
 MAX_BATCH = 1_000
+#: Seconds between two comparisons with the store at least, however many clients connect.
+COMPARE_SPACING = 0.02
 
 
 class GroupCommit:
@@ -57,10 +60,14 @@ class GroupCommit:
         self.delivery = StoredDelivery(hub, self.origin, on_message, self._wake.set)
         self._catch_up = CatchUp(hub, history, self.delivery)
         self._is_failing = False
+        #: Monotonic seconds at which the next regular comparison is due, and at which the last one has ended.
+        self._compare_next, self._compared = -math.inf, -math.inf
+        hub.arrivals.wake = self._wake.set
 
     def start(self) -> None:
         """Open the lobby at the store's newest message, and begin to serve; it may block."""
         self._catch_up.open_lobby()
+        self._compare_next = time.monotonic() + self._hub.settings.compare_interval
         self._driver.background(self._run)
 
     @property
@@ -91,26 +98,42 @@ class GroupCommit:
     # ---- the background task -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        interval = self._hub.settings.compare_interval
-        compare_at = time.monotonic() + interval
         while True:
-            self._wake.wait(max(0.0, compare_at - time.monotonic()))
+            self._wake.wait(max(0.0, self._compare_at - time.monotonic()))
             self._wake.clear()
             try:
                 self._catch_up.read_missing()
                 while self._waiting:
                     self._commit(self._waiting[:MAX_BATCH])
                     self._catch_up.read_missing()
-                    if time.monotonic() >= compare_at:
+                    if time.monotonic() >= self._compare_at:
                         break
-                if time.monotonic() >= compare_at:
-                    compare_at = time.monotonic() + interval
-                    self._catch_up.compare()
-                    self._is_failing = False
+                if time.monotonic() >= self._compare_at:
+                    self._compare()
                 if self._waiting:
                     self._wake.set()
             except Exception as error:
                 self._report(error)
+
+    @property
+    def _compare_at(self) -> float:
+        """Monotonic seconds at which to compare with the store: at once for clients that wait to be admitted."""
+        if self._hub.arrivals.waiting:
+            return min(self._compare_next, self._compared + COMPARE_SPACING)
+        return self._compare_next
+
+    def _compare(self) -> None:
+        """Compare with the store, and then admit the clients that had connected before."""
+        arrivals, ask = self._hub.arrivals, self._hub.reactor.call_and_wait
+        self._compare_next = time.monotonic() + self._hub.settings.compare_interval
+        arrived = ask(arrivals.take) if arrivals.waiting else []
+        try:
+            self._catch_up.compare()
+            self._is_failing = False
+        finally:
+            self._compared = time.monotonic()
+            if arrived:
+                ask(arrivals.admit, arrived)
 
     def _commit(self, batch: list[Queued]) -> None:
         # Sorted by room: rooms are written one after the other, and every client receives them in that order.

@@ -16,6 +16,7 @@ from ..wire.codec import Codec
 from ..wire.envelope import Identity
 from ..wire.errors import ChatError, CloseCode
 from ..wire.frame_parser import Parser
+from .arrivals import Arrivals
 from .client import READ_BYTES, Client, Taken
 from .direct import DirectMessages
 from .member import Member, Wire
@@ -72,6 +73,8 @@ class Hub:
         lock = allocate_lock()
         self.users = ConnectedUsers(settings, self.reactor, lock, limit)
         self.direct = DirectMessages(self.users)
+        #: Clients that wait to be admitted.
+        self.arrivals = Arrivals(self.users, self.reactor)
         self.rooms = RoomRegistry(settings, self.reactor, lock, self.stats, self.users, self._pending.append)
         self.lobby = self.rooms.lobby
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ..identity.guard import Grant
+from ..identity.guard import Grant, deadline_of
 from ..wire.codec import Codec
 from ..wire.envelope import Identity
 
@@ -97,7 +97,7 @@ class Member(_Out):
         self.entered = 0
         #: {room or direct conversation: seq from which on messages are delivered live}; older ones are read by Join.
         self.floors: dict[str, int] | None = None
-        #: Seconds (wall clock) at which its token expires.
+        #: Monotonic seconds at which its token expires.
         self.expires = float("inf")
         #: Milliseconds (wall clock) at which its token was issued.
         self.issued = 0
@@ -113,7 +113,7 @@ class Member(_Out):
 
     def set_grant(self, granted: Grant) -> None:
         """Record what the member's token grants: until when, since when, and in which session."""
-        self.expires, self.issued, self.sid = granted.expires, granted.issued, granted.sid
+        self.expires, self.issued, self.sid = deadline_of(granted.expires), granted.issued, granted.sid
 
     @property
     def current(self) -> Member:

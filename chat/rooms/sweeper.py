@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from ..config import Settings
 from ..wire.errors import ChatError, CloseCode
 from ..wire.frames import PING, frame
@@ -34,10 +32,9 @@ class Sweeper:
             self._queue = hub.clients()
             self._started = hub.now
         batch, self._queue = self._queue[:SLICE], self._queue[SLICE:]
-        wall = time.time()
         for client in batch:
             try:
-                self._check(client, hub.now, wall)
+                self._check(client, hub.now)
             except Exception as error:
                 hub.reactor.fail(client, error)
         hub.reactor.call_later(self._delay(), self.sweep)
@@ -46,14 +43,14 @@ class Sweeper:
         left = max(0.0, self._started + self._round - self._hub.now)
         return left / (len(self._queue) // SLICE + 2) if self._queue else left
 
-    def _check(self, client: Member, now: float, wall: float) -> None:
+    def _check(self, client: Member, now: float) -> None:
         settings = self._hub.settings
         if client.gone:
             return
         if client.closing:
             if now - client.closing >= CLOSE_TIMEOUT:
                 client.drop()
-        elif client.expires <= wall:
+        elif client.expires <= now:
             self._expire(client)
         elif client.began and now - client.began >= settings.message_timeout:
             client.close(CloseCode.TOO_SLOW, "message never finished")

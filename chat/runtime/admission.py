@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from ..identity.guard import Grant, Guard
@@ -35,7 +36,14 @@ class Admission:
         # One job logs a whole rush of handshakes: the first log call in a new greenlet is expensive.
         self._jobs.put("log", _log_handshake, traits.get("address"), path, verdict)
         # Last: from here on the descriptor is the loop's, and the caller closes it if anything before this raises.
-        self._hub.reactor.call(self._admit, taken, verdict, lobby, traits)
+        self._hub.reactor.call(self._receive, taken, verdict, lobby, traits)
+
+    def _receive(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
+        admit = partial(self._admit, taken, verdict, lobby, traits)
+        if isinstance(verdict, ChatError):
+            admit()
+        else:
+            self._hub.arrivals.put(verdict.identity.id, admit)
 
     def _admit(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
         hub = self._hub

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..identity.guard import Guard, now_ms
+from ..identity.guard import Guard
 from ..loop.drivers import Driver
 from ..socketio.packets import Prepared
 from ..socketio.selection import Selection
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("flask_chat")
 
-#: Milliseconds for which rows are kept, and polls between two prunings.
-KEEP_MS = 3_600_000
+#: Seconds for which rows are kept, and polls between two prunings.
+KEEP_SECONDS = 3_600.0
 PRUNE_EVERY = 1_200
 #: Seconds between the bus message that announces a row and the poll: other rows of the same moment come with it.
 ANNOUNCED_PAUSE = 0.01
@@ -78,7 +80,7 @@ class ControlActions:
         self._revocation.revoke(payload["user_id"], payload["at"], payload.get("failure", "token_invalid"))
 
     def _end_session(self, payload: Payload) -> None:
-        self._revocation.end_session(payload["user_id"], payload["sid"], payload["at"])
+        self._revocation.end_session(payload["user_id"], payload["sid"])
 
     def _send(self, payload: Payload) -> None:
         envelope = Envelope(MessageType.GROUP_CHAT, payload["text"], payload["room"])
@@ -122,6 +124,8 @@ class ControlPoller:
         self._actions = actions
         self._announced = driver.event()
         self._polls = 0
+        #: (monotonic seconds, id of the last row that had been read by then): what is old, whatever the clocks say.
+        self._positions = deque([(time.monotonic(), last_id)])
 
     def wake(self) -> None:
         """Have the table read now: another process has announced a row; from any thread."""
@@ -145,7 +149,16 @@ class ControlPoller:
             self._last_id = row.id
             self._carry_out(row)
         if self._polls % PRUNE_EVERY == 0:
-            self._table.prune(now_ms() - KEEP_MS)
+            self._prune()
+
+    def _prune(self) -> None:
+        now, positions = time.monotonic(), self._positions
+        positions.append((now, self._last_id))
+        while positions[1][0] <= now - KEEP_SECONDS:
+            positions.popleft()
+        read_at, last_id = positions[0]
+        if read_at <= now - KEEP_SECONDS:
+            self._table.prune(last_id)
 
     def _carry_out(self, row: Row) -> None:
         try:

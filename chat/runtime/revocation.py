@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..identity.guard import Guard
+from ..identity.guard import Guard, now_ms
 from ..rooms.hub import Hub
 from ..rooms.joining import Joining
 from ..rooms.member import Admitted
 from ..socketio.server import Server
 from ..wire.envelope import MessageType
 from ..wire.errors import FAILURES, ChatError, CloseCode
+
+#: Milliseconds by which machines' clocks may differ.
+MAX_SKEW_MS = 60_000
 
 
 class Revocation:
@@ -25,11 +28,13 @@ class Revocation:
     def revoke(self, user_id: str, at_ms: int, failure: str) -> None:
         """Refuse this user's tokens issued before `at_ms` and close their sockets with the Error `failure`."""
         self._guard.revoke(user_id, at_ms)
-        self._hub.reactor.call(self._close, user_id, failure, lambda one: one.issued <= at_ms)
+        # A token from further ahead than that was issued before, by a clock that was set back since.
+        ahead_ms = max(at_ms, now_ms()) + MAX_SKEW_MS
+        self._hub.reactor.call(self._close, user_id, failure, lambda one: not at_ms < one.issued <= ahead_ms)
 
-    def end_session(self, user_id: str, sid: str, at_ms: int) -> None:
-        """Refuse the tokens of a user's session, which ended at `at_ms`, and close its sockets."""
-        self._guard.end_session(sid, at_ms)
+    def end_session(self, user_id: str, sid: str) -> None:
+        """Refuse the tokens of a user's session and close its sockets."""
+        self._guard.end_session(sid)
         self._hub.reactor.call(self._close, user_id, "token_invalid", lambda one: one.sid == sid)
 
     def _close(self, user_id: str, failure: str, is_meant: Callable[[Admitted], bool]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..identity.guard import Guard, now_ms
+from ..identity.guard import Guard
 from ..runtime.control import SESSION_END
 from .control import ControlRequests
 from .process import Processes
@@ -21,8 +21,10 @@ class Bans:
 
     def revoke(self, user_id: str, failure: str = "token_invalid") -> None:
         """Refuse the tokens that this user was issued until now and close their sockets with the Error `failure`."""
-        at = now_ms()
         tables = self._stores.open()
+        user = tables.users.get(user_id)
+        # A command has not loaded the guard: only the store knows of a revocation by a clock that was set back since.
+        at = max(self._guard.stamp(user_id), user.tokens_valid_after + 1 if user is not None else 0)
         tables.users.revoke(user_id, at)
         tables.log_in_sessions.end_all(user_id)
         self._control.post("revoke", {"user_id": user_id, "at": at, "failure": failure})
@@ -32,14 +34,13 @@ class Bans:
 
     def end_session(self, user_id: str, sid: str) -> None:
         """Refuse the tokens of one of the user's log-in sessions and close its sockets."""
-        at = now_ms()
         runtime = self._processes.runtime
         if runtime is not None:
-            runtime.revocation.end_session(user_id, sid, at)
+            runtime.revocation.end_session(user_id, sid)
         else:
-            self._guard.end_session(sid, at)
+            self._guard.end_session(sid)
         self._stores.open().log_in_sessions.end(sid, user_id)
-        self._control.post(SESSION_END, {"user_id": user_id, "sid": sid, "at": at})
+        self._control.post(SESSION_END, {"user_id": user_id, "sid": sid})
 
     def kick(self, username: str | None = None, user_id: str | None = None) -> None:
         """Close this user's sockets with 4403. Raises UnknownUser, AmbiguousUser."""

@@ -127,7 +127,7 @@ class ChatService:
         last = tables.control.last_id()
         self.guard.load(tables.users.revocations())
         for row in tables.control.of_kind(SESSION_END):
-            self.guard.end_session(row.payload["sid"], row.payload["at"])
+            self.guard.end_session(row.payload["sid"])
         self.log_out_signals.listen()
         for prepare in self.before_start:
             prepare()
@@ -184,7 +184,8 @@ class ChatService:
 
         `sid` is the id of a log-in session, with which the token ends.
         """
-        return self.identities.tokens.issue(identity, self.settings.token_ttl if ttl is None else ttl, sid)
+        ttl = self.settings.token_ttl if ttl is None else ttl
+        return self.identities.tokens.issue(identity, ttl, sid, self.guard.stamp(identity.id))
 
     def current_identity(self) -> Identity | None:
         """Return who is logged in to the site on this request, with the id and the name as text.

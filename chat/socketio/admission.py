@@ -75,6 +75,8 @@ class Admission:
             connection.restore(resumption, connection.auth["pid"])
         elif granted is not None:
             connection.pid = self._resumer.new_pid(connection, granted) or connection.pid
+            if self._namespaces.is_chat(connection.namespace):
+                self._hub.arrivals.wait(granted.identity.id)
 
     def _ask_site(self, connection: Connection) -> None:
         site = connection.site

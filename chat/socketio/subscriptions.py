@@ -31,6 +31,9 @@ INTERVAL = 60.0
 #: deleted: its process was killed.
 RENEW_EVERY = 60
 KEPT_MS = 86_400_000
+#: Milliseconds by which the store's clock may run faster or slower than this machine's between two renewals. If they
+#: differ by more, it was set: the other processes' rows look too old until they have renewed them.
+MAX_DRIFT_MS = 600_000
 
 
 class SubscriptionStore:
@@ -44,6 +47,8 @@ class SubscriptionStore:
         #: Ids of connections that cannot be resumed any more.
         self._forgotten: list[str] = []
         self._is_maintained = False
+        #: The store's clock less monotonic time in ms, at the last renewal.
+        self._clock_offset: float | None = None
 
     @cached_property
     def _lock(self) -> Any:
@@ -113,12 +118,19 @@ class SubscriptionStore:
             try:
                 self._sessions.delete(forgotten, self._recovery.origin)
                 if intervals % RENEW_EVERY == 0:
-                    self._sessions.renew(self._recovery.origin, time.time_ns() // 1_000_000 - KEPT_MS)
+                    self._renew()
                 intervals += 1
             except StoreUnavailable:
                 self._forgotten += forgotten
             except Exception:
                 log.exception("rows of Socket.IO sessions could not be maintained")
+
+    def _renew(self) -> None:
+        """Renew this process's rows, and delete the rows of killed ones; those only while no clock was set."""
+        store_ms, before = self._sessions.renew(self._recovery.origin), self._clock_offset
+        self._clock_offset = store_ms - time.monotonic() * 1000
+        if before is not None and abs(self._clock_offset - before) < MAX_DRIFT_MS:
+            self._sessions.delete_left(store_ms - KEPT_MS)
 
 
 def subscriptions_of(connection: Connection, member: Member, lobby: str) -> Subscriptions:

@@ -59,7 +59,7 @@ class Control:
         wanted = select(func.coalesce(func.max(table.c.id), 0))
         return self._db.read(lambda connection: connection.execute(wanted).scalar_one())
 
-    def prune(self, older_than_ms: int) -> int:
-        """Delete the rows stored before a time (ms since 1970) and return how many were deleted."""
-        old = delete(table).where(table.c.created_at < older_than_ms)
+    def prune(self, upto_id: int) -> int:
+        """Delete the rows up to an id and return how many were deleted."""
+        old = delete(table).where(table.c.id <= upto_id)
         return self._db.write(lambda connection: connection.execute(old).rowcount)

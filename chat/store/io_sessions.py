@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, delete, select, update
 from .engine import Run, insert_of
 from .io_values import IoSession
 from .models import io_sessions as table
-from .models import now_ms
+from .rows import clock_ms
 from .transactions import HistoryTransactions, chunks
 
 
@@ -27,10 +27,9 @@ class IoSessions:
 
         def work(connection: Connection) -> None:
             insert = insert_of(connection)
-            made = insert(table)
+            made = insert(table).values(updated_at=clock_ms(connection))
             newer = {name: made.excluded[name] for name in ("user_id", "rooms", "origin", "updated_at")}
-            more = {"origin": origin, "updated_at": now_ms()}
-            rows = [session._asdict() | more for session in sessions]
+            rows = [session._asdict() | {"origin": origin} for session in sessions]
             connection.execute(made.on_conflict_do_update(index_elements=["id"], set_=newer), rows)
 
         if sessions:
@@ -49,23 +48,32 @@ class IoSessions:
 
     def take_over(self, id: str, origin: int) -> None:
         """Assign a stored connection to the process `origin`."""
-        mine = update(table).where(table.c.id == id).values(origin=origin, updated_at=now_ms())
-        self._db.write(lambda connection: connection.execute(mine))
+
+        def work(connection: Connection) -> None:
+            values = {"origin": origin, "updated_at": clock_ms(connection)}
+            connection.execute(update(table).where(table.c.id == id).values(values))
+
+        self._db.write(work)
 
     def delete(self, ids: Collection[str], origin: int) -> None:
         """Delete sessions, except those that another process than `origin` has taken over."""
         if ids:
             self._db.write(lambda connection: _delete(connection, list(ids), origin))
 
-    def renew(self, origin: int, before_ms: int) -> None:
-        """Renew all sessions of `origin`, and delete those that no process has renewed since `before_ms`."""
+    def renew(self, origin: int) -> int:
+        """Renew all sessions of `origin`; return the time (ms) by the store's clock."""
 
-        def work(connection: Connection) -> None:
-            mine = update(table).where(table.c.origin == origin).values(updated_at=now_ms())
-            connection.execute(mine)
-            connection.execute(delete(table).where(table.c.updated_at < before_ms))
+        def work(connection: Connection) -> int:
+            now: int = connection.execute(select(clock_ms(connection))).scalar_one()
+            connection.execute(update(table).where(table.c.origin == origin).values(updated_at=now))
+            return now
 
-        self._db.write(work)
+        return self._db.write(work)
+
+    def delete_left(self, before_ms: int) -> None:
+        """Delete the sessions that no process has renewed since a time (ms) of the store's clock."""
+        left = delete(table).where(table.c.updated_at < before_ms)
+        self._db.write(lambda connection: connection.execute(left))
 
 
 def _delete(connection: Connection, ids: Sequence[str], origin: int) -> None:

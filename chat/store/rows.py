@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal_column, select
+from sqlalchemy import Connection, Select, func, literal, literal_column, select
 
 from ..wire.envelope import Identity
 from .history import Message, RoomRow
-from .models import messages, rooms
+from .models import messages, now_ms, rooms
 
 ROOM_COLUMNS = tuple(rooms.c[name] for name in RoomRow._fields)
 #: The columns of `to_message`, in its order.
@@ -54,6 +54,13 @@ def fetch_rooms(connection: Connection, query: Select[Any]) -> list[RoomRow]:
 def to_room(row: Sequence[Any]) -> RoomRow:
     """Convert a row of ROOM_COLUMNS."""
     return RoomRow(*row)
+
+
+def clock_ms(connection: Connection) -> Any:
+    """Return the SQL expression of the time in ms by one clock for all processes: PostgreSQL's, or this machine's."""
+    if connection.dialect.name == "postgresql":
+        return literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+    return literal(now_ms())
 
 
 def transaction_number(connection: Connection) -> Any:

@@ -1,7 +1,10 @@
 """The contract of stored Socket.IO sessions, on SQLite and PostgreSQL."""
 
+from time import sleep
+
 import pytest
 
+from chat.store import rows
 from chat.store.io_sessions import IoSessions
 from chat.store.io_values import IoSession
 from chat.store.models import now_ms
@@ -52,22 +55,32 @@ def test_only_the_process_that_took_a_session_over_deletes_it(sessions):
     assert sessions.get("c") is None
 
 
-def test_renewing_deletes_sessions_that_no_process_has_renewed(sessions):
-    sessions.save([IoSession("mine", "7", {})], 1)
-    sessions.save([IoSession("left", "7", {})], 2)
-    sessions.renew(1, now_ms() - HOUR)
+def test_sessions_that_no_process_has_renewed_are_deleted(sessions):
+    sessions.save([IoSession("mine", "7", {}), IoSession("left", "7", {})], 1)
+    sessions.take_over("left", 2)
+    sleep(0.01)  # a renewal in the same millisecond would not be later
+    now = sessions.renew(1)
+    sessions.delete_left(now - HOUR)
     assert sessions.get("mine") and sessions.get("left")
-    sessions.renew(3, now_ms() + HOUR)
-    assert not sessions.get("mine") and not sessions.get("left")
+    sessions.delete_left(now)
+    assert sessions.get("mine") and not sessions.get("left")
 
 
-def test_renewing_never_deletes_the_process_s_own_sessions(sessions, engine):
-    sessions.save([IoSession("mine", "7", {})], 1)
+@pytest.mark.parametrize("seconds", [3_600, -3_600], ids=["forward", "back"])
+def test_sessions_are_renewed_by_one_clock_for_all_processes(sessions, engine, monkeypatch, seconds):
+    """On PostgreSQL its own: the clock of a machine may jump. On SQLite there is one machine."""
+    before = sessions.renew(1)
+    monkeypatch.setattr(rows, "now_ms", lambda: now_ms() + seconds * 1000)
+    jump = sessions.renew(1) - before
+    if engine.dialect.name == "postgresql":
+        assert abs(jump) < HOUR // 2
+    else:
+        assert abs(jump) > HOUR // 2
+    sessions.save([IoSession("saved", "7", {}), IoSession("taken", "7", {})], 1)
+    sessions.take_over("taken", 2)
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE chat_io_sessions SET updated_at = 1")
-    sessions.save([IoSession("another's", "7", {})], 2)
-    sessions.renew(1, now_ms() - HOUR)
-    assert sessions.get("mine")
+        found = connection.exec_driver_sql("SELECT min(updated_at), max(updated_at) FROM chat_io_sessions")
+        assert all(abs(at - before - jump) < HOUR // 2 for at in found.one())
 
 
 def test_concurrent_saves_of_one_session(sessions):

@@ -70,6 +70,18 @@ def users_of(app):
     return app.extensions["chat"].users
 
 
+@pytest.fixture
+def set_clock(monkeypatch):
+    """Set the wall clock so many seconds forward or back; monotonic time goes on."""
+    right_time, right_time_ns = time.time, time.time_ns
+
+    def set_clock(seconds):
+        monkeypatch.setattr(time, "time", lambda: right_time() + seconds)
+        monkeypatch.setattr(time, "time_ns", lambda: right_time_ns() + seconds * 10**9)
+
+    return set_clock
+
+
 def field_error(response, field):
     """The error shown under a field, which the field must name as its description."""
     found = re.search(rf'<p class="field-error" id="{field}-error">([^<]*)</p>', response.text)
@@ -1006,3 +1018,26 @@ def test_register_chat_and_log_out_on_a_real_server(server):
         assert socket.recv_json(type=1)["data"]
         status, _ = server.post_json("/api/login", {"username": "mona", "password": PASSWORD})
         assert status == 401
+
+
+# -- a clock that is set
+
+
+@pytest.mark.parametrize("seconds", [3_600, -3_600], ids=["forward", "back"])
+def test_a_log_in_after_the_clock_was_set_back(make_app, set_clock, seconds):
+    """Or forward: it holds at once, and a later new password or kick ends it as always."""
+    app = make_app()
+    here, elsewhere = app.test_client(), app.test_client()
+    register(here)
+    here.post("/logout")
+    set_clock(seconds)
+    for client in (here, elsewhere):
+        log_in(client)
+        assert is_logged_in(client)
+    change = {"password": PASSWORD, "new_password": "battery staple"}
+    assert here.post("/account/password", data=change).status_code == 303
+    assert is_logged_in(here) and not is_logged_in(elsewhere)
+    log_in(elsewhere, password="battery staple")
+    assert is_logged_in(elsewhere)
+    app.extensions["chat"].kick("ada")
+    assert not is_logged_in(here) and not is_logged_in(elsewhere)

@@ -38,6 +38,20 @@ def test_the_window_slides(valkey_server):
     until(lambda: throttle.take("ann") == 0)
 
 
+@pytest.mark.parametrize("seconds", [3_600, -3_600], ids=["back", "forward"])
+def test_attempts_are_not_counted_for_longer_where_the_clock_of_redis_is_set_back(
+    workers, valkey_server, seconds
+):
+    """An attempt from before the jump has a time of the clock as it was."""
+    client = shared_throttle.connect(valkey_server.url)
+    key = workers[0]._key("ann")
+    then = (client.time()[0] + seconds) * 1000
+    client.zadd(key, {f"attempt {number}": then for number in range(3)})
+    assert [worker.take("ann") for worker in workers] == [0, 0, 0]
+    assert 55 < workers[0].take("ann") <= 60
+    assert client.pttl(key) <= 60_000
+
+
 def test_no_name_or_address_is_stored_in_redis(workers, valkey_server):
     workers[0].take("ann@198.51.100.7")
     keys = b" ".join(shared_throttle.connect(valkey_server.url).keys("*"))

@@ -71,7 +71,7 @@ class Rooms(RuleBasedStateMachine):
 
     def connect(self, name, process):
         one = ClientModel(name, len(self.clients), self.log)
-        one.connect(self.processes.connect(process, name), process)
+        one.connect(self.processes.connect(process, name), process, self.calm)
         self.clients.append(one)
 
     def pick(self, number, *where):
@@ -156,7 +156,7 @@ class Rooms(RuleBasedStateMachine):
         disconnected = [one for one in self.clients if one.line is None]
         if disconnected:
             one = disconnected[number % len(disconnected)]
-            one.connect(self.processes.connect(process, one.name), process)
+            one.connect(self.processes.connect(process, one.name), process, self.calm)
             for room, view in one.views.items():
                 if view.last is not None:
                     one.join(room, True, True, self.calm)

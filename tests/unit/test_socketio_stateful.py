@@ -63,6 +63,9 @@ class PageClient(StockClient):
         self.process = None
         self.views = {room: View(room) for room in ROOMS}
         self.sent = set()
+        #: {conversation: the messages received on connections that were not recovered}
+        self.received_before = defaultdict(set)
+        self.direct = {}
         self.recoveries = [0, 0]
 
     def connect_to(self, number, process):
@@ -72,6 +75,8 @@ class PageClient(StockClient):
     def connected(self):
         self.recoveries[self.recovered] += 1
         if not self.recovered:
+            for room, received in self.direct.items():
+                self.received_before[room].update(received)
             self.direct, self.floors = defaultdict(list), {room: len(log) for room, log in self.log().items()}
         for view in self.views.values():
             if view.state == LEAVING:
@@ -140,6 +145,7 @@ class PageClient(StockClient):
     def check_direct(self, room, log):
         received = self.direct[room]
         assert received == sorted(set(received)), "twice, or out of order"
+        assert not self.received_before[room] & set(received), "again on this connection"
         new = {
             one
             for one in log[self.floors.get(room, 0) :]
@@ -452,5 +458,28 @@ def test_a_direct_message_received_before_a_move_is_not_delivered_again(folder, 
             machine.clock.now += chance.choice([0] * 9 + [0.3])
         machine.settle()
         assert bob.recoveries == [1, 1]
+    finally:
+        machine.stop()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_client_that_starts_over_elsewhere_receives_no_direct_message_again(folder, seed):
+    """It is not recovered, and the new process has yet to deliver what the old one has stored."""
+    chance = random.Random(seed)
+    machine = BetweenLiveProcesses(databases(folder))
+    try:
+        machine.begin()
+        bob = machine.clients[1]
+        machine.clock.now += 0.5
+        bob.say("single_chat", to="bob")
+        while not bob.direct:
+            machine.run_steps([chance.choice([1, 3, 5, 7])])
+        machine.end(bob, read=True)
+        bob.pid = bob.offset = None
+        bob.connect_to(0, machine.processes[0])
+        for step in chance.choices(range(8), k=20):
+            machine.run_steps([step])
+        machine.settle()
+        assert bob.recoveries == [2, 0] and bob.line is not None
     finally:
         machine.stop()

@@ -1,7 +1,5 @@
 """The one timer of all clients, on a clock that the test advances."""
 
-import time
-
 import pytest
 
 from chat import config
@@ -154,10 +152,10 @@ def test_a_client_that_stays_slow_is_closed_though_its_outbox_is_small(hub, pair
 
 def test_an_expired_token_closes_with_its_error(hub, pair, monkeypatch):
     client, _ = pair
-    client.expires = time.time() + 1_000
+    client.expires = hub.now + 1_000
     hub.pass_time(2 * ROUND)
     assert hub.refused == []
-    client.expires = time.time() - 0.001
+    client.expires = hub.now - 0.001
     hub.pass_time(2 * ROUND)
     assert hub.refused == [(client, "token_expired")]
     assert client.close_code == 4401
