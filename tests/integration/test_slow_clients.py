@@ -7,9 +7,12 @@ import json
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.proxies import KINDS as PROXIES
+from tests.proxies import Proxy
 from tests.servers import Server
 from tests.waiting import until
 
@@ -128,12 +131,35 @@ def test_a_websocket_that_claims_a_body_is_limited_too(site, connect):
 def test_a_site_behind_a_proxy_counts_by_the_address_that_the_proxy_tells(connect):
     env = ENV | {"CHAT_TRUSTED_PROXIES": 1, "CHAT_MAX_REQUESTS_PER_IP": 8, "CHAT_RECEIVE_TIMEOUT": 20}
     with Server("gunicorn-gevent", env) as site:
-        for _ in range(8):
-            connect(site, HALF_LOGIN % b"X-Forwarded-For: 2001:db8:1:2::5\r\n")
+        held = [connect(site, HALF_LOGIN % b"X-Forwarded-For: 2001:db8:1:2::5\r\n") for _ in range(8)]
         until(lambda: site.get("/healthz", {"X-Forwarded-For": "2001:db8:1:2:ffff::1"})[0] == 503)
         assert site.get("/healthz", {"X-Forwarded-For": "2001:db8:1:3::1"})[0] == 200
         status, headers, _ = site.get("/healthz", {"X-Forwarded-For": "2001:db8:1:2::5"})
         assert (status, headers["Retry-After"]) == (503, "5")
+        for sock in held:
+            sock.close()
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_others_are_served_behind_a_proxy(connect, kind):
+    """The proxy takes as many as come; the site counts them by the address that it tells."""
+    env = ENV | {"CHAT_TRUSTED_PROXIES": 1}
+    with ExitStack() as stack:
+        site = stack.enter_context(
+            Server("gunicorn-gevent", env, options=("--worker-connections", CONNECTIONS))
+        )
+        proxy = stack.enter_context(Proxy(kind, [site, site]))
+        for _ in range(3 * CONNECTIONS):
+            sock = connect(proxy, b"")
+            stack.enter_context(proxy.tls.wrap_socket(sock, server_hostname="127.0.0.1")).sendall(
+                HALF_LOGIN % b""
+            )
+        started = time.monotonic()
+        other = proxy.tls.wrap_socket(connect(proxy, b"", "127.0.0.2"), server_hostname="127.0.0.1")
+        with stack.enter_context(other):
+            other.sendall(b"GET /chat/healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            assert read_all(other).split()[1] == b"200"
+        assert time.monotonic() - started < RECEIVE
 
 
 def test_polls_that_wait_are_not_counted(connect):
@@ -170,13 +196,28 @@ def history_request(token):
 
 
 def test_a_response_that_nobody_reads_ends(site, connect, long_history):
-    """Requests are repeated on one connection, because the kernel takes a single page."""
-    readers = [connect(site, history_request(long_history) * 20, rcvbuf=4096) for _ in range(5)]
-    until(lambda: all(map(is_ended, readers)))
-    assert "Socket error" not in site.log()
+    """Requests are repeated on one connection, because the kernel takes several pages."""
+    readers = [connect(site, history_request(long_history) * 100, rcvbuf=4096) for _ in range(5)]
+    until(lambda: not any(is_connected(site, sock) for sock in readers))
+    assert "Traceback" not in site.log()
 
 
-def is_ended(sock):
-    """Whether the server has closed its end, without reading."""
-    state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    return state != 1  # TCP_ESTABLISHED
+def test_a_response_that_is_read_slowly_is_whole(site, connect, long_history):
+    sock = connect(site, history_request(long_history), rcvbuf=4096)
+    started, got, size = time.monotonic(), b"", None
+    while size is None or len(got) < size:
+        got += sock.recv(2048)
+        if size is None and b"\r\n\r\n" in got:
+            head, _, body = got.partition(b"\r\n\r\n")
+            size = int(head.lower().split(b"content-length: ")[1].split()[0])
+            got = body
+        time.sleep(0.03)  # the pace of the reader
+    assert time.monotonic() - started > 2 * SEND
+    assert json.loads(got)["last_seq"] == 200
+
+
+def is_connected(site, sock):
+    """Whether the server's end of this connection exists, in any state."""
+    ends = [f"{port:04X}" for port in (site.port, sock.getsockname()[1])]
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any([end.rpartition(":")[2] for end in line.split()[1:3]] == ends for line in lines)
