@@ -161,7 +161,7 @@ class RequestLimits:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request; 503 where its address holds too many."""
-        sock = environ.get("gunicorn.socket")
+        sock = socket_of(environ)
         if sock is None or KEY in environ:
             return self._app(environ, start_response)
         self.end_head(sock)
@@ -332,6 +332,14 @@ def network_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def socket_of(environ: dict[str, Any]) -> Any:
+    """Return the request's connection, from gunicorn's workers or gevent's own server; None from others."""
+    if "gunicorn.socket" in environ:
+        return environ["gunicorn.socket"]
+    raw = getattr(getattr(environ["wsgi.input"], "rfile", None), "raw", None)
+    return getattr(raw, "_sock", None)
 
 
 def has_body(environ: dict[str, Any]) -> bool:

@@ -175,7 +175,22 @@ def test_polls_that_wait_are_not_counted(connect):
         assert site.get("/healthz")[0] == 200
 
 
+def test_bodies_end_in_a_worker_of_gevents_own_server(connect):
+    with Server("gunicorn-geventwebsocket", ENV) as site:
+        assert seconds_until_end(connect(site, HALF_LOGIN % b"")) < 10
+        assert site.get("/healthz")[0] == 200
+        with site.socket("ann") as ann:
+            ann.recv_json(type=2)
+
+
 # -- what is sent
+
+
+def test_a_file_that_nobody_reads_ends(site, connect):
+    """The server sends files by sendfile, past the middleware."""
+    request = b"GET /chat/static/css/sidebar.css HTTP/1.1\r\nHost: chat\r\n\r\n"
+    sock = connect(site, request * 2_000, rcvbuf=4096)
+    until(lambda: not is_connected(site, sock))
 
 
 @pytest.fixture(scope="module")
