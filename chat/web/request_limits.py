@@ -12,15 +12,13 @@ from __future__ import annotations
 import _socket
 import contextlib
 import ipaddress
-import os
-import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..config import Settings
+from .slow_sockets import Deadlines, reset, set_kernel_timeout, shut
 
 #: A response is sent in pieces of this size, each of which has CHAT_SEND_TIMEOUT.
 PIECE = 16_384
@@ -29,69 +27,6 @@ PIECE = 16_384
 LEAST = 8
 KEY = "flask_chat.held"
 _REFUSED = b"Your address has too many unfinished requests. Try again in a few seconds.\n"
-
-
-class Deadlines:
-    """Ends the reading side of sockets from which something did not come in time, in a thread of its own.
-
-    So a read that waits returns the end of the stream, whichever server makes it, and its thread or greenlet is free.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._added = threading.Event()
-        #: {id: (when, socket)}, the earliest first.
-        self._due: dict[int, tuple[float, Any]] = {}
-        self._runs = False
-
-    def begin(self, sock: Any) -> None:
-        """Give this socket its time, from now on."""
-        with self._lock:
-            self._due.pop(id(sock), None)
-            self._due[id(sock)] = time.monotonic() + self._seconds, sock
-            starts, self._runs = not self._runs, True
-        self._added.set()
-        if starts:
-            threading.Thread(target=self._run, name="chat-deadlines", daemon=True).start()
-
-    def end(self, sock: Any) -> None:
-        """What was awaited has come."""
-        with self._lock:
-            self._due.pop(id(sock), None)
-
-    def _run(self) -> None:
-        while True:
-            self._added.wait()
-            with self._lock:
-                first = next(iter(self._due.values()), None)
-                if first is None:
-                    self._added.clear()
-                    continue
-                when, sock = first
-                wait = when - time.monotonic()
-                if wait <= 0:
-                    del self._due[id(sock)]
-            if wait > 0:
-                time.sleep(wait)
-            else:
-                shut(sock, _socket.SHUT_RD)
-
-
-def shut(sock: Any, how: int) -> None:
-    """Shut a connection down, below TLS and whatever kind of socket it is; a closed one stays closed."""
-    with contextlib.suppress(OSError):
-        copy = _socket.socket(fileno=os.dup(sock.fileno()))
-        try:
-            copy.shutdown(how)
-        finally:
-            copy.close()
-
-
-def set_kernel_timeout(sock: Any, seconds: float) -> None:
-    """Have the kernel end a connection of which the client has taken nothing for `seconds`, also after its close."""
-    with contextlib.suppress(OSError, AttributeError):  # a Unix socket, or not Linux
-        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_USER_TIMEOUT, int(1000 * seconds))
 
 
 class HeldRequests:
@@ -262,11 +197,8 @@ class _Request:
         set_kernel_timeout(self.sock, seconds)
 
     def abort(self) -> None:
-        """The client did not take the response: its connection is reset, and the kernel keeps nothing of it."""
-        with contextlib.suppress(OSError):
-            self.sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # gthread's main thread would wait for the client's end before it closes.
-        shut(self.sock, _socket.SHUT_RDWR)
+        """The client did not take the response."""
+        reset(self.sock)
 
     def end(self) -> None:
         """The response has been sent, or cannot be."""
