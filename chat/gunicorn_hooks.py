@@ -73,9 +73,41 @@ def post_worker_init(worker: Any) -> None:
     _share_log_handlers(worker)
     chat = _chat_of(worker)
     if chat is not None:
+        _limit_requests(worker, chat)
         chat.start()  # otherwise the first client waits for it
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             _drain_on(worker, chat, number)
+
+
+def _limit_requests(worker: Any, chat: Any) -> None:
+    """End requests of slow clients, and refuse those of an address that has too many, in all of the site's views.
+
+    gunicorn calls nothing of the site before a head has been read, so the worker's own method is wrapped.
+    """
+    from .web.request_limits import RequestLimits, proxies_of
+
+    is_threaded = hasattr(worker, "tpool")
+    capacity = worker.cfg.threads if is_threaded else worker.cfg.worker_connections
+    proxies = chat.settings.trusted_proxies or proxies_of(worker.wsgi)
+    limits = worker.wsgi = RequestLimits(worker.wsgi, chat.settings, capacity, proxies)
+    handle = worker.handle
+
+    def handle_limited(*args: Any) -> Any:
+        sock, peer = (args[0].sock, args[0].client) if is_threaded else args[1:]
+        limits.begin_head(sock, peer[0] if isinstance(peer, tuple) else "")
+        try:
+            return handle(*args)
+        finally:
+            limits.end_head(sock)
+
+    if is_threaded or GEVENT in sys.modules:
+        worker.handle = handle_limited
+    worker.log.error_log.addFilter(_is_no_timeout)
+
+
+def _is_no_timeout(record: logging.LogRecord) -> bool:
+    """Let gunicorn log no traceback for a response that its client did not take in time."""
+    return not (record.exc_info and isinstance(record.exc_info[1], TimeoutError))
 
 
 def worker_exit(server: Any, worker: Any) -> None:

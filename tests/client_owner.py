@@ -32,6 +32,9 @@ class Owner:
     def on_binary(self, client, payload):
         self.received.append(payload)
 
+    def on_control(self, client):
+        return True
+
     def leave(self, client):
         self.leavers.append(client)
 

@@ -121,10 +121,10 @@ class Client(Member):
     def _serve_other(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.BINARY:
             self.wire.on_binary(self, payload)
-        elif opcode == frames.PING:
-            self.enqueue(frames.frame(frames.PONG, payload))
         elif opcode == frames.CLOSE:
             self._answer_close(payload)
+        elif self.wire.on_control(self) and opcode == frames.PING:
+            self.enqueue(frames.frame(frames.PONG, payload))
 
     def _answer_close(self, payload: bytes) -> None:
         if self.closing:

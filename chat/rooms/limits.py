@@ -26,15 +26,15 @@ class TokenBucket:
         """Tell whether the whole burst is available again."""
         return self._tokens + (now - self._at) * self._rate >= self._burst
 
-    def take(self, now: float) -> float:
-        """Take one token and return 0, or take none and return the seconds until one is available."""
+    def take(self, now: float, cost: float = 1.0) -> float:
+        """Take `cost` tokens and return 0, or take none and return the seconds until they are available."""
         tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        if tokens < 1:
+        if tokens < cost:
             self._tokens = tokens
             self.refused += 1
-            return (1 - tokens) / self._rate
-        self._tokens = tokens - 1
+            return (cost - tokens) / self._rate
+        self._tokens = tokens - cost
         self.refused = 0
         return 0
 

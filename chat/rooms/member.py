@@ -39,6 +39,9 @@ class Wire(Protocol):
     def on_binary(self, member: Any, payload: bytes) -> None:
         """Serve one whole binary message."""
 
+    def on_control(self, member: Any) -> bool:
+        """Count a WebSocket's ping or pong; return whether a ping is to be answered."""
+
     def check_heartbeat(self, member: Any, now: float) -> None:
         """Send the pings that are due, and close a member that does not answer; about once a second."""
 

@@ -45,6 +45,16 @@ class NativeWire:
         except ChatError as error:
             self._dispatcher.hub.refuse(member, error)
 
+    def on_control(self, member: Any) -> bool:
+        """Count a ping or pong as a message; return whether the rate allows it."""
+        try:
+            self._dispatcher.count(member)
+        except ChatError as error:
+            if error.code == "flooding":
+                self._dispatcher.hub.refuse(member, error)
+            return False
+        return True
+
     def check_heartbeat(self, member: Any, now: float) -> None:
         """Ping a silent client, and drop one that does not answer."""
         self._heartbeat.check(member, now)

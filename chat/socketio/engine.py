@@ -222,6 +222,10 @@ class ClosingWire:
     def on_binary(self, member: Any, payload: bytes) -> None:
         """Ignore it."""
 
+    def on_control(self, member: Any) -> bool:
+        """Answer no ping."""
+        return False
+
     def check_heartbeat(self, member: Any, now: float) -> None:
         """The socket is closing already."""
 

@@ -111,24 +111,39 @@ def _is_event_name(name: Any) -> bool:
 
 
 class Assembly:
-    """A packet that waits for its attachments."""
+    """A packet that waits for its attachments since `began`, monotonic seconds. It holds `held` bytes.
 
-    __slots__ = ("_buffers", "_packet", "size")
+    It keeps the packet's text, because a decoded packet may be many times as large.
+    """
 
-    def __init__(self, packet: Packet) -> None:
-        self._packet = packet
+    __slots__ = ("_buffers", "_text", "began", "is_wanted", "missing", "size")
+
+    def __init__(self, text: bytes, count: int, began: float = 0.0, is_wanted: bool = True) -> None:
+        self._text = text if is_wanted else b""
         self._buffers: list[bytes] = []
+        self.began = began
+        #: False for a packet that was refused: its attachments are discarded.
+        self.is_wanted = is_wanted
+        #: Attachments that have yet to come.
+        self.missing = count
+        #: Bytes of the attachments.
         self.size = 0
 
-    def add(self, attachment: bytes) -> Packet | None:
-        """Add the next attachment; return the packet once it is whole. Raises PacketError for a bad placeholder."""
-        self._buffers.append(attachment)
-        self.size += len(attachment)
-        return self.finish() if len(self._buffers) == self._packet.attachments else None
+    @property
+    def held(self) -> int:
+        """Bytes of the text and of the attachments so far."""
+        return len(self._text) + self.size
+
+    def add(self, attachment: bytes) -> None:
+        """Add the next attachment."""
+        self.missing -= 1
+        if self.is_wanted:
+            self._buffers.append(attachment)
+            self.size += len(attachment)
 
     def finish(self) -> Packet:
-        """Return the packet with its attachments in place of their placeholders."""
-        packet = self._packet
+        """Return the packet with its attachments in place of their placeholders. Raises PacketError for a bad one."""
+        packet = decode(self._text)
         _fill(packet.data, self._buffers)
         return packet._replace(type=EVENT if packet.type == BINARY_EVENT else ACK, attachments=0)
 

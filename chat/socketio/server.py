@@ -18,6 +18,7 @@ from ..rooms.dispatcher import Dispatcher
 from ..rooms.hub import Hub
 from ..rooms.member import Member
 from ..store.history import History
+from ..wire.errors import FAILURES
 from . import packets
 from .admission import INVALID_NAMESPACE, Admission
 from .answers import Collector
@@ -27,7 +28,8 @@ from .connection import Connection
 from .engine_packets import PacketError
 from .lifecycle import Lifecycle
 from .namespaces import Namespaces
-from .packets import ACK, CONNECT, CONNECT_ERROR, EVENT, Assembly, Packet, Prepared
+from .packet_limits import ATTACHMENTS_A_PACKET, HeldBytes
+from .packets import CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Assembly, Packet, Prepared
 from .recovery import Recovery
 from .registry import NO_ACK, Chain, Handler, Registry, SiteNamespace
 from .replay import OpenRooms, Replay
@@ -41,6 +43,10 @@ log = logging.getLogger("flask_chat")
 
 #: Attachments of one packet together, as a multiple of the largest message.
 MAX_ASSEMBLY = 10
+
+#: Seconds between two log lines about events that are dropped.
+LOG_EVERY = 60.0
+DROPPED = "events were dropped: a Socket.IO client sends more than 5 times CHAT_RATE_LIMIT packets a second"
 
 _INVALID_NAMESPACE = {"message": INVALID_NAMESPACE}
 
@@ -71,6 +77,9 @@ class Server:
         self._rooms = Rooms(self.recovery)
         self._subscriptions: SubscriptionStore | None = None
         self._call_site = call_site
+        self._silent_until = 0.0
+        self._largest = MAX_ASSEMBLY * hub.settings.max_message_bytes
+        self._held = HeldBytes(self._largest + hub.settings.max_message_bytes)
         self._resumer = Resumer(hub, guard, self._namespaces, self.recovery, self.codec)
         admission = Admission(hub, guard, self._namespaces, self._resumer, call_site, remember)
         self._lifecycle = Lifecycle(
@@ -110,26 +119,46 @@ class Server:
             raise PacketError("attachments are due")
         packet = packets.decode(payload)
         if packet.attachments:
-            session.assembly = Assembly(packet)
+            self._await_attachments(session, packet, payload)
         elif packet.type in (packets.BINARY_EVENT, packets.BINARY_ACK):
-            self._serve(session, Assembly(packet).finish())
+            self._serve(session, Assembly(payload, 0).finish())
         else:
             self._serve(session, packet)
+
+    def _await_attachments(self, session: Session, packet: Packet, text: bytes) -> None:
+        """Begin to assemble a packet; PacketError where its client has not connected to its namespace yet."""
+        self._connection(session, packet)
+        is_wanted = not session.count(packet.attachments / ATTACHMENTS_A_PACKET)
+        session.assembly = Assembly(text, packet.attachments, self.hub.now, is_wanted)
+        if not is_wanted:
+            self._log_dropped()
+        elif not self._held.add(session.request.address, len(text)):
+            session.assembly = None
+            raise PacketError("too many unfinished events")
 
     def on_binary(self, session: Session, payload: bytes) -> None:
         """Serve an attachment."""
         assembly = session.assembly
         if assembly is None:
             raise PacketError("an attachment of no packet")
-        if assembly.size + len(payload) > MAX_ASSEMBLY * self.hub.settings.max_message_bytes:
+        if assembly.size + len(payload) > self._largest:
             raise PacketError("attachments too big")
-        packet = assembly.add(payload)
-        if packet is not None:
-            session.assembly = None
-            self._serve(session, packet)
+        if assembly.is_wanted and not self._held.add(session.request.address, len(payload)):
+            raise PacketError("too many unfinished events")
+        assembly.add(payload)
+        if not assembly.missing:
+            self._end_assembly(session)
+            if assembly.is_wanted:
+                self._serve(session, assembly.finish())
+
+    def _end_assembly(self, session: Session) -> None:
+        assembly, session.assembly = session.assembly, None
+        if assembly is not None:
+            self._held.remove(session.request.address, assembly.held)
 
     def on_close(self, session: Session, reason: str) -> None:
         """End all connections of a session."""
+        self._end_assembly(session)
         self._lifecycle.closed(session, reason)
 
     # ---- packets ---------------------------------------------------------------------------------------------
@@ -138,18 +167,30 @@ class Server:
         if packet.type == CONNECT:
             self._connect(session, packet)
             return
+        connection = self._connection(session, packet)
+        if packet.type == EVENT:
+            self._event(connection, packet)
+            return
+        wait = session.count()
+        if packet.type == DISCONNECT:
+            self._lifecycle.disconnected(connection)
+        elif not wait:
+            self._ack(connection, packet)
+
+    def _connection(self, session: Session, packet: Packet) -> Connection:
+        """Return the connection that a packet belongs to; PacketError before it is accepted."""
         connection = session.connections.get(packet.namespace)
         if connection is None or not connection.accepted:
             raise PacketError("not connected to that namespace")
-        if packet.type == EVENT:
-            self._event(connection, packet)
-        elif packet.type == ACK:
-            self._ack(connection, packet)
-        else:
-            self._lifecycle.disconnected(connection)
+        return connection
 
     def _connect(self, session: Session, packet: Packet) -> None:
         namespace = packet.namespace
+        if wait := session.count():
+            data = {"code": "rate_limited", "retry_after": round(wait, 3)}
+            why = {"message": FAILURES["rate_limited"].sentence(session.request.language), "data": data}
+            session.send(packets.encode(Packet(CONNECT_ERROR, namespace, why)))
+            return
         if namespace in session.connections:
             return
         if not self._namespaces.may_have(namespace):
@@ -162,11 +203,20 @@ class Server:
         if chat is not None and namespace == chat.name and chat.serves(name):
             chat.event(connection, packet)
             return
+        if connection.engine_session.count():
+            self._log_dropped()
+            return
         site = connection.site
         if site is None or not (site.chains[Chain.INCOMING] or site.find(name)):
             return
         if not self.jobs.put(connection.engine_session, self._handle, connection, site, packet):
             self.jobs.put("log", log.warning, "an event was dropped: its client's queue is full")
+
+    def _log_dropped(self) -> None:
+        """Log, from time to time, that events are dropped: any client can cause any number."""
+        if self.hub.now >= self._silent_until:
+            self._silent_until = self.hub.now + LOG_EVERY
+            self.jobs.put("log", log.warning, DROPPED)
 
     def _handle(self, connection: Connection, site: SiteNamespace, packet: Packet) -> None:
         """Call the site's listeners and its handler, and send the ack; in a job."""

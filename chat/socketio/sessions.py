@@ -17,6 +17,7 @@ from ..wire.errors import CloseCode
 from ..wire.frames import text_frame
 from . import engine_packets
 from .engine_packets import PacketError
+from .packet_limits import PacketRate
 from .packets import Assembly
 from .polling import NOOP, Poller
 from .sids import Sids
@@ -115,6 +116,7 @@ class Session:
         "reason",
         "connections",
         "assembly",
+        "rate",
         "has_connected",
         "_pinged_at",
         "_awaits_pong",
@@ -134,6 +136,7 @@ class Session:
         #: The layer's own: connections by namespace, and a packet that waits for attachments.
         self.connections: dict[str, Any] = {}
         self.assembly: Assembly | None = None
+        self.rate = PacketRate(engine.settings, engine.hub.now)
         #: Whether it has ever been connected to a namespace.
         self.has_connected = False
         self._pinged_at = self.opened_at
@@ -149,6 +152,16 @@ class Session:
         """Close the session."""
         self.reason = self.reason or reason
         self.member.close(code)
+
+    def count(self, packets: float = 1.0) -> float:
+        """Count packets that count against no user, and return 0; else the seconds after which they would be allowed.
+
+        A client that goes on all the same is closed.
+        """
+        wait = self.rate.take(self.engine.hub.now, packets)
+        if wait and self.rate.is_flooded:
+            self.close("forced close", CloseCode.FLOODING)
+        return wait
 
     # ---- member.Wire -----------------------------------------------------------------------------------------
 
@@ -176,7 +189,9 @@ class Session:
         kind = payload[:1]
         if kind == engine_packets.MESSAGE:
             self.engine.layer.on_text(self, payload[1:])
-        elif kind == engine_packets.PONG:
+            return
+        self.count()
+        if kind == engine_packets.PONG:
             self._awaits_pong = False
         elif kind == engine_packets.CLOSE:
             self._close_for_client()
@@ -195,8 +210,12 @@ class Session:
         else:
             self.member.close(CloseCode.NORMAL)
 
+    def on_control(self, member: Any) -> bool:
+        """Count a WebSocket's own ping or pong."""
+        return not self.count()
+
     def check_heartbeat(self, member: Any, now: float) -> None:
-        """Send pings; close a client that did not answer one, or has connected to no namespace in time."""
+        """Send pings; close a client that did not answer one, or was too slow to connect or to finish an event."""
         engine = self.engine
         if member is not self.member:
             if now - member.seen >= UPGRADE_TIMEOUT:
@@ -205,6 +224,8 @@ class Session:
             if now - self._pinged_at >= engine.pong_in:
                 self.close(PING_TIMEOUT, CloseCode.TOO_SLOW)
                 member.drop()
+        elif self.assembly is not None and now - self.assembly.began >= engine.settings.message_timeout:
+            self.close("transport error", CloseCode.TOO_SLOW)
         elif not self.has_connected and now - self.opened_at >= engine.settings.io_connect_timeout:
             self.close("connect timeout")
         elif now - self._pinged_at >= engine.ping_after:
@@ -223,7 +244,9 @@ class Session:
 
     def _serve_probe(self, client: Client, payload: bytes) -> None:
         poller = self.member
-        if payload == PROBE:
+        if self.count():
+            client.close(CloseCode.NORMAL)
+        elif payload == PROBE:
             client.enqueue(PROBE_PONG)
             if isinstance(poller, Poller) and poller.has_poll and not poller.waiting:
                 poller.send(NOOP)

@@ -61,6 +61,9 @@ class Echo:
     def on_binary(self, client, payload):
         client.enqueue(frames.frame(frames.BINARY, payload))
 
+    def on_control(self, client):
+        return True
+
 
 def log(message, error):
     print(message, *traceback.format_exception(error), file=sys.stderr)

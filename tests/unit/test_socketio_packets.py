@@ -133,12 +133,11 @@ def test_any_text_is_read_or_refused(text):
 
 
 def assembled(text, *buffers):
-    assembly = Assembly(packets.decode(text))
-    whole = None
+    assembly = Assembly(text, packets.decode(text).attachments)
     for buffer in buffers:
-        assert whole is None
-        whole = assembly.add(buffer)
-    return whole
+        assert assembly.missing
+        assembly.add(buffer)
+    return None if assembly.missing else assembly.finish()
 
 
 def test_attachments_replace_their_placeholders():

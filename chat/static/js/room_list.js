@@ -85,11 +85,23 @@ export class RoomList extends EventTarget {
     this.load();
   }
 
+  /** All pages of the list. */
+  async #all() {
+    const rooms = [];
+    let after = null;
+    do {
+      const page = await this.#api.get(["rooms"], { after });
+      rooms.push(...page.rooms);
+      after = page.next;
+    } while (after);
+    return rooms;
+  }
+
   async #read() {
     let gone = [];
     this.#outdated = false;
     try {
-      const { rooms } = await this.#api.get(["rooms"]);
+      const rooms = await this.#all();
       if (this.#outdated) return;
       gone = this.#conversations.takeAll(rooms);
       this.failure = null;

@@ -9,7 +9,7 @@ from ...rooms.access import Right, check, check_last_owner, check_leave, check_o
 from ...store.history import DIRECT, MEMBER, OWNER, History, Membership, RoomRow
 from ...wire.envelope import Identity
 from ...wire.errors import ChatError
-from . import fields, shapes
+from . import fields, pages, shapes
 from .call import NO_ID, Call, RoomAndRole
 
 Answer = tuple[Any, int]
@@ -27,10 +27,10 @@ def listing(call: Call, room: str) -> Answer:
     users = [(one.user, one.role) for one in found[:limit]]
     if row.id == NO_ID and after is None:
         users = [(user, MEMBER) for user in _participants(call, row)]
-    members = [shapes.member(user, role, user.id in connected) for user, role in users]
+    members = pages.fitting([shapes.member(user, role, user.id in connected) for user, role in users])
     return {
         "members": members,
-        "next": fields.member_cursor(users[-1][0]) if len(found) > limit else None,
+        "next": fields.member_cursor(users[len(members) - 1][0]) if len(found) > len(members) else None,
     }, 200
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...rooms.access import LOBBY
 from ...store.history import History, Message, RoomRow
-from . import fields, shapes
+from . import fields, pages, shapes
 from .call import NO_ID, Call
 from .fields import Position
 
@@ -17,12 +17,12 @@ def history(call: Call, room: str) -> Answer:
     """A page of a room's messages, in ascending order."""
     row = call.room(room).row
     limit, position = fields.limit(call.args), fields.position(call.args)
-    page = read_page(call.history, row.id, position, limit)
+    page = _fitting(read_page(call.history, row.id, position, limit), position)
     low, high = _ends(page, position, row)
     return {
-        "messages": [shapes.message(message) for message in page],
+        "messages": page,
         "first_seq": row.first_seq,
-        "last_seq": max([row.last_seq, *(message.seq for message in page[-1:])]),
+        "last_seq": max([row.last_seq, *(message["seq"] for message in page[-1:])]),
         "epoch": row.epoch,
         "more_before": low > row.first_seq,
         "more_after": high < row.last_seq,
@@ -46,10 +46,18 @@ def read_page(history: History, room_id: int, position: Position | None, limit: 
     return older + newer[: limit - len(older)]
 
 
-def _ends(page: list[Message], position: Position | None, row: RoomRow) -> tuple[int, int]:
+def _fitting(page: list[Message], position: Position | None) -> list[shapes.Shape]:
+    """Return the messages that fit into a page: those nearest to its position."""
+    shown = [shapes.message(message) for message in page]
+    if position is None or position.side == "before":
+        return pages.last_fitting(shown)
+    return pages.fitting(shown) if position.side == "after" else pages.around(shown, position.seq)
+
+
+def _ends(page: list[shapes.Shape], position: Position | None, row: RoomRow) -> tuple[int, int]:
     """Return the first and the last seq of a page; an empty page lies at its position."""
     if page:
-        return page[0].seq, page[-1].seq
+        return page[0]["seq"], page[-1]["seq"]
     if position is not None and position.side == "before":
         return row.first_seq, max(position.seq, row.first_seq) - 1
     seq = row.last_seq if position is None else min(position.seq, row.last_seq)
@@ -62,9 +70,9 @@ def search(call: Call) -> Answer:
     limit, before = fields.limit(call.args), fields.cursor(call.args)
     room = call.args.get("room")
     found = call.history.search(text, _room_ids(call, room), before, limit + 1)
-    page = found[:limit]
-    following = str(page[-1].pk) if len(found) > limit else None
-    return {"messages": [shapes.message(message) for message in page], "next": following}, 200
+    page = pages.fitting([shapes.message(message) for message in found[:limit]])
+    following = str(found[len(page) - 1].pk) if len(found) > len(page) else None
+    return {"messages": page, "next": following}, 200
 
 
 def _room_ids(call: Call, room: str | None) -> list[int]:

@@ -7,16 +7,27 @@ from typing import Any
 from ...rooms.access import LOBBY, Right, check_create, check_leave
 from ...store.history import DIRECT, MEMBER, PRIVATE, PUBLIC, BadRoomName, RoomOf, RoomRow, RoomTaken
 from ...wire.errors import ChatError
-from . import fields, shapes
+from . import fields, pages, shapes
 from .call import Call
 from .members import end_membership
+from .pages import RoomCursor
 
 Answer = tuple[Any, int]
 
 
 def mine(call: Call) -> Answer:
-    """The rooms that the user is a member of, the one with the newest message first."""
-    return {"rooms": [_show(call, one) for one in call.rooms()]}, 200
+    """A page of the rooms that the user is a member of, the one with the newest message first."""
+    found, text = call.rooms(), call.args.get("after")
+    began = max(one.room.last_at for one in found)
+    if text is not None:
+        cursor = RoomCursor.read(text)
+        began, found = cursor.began, [one for one in found if cursor.continues_with(one)]
+    page = pages.fitting([_show(call, one) for one in found])
+    following = None
+    if len(page) < len(found):
+        last = found[len(page) - 1].room
+        following = str(RoomCursor(last.last_at, last.id, began))
+    return {"rooms": page, "next": following}, 200
 
 
 def directory(call: Call) -> Answer:
@@ -25,11 +36,13 @@ def directory(call: Call) -> Answer:
     found = call.history.directory(fields.query(call.args), fields.after(call.args), limit + 1)
     page = found[:limit]
     joined = call.history.roles([(row.id, call.user.id) for row in page])
-    rooms = [
-        shapes.listed(call.displayed(row), row.name == LOBBY or (row.id, call.user.id) in joined)
-        for row in page
-    ]
-    return {"rooms": rooms, "next": page[-1].name if len(found) > limit else None}, 200
+    rooms = pages.fitting(
+        [
+            shapes.listed(call.displayed(row), row.name == LOBBY or (row.id, call.user.id) in joined)
+            for row in page
+        ]
+    )
+    return {"rooms": rooms, "next": page[len(rooms) - 1].name if len(found) > len(rooms) else None}, 200
 
 
 def create(call: Call) -> Answer:

@@ -121,3 +121,14 @@ test("present() waits for the request in flight", async () => {
   await Promise.all([list.load(), list.present(), list.present()]);
   assert.equal(asked.length, 1);
 });
+
+test("a list of several pages is taken whole", async () => {
+  const pages = { "": { rooms: [room("lobby")], next: "1.2.3" }, "1.2.3": { rooms: [room("garden")], next: null } };
+  const conversations = conversationsOf();
+  const api = { get: async (_, { after }) => pages[after ?? ""] };
+  await new RoomList({ api, conversations, isFull: () => false }).load();
+  assert.deepEqual(
+    conversations.rooms.map(({ name }) => name),
+    ["lobby", "garden"],
+  );
+});
