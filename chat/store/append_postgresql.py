@@ -16,7 +16,7 @@ from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
 from .batch import Batch, Key, LockedRoom, group_by_key
-from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
+from .history import DAY_MS, DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
@@ -52,6 +52,16 @@ _MENTION = (
     "INSERT INTO chat_mentions (user_id, room_id, seq)"
     " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING"
 )
+_USED = "SELECT user_id, bytes FROM chat_usage WHERE user_id = ANY(%s) AND day >= %s"
+# The later day counts: the clocks of two workers may differ around midnight. In one order, so that two transactions
+# that store for the same users do not wait for each other.
+_ADD_USED = (
+    "INSERT INTO chat_usage AS u (user_id, day, bytes)"
+    ' SELECT id, %s, n FROM unnest(%s::text[], %s::bigint[]) AS added (id, n) ORDER BY id COLLATE "C"'
+    " ON CONFLICT (user_id) DO UPDATE SET"
+    " bytes = CASE WHEN excluded.day > u.day THEN excluded.bytes ELSE u.bytes + excluded.bytes END,"
+    " day = greatest(u.day, excluded.day)"
+)
 # Held by the only transaction that creates direct rooms, which holds no room's lock yet: two transactions that created
 # the same room would wait for each other, not in the order of ids.
 _LOCK_DIRECT = "SELECT pg_advisory_xact_lock(hashtext('flask-chat:direct'))"
@@ -74,18 +84,20 @@ Driver = Any
 class PostgresqlAppend:
     """Appends on connections of the engine, waiting at most `busy_seconds` for a room's lock; from any thread.
 
-    Under gevent it waits cooperatively. Its greenlet must not be killed meanwhile.
+    `quota` is the number of bytes that one user may store a day; 0 is no limit. Two appends at the same moment may each
+    fill what is left of it.
     """
 
-    def __init__(self, engine: Engine, busy_seconds: float) -> None:
+    def __init__(self, engine: Engine, busy_seconds: float, quota: int = 0) -> None:
         self._engine = engine
+        self._quota = quota
         self._lock_timeout = f"{max(1, round(busy_seconds * 1000))}ms"
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
         import psycopg
 
-        batch = Batch(drafts, origin)
+        batch = Batch(drafts, origin, self._quota)
         with self._driver() as driver:
             batch.resolve(
                 _named(driver, batch.names_to_resolve),
@@ -126,14 +138,15 @@ class PostgresqlAppend:
             connection.close()
 
     def _write(self, driver: Driver, batch: Batch, check_repeats: bool) -> None:
-        rooms, stored, pks = self._lock_rooms(driver, batch, check_repeats)
+        now = now_ms()
+        rooms, stored, pks, used = self._lock_rooms(driver, batch, check_repeats, now)
         missing = {name: users for name, users in batch.direct_rooms.items() if name not in rooms}
         if missing:
             driver.rollback()
             _create_direct_rooms(driver, missing)
-            rooms, stored, pks = self._lock_rooms(driver, batch, check_repeats)
+            rooms, stored, pks, used = self._lock_rooms(driver, batch, check_repeats, now)
         now = now_ms()
-        batch.assign(rooms, stored, iter(pks), now)
+        batch.assign(rooms, stored, iter(pks), now, used)
         with driver.pipeline():
             if batch.fresh:
                 driver.execute(_INSERT, [_rows(batch.fresh)])
@@ -141,22 +154,28 @@ class PostgresqlAppend:
                 driver.execute(_UPDATE_ROOMS, [now, list(counts), list(counts.values())])
             if mentions := list(batch.mentions()):
                 driver.execute(_MENTION, [list(column) for column in zip(*mentions, strict=True)])
+            if batch.added:
+                added = [now // DAY_MS, list(batch.added), list(batch.added.values())]
+                driver.execute(_ADD_USED, added)
             driver.commit()
 
     def _lock_rooms(
-        self, driver: Driver, batch: Batch, check_repeats: bool
-    ) -> tuple[dict[str, LockedRoom], dict[Key, Message], list[int]]:
-        """Return the drafts' rooms, now locked, the stored messages that they repeat, and a pk for each draft."""
+        self, driver: Driver, batch: Batch, check_repeats: bool, now: int
+    ) -> tuple[dict[str, LockedRoom], dict[Key, Message], list[int], dict[str, int]]:
+        """Return the drafts' rooms, now locked, the messages that they repeat, a pk for each, and the bytes used."""
+        senders = batch.counted_senders
         names = list({name for name in batch.rooms if name is not None})
         with driver.pipeline():
             driver.execute(_LOCK_TIMEOUT, [self._lock_timeout])
             locked = driver.execute(_LOCK, [names])
             numbers = driver.execute(_NEXT_PKS, [len(batch.drafts)])
             repeated = driver.execute(_REPEATED, _key_columns(batch)) if check_repeats else None
+            used = driver.execute(_USED, [senders, now // DAY_MS]) if senders else None
             rooms = {name: LockedRoom(*rest) for name, *rest in locked.fetchall()}
             pks = [pk for (pk,) in numbers.fetchall()]
             messages = map(to_message, repeated.fetchall()) if repeated else ()
-            return rooms, {_key(message): message for message in messages}, pks
+            stored = {_key(message): message for message in messages}
+            return rooms, stored, pks, dict(used.fetchall()) if used else {}
 
 
 def _named(driver: Driver, keys: Iterable[str]) -> dict[str, list[Identity]]:

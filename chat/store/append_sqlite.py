@@ -20,7 +20,7 @@ from typing import NamedTuple
 from ..identity.names import name_key
 from ..wire.envelope import Identity
 from .batch import Batch, Key, LockedRoom, group_by_key, search_document
-from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
+from .history import DAY_MS, DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
@@ -67,6 +67,13 @@ _DIRECT_MEMBER = (
     "INSERT INTO chat_memberships (room_id, user_id, username, name_key, role, read_seq, joined_at)"
     " VALUES (?, ?, ?, ?, ?, 0, ?)"
 )
+_USED = "SELECT user_id, bytes FROM chat_usage WHERE user_id IN (SELECT value FROM json_each(?)) AND day >= ?"
+# The later day counts: the clocks of two workers may differ around midnight.
+_ADD_USED = (
+    "INSERT INTO chat_usage (user_id, day, bytes) VALUES (?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET"
+    " bytes = CASE WHEN excluded.day > day THEN excluded.bytes ELSE bytes + excluded.bytes END,"
+    " day = max(day, excluded.day)"
+)
 _NAME = "SELECT username FROM chat_users WHERE id = ?"
 
 
@@ -79,10 +86,14 @@ class _OpenConnection(NamedTuple):
 
 
 class SqliteAppend:
-    """Appends to the database at `path`, waiting at most `busy_seconds` for other writers; from any thread."""
+    """Appends to the database at `path`, waiting at most `busy_seconds` for other writers; from any thread.
 
-    def __init__(self, path: Path, busy_seconds: float) -> None:
+    `quota` is the number of bytes that one user may store a day; 0 is no limit.
+    """
+
+    def __init__(self, path: Path, busy_seconds: float, quota: int = 0) -> None:
         self._path = path
+        self._quota = quota
         self._busy_seconds = busy_seconds
         # One for each append that ever ran concurrently, usually a single one. A deque needs no lock.
         self._idle: deque[_OpenConnection] = deque()
@@ -91,7 +102,7 @@ class SqliteAppend:
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
-        batch = Batch(drafts, origin)
+        batch = Batch(drafts, origin, self._quota)
         with self._connection() as connection:
             batch.resolve(
                 _named(connection, batch.names_to_resolve),
@@ -176,7 +187,8 @@ def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) ->
     number, now = execute(_LAST_NUMBER).fetchone()[0], now_ms()
     rooms = _ensure_rooms(connection, batch, number, now)
     stored = _find_repeated(connection, batch) if check_repeats else {}
-    batch.assign(rooms, stored, count(number + 1), now)
+    day = now // DAY_MS
+    batch.assign(rooms, stored, count(number + 1), now, _used(connection, batch.counted_senders, day))
     fresh = batch.fresh
     if fresh:
         last = fresh[-1].pk
@@ -185,6 +197,7 @@ def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) ->
         updates = [(added, now, last, room_id) for room_id, added in batch.counts.items()]
         connection.executemany(_UPDATE_ROOM, updates)
         connection.executemany(_MENTION, batch.mentions())
+        connection.executemany(_ADD_USED, [(user_id, day, added) for user_id, added in batch.added.items()])
     execute("COMMIT")
 
 
@@ -232,6 +245,11 @@ def _create_direct_room(
 def _find_repeated(connection: sqlite3.Connection, batch: Batch) -> dict[Key, Message]:
     rows = connection.execute(_REPEATED, [json.dumps(list(batch.keys()))])
     return {(row[2], row[5], row[8]): to_message(row) for row in rows}
+
+
+def _used(connection: sqlite3.Connection, user_ids: list[str], day: int) -> dict[str, int]:
+    """Return {user's id: bytes stored on that day}."""
+    return dict(connection.execute(_USED, (json.dumps(user_ids), day))) if user_ids else {}
 
 
 def _file_id(path: Path) -> tuple[int, int]:

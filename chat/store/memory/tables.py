@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -51,6 +52,9 @@ class MemoryTables:
         self._changed: dict[int, int] = {}
         self._batches: dict[int, int] = {}
         self._pk = 0
+        #: The bytes that one user may store a day, 0 for no limit; {(user id, day): bytes stored}.
+        self.store_quota = 0
+        self._used: Counter[tuple[str, int]] = Counter()
         #: While it is set, every method raises StoreUnavailable.
         self.down = False
         for user in users:

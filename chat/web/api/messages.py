@@ -61,7 +61,7 @@ def search(call: Call) -> Answer:
     text = fields.query(call.args, needed=True)
     limit, before = fields.limit(call.args), fields.cursor(call.args)
     room = call.args.get("room")
-    found = call.history.search(text, _room_ids(call, room), before, limit + 1)
+    found = call.chat.searches.search(call.user.id, text, _room_ids(call, room), before, limit + 1)
     page = found[:limit]
     following = str(page[-1].pk) if len(found) > limit else None
     return {"messages": [shapes.message(message) for message in page], "next": following}, 200
