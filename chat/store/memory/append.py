@@ -50,10 +50,12 @@ class MemoryAppend(MemoryTables):
         """Count a new message against its sender's quota; return False, and count nothing, if it exceeds that."""
         if not self.store_quota or draft.sender is None:
             return True
-        key, size = (draft.sender.id, now_ms() // DAY_MS), counted_bytes(draft.data)
-        if self._used[key] + size > self.store_quota:
+        id, today = draft.sender.id, now_ms() // DAY_MS
+        day, used = self._used.get(id, (today, 0))
+        used = counted_bytes(draft.data) + (used if day >= today else 0)
+        if used > self.store_quota:
             return False
-        self._used[key] += size
+        self._used[id] = max(day, today), used
         return True
 
     def _find_receiver(self, draft: Draft) -> Identity | Ambiguous | None:

@@ -33,7 +33,6 @@ STATUS: Mapping[str, int] = {
     "room_taken": 409,
     "too_large": 413,
     "not_json": 415,
-    "quota_exceeded": 429,
     "search_busy": 429,
     "too_many_requests": 429,
     "store_unavailable": 503,
