@@ -102,7 +102,7 @@ class AccountService:
             raise TooManyAttempts(wait)
         if wait := self._accounts.take(account):
             raise TooManyAttempts(wait)
-        if wait := self._all_addresses.take(network) or self._all_accounts.take(account):
+        if wait := self._all_accounts.take(account) or self._all_addresses.take(network):
             # Nothing is known about this password: it does not count as a wrong one.
             self._accounts.give_back(account)
             self._addresses.give_back(network)

@@ -43,9 +43,10 @@ def test_a_burst_then_so_many_a_second_for_each_key(rate, clock):
 
 
 def test_the_error_names_itself(rate):
+    for _ in range(3):
+        rate.count("ann")
     with pytest.raises(ChatError, match="too_many_requests"):
-        for _ in range(4):
-            rate.count("ann")
+        rate.count("ann")
 
 
 def test_no_rate_and_no_key_count_nothing(rate):
