@@ -147,6 +147,8 @@ class PostgresqlAppend:
             rooms, stored, pks, used = self._lock_rooms(driver, batch, check_repeats, now)
         now = now_ms()
         batch.assign(rooms, stored, iter(pks), now, used)
+        if batch.has_refused and not check_repeats:
+            batch.assign(rooms, _find_repeated(driver, batch), iter(pks), now, used)
         with driver.pipeline():
             if batch.fresh:
                 driver.execute(_INSERT, [_rows(batch.fresh)])
@@ -173,9 +175,16 @@ class PostgresqlAppend:
             used = driver.execute(_USED, [senders, now // DAY_MS]) if senders else None
             rooms = {name: LockedRoom(*rest) for name, *rest in locked.fetchall()}
             pks = [pk for (pk,) in numbers.fetchall()]
-            messages = map(to_message, repeated.fetchall()) if repeated else ()
-            stored = {_key(message): message for message in messages}
+            stored = _by_key(repeated) if repeated else {}
             return rooms, stored, pks, dict(used.fetchall()) if used else {}
+
+
+def _find_repeated(driver: Driver, batch: Batch) -> dict[Key, Message]:
+    return _by_key(driver.execute(_REPEATED, _key_columns(batch)))
+
+
+def _by_key(cursor: Any) -> dict[Key, Message]:
+    return {_key(message): message for message in map(to_message, cursor.fetchall())}
 
 
 def _named(driver: Driver, keys: Iterable[str]) -> dict[str, list[Identity]]:

@@ -188,7 +188,10 @@ def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) ->
     rooms = _ensure_rooms(connection, batch, number, now)
     stored = _find_repeated(connection, batch) if check_repeats else {}
     day = now // DAY_MS
-    batch.assign(rooms, stored, count(number + 1), now, _used(connection, batch.counted_senders, day))
+    used = _used(connection, batch.counted_senders, day)
+    batch.assign(rooms, stored, count(number + 1), now, used)
+    if batch.has_refused and not check_repeats:
+        batch.assign(rooms, _find_repeated(connection, batch), count(number + 1), now, used)
     fresh = batch.fresh
     if fresh:
         last = fresh[-1].pk

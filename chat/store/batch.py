@@ -91,6 +91,11 @@ class Batch:
                 yield room, draft.sender.id if draft.sender else "", draft.id
 
     @property
+    def has_refused(self) -> bool:
+        """Whether a draft exceeds the quota: if repeats were not looked for, it may be one, and take no place."""
+        return QUOTA_EXCEEDED in self.results
+
+    @property
     def counted_senders(self) -> list[str]:
         """The ids of the senders whose `used` bytes `assign` needs."""
         if not self._quota:

@@ -84,6 +84,8 @@ def test_a_repeat_and_a_refused_message_count_for_nothing(history):
         assert isinstance(again, Stored) and not again.fresh
         assert history.append([draft(TEXT, room="nowhere")], ORIGIN) == ["unknown_room"]
     assert len(append_texts(history, TEXT, TEXT)) == 2
+    again, refused = history.append([first, draft(TEXT, id="chosen-2")], ORIGIN)
+    assert isinstance(again, Stored) and not again.fresh and refused == QUOTA_EXCEEDED
 
 
 def test_direct_messages_count_too_and_the_servers_own_do_not(history):
