@@ -21,6 +21,7 @@ from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
 from .transactions import translated_errors
+from .usage import Usage
 
 _NAMED = "SELECT lookup_key, id, username FROM chat_users WHERE lookup_key = ANY(%s) AND deleted_at IS NULL"
 _KNOWN = "SELECT id, username FROM chat_users WHERE id = ANY(%s) AND deleted_at IS NULL"
@@ -60,7 +61,7 @@ _ADD_USED = (
     ' SELECT id, %s, n FROM unnest(%s::text[], %s::bigint[]) AS added (id, n) ORDER BY id COLLATE "C"'
     " ON CONFLICT (user_id) DO UPDATE SET"
     " bytes = CASE WHEN excluded.day > u.day THEN excluded.bytes ELSE u.bytes + excluded.bytes END,"
-    " day = greatest(u.day, excluded.day)"
+    " day = greatest(u.day, excluded.day) RETURNING user_id, bytes"
 )
 # Held by the only transaction that creates direct rooms, which holds no room's lock yet: two transactions that created
 # the same room would wait for each other, not in the order of ids.
@@ -90,14 +91,14 @@ class PostgresqlAppend:
 
     def __init__(self, engine: Engine, busy_seconds: float, quota: int = 0) -> None:
         self._engine = engine
-        self._quota = quota
+        self._usage = Usage(quota)
         self._lock_timeout = f"{max(1, round(busy_seconds * 1000))}ms"
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
         import psycopg
 
-        batch = Batch(drafts, origin, self._quota)
+        batch = Batch(drafts, origin, self._usage.quota)
         with self._driver() as driver:
             batch.resolve(
                 _named(driver, batch.names_to_resolve),
@@ -156,27 +157,30 @@ class PostgresqlAppend:
                 driver.execute(_UPDATE_ROOMS, [now, list(counts), list(counts.values())])
             if mentions := list(batch.mentions()):
                 driver.execute(_MENTION, [list(column) for column in zip(*mentions, strict=True)])
-            if batch.added:
-                added = [now // DAY_MS, list(batch.added), list(batch.added.values())]
-                driver.execute(_ADD_USED, added)
+            due, day = self._usage.due(batch.added), now // DAY_MS
+            added = driver.execute(_ADD_USED, [day, list(due), list(due.values())]) if due else None
+            bytes_now = dict(added.fetchall()) if added else {}
             driver.commit()
+        self._usage.add(batch.added, due, bytes_now)
 
     def _lock_rooms(
         self, driver: Driver, batch: Batch, check_repeats: bool, now: int
     ) -> tuple[dict[str, LockedRoom], dict[Key, Message], list[int], dict[str, int]]:
         """Return the drafts' rooms, now locked, the messages that they repeat, a pk for each, and the bytes used."""
         senders = batch.counted_senders
+        unknown = self._usage.unknown(senders, now // DAY_MS)
         names = list({name for name in batch.rooms if name is not None})
         with driver.pipeline():
             driver.execute(_LOCK_TIMEOUT, [self._lock_timeout])
             locked = driver.execute(_LOCK, [names])
             numbers = driver.execute(_NEXT_PKS, [len(batch.drafts)])
             repeated = driver.execute(_REPEATED, _key_columns(batch)) if check_repeats else None
-            used = driver.execute(_USED, [senders, now // DAY_MS]) if senders else None
+            used = driver.execute(_USED, [unknown, now // DAY_MS]) if unknown else None
             rooms = {name: LockedRoom(*rest) for name, *rest in locked.fetchall()}
             pks = [pk for (pk,) in numbers.fetchall()]
             stored = _by_key(repeated) if repeated else {}
-            return rooms, stored, pks, dict(used.fetchall()) if used else {}
+            self._usage.learn(unknown, dict(used.fetchall()) if used else {}, now // DAY_MS)
+            return rooms, stored, pks, self._usage.used(senders)
 
 
 def _find_repeated(driver: Driver, batch: Batch) -> dict[Key, Message]:

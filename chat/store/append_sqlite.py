@@ -24,6 +24,7 @@ from .history import DAY_MS, DIRECT, MEMBER, Draft, Message, Result, StoreUnavai
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
+from .usage import Usage
 
 #: KiB of page cache: enough for the pages of all indexes that a write touches.
 _CACHE_KIB = 16_384
@@ -93,7 +94,7 @@ class SqliteAppend:
 
     def __init__(self, path: Path, busy_seconds: float, quota: int = 0) -> None:
         self._path = path
-        self._quota = quota
+        self._usage = Usage(quota)
         self._busy_seconds = busy_seconds
         # One for each append that ever ran concurrently, usually a single one. A deque needs no lock.
         self._idle: deque[_OpenConnection] = deque()
@@ -102,7 +103,7 @@ class SqliteAppend:
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
-        batch = Batch(drafts, origin, self._quota)
+        batch = Batch(drafts, origin, self._usage.quota)
         with self._connection() as connection:
             batch.resolve(
                 _named(connection, batch.names_to_resolve),
@@ -110,12 +111,34 @@ class SqliteAppend:
                 lambda keys: _named(connection, keys),
             )
             try:
-                _write(connection, batch, False)
+                self._write(connection, batch, False)
             except sqlite3.IntegrityError:
                 # Some draft is a repeat. That is rare, so it is not checked first.
                 connection.execute("ROLLBACK")
-                _write(connection, batch, True)
+                self._write(connection, batch, True)
         return batch.results
+
+    def _write(self, connection: sqlite3.Connection, batch: Batch, check_repeats: bool) -> None:
+        execute = connection.execute
+        execute("BEGIN IMMEDIATE")
+        number, now = execute(_LAST_NUMBER).fetchone()[0], now_ms()
+        rooms, day = _ensure_rooms(connection, batch, number, now), now // DAY_MS
+        stored = _find_repeated(connection, batch) if check_repeats else {}
+        used = self._used(connection, batch.counted_senders, day)
+        batch.assign(rooms, stored, count(number + 1), now, used)
+        if batch.has_refused and not check_repeats:
+            batch.assign(rooms, _find_repeated(connection, batch), count(number + 1), now, used)
+        _insert(connection, batch, now)
+        due = self._usage.due(batch.added)
+        bytes_now = _add_used(connection, due, day) if due else {}
+        execute("COMMIT")
+        self._usage.add(batch.added, due, bytes_now)
+
+    def _used(self, connection: sqlite3.Connection, user_ids: list[str], day: int) -> dict[str, int]:
+        """Return {user's id: bytes stored on that day}."""
+        if unknown := self._usage.unknown(user_ids, day):
+            self._usage.learn(unknown, _find_used(connection, unknown, day), day)
+        return self._usage.used(user_ids)
 
     def close(self) -> None:
         """Close the idle connections; the next append opens another."""
@@ -181,17 +204,7 @@ class SqliteAppend:
         return _OpenConnection(connection, os.getpid(), file)
 
 
-def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) -> None:
-    execute = connection.execute
-    execute("BEGIN IMMEDIATE")
-    number, now = execute(_LAST_NUMBER).fetchone()[0], now_ms()
-    rooms = _ensure_rooms(connection, batch, number, now)
-    stored = _find_repeated(connection, batch) if check_repeats else {}
-    day = now // DAY_MS
-    used = _used(connection, batch.counted_senders, day)
-    batch.assign(rooms, stored, count(number + 1), now, used)
-    if batch.has_refused and not check_repeats:
-        batch.assign(rooms, _find_repeated(connection, batch), count(number + 1), now, used)
+def _insert(connection: sqlite3.Connection, batch: Batch, now: int) -> None:
     fresh = batch.fresh
     if fresh:
         last = fresh[-1].pk
@@ -200,8 +213,6 @@ def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) ->
         updates = [(added, now, last, room_id) for room_id, added in batch.counts.items()]
         connection.executemany(_UPDATE_ROOM, updates)
         connection.executemany(_MENTION, batch.mentions())
-        connection.executemany(_ADD_USED, [(user_id, day, added) for user_id, added in batch.added.items()])
-    execute("COMMIT")
 
 
 def _row(message: Message, batch: int) -> tuple[object, ...]:
@@ -250,9 +261,14 @@ def _find_repeated(connection: sqlite3.Connection, batch: Batch) -> dict[Key, Me
     return {(row[2], row[5], row[8]): to_message(row) for row in rows}
 
 
-def _used(connection: sqlite3.Connection, user_ids: list[str], day: int) -> dict[str, int]:
-    """Return {user's id: bytes stored on that day}."""
-    return dict(connection.execute(_USED, (json.dumps(user_ids), day))) if user_ids else {}
+def _find_used(connection: sqlite3.Connection, user_ids: list[str], day: int) -> dict[str, int]:
+    return dict(connection.execute(_USED, (json.dumps(user_ids), day)))
+
+
+def _add_used(connection: sqlite3.Connection, due: dict[str, int], day: int) -> dict[str, int]:
+    """Add to the users' bytes of a day and return what they are now."""
+    connection.executemany(_ADD_USED, [(user_id, day, added) for user_id, added in due.items()])
+    return _find_used(connection, list(due), day)
 
 
 def _file_id(path: Path) -> tuple[int, int]:

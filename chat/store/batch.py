@@ -54,7 +54,7 @@ class Batch:
         self.results: list[Result] = []
         self.fresh: list[Message] = []
         #: {sender's id: bytes of the new messages}, where there is a quota.
-        self.added: Counter[str] = Counter()
+        self.added: dict[str, int] = {}
 
     @property
     def names_to_resolve(self) -> list[str]:
@@ -154,10 +154,11 @@ class Batch:
         """Count a new message against its sender's quota; return False, and count nothing, if it exceeds that."""
         if not self._quota or draft.sender is None:
             return True
-        sender, size = draft.sender.id, counted_bytes(draft.data)
-        if used.get(sender, 0) + self.added[sender] + size > self._quota:
+        sender = draft.sender.id
+        added = self.added.get(sender, 0) + counted_bytes(draft.data)
+        if used.get(sender, 0) + added > self._quota:
             return False
-        self.added[sender] += size
+        self.added[sender] = added
         return True
 
     @property
@@ -183,7 +184,7 @@ def group_by_key(rows: Iterable[tuple[str, str, str]]) -> dict[str, list[Identit
 
 def counted_bytes(text: str) -> int:
     """Return the bytes that a message of this text counts for in its sender's quota."""
-    return len(text.encode()) + ROW_BYTES
+    return (len(text) if text.isascii() else len(text.encode())) + ROW_BYTES
 
 
 def storable_draft(draft: Draft) -> Draft:

@@ -130,3 +130,40 @@ def test_several_processes_at_once_do_not_exceed_it(open_history, history):
     results = at_once(*(lambda one=one: one.append([draft(TEXT)], ORIGIN) for one in histories * 6))
     assert sum(isinstance(result, Stored) for (result,) in results) == 3
     assert texts(history.after(history.room("lobby").id, 0, 100)) == [TEXT] * 3
+
+
+def test_far_from_the_quota_the_count_is_written_in_steps(request, backend):
+    if backend == "memory":
+        return
+    engine = make_engine(request.getfixturevalue("url"))
+    one, other = (SqlHistory(engine, run, store_quota=50_000_000) for _ in range(2))
+
+    def written():
+        with engine.begin() as connection:
+            return dict(connection.exec_driver_sql("SELECT user_id, bytes FROM chat_usage").all())
+
+    append_texts(one, *["x" * 1_000] * 10)
+    assert written() == {}
+    append_texts(one, *["x" * 10_000] * 6)
+    assert written() == {ADA.id: 10 * 1_200 + 6 * 10_200}
+    append_texts(other, *["x" * 10_000] * 7)
+    assert written() == {ADA.id: 10 * 1_200 + 13 * 10_200}
+    for history in (one, other):
+        history.close()
+    engine.dispose()
+
+
+def test_two_processes_that_take_turns_keep_to_a_quota_of_many_steps(request, backend):
+    if backend == "memory":
+        return
+    quota = 2_000_000
+    engine = make_engine(request.getfixturevalue("url"))
+    histories = [SqlHistory(engine, run, store_quota=quota) for _ in range(2)]
+    size, stored = 10_000 + ROW_BYTES, 0
+    for turn in range(2 * quota // size):
+        (result,) = histories[turn % 2].append([draft("x" * 10_000)], ORIGIN)
+        stored += isinstance(result, Stored)
+    assert stored == quota // size
+    for history in histories:
+        history.close()
+    engine.dispose()
