@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from .pools import Run, bounded
+from .pools import Run, bounded, outcome
 
 EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP = 1, 4, 8, 16
 #: Seconds for which `shut_down` waits for functions that run in threads.
@@ -90,17 +90,6 @@ def _original(module: str, name: str) -> Any:
 def allocate_lock() -> Any:
     """Return an original thread lock, even in a patched process. Hold it briefly, never across a call that yields."""
     return _original("_thread", "allocate_lock")()
-
-
-def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """Return (result, None), or (None, the exception that `function` raised).
-
-    gevent prints an exception raised in its thread pool. If printing fails (disk full), the caller would wait forever.
-    """
-    try:
-        return function(*args), None
-    except BaseException as error:
-        return None, error
 
 
 class OneShotEvent:
@@ -191,7 +180,7 @@ class GeventDriver:
             return function(*args)
         while self._is_shut_down:
             self._gevent.sleep(SHUTDOWN_SECONDS)
-        result, error = pool.apply(_outcome, (function, args))
+        result, error = pool.apply(outcome, (function, args))
         if error is not None:
             raise error
         return result

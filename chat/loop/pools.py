@@ -43,3 +43,14 @@ def bounded(count: int) -> Run:
             return function(*args)
 
     return run
+
+
+def outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    """Return (result, None), or (None, the exception that `function` raised).
+
+    gevent prints an exception raised in its thread pool. If printing fails (disk full), the caller would wait forever.
+    """
+    try:
+        return function(*args), None
+    except BaseException as error:
+        return None, error

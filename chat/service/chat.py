@@ -53,6 +53,8 @@ class ChatService:
         self.name = name
         self.settings = settings
         self._processes = Processes(self._make_runtime)
+        #: run_hashing(function, *args) returns `function(*args)`, which hashes a password, run in the pool for that.
+        self.run_hashing = partial(self._processes.run_in, Pool.PASSWORDS)
         choose = partial(choose_url, app, settings)
         self.stores = Stores(choose, settings, self.run_blocking, self._processes.run_in)
         #: Searches messages for users, a few at a time.
@@ -121,10 +123,6 @@ class ChatService:
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return `function(*args)`, run in the thread pool under gevent and directly elsewhere."""
         return self._processes.run_blocking(function, *args)
-
-    def run_hashing(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Return `function(*args)`, which hashes a password, run as in `run_blocking` but in the pool for that."""
-        return self._processes.run_in(Pool.PASSWORDS, function, *args)
 
     def _make_runtime(self) -> Runtime:
         tables = self.stores.open()

@@ -23,7 +23,7 @@ class StoreUnavailable(Exception):
 
 
 class SearchTooLong(Exception):
-    """A search was ended because it took longer than it may. One for rarer words, or in one room, may be shorter."""
+    """A search was ended because it took longer than it may. One for rarer words may take less."""
 
 
 class RoomTaken(ValueError):
