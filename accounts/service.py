@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 
 from chat import Chat, User
 from chat.identity.names import clean, name_key
+from chat.identity.networks import network_of
 from chat.identity.passwords import Passwords
 
 from .throttle import Throttle
@@ -15,6 +15,9 @@ from .throttle import Throttle
 PER_ACCOUNT = (10, 300)
 PER_ADDRESS = (50, 300)
 REGISTRATIONS = (30, 600)
+#: The same for all attempts, right passwords too: each costs as much as a wrong one.
+ALL_PER_ACCOUNT = (100, 300)
+ALL_PER_ADDRESS = (1_000, 300)
 #: Longer than any valid name; the rest is cut off.
 MAX_NAME_CHARS = 200
 
@@ -50,12 +53,14 @@ class AccountService:
 
     def __init__(self, chat: Chat, make_throttle: MakeThrottle) -> None:
         self._chat = chat
-        self._passwords = Passwords(chat.run_blocking)
+        self._passwords = Passwords(chat.run_hashing)
         self._accounts = make_throttle("accounts", *PER_ACCOUNT)
         #: For each log-in session, so that strangers who guess at an account do not lock its user out of it.
         self._confirmations = make_throttle("confirmations", *PER_ACCOUNT)
         self._addresses = make_throttle("addresses", *PER_ADDRESS)
         self._registrations = make_throttle("registrations", *REGISTRATIONS)
+        self._all_accounts = make_throttle("all-accounts", *ALL_PER_ACCOUNT)
+        self._all_addresses = make_throttle("all-addresses", *ALL_PER_ADDRESS)
 
     def authenticate(self, username: str, password: str, address: str) -> User:
         """Return the user with this name and password; raise TooManyAttempts, WrongCredentials or Banned.
@@ -63,7 +68,7 @@ class AccountService:
         An unknown user takes the same steps and the same time as a known one.
         """
         username = username[:MAX_NAME_CHARS]
-        account, network = name_key(username), _network(address)
+        account, network = name_key(username), network_of(address)
         self._count(account, network)
         user = self._chat.users.by_name(username)
         if not self._passwords.verify(user.password_hash if user else None, password) or user is None:
@@ -93,7 +98,7 @@ class AccountService:
     def register(self, username: str, password: str, address: str) -> User:
         """Create a user; raise TooManyAttempts, BadName or NameTaken. The caller has validated the password."""
         clean(username)  # an invalid name costs neither an attempt nor a hash
-        if wait := self._registrations.take(_network(address)):
+        if wait := self._registrations.take(network_of(address)):
             raise TooManyAttempts(wait)
         return self._chat.users.create(username, self._passwords.hash(password))
 
@@ -123,6 +128,11 @@ class AccountService:
             raise TooManyAttempts(wait)
         if wait := self._accounts.take(account):
             raise TooManyAttempts(wait)
+        if wait := self._all_accounts.take(account) or self._all_addresses.take(network):
+            # Nothing is known about this password: it does not count as a wrong one.
+            self._accounts.give_back(account)
+            self._addresses.give_back(network)
+            raise TooManyAttempts(wait)
 
     def _renew_hash(self, user: User, password: str) -> User:
         old = user.password_hash or ""
@@ -131,14 +141,3 @@ class AccountService:
         new = self._passwords.hash(password)
         self._chat.users.rehash(user.id, old, new)
         return user._replace(password_hash=new)
-
-
-def _network(address: str) -> str:
-    """Return the address; for IPv6 its /64, which one customer has alone."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))

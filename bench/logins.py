@@ -1,6 +1,7 @@
 """Visitors of the site's pages during a load: some log in repeatedly, one reads pages."""
 
 import http.cookiejar
+import itertools
 import json
 import re
 import threading
@@ -13,6 +14,8 @@ from bench.servers import flask_chat
 PASSWORD = "correct horse battery staple"
 #: Each of them logs in without a pause. Hashing a password takes a core tens of milliseconds.
 LOGIN_THREADS = 2
+#: So many that none of them reaches the site's limit of log-ins in one scenario.
+ACCOUNTS = 20
 PAGES = ("/chat", "/account", "/account/password")
 
 
@@ -21,7 +24,8 @@ class Visitors:
 
     def __init__(self, workspace, port):
         self._url = f"http://127.0.0.1:{port}"
-        self._names = [f"visitor{number}" for number in range(LOGIN_THREADS + 1)]
+        self._names = [f"visitor{number}" for number in range(ACCOUNTS + 1)]
+        self._log_ins = itertools.count()
         self._make_accounts(workspace)
         self._stopped = threading.Event()
         self._done = {"logins": 0, "pages": 0, "refused": 0}
@@ -36,7 +40,7 @@ class Visitors:
 
     def __enter__(self):
         reader, *others = self._names
-        jobs = [(self._log_in, name) for name in others]
+        jobs = [(self._log_in, others)] * LOGIN_THREADS
         jobs.append((Reader(self._url, reader).read, None))
         self._threads = [threading.Thread(target=self._repeat, args=job, daemon=True) for job in jobs]
         self._began = time.monotonic()
@@ -68,9 +72,11 @@ class Visitors:
                 self._done[kind] += 1
                 self._ended = time.monotonic()
 
-    def _log_in(self, name):
-        body = json.dumps({"username": name, "password": PASSWORD}).encode()
-        request = urllib.request.Request(f"{self._url}/api/login", body, {"Content-Type": "application/json"})
+    def _log_in(self, names):
+        number = next(self._log_ins)
+        body = json.dumps({"username": names[number % ACCOUNTS], "password": PASSWORD}).encode()
+        headers = {"Content-Type": "application/json", "X-Forwarded-For": f"10.1.0.{number % 200}"}
+        request = urllib.request.Request(f"{self._url}/api/login", body, headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             answer.read()
         return "logins"

@@ -71,7 +71,7 @@ def create_user(name: str, password_stdin: bool) -> None:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     passwords.check(password, name)
     chat = service()
-    user = chat.users.create(name, Passwords(chat.run_blocking).hash(password))
+    user = chat.users.create(name, Passwords(chat.run_hashing).hash(password))
     click.echo(f"Created {user.username} (id {user.id}).")
 
 

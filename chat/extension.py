@@ -216,6 +216,10 @@ class Chat:
         """Return `function(*args)`, run where it does not block the event loop: argon2, slow queries."""
         return self.service.run_blocking(function, *args)
 
+    def run_hashing(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return `function(*args)`, which hashes a password, run as by `run_blocking`, but one or two at a time."""
+        return self.service.run_hashing(function, *args)
+
     def drain(self, seconds: float = 2.0) -> bool:
         """Close all clients with 1012 and wait until they have gone, for servers without the chat's hooks."""
         return self.service.drain(seconds)

@@ -36,6 +36,8 @@ _LEAST: dict[str, float] = {
     "control_interval": 0.05,
     "compare_interval": 0.05,
     "max_rooms_per_client": 1,
+    "api_burst": 1,
+    "api_burst_per_ip": 1,
     "worker_lease": 1,
 }
 

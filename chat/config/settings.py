@@ -115,6 +115,19 @@ class Settings:
     #: Consecutive refused messages after which a flooding client is closed with 4429.
     flood_limit: int = 100
 
+    #: Bytes that one user may store a day (UTC): the texts in UTF-8 and 200 bytes for each message; 0 for no limit.
+    store_quota: int = 50_000_000
+    #: Requests per second to the JSON API that one user may make of one worker; 0 removes the limit.
+    api_rate: float = 20.0
+    #: Requests that a user may make at once before that rate applies.
+    api_burst: int = 200
+    #: The same for all requests from one address (IPv6: from one /64), with or without a valid token; 0 for no limit.
+    api_rate_per_ip: float = 100.0
+    #: Requests that may come from an address at once before that rate applies.
+    api_burst_per_ip: int = 1_000
+    #: Seconds after which a search ends with an error; 0 for no limit.
+    search_seconds: float = 2.0
+
     #: Sockets in total; never more than the process's descriptor limit minus 200.
     max_connections: int = 10_000
     #: Sockets of one user.

@@ -9,7 +9,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
+
+from .pools import Run, bounded, outcome
 
 EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP = 1, 4, 8, 16
 #: Seconds for which `shut_down` waits for functions that run in threads.
@@ -45,6 +48,9 @@ class Driver(Protocol):
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run `function(*args)` where it blocks no loop and return its result; never call this from a tick."""
+
+    def make_pool(self, threads: int) -> Run:
+        """Return a `run_blocking` that uses `threads` threads of its own, or lets as many callers at a time run."""
 
     def allocate_blocking_lock(self) -> Any:
         """Return a lock that may be held across calls that block; never take it in a tick."""
@@ -86,17 +92,6 @@ def allocate_lock() -> Any:
     return _original("_thread", "allocate_lock")()
 
 
-def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """Return (result, None), or (None, the exception that `function` raised).
-
-    gevent prints an exception raised in its thread pool. If printing fails (disk full), the caller would wait forever.
-    """
-    try:
-        return function(*args), None
-    except BaseException as error:
-        return None, error
-
-
 class OneShotEvent:
     """An event that one thread waits for once. It is built on an original lock alone."""
 
@@ -121,6 +116,7 @@ class GeventDriver:
 
         self._gevent = gevent
         self._hub = gevent.get_hub()
+        self._pools: list[Any] = [self._hub.threadpool]
         self._get_ident = _original("_thread", "get_ident")
         self._thread = self._get_ident()
         self._watcher: Any = None
@@ -170,11 +166,21 @@ class GeventDriver:
         self._gevent.spawn(function)
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self._run_in(self._hub.threadpool, function, *args)
+
+    def make_pool(self, threads: int) -> Run:
+        from gevent.threadpool import ThreadPool
+
+        pool = ThreadPool(threads, hub=self._hub)
+        self._pools.append(pool)
+        return partial(self._run_in, pool)
+
+    def _run_in(self, pool: Any, function: Callable[..., Any], *args: Any) -> Any:
         if not self.is_loop_thread():
             return function(*args)
         while self._is_shut_down:
             self._gevent.sleep(SHUTDOWN_SECONDS)
-        result, error = self._hub.threadpool.apply(_outcome, (function, args))
+        result, error = pool.apply(outcome, (function, args))
         if error is not None:
             raise error
         return result
@@ -200,7 +206,7 @@ class GeventDriver:
         # A pool thread that runs or starts while the interpreter shuts down disturbs its exit.
         self._is_shut_down = True
         end = time.monotonic() + SHUTDOWN_SECONDS
-        while len(self._hub.threadpool) and time.monotonic() < end:
+        while any(map(len, self._pools)) and time.monotonic() < end:
             self._gevent.sleep(0.01)
 
 
@@ -271,6 +277,9 @@ class ThreadDriver:
 
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
+
+    def make_pool(self, threads: int) -> Run:
+        return bounded(threads)
 
     def allocate_blocking_lock(self) -> Any:
         return self._threading.RLock()

@@ -57,13 +57,15 @@ class MissedMessages:
         last = request.upto = row.last_seq if row is not None else 0
         if request.since is None:
             return False
+        if row is None:
+            # Not remembered: a client may make up any number of names. Live delivery begins with the first message.
+            request.upto = (member.floors or {}).get(request.name, 1) - 1
+            request.recovered = not request.since
+            return False
         if member.floors is None:
             member.floors = {}
         # Live delivery begins with the next message, or where it has begun already.
         request.upto = member.floors.setdefault(request.name, last + 1) - 1
-        if row is None:
-            request.recovered = not request.since
-            return False
         return request.needs_reading(row, last, self._replay_max)
 
     # ---- what they are; it blocks --------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..identity.addressing import Ambiguous
-from ..store.history import Message, Result, Stored
+from ..identity.guard import now_ms
+from ..store.history import DAY_MS, QUOTA_EXCEEDED, Message, Result, Stored
 from ..wire.envelope import Envelope, MessageType
 from ..wire.errors import ChatError
 from .hub import Hub
@@ -84,7 +85,7 @@ class StoredDelivery:
         if isinstance(result, Ambiguous):
             error = ChatError("ambiguous_to", ref, users=result.users)
         else:
-            error = ChatError(result, ref)
+            error = ChatError(result, ref, _seconds_to_tomorrow() if result == QUOTA_EXCEEDED else None)
         error.reply = envelope.reply if isinstance(envelope.reply, int) else None
         self._hub.refuse(envelope.sender.current, error)
 
@@ -233,6 +234,11 @@ class StoredDelivery:
                 room.broadcast(envelope)
             else:
                 self._hub.direct.send(envelope)
+
+
+def _seconds_to_tomorrow() -> float:
+    """Return the seconds until the next day (UTC) begins, when a user may store again."""
+    return (DAY_MS - now_ms() % DAY_MS) / 1000
 
 
 def _is_sender_connected(envelope: Envelope) -> bool:

@@ -64,7 +64,8 @@ class ControlActions:
             "send": self._send,
             "direct": self._send_direct,
             "removed": self._unsubscribe,
-            "tell": self._push,
+            "tell": lambda payload: self._push(payload, [payload["user_id"]]),
+            "tell_all": lambda payload: self._push(payload, payload["user_ids"]),
             "io_emit": self._emit,
             "io_change": self._change,
             "who": self._answer_roster,
@@ -95,9 +96,9 @@ class ControlActions:
         if payload["origin"] != self._origin:
             self._revocation.unsubscribe_user(payload["user_id"], payload["room"])
 
-    def _push(self, payload: Payload) -> None:
+    def _push(self, payload: Payload, user_ids: list[str]) -> None:
         if payload["origin"] != self._origin:
-            self._messages.push_to_user(payload["user_id"], payload["type"], payload["fields"])
+            self._messages.push_to_users(user_ids, payload["type"], payload["fields"])
 
     def _emit(self, payload: Payload) -> None:
         event = Prepared(payload["said"].encode(), [])

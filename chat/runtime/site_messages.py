@@ -88,6 +88,7 @@ class SiteMessages:
 
     # ---- notices -------------------------------------------------------------------------------------------------
 
-    def push_to_user(self, user_id: str, kind: int, fields: dict[str, Any]) -> None:
-        """Send a notice about a room to a user's extended sockets on this worker."""
-        self._hub.reactor.call(self._hub.send_to_user, user_id, kind, fields)
+    def push_to_users(self, user_ids: list[str], kind: int, fields: dict[str, Any]) -> None:
+        """Send a notice about a room to the extended sockets of these users on this worker."""
+        for user_id in user_ids:
+            self._hub.reactor.call(self._hub.send_to_user, user_id, kind, fields)

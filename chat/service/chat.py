@@ -11,6 +11,7 @@ from flask import Flask, has_request_context
 from ..cluster.broker import make_broker
 from ..config import Settings
 from ..identity.guard import Guard
+from ..loop.pools import Pool
 from ..rooms.dispatcher import Handler
 from ..rooms.handlers import HANDLERS
 from ..runtime import Runtime, Site, StoreAccess, WorkerLinks
@@ -32,6 +33,7 @@ from .logouts import LogOutSignals
 from .messages import SystemMessages
 from .process import Processes
 from .rooms import RoomService
+from .searches import Searches
 from .stores import Stores
 
 if TYPE_CHECKING:
@@ -51,7 +53,12 @@ class ChatService:
         self.name = name
         self.settings = settings
         self._processes = Processes(self._make_runtime)
-        self.stores = Stores(partial(choose_url, app, settings), settings.upgrade_at_start, self.run_blocking)
+        #: run_hashing(function, *args) returns `function(*args)`, which hashes a password, run in the pool for that.
+        self.run_hashing = partial(self._processes.run_in, Pool.PASSWORDS)
+        choose = partial(choose_url, app, settings)
+        self.stores = Stores(choose, settings, self.run_blocking, self._processes.run_in)
+        #: Searches messages for users, a few at a time.
+        self.searches = Searches(self.stores)
         self.identities = Identities(app, self.stores, settings.token_ttl)
         #: Returns the headers that the site's own protection wants on the page's requests.
         self.load_token_headers: Callable[[], Mapping[str, str]] = dict
@@ -141,7 +148,7 @@ class ChatService:
             hooks=AppHooks(self.app, self.identities, self.rooms),
             store=StoreAccess(
                 control=tables.control,
-                history=tables.history,
+                history=tables.live_history,
                 commit=tables.commit,
                 socketio=IoStore(
                     tables.io_sessions, tables.io_missed, lambda: derive("flask-chat Socket.IO pid")

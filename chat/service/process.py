@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..loop.drivers import allocate_lock, make_driver
+from ..loop.pools import THREADS, Pool
 from ..runtime import Runtime
 
 
@@ -16,6 +17,7 @@ class Process:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.driver = make_driver()
+        self.pools = {pool: self.driver.make_pool(threads) for pool, threads in THREADS.items()}
         #: Held while the runtime is created, which waits for the database.
         self.starting = self.driver.allocate_blocking_lock()
 
@@ -46,6 +48,10 @@ class Processes:
     def run_blocking(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return `function(*args)`, run in the thread pool under gevent and directly elsewhere."""
         return self._process().driver.run_blocking(function, *args)
+
+    def run_in(self, pool: Pool, function: Callable[..., Any], *args: Any) -> Any:
+        """Return `function(*args)`, run in a thread of `pool` under gevent and elsewhere directly, when it has room."""
+        return self._process().pools[pool](function, *args)
 
     def _process(self) -> Process:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..rooms import access
@@ -37,19 +38,22 @@ class RoomService:
     def mark_read(self, user: Identity, room: str, seq: int) -> dict[str, Any]:
         """Store that `user` has read `room` up to `seq`, push it to the user's sockets, and return the read mark.
 
-        {"room", "seq", "unread", "mentions"}. Raises ChatError: `unknown_room`, or `not_joined` for a user who is not
+        {"room", "seq", "unread", "mentions"}. A mark that does not move writes nothing: other servers are not told, as
+        every message to them is a row. Raises ChatError: `unknown_room`, or `not_joined` for a user who is not
         a member.
         """
         history = self._stores.open().history
         row = self._readable(room, user.id)
-        mark = history.mark_read(row.id, user.id, seq)
+        before = history.read_state(row.id, user.id)
+        has_read = before is not None and before[0] >= seq
+        mark = before if has_read else history.mark_read(row.id, user.id, seq)
         if mark is None and (row.name == access.LOBBY or row.kind == DIRECT):
             history.join(row.id, user)
             mark = history.mark_read(row.id, user.id, seq)
         if mark is None:
             raise ChatError("not_joined")
         fields = dict(zip(("room", "seq", "unread", "mentions"), (room, *mark), strict=True))
-        self._push(user.id, MessageType.READ, fields)
+        self._push([user.id], MessageType.READ, fields, everywhere=mark != before)
         return fields
 
     def _readable(self, room: str, user_id: str) -> RoomRow:
@@ -60,7 +64,11 @@ class RoomService:
 
     def push_room_change(self, user_id: str, room: str, change: str) -> None:
         """Tell a user's sockets that the user's list of rooms has changed: joined, left or updated."""
-        self._push(user_id, MessageType.ROOMS, {"room": room, "change": change})
+        self.push_room_changes([user_id], room, change)
+
+    def push_room_changes(self, user_ids: Iterable[str], room: str, change: str) -> None:
+        """Apply `push_room_change` to several users; the other servers are told once."""
+        self._push(list(user_ids), MessageType.ROOMS, {"room": room, "change": change})
 
     def unsubscribe_user(self, user_id: str, room: str) -> None:
         """Unsubscribe a user's sockets from `room`."""
@@ -69,9 +77,16 @@ class RoomService:
             runtime.revocation.unsubscribe_user(user_id, room)
         self._control.post("removed", {"user_id": user_id, "room": room, "origin": self._control.origin})
 
-    def _push(self, user_id: str, kind: MessageType, fields: dict[str, Any]) -> None:
+    def _push(
+        self, user_ids: list[str], kind: MessageType, fields: dict[str, Any], everywhere: bool = True
+    ) -> None:
         runtime = self._processes.runtime
         if runtime is not None:
-            runtime.messages.push_to_user(user_id, kind, fields)
-        row = {"user_id": user_id, "type": int(kind), "fields": fields, "origin": self._control.origin}
-        self._control.post("tell", row)
+            runtime.messages.push_to_users(user_ids, kind, fields)
+        if not everywhere:
+            return
+        row = {"type": int(kind), "fields": fields, "origin": self._control.origin}
+        if len(user_ids) == 1:
+            self._control.post("tell", {"user_id": user_ids[0], **row})
+        else:
+            self._control.post("tell_all", {"user_ids": user_ids, **row})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..config import Settings
+from ..loop.pools import Pool, Run
 from ..rooms.access import LOBBY
 from ..store.history import Draft, History, Result
 
@@ -25,6 +28,8 @@ class Tables(NamedTuple):
     control: Control
     #: Rooms, members and messages.
     history: History
+    #: The same for what connected clients wait for: it is read in the pool LIVE.
+    live_history: History
     io_sessions: IoSessions
     io_missed: IoMissed
     #: `History.append` for a caller outside the loop.
@@ -33,18 +38,24 @@ class Tables(NamedTuple):
 
 
 class Stores:
-    """Opens one database once. `run_blocking(function, *args)` runs a function off the event loop.
+    """Opens one database once.
 
+    `run_blocking(function, *args)` runs a function off the event loop, `run_in(pool, function, *args)` in a pool.
     `choose_url` is called when the database is first needed.
     """
 
     def __init__(
-        self, choose_url: Callable[[], str], upgrade_at_start: bool, run_blocking: Callable[..., Any]
+        self,
+        choose_url: Callable[[], str],
+        settings: Settings,
+        run_blocking: Run,
+        run_in: Callable[..., Any],
     ) -> None:
         self._choose_url = choose_url
         self._url: str | None = None
-        self._upgrade_at_start = upgrade_at_start
+        self._settings = settings
         self._run_blocking = run_blocking
+        self._run_in = run_in
         self._tables: Tables | None = None
         self._site: str | None = None
         self._opening = threading.RLock()
@@ -96,20 +107,23 @@ class Stores:
         from ..store.sql import SqlHistory
         from ..store.users import Users
 
-        engine, run = open_engine(self.url, self._upgrade_at_start), self._run_blocking
-        history = SqlHistory(engine, run)
-
-        def commit_off_loop(drafts: list[Draft], origin: int) -> list[Result]:
-            return run(history.append, drafts, origin)
-
-        # psycopg yields to other greenlets while it waits; SQLite blocks the thread that calls it.
-        commit = commit_off_loop if engine.dialect.name == "sqlite" else history.append
+        settings = self._settings
+        engine = open_engine(self.url, settings.upgrade_at_start)
+        run, live = self._run_blocking, partial(self._run_in, Pool.LIVE)
+        history = SqlHistory(
+            engine,
+            run,
+            run_search=partial(self._run_in, Pool.SEARCH),
+            search_seconds=settings.search_seconds,
+            store_quota=settings.store_quota,
+        )
         return Tables(
-            Users(engine, run),
-            Control(engine, run),
+            Users(engine, live),
+            Control(engine, live),
             history,
-            IoSessions(engine, run),
-            IoMissed(engine, run),
-            commit,
-            LogInSessionRows(engine, run),
+            SqlHistory(engine, live),
+            IoSessions(engine, live),
+            IoMissed(engine, live),
+            partial(self._run_in, Pool.COMMIT, history.append),
+            LogInSessionRows(engine, live),
         )

@@ -16,12 +16,12 @@ from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
 from .batch import Batch, Key, LockedRoom, group_by_key
-from .engine import Run
-from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
+from .history import DAY_MS, DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
 from .transactions import translated_errors
+from .usage import Usage
 
 _NAMED = "SELECT lookup_key, id, username FROM chat_users WHERE lookup_key = ANY(%s) AND deleted_at IS NULL"
 _KNOWN = "SELECT id, username FROM chat_users WHERE id = ANY(%s) AND deleted_at IS NULL"
@@ -53,6 +53,16 @@ _MENTION = (
     "INSERT INTO chat_mentions (user_id, room_id, seq)"
     " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING"
 )
+_USED = "SELECT user_id, bytes FROM chat_usage WHERE user_id = ANY(%s) AND day >= %s"
+# The later day counts: the clocks of two workers may differ around midnight. In one order, so that two transactions
+# that store for the same users do not wait for each other.
+_ADD_USED = (
+    "INSERT INTO chat_usage AS u (user_id, day, bytes)"
+    ' SELECT id, %s, n FROM unnest(%s::text[], %s::bigint[]) AS added (id, n) ORDER BY id COLLATE "C"'
+    " ON CONFLICT (user_id) DO UPDATE SET"
+    " bytes = CASE WHEN excluded.day > u.day THEN excluded.bytes ELSE u.bytes + excluded.bytes END,"
+    " day = greatest(u.day, excluded.day) RETURNING user_id, bytes"
+)
 # Held by the only transaction that creates direct rooms, which holds no room's lock yet: two transactions that created
 # the same room would wait for each other, not in the order of ids.
 _LOCK_DIRECT = "SELECT pg_advisory_xact_lock(hashtext('flask-chat:direct'))"
@@ -75,20 +85,21 @@ Driver = Any
 class PostgresqlAppend:
     """Appends on connections of the engine, waiting at most `busy_seconds` for a room's lock; from any thread.
 
-    Under gevent it waits cooperatively. Its greenlet must not be killed meanwhile. `run(fn)` runs fn off the event
-    loop: making search terms is work of milliseconds for one long message.
+    Under gevent it waits cooperatively. Its greenlet must not be killed meanwhile. `quota` is the number of bytes that
+    one user may store a day; 0 is no limit. Two appends at the same moment, to different rooms, may each fill what is
+    left of it.
     """
 
-    def __init__(self, engine: Engine, run: Run, busy_seconds: float) -> None:
+    def __init__(self, engine: Engine, busy_seconds: float, quota: int = 0) -> None:
         self._engine = engine
-        self._run = run
+        self._usage = Usage(quota)
         self._lock_timeout = f"{max(1, round(busy_seconds * 1000))}ms"
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
         import psycopg
 
-        batch = self._run(lambda: Batch(drafts, origin, terms.tsvector_literal))
+        batch = Batch(drafts, origin, terms.tsvector_literal, self._usage.quota)
         with self._driver() as driver:
             batch.resolve(
                 _named(driver, batch.names_to_resolve),
@@ -129,14 +140,17 @@ class PostgresqlAppend:
             connection.close()
 
     def _write(self, driver: Driver, batch: Batch, check_repeats: bool) -> None:
-        rooms, stored, pks = self._lock_rooms(driver, batch, check_repeats)
+        now = now_ms()
+        rooms, stored, pks, used = self._lock_rooms(driver, batch, check_repeats, now)
         missing = {name: users for name, users in batch.direct_rooms.items() if name not in rooms}
         if missing:
             driver.rollback()
             _create_direct_rooms(driver, missing)
-            rooms, stored, pks = self._lock_rooms(driver, batch, check_repeats)
+            rooms, stored, pks, used = self._lock_rooms(driver, batch, check_repeats, now)
         now = now_ms()
-        batch.assign(rooms, stored, iter(pks), now)
+        batch.assign(rooms, stored, iter(pks), now, used)
+        if batch.has_refused and not check_repeats:
+            batch.assign(rooms, _find_repeated(driver, batch), iter(pks), now, used)
         with driver.pipeline():
             if batch.fresh:
                 driver.execute(_INSERT, [_rows(batch)])
@@ -144,22 +158,38 @@ class PostgresqlAppend:
                 driver.execute(_UPDATE_ROOMS, [now, list(counts), list(counts.values())])
             if mentions := list(batch.mentions()):
                 driver.execute(_MENTION, [list(column) for column in zip(*mentions, strict=True)])
+            due, day = self._usage.due(batch.added), now // DAY_MS
+            added = driver.execute(_ADD_USED, [day, list(due), list(due.values())]) if due else None
+            bytes_now = dict(added.fetchall()) if added else {}
             driver.commit()
+        self._usage.add(batch.added, due, bytes_now)
 
     def _lock_rooms(
-        self, driver: Driver, batch: Batch, check_repeats: bool
-    ) -> tuple[dict[str, LockedRoom], dict[Key, Message], list[int]]:
-        """Return the drafts' rooms, now locked, the stored messages that they repeat, and a pk for each draft."""
+        self, driver: Driver, batch: Batch, check_repeats: bool, now: int
+    ) -> tuple[dict[str, LockedRoom], dict[Key, Message], list[int], dict[str, int]]:
+        """Return the drafts' rooms, now locked, the messages that they repeat, a pk for each, and the bytes used."""
+        senders = batch.counted_senders
+        unknown = self._usage.unknown(senders, now // DAY_MS)
         names = list({name for name in batch.rooms if name is not None})
         with driver.pipeline():
             driver.execute(_LOCK_TIMEOUT, [self._lock_timeout])
             locked = driver.execute(_LOCK, [names])
             numbers = driver.execute(_NEXT_PKS, [len(batch.drafts)])
             repeated = driver.execute(_REPEATED, _key_columns(batch)) if check_repeats else None
+            used = driver.execute(_USED, [unknown, now // DAY_MS]) if unknown else None
             rooms = {name: LockedRoom(*rest) for name, *rest in locked.fetchall()}
             pks = [pk for (pk,) in numbers.fetchall()]
-            messages = map(to_message, repeated.fetchall()) if repeated else ()
-            return rooms, {_key(message): message for message in messages}, pks
+            stored = _by_key(repeated) if repeated else {}
+            self._usage.learn(unknown, dict(used.fetchall()) if used else {}, now // DAY_MS)
+            return rooms, stored, pks, self._usage.used(senders)
+
+
+def _find_repeated(driver: Driver, batch: Batch) -> dict[Key, Message]:
+    return _by_key(driver.execute(_REPEATED, _key_columns(batch)))
+
+
+def _by_key(cursor: Any) -> dict[Key, Message]:
+    return {_key(message): message for message in map(to_message, cursor.fetchall())}
 
 
 def _named(driver: Driver, keys: Iterable[str]) -> dict[str, list[Identity]]:

@@ -21,10 +21,11 @@ from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
 from .batch import Batch, Key, LockedRoom, group_by_key
-from .history import DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
+from .history import DAY_MS, DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
 from .rows import to_message
+from .usage import Usage
 
 #: KiB of page cache: enough for the pages of all indexes that a write touches.
 _CACHE_KIB = 16_384
@@ -68,6 +69,13 @@ _DIRECT_MEMBER = (
     "INSERT INTO chat_memberships (room_id, user_id, username, name_key, role, read_seq, joined_at)"
     " VALUES (?, ?, ?, ?, ?, 0, ?)"
 )
+_USED = "SELECT user_id, bytes FROM chat_usage WHERE user_id IN (SELECT value FROM json_each(?)) AND day >= ?"
+# The later day counts: the clocks of two workers may differ around midnight.
+_ADD_USED = (
+    "INSERT INTO chat_usage (user_id, day, bytes) VALUES (?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET"
+    " bytes = CASE WHEN excluded.day > day THEN excluded.bytes ELSE bytes + excluded.bytes END,"
+    " day = max(day, excluded.day)"
+)
 _NAME = "SELECT username FROM chat_users WHERE id = ?"
 
 
@@ -80,10 +88,14 @@ class _OpenConnection(NamedTuple):
 
 
 class SqliteAppend:
-    """Appends to the database at `path`, waiting at most `busy_seconds` for other writers; from any thread."""
+    """Appends to the database at `path`, waiting at most `busy_seconds` for other writers; from any thread.
 
-    def __init__(self, path: Path, busy_seconds: float) -> None:
+    `quota` is the number of bytes that one user may store a day; 0 is no limit.
+    """
+
+    def __init__(self, path: Path, busy_seconds: float, quota: int = 0) -> None:
         self._path = path
+        self._usage = Usage(quota)
         self._busy_seconds = busy_seconds
         # One for each append that ever ran concurrently, usually a single one. A deque needs no lock.
         self._idle: deque[_OpenConnection] = deque()
@@ -92,7 +104,7 @@ class SqliteAppend:
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store the drafts: History.append."""
-        batch = Batch(drafts, origin, terms.fts5_document)
+        batch = Batch(drafts, origin, terms.fts5_document, self._usage.quota)
         with self._connection() as connection:
             batch.resolve(
                 _named(connection, batch.names_to_resolve),
@@ -100,12 +112,34 @@ class SqliteAppend:
                 lambda keys: _named(connection, keys),
             )
             try:
-                _write(connection, batch, False)
+                self._write(connection, batch, False)
             except sqlite3.IntegrityError:
                 # Some draft is a repeat. That is rare, so it is not checked first.
                 connection.execute("ROLLBACK")
-                _write(connection, batch, True)
+                self._write(connection, batch, True)
         return batch.results
+
+    def _write(self, connection: sqlite3.Connection, batch: Batch, check_repeats: bool) -> None:
+        execute = connection.execute
+        execute("BEGIN IMMEDIATE")
+        number, now = execute(_LAST_NUMBER).fetchone()[0], now_ms()
+        rooms, day = _ensure_rooms(connection, batch, number, now), now // DAY_MS
+        stored = _find_repeated(connection, batch) if check_repeats else {}
+        used = self._used(connection, batch.counted_senders, day)
+        batch.assign(rooms, stored, count(number + 1), now, used)
+        if batch.has_refused and not check_repeats:
+            batch.assign(rooms, _find_repeated(connection, batch), count(number + 1), now, used)
+        _insert(connection, batch, now)
+        due = self._usage.due(batch.added)
+        bytes_now = _add_used(connection, due, day) if due else {}
+        execute("COMMIT")
+        self._usage.add(batch.added, due, bytes_now)
+
+    def _used(self, connection: sqlite3.Connection, user_ids: list[str], day: int) -> dict[str, int]:
+        """Return {user's id: bytes stored on that day}."""
+        if unknown := self._usage.unknown(user_ids, day):
+            self._usage.learn(unknown, _find_used(connection, unknown, day), day)
+        return self._usage.used(user_ids)
 
     def close(self) -> None:
         """Close the idle connections; the next append opens another."""
@@ -171,13 +205,7 @@ class SqliteAppend:
         return _OpenConnection(connection, os.getpid(), file)
 
 
-def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) -> None:
-    execute = connection.execute
-    execute("BEGIN IMMEDIATE")
-    number, now = execute(_LAST_NUMBER).fetchone()[0], now_ms()
-    rooms = _ensure_rooms(connection, batch, number, now)
-    stored = _find_repeated(connection, batch) if check_repeats else {}
-    batch.assign(rooms, stored, count(number + 1), now)
+def _insert(connection: sqlite3.Connection, batch: Batch, now: int) -> None:
     fresh = batch.fresh
     if fresh:
         last = fresh[-1].pk
@@ -187,7 +215,6 @@ def _write(connection: sqlite3.Connection, batch: Batch, check_repeats: bool) ->
         updates = [(added, now, last, room_id) for room_id, added in batch.counts.items()]
         connection.executemany(_UPDATE_ROOM, updates)
         connection.executemany(_MENTION, batch.mentions())
-    execute("COMMIT")
 
 
 def _row(message: Message, batch: int) -> tuple[object, ...]:
@@ -234,6 +261,16 @@ def _create_direct_room(
 def _find_repeated(connection: sqlite3.Connection, batch: Batch) -> dict[Key, Message]:
     rows = connection.execute(_REPEATED, [json.dumps(list(batch.keys()))])
     return {(row[2], row[5], row[8]): to_message(row) for row in rows}
+
+
+def _find_used(connection: sqlite3.Connection, user_ids: list[str], day: int) -> dict[str, int]:
+    return dict(connection.execute(_USED, (json.dumps(user_ids), day)))
+
+
+def _add_used(connection: sqlite3.Connection, due: dict[str, int], day: int) -> dict[str, int]:
+    """Add to the users' bytes of a day and return what they are now."""
+    connection.executemany(_ADD_USED, [(user_id, day, added) for user_id, added in due.items()])
+    return _find_used(connection, list(due), day)
 
 
 def _file_id(path: Path) -> tuple[int, int]:

@@ -6,17 +6,21 @@ The databases differ in how they read and write. What a draft results in is deci
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..identity.addressing import Ambiguous, choose
 from ..identity.names import name_key
 from ..wire.envelope import Identity, direct_room
-from .history import Draft, Message, Result, Stored
+from .history import QUOTA_EXCEEDED, Draft, Message, Result, Stored
 from .mentions import Find, choose_mentioned, find_candidates
 from .storable import is_storable, storable
 
 Key = tuple[int, str, str]
+#: What a message takes in the database beside its text and the index of that: sender, id, numbers, their indexes.
+ROW_BYTES = 200
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 class LockedRoom(NamedTuple):
@@ -30,12 +34,16 @@ class LockedRoom(NamedTuple):
 class Batch:
     """The drafts of one append.
 
-    Call `resolve`, lock the rooms, call `assign`, write `fresh`, `documents`, `counts` and `mentions()`, and return
-    `results`. Making a batch is the work that grows with the texts: do it outside the event loop, before the
-    transaction. `index` makes of a text what the database's full-text index takes.
+    Call `resolve`, lock the rooms, call `assign`, write `fresh`, `documents`, `counts`, `mentions()` and `added`, and
+    return `results`. Making a batch is the work that grows with the texts: do it outside the event loop, before the
+    transaction. `index` makes of a text what the database's full-text index takes. `quota` is the number of bytes that
+    one sender may store a day; 0 is no limit.
     """
 
-    def __init__(self, drafts: Iterable[Draft], origin: int, index: Callable[[str], str]) -> None:
+    def __init__(
+        self, drafts: Iterable[Draft], origin: int, index: Callable[[str], str], quota: int = 0
+    ) -> None:
+        self._quota = quota
         self.drafts = [storable_draft(draft) for draft in drafts]
         self._documents = [index(draft.data) for draft in self.drafts]
         self._candidates = [find_candidates(draft.data) for draft in self.drafts]
@@ -52,6 +60,8 @@ class Batch:
         self.fresh: list[Message] = []
         #: What `index` made of the text of each new message.
         self.documents: list[str] = []
+        #: {sender's id: bytes of the new messages}, where there is a quota.
+        self.added: dict[str, int] = {}
 
     @property
     def names_to_resolve(self) -> list[str]:
@@ -87,10 +97,30 @@ class Batch:
             if room is not None:
                 yield room, draft.sender.id if draft.sender else "", draft.id
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether a draft exceeds the quota: if repeats were not looked for, it may be one, and take no place."""
+        return QUOTA_EXCEEDED in self.results
+
+    @property
+    def counted_senders(self) -> list[str]:
+        """The ids of the senders whose `used` bytes `assign` needs."""
+        if not self._quota:
+            return []
+        return sorted({draft.sender.id for draft in self.drafts if draft.sender is not None})
+
     def assign(
-        self, rooms: dict[str, LockedRoom], stored: dict[Key, Message], pks: Iterator[int], now: int
+        self,
+        rooms: dict[str, LockedRoom],
+        stored: dict[Key, Message],
+        pks: Iterator[int],
+        now: int,
+        used: Mapping[str, int] = _NONE,
     ) -> None:
-        """Compute every draft's result: a new message with its room's next seq, or the stored one that it repeats."""
+        """Compute every draft's result: a new message with its room's next seq, or the stored one that it repeats.
+
+        `used` is {sender's id: bytes stored on the day of `now`}.
+        """
         self._clear()
         stored = dict(stored)
         seqs = {name: room.last_seq for name, room in rooms.items()}
@@ -107,6 +137,9 @@ class Batch:
             to_id = to.id if to else None
             if message is not None:
                 self.results.append(Stored(message, False, to_id) if _same(message, draft) else "id_conflict")
+                continue
+            if not self._count(draft, used):
+                self.results.append(QUOTA_EXCEEDED)
                 continue
             seq = seqs[name] = seqs[name] + 1
             message = stored[key] = Message(
@@ -125,6 +158,17 @@ class Batch:
             self.fresh.append(message)
             self.documents.append(document)
             self.results.append(Stored(message, True, to_id))
+
+    def _count(self, draft: Draft, used: Mapping[str, int]) -> bool:
+        """Count a new message against its sender's quota; return False, and count nothing, if it exceeds that."""
+        if not self._quota or draft.sender is None:
+            return True
+        sender = draft.sender.id
+        added = self.added.get(sender, 0) + counted_bytes(draft.data)
+        if used.get(sender, 0) + added > self._quota:
+            return False
+        self.added[sender] = added
+        return True
 
     @property
     def counts(self) -> Counter[int]:
@@ -145,6 +189,11 @@ def group_by_key(rows: Iterable[tuple[str, str, str]]) -> dict[str, list[Identit
     for key, id, username in rows:
         users.setdefault(key, []).append(Identity(id, username))
     return users
+
+
+def counted_bytes(text: str) -> int:
+    """Return the bytes that a message of this text counts for in its sender's quota."""
+    return (len(text) if text.isascii() else len(text.encode())) + ROW_BYTES
 
 
 def storable_draft(draft: Draft) -> Draft:

@@ -118,7 +118,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _postgresql(url: URL) -> Engine:
     timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in url.query}
     try:
-        engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=timeouts)
+        engine = create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=15, connect_args=timeouts)
     except ModuleNotFoundError as error:
         raise BadDatabaseUrl(
             "CHAT_DATABASE_URL names PostgreSQL, whose driver is not installed: "

@@ -22,6 +22,10 @@ class StoreUnavailable(Exception):
     """The store does not respond or cannot store (disk full, locked, gone). Nothing was stored; a retry may succeed."""
 
 
+class SearchTooLong(Exception):
+    """A search was ended because it took longer than it may. One for rarer words may take less."""
+
+
 class RoomTaken(ValueError):
     """Another room has this name, in any case or compatible form, or the name is reserved (`dm:`)."""
 
@@ -116,6 +120,10 @@ class Stored(NamedTuple):
     to_id: str | None = None
 
 
+#: The result of a draft whose sender has stored as many bytes as one user may on one day (CHAT_STORE_QUOTA).
+QUOTA_EXCEEDED = "quota_exceeded"
+DAY_MS = 86_400_000
+
 #: The result of a draft: as it was stored, or the receivers that its name fits, or the code of another error.
 Result = Stored | Ambiguous | str
 
@@ -162,7 +170,8 @@ class History(Protocol):
         A room's new messages get the next seqs, in the order of the drafts. A draft whose id its sender has used before
         in that room is a repeat of that message, or `id_conflict` if its contents differ. `unknown_room`: no such room,
         or an ephemeral one. `unknown_user`: no such receiver of a direct message. Ambiguous: its name fits several
-        users, by the rule of chat.identity.addressing. The first direct message between two users creates their room.
+        users, by the rule of chat.identity.addressing. `quota_exceeded`: the sender may store no more until the next
+        day (UTC) begins. The first direct message between two users creates their room.
         After StoreUnavailable nothing is stored, or everything is, if the connection was lost during the commit: the
         same drafts are repeats then.
         """
@@ -192,7 +201,7 @@ class History(Protocol):
         """Return the newest `limit` messages of these rooms that contain all words of `text`, newest first.
 
         The last word is a prefix. `before_pk` is the cursor: the pk of the last message of the page before. A text
-        without words finds nothing.
+        without words finds nothing. Raises SearchTooLong.
         """
 
     def prune(self, room_id: int, before_ms: int) -> int:
@@ -236,7 +245,10 @@ class History(Protocol):
     def update_room(
         self, room_id: int, *, title: str | None = None, topic: str | None = None
     ) -> RoomRow | None:
-        """Set the given values and return the room, or None if there is none. A public room keeps its title."""
+        """Set the given values and return the room, or None if there is none. A public room keeps its title.
+
+        Nothing is written where the room has these values.
+        """
 
     def directory(self, query: str, after: str | None, limit: int) -> list[RoomRow]:
         """Return public rooms whose names contain `query` in any case, ordered by name, from after the name `after`."""
@@ -274,6 +286,9 @@ class History(Protocol):
 
     def unread(self, user_id: str) -> dict[str, tuple[int, int]]:
         """Return {name: (unread messages, unread mentions)} of the user's rooms that have any."""
+
+    def read_state(self, room_id: int, user_id: str) -> tuple[int, int, int] | None:
+        """Return a member's (read_seq, unread, mentions); None if the user is not a member."""
 
     def mark_read(self, room_id: int, user_id: str, seq: int) -> tuple[int, int, int] | None:
         """Advance the user's read_seq to `seq`, never back and never beyond the last seq.

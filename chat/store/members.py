@@ -88,6 +88,8 @@ class Members(Part):
 
     def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
         """Add a member who has read everything so far; return False if the user already is one."""
+        if self.role(room_id, user.id) is not None:
+            return False
         return self._db.write(lambda connection: insert_member(connection, room_id, user, role))
 
     def set_role(self, room_id: int, user_id: str, role: str) -> bool:
@@ -125,6 +127,11 @@ class Members(Part):
         wanted = wanted.where(table.c.user_id == storable(user_id))
         rows = self._db.read(lambda connection: connection.execute(wanted).all())
         return {name: (unread, mentions) for name, unread, mentions in rows if unread or mentions}
+
+    def read_state(self, room_id: int, user_id: str) -> tuple[int, int, int] | None:
+        """Return (read_seq, unread, mentions) of a member; None if the user is not one."""
+        state = self._db.read(lambda connection: _read_state(connection, room_id, user_id))
+        return state and state[:3]
 
     def mark_read(self, room_id: int, user_id: str, seq: int) -> tuple[int, int, int] | None:
         """Advance the user's read_seq and return (read_seq, unread, mentions); None if the user is not a member."""

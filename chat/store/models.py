@@ -143,6 +143,17 @@ mentions = Table(
     Index("ix_chat_mentions_room_id", "room_id", "seq"),
 )
 
+#: The bytes that users have stored on the last day on which they stored anything: CHAT_STORE_QUOTA.
+usage = Table(
+    "chat_usage",
+    metadata,
+    Column("user_id", _KEY, primary_key=True),
+    #: Days since 1970 (UTC).
+    Column("day", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: Rooms of Socket.IO connections that are not just in the rooms in which they started: chat.store.io_sessions.
 io_sessions = Table(
     "chat_io_sessions",

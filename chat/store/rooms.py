@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, false, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..identity.names import name_key
@@ -134,7 +134,8 @@ def _change(connection: Connection, room_id: int, values: dict[str, Any]) -> Roo
     kind = connection.execute(select(table.c.kind).where(is_it)).scalar()
     if kind == PUBLIC:
         values.pop("title", None)
-    if values:
+    differs = or_(false(), *(table.c[name] != value for name, value in values.items()))
+    if connection.execute(select(table.c.id).where(is_it, differs)).first() is not None:
         number = transaction_number(connection)
         connection.execute(update(table).where(is_it).values(changed=number, **values))
     row = connection.execute(select(*ROOM_COLUMNS).where(is_it)).first()

@@ -16,7 +16,8 @@ from . import terms
 from .history import Message
 from .models import messages as table
 from .rows import fetch_messages, select_messages
-from .transactions import Part
+from .time_limit import time_limit
+from .transactions import HistoryTransactions, Part
 
 _NEWEST = (1 << 63) - 1
 
@@ -49,7 +50,10 @@ _READS = (1_000, 20_000)
 
 
 class Search(Part):
-    """History.search."""
+    """History.search; it runs where `run_search` says, and ends after `search_seconds`."""
+
+    _searches: HistoryTransactions
+    _search_seconds: float
 
     def search(self, text: str, room_ids: Sequence[int], before_pk: int | None, limit: int) -> list[Message]:
         """Return the newest `limit` messages of these rooms that contain all words of `text`, newest first."""
@@ -61,11 +65,12 @@ class Search(Part):
             if not terms.parse(text):  # here, off the event loop
                 return []
             find = _sqlite if connection.dialect.name == "sqlite" else _postgresql
-            pks = find(connection, text, room_ids, before, limit)
-            wanted = select_messages().where(table.c.pk.in_(pks)).order_by(table.c.pk.desc())
-            return fetch_messages(connection, wanted)
+            with time_limit(connection, self._search_seconds):
+                pks = find(connection, text, room_ids, before, limit)
+                wanted = select_messages().where(table.c.pk.in_(pks)).order_by(table.c.pk.desc())
+                return fetch_messages(connection, wanted)
 
-        return self._db.read(work)
+        return self._searches.read(work)
 
 
 def _sqlite(

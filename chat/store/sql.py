@@ -18,6 +18,7 @@ from .models import rooms
 from .retention import Retention
 from .rooms import Rooms
 from .search import Search
+from .transactions import HistoryTransactions
 
 #: Seconds for which an append waits for other writers before it raises StoreUnavailable.
 BUSY_SECONDS = 10.0
@@ -32,12 +33,24 @@ class _Append(Protocol):
 class SqlHistory(Messages, Rooms, Members, Search, Retention):
     """A History in a database. `run(fn)` runs fn off the event loop; every method but `append` uses it.
 
-    Call `append` where it may block: on SQLite off the event loop, on PostgreSQL in a thread or a greenlet.
+    Call `append` where it may block. Searches run in `run_search`, which is `run` if it is not given, and each ends
+    after `search_seconds`. A user may store `store_quota` bytes a day. 0 for either is no limit.
     """
 
-    def __init__(self, engine: Engine, run: Run, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        run: Run,
+        busy_seconds: float = BUSY_SECONDS,
+        *,
+        run_search: Run | None = None,
+        search_seconds: float = 0.0,
+        store_quota: int = 0,
+    ) -> None:
         super().__init__(engine, run)
-        self._append = _make_append(engine, run, busy_seconds)
+        self._searches = HistoryTransactions(engine, run_search or run)
+        self._search_seconds = search_seconds
+        self._append = _make_append(engine, busy_seconds, store_quota)
 
     def append(self, drafts: Sequence[Draft], origin: int) -> list[Result]:
         """Store all drafts in one transaction and return their results: History.append."""
@@ -56,7 +69,7 @@ class SqlHistory(Messages, Rooms, Members, Search, Retention):
         self._append.close()
 
 
-def _make_append(engine: Engine, run: Run, busy_seconds: float) -> _Append:
+def _make_append(engine: Engine, busy_seconds: float, store_quota: int) -> _Append:
     if engine.dialect.name == "sqlite":
-        return SqliteAppend(Path(engine.url.database or ""), busy_seconds)
-    return PostgresqlAppend(engine, run, busy_seconds)
+        return SqliteAppend(Path(engine.url.database or ""), busy_seconds, store_quota)
+    return PostgresqlAppend(engine, busy_seconds, store_quota)

@@ -98,7 +98,10 @@ class Users:
         """Apply `ensure`; no other user of the site is found by exactly this name then."""
         user = self.ensure(identity)
         if user.username == identity.username and user.deleted_at is None:
-            self._db.write(lambda connection: _hide_others(connection, identity))
+            others = _others(identity)
+            if self._db.read(lambda connection: _find(connection, *others)) is not None:
+                hide = update(table).where(*others).values(lookup_key=" " + table.c.id)
+                self._db.write(lambda connection: connection.execute(hide))
         return user
 
     def ensure_many(self, identities: Sequence[Identity]) -> None:
@@ -247,14 +250,14 @@ def _free_key(connection: Connection, identity: Identity) -> str:
     return key
 
 
-def _hide_others(connection: Connection, identity: Identity) -> None:
-    others = (
+def _others(identity: Identity) -> tuple[Any, ...]:
+    """Return the conditions of the other users of the site who are found by exactly this name."""
+    return (
         table.c.lookup_key == name_key(identity.username),
         table.c.username == identity.username,
         table.c.id != identity.id,
         table.c.password_hash.is_(None),
     )
-    connection.execute(update(table).where(*others).values(lookup_key=" " + table.c.id))
 
 
 def _placeholder_key(id: str) -> str:

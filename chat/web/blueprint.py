@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response
 
 from .. import i18n
+from ..config import Settings
 from ..service import ChatService
 from . import api, collisions, socketio_routes
 from .assets import Assets
@@ -44,7 +45,7 @@ class ChatBlueprint(Blueprint):
         return with_security_headers(super().send_static_file)(filename)
 
 
-def make_blueprint(name: str, url_prefix: str, assets: Assets) -> Blueprint:
+def make_blueprint(name: str, url_prefix: str, assets: Assets, settings: Settings) -> Blueprint:
     """Return a new blueprint of that name, for one app."""
     blueprint = ChatBlueprint(
         name,
@@ -57,7 +58,7 @@ def make_blueprint(name: str, url_prefix: str, assets: Assets) -> Blueprint:
     blueprint.add_url_rule("/chat/static/dist/<name>", "asset", assets.serve)
     blueprint.add_url_rule("/chat", "page", page)
     blueprint.add_url_rule("/chat/token", "token", token, methods=["POST"])
-    api.add_routes(blueprint)
+    api.add_routes(blueprint, settings)
     blueprint.add_url_rule("/chat/healthz", "healthz", healthz)
     blueprint.add_url_rule("/chat/metrics", "metrics", metrics)
     blueprint.add_url_rule("/ws/chat", "not_a_socket", not_a_socket)
@@ -77,7 +78,7 @@ def register(app: Flask, url_prefix: str) -> None:
     settings = chat.settings
     collisions.check_name(app, chat.name)
     assets = Assets(settings.assets)
-    blueprint = make_blueprint(chat.name, url_prefix, assets)
+    blueprint = make_blueprint(chat.name, url_prefix, assets, settings)
     if settings.io:
         socketio_routes.add_routes(blueprint, settings.io_path, socketio_routes.socketio_endpoint, "io")
     prepare_metrics(chat)

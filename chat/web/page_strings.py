@@ -56,6 +56,7 @@ def _messages(_: Translate) -> dict[str, str]:
         "not_sent": _("Not sent."),
         "no_answer": _("The server didn't respond."),
         "not_taken": _("The server couldn't accept this message."),
+        "quota": _("You've written as much as one person may in a day. You can write again: {time}."),
         "retry": _("Resend"),
         "discard": _("Discard"),
         "show_all": _("Show full message"),

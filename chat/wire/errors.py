@@ -129,6 +129,11 @@ FAILURES: dict[str, Failure] = {
             "持续发送过快，连接已关闭。",
             CloseCode.FLOODING,
         ),
+        Failure(
+            "quota_exceeded",
+            "You've written as much as one person may in a day. Wait until tomorrow.",
+            "今天写的内容已达到每人每天的上限，请明天再发。",
+        ),
         Failure("token_expired", EXPIRED, EXPIRED, CloseCode.TOKEN),
         Failure("token_invalid", EXPIRED, EXPIRED, CloseCode.TOKEN),
         Failure(
@@ -194,6 +199,21 @@ FAILURES: dict[str, Failure] = {
             "bad_query",
             "`q` must be a string of up to 100 characters with something to search for.",
             "q 必须是不超过 100 个字符的文本，并写明要找什么。",
+        ),
+        Failure(
+            "search_busy",
+            "Too many searches are running. Try again in a moment.",
+            "正在进行的搜索太多，请稍后再试。",
+        ),
+        Failure(
+            "search_too_long",
+            "This search takes too long. Search for fewer or rarer words, or in one room only.",
+            "这次搜索耗时太长。请减少字词、换用更少见的字词，或只搜索一个房间。",
+        ),
+        Failure(
+            "too_many_requests",
+            "You've made too many requests. Try again in a moment.",
+            "请求太多，请稍后再试。",
         ),
         Failure("bad_request", "The request body must be a JSON object.", "请求体必须是 JSON 对象。"),
         Failure(

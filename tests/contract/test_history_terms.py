@@ -5,6 +5,9 @@ from contextlib import closing
 
 import pytest
 
+from chat.config import Settings
+from chat.loop.pools import Pool
+from chat.service.stores import Stores
 from chat.store import terms
 from chat.store.engine import make_engine
 from chat.store.sql import SqlHistory
@@ -16,28 +19,10 @@ pytestmark = pytest.mark.contract
 TEXT = "hello wörld 今天晚上"
 
 
-class OffLoop:
-    """`run` of a history: it records whether what it was given is running."""
-
-    running = False
-
-    def __call__(self, function, *args):
-        self.running = True
-        try:
-            return function(*args)
-        finally:
-            self.running = False
-
-
 @pytest.fixture
-def off_loop():
-    return OffLoop()
-
-
-@pytest.fixture
-def history(url, off_loop):
+def history(url):
     engine = make_engine(url)
-    history = SqlHistory(engine, off_loop)
+    history = SqlHistory(engine, lambda function: function())
     yield history
     history.close()
     engine.dispose()
@@ -69,19 +54,24 @@ def write_elsewhere(url):
         connection.execute("BEGIN IMMEDIATE")
 
 
-def test_terms_are_made_off_the_loop(history, off_loop, made, backend):
+def test_messages_are_stored_and_their_terms_made_in_the_writers_thread(url, made):
+    pools = []
+
+    def run_in(pool, function, *args):
+        pools.append(pool)
+        try:
+            return function(*args)
+        finally:
+            pools.pop()
+
     seen = []
-    made.look = lambda: seen.append(off_loop.running)
-    append(history, off_loop, backend)
+    made.look = lambda: seen.append(list(pools))
+    tables = Stores(lambda: url, Settings(), lambda function, *args: function(*args), run_in).open()
+    tables.commit([draft(TEXT)], ORIGIN)
     assert made == [TEXT]
-    assert seen == [True]
-
-
-def append(history, off_loop, backend):
-    # The caller runs SQLite's append off the loop, and PostgreSQL's in the loop.
-    if backend == "sqlite":
-        return off_loop(history.append, [draft(TEXT)], ORIGIN)
-    return history.append([draft(TEXT)], ORIGIN)
+    assert seen == [[Pool.COMMIT]]
+    tables.history.close()
+    tables.history._db._engine.dispose()
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

@@ -281,6 +281,22 @@ def test_an_ipv6_network_counts_as_one_address(few_tries, make_app):
     assert log_in(client, "user7", environ_base={"REMOTE_ADDR": "2001:db8:0:1::1"}).status_code == 400
 
 
+def test_very_many_good_log_ins_are_throttled_by_name_and_by_address(few_tries, monkeypatch, make_app):
+    monkeypatch.setattr(service, "ALL_PER_ACCOUNT", (4, 300))
+    monkeypatch.setattr(service, "ALL_PER_ADDRESS", (6, 300))
+    app = make_app()
+    for name in ("ada", "bob"):
+        register(app.test_client(), name)
+    codes = [log_in(app.test_client(), "ada").status_code for _ in range(5)]
+    assert codes == [303] * 4 + [429]
+    codes = [log_in(app.test_client(), "bob").status_code for _ in range(3)]
+    assert codes == [303] * 2 + [429]
+    elsewhere = {"environ_base": {"REMOTE_ADDR": "10.0.0.2"}}
+    assert log_in(app.test_client(), "bob", **elsewhere).status_code == 303
+    answer = log_in(app.test_client(), "ada", **elsewhere)
+    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+
+
 def test_good_log_ins_are_not_throttled(few_tries, make_app):
     app = make_app()
     register(app.test_client())

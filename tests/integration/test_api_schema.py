@@ -83,7 +83,9 @@ def test_the_document_names_the_servers_address(tmp_path, prefix, mount):
 def furnished(make_server):
     """A server with ann, bob, and the rooms that the document's examples and the hooks name."""
     # Odd addresses are for the API to answer, as long as gunicorn may let them in.
-    server = make_server(options=("--limit-request-line", 8190))
+    server = make_server(
+        env={"CHAT_API_RATE": 0, "CHAT_API_RATE_PER_IP": 0}, options=("--limit-request-line", 8190)
+    )
     ann, bob = ({"Authorization": f"Bearer {server.token(name)}"} for name in ("ann", "bob"))
     for owner, guest, title in ((ann, bob, "tea"), (bob, ann, "den")):
         server.post_json("/chat/api/rooms", {"title": title, "kind": "public"}, owner)

@@ -286,3 +286,61 @@ def test_a_client_that_lags_too_long_is_closed_however_little_waits(patient):
         chatty.recv_until(lambda m: m["type"] == 1 and "dozes" not in m["data"])
         assert time.monotonic() - began > BEHIND
         assert close_code(dozes) == 4408
+
+
+# -- bytes stored a day
+
+
+def test_beyond_the_days_quota_a_message_is_refused_until_tomorrow(database_url):
+    env = {"CHAT_DATABASE_URL": database_url, "CHAT_STORE_QUOTA": 1_000, "CHAT_RATE_LIMIT": 0}
+    with Server("gunicorn-gevent", env) as server:
+        for _ in range(2):
+            with entering(server) as enter:
+                ann, bob = enter("ann", "bob")
+                ann.send_raw(b"".join(said(number, data="x" * 200) for number in range(4)))
+                got = answers(ann, 4)
+                assert [m["ref"] for m in got if m["type"] == 4] == ["n0", "n1"]  # repeats the second time
+                errors = [m for m in got if m["type"] == 0]
+                assert [(m["code"], m["ref"]) for m in errors] == [
+                    ("quota_exceeded", f"n{n}") for n in (2, 3)
+                ]
+                for error in errors:
+                    assert 0 < error["retry_after"] <= 86_400
+                ann.send_json({"type": 3, "to_id": "id-bob", "data": "x" * 200, "id": "direct"})
+                assert ann.recv_json(type=0)["code"] == "quota_exceeded"
+                bob.send_json({"type": 2, "data": "may write", "id": f"b{id(bob)}"})
+                assert bob.recv_json(type=4)
+            server.restart()
+
+
+# -- requests to the API
+
+
+def test_requests_of_a_user_and_of_an_address_are_limited():
+    env = {
+        "CHAT_API_RATE": 0.5,
+        "CHAT_API_BURST": 3,
+        "CHAT_API_RATE_PER_IP": 0.5,
+        "CHAT_API_BURST_PER_IP": 6,
+        "CHAT_TRUSTED_PROXIES": 1,
+    }
+    with Server("gunicorn-gevent", env) as server:
+
+        def ask(name, address):
+            headers = {"Authorization": f"Bearer {token(name)}", "X-Forwarded-For": address}
+            status, headers, body = server.get("/chat/api/unread", headers)
+            return status, headers["Retry-After"], json.loads(body)
+
+        assert [ask("ann", "10.0.0.1")[0] for _ in range(3)] == [200] * 3
+        status, retry_after, body = ask("ann", "10.0.0.1")
+        assert (status, body["code"]) == (429, "too_many_requests")
+        assert 0 < body["retry_after"] <= int(retry_after) <= 2
+        assert ask("ann", "10.0.0.2")[0] == 429
+        assert [ask("bob", "10.0.0.1")[0] for _ in range(2)] == [200] * 2
+        assert ask("cat", "10.0.0.1")[0] == 429
+        assert [ask("cat", f"2001:db8::{n}")[0] for n in range(3)] == [200] * 3
+        no_token = {"X-Forwarded-For": "10.0.0.9"}
+        assert [server.get("/chat/api/unread", no_token)[0] for _ in range(7)] == [401] * 6 + [429]
+        # The time that the server asks for.
+        time.sleep(int(retry_after))
+        assert ask("ann", "10.0.0.3")[0] == 200

@@ -419,6 +419,15 @@ def test_a_user_has_one_rate_limit_over_both_wires(strict, hurry):
         assert one.call("group_chat", {"data": "one more"})[0]["error"] == "rate_limited"
 
 
+def test_beyond_the_days_quota_the_ack_says_when_one_can_write_again(node):
+    with SocketIOServer(env={"CHAT_STORE_QUOTA": 500}) as server, connecting(node, server) as connect:
+        ann = connect("ann")
+        assert ann.call("group_chat", {"data": "x" * 200, "id": "a"})[0]["id"] == "a"
+        answer = ann.call("group_chat", {"data": "x" * 200, "id": "b"})[0]
+        assert 0 < answer.pop("retry_after") <= 86_400
+        assert answer == {"error": "quota_exceeded", "ref": "b", **failure("quota_exceeded")}
+
+
 def test_a_flood_ends_the_session_and_bars_its_user_for_a_while(hurry):
     flooder, other = hurry("flooder"), hurry("other")
     for number in range(BURST + FLOOD + 5):

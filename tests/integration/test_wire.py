@@ -540,6 +540,7 @@ API_ALONE = {
     ),
     *("method_not_allowed", *(f"bad_{word}" for word in "title topic kind flag role username".split())),
     *(f"bad_{word}" for word in "limit cursor range query request".split()),
+    *("search_busy", "search_too_long", "too_many_requests"),
 }
 
 
@@ -550,6 +551,7 @@ def test_every_error_of_a_bad_message_is_in_that_table():
         "internal",
         "too_many_rooms",
         "store_unavailable",
+        "quota_exceeded",
         "ambiguous_to",
         *API_ALONE,
     }

@@ -2,6 +2,10 @@ import { Banned, isJson, OtherUser, Refused, SignedOut } from "./token_source.js
 
 const PATIENCE = 15_000;
 
+/** A 429 is waited for so often, if it takes no longer than this: a reader would press the button again. */
+const WAITS = 3;
+const LONGEST_WAIT = 5_000;
+
 /**
  * An answer that says no. `message` is a sentence for the reader; `code` and `status` say which no it is, `users` between
  * whom the reader has to choose.
@@ -63,11 +67,21 @@ export class Api {
    */
   async #call(method, parts, { query, body }) {
     const address = this.#address(parts, query);
-    let response = await this.#ask(method, address, body, await this.#token(() => this.#tokens.get()));
+    let response = await this.#askInTime(method, address, body, () => this.#tokens.get());
     if (response.status === 401) {
-      response = await this.#ask(method, address, body, await this.#token(() => this.#tokens.fresh()));
+      response = await this.#askInTime(method, address, body, () => this.#tokens.fresh());
     }
     return this.#answer(response);
+  }
+
+  /** Ask, and again where the server has too many requests and says when it has fewer: it did nothing yet. */
+  async #askInTime(method, address, body, getToken) {
+    for (let waits = 0; ; waits++) {
+      const response = await this.#ask(method, address, body, await this.#token(getToken));
+      const pause = response.status === 429 ? Number(response.headers.get("Retry-After")) * 1000 : 0;
+      if (!pause || pause > LONGEST_WAIT || waits === WAITS) return response;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
   }
 
   /** `parts` are the steps of the path, each made safe: names of rooms and people may hold anything. */

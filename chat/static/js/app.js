@@ -112,7 +112,7 @@ export class ChatApp extends EventTarget {
     const conversations = (this.#conversations = new Conversations(me, texts, isWatched));
     const subscriptions = new Subscriptions({ connection, conversations, pace, most: maxRooms });
     const hears = (conversation) => subscriptions.hears(conversation);
-    const outbox = new Outbox({ connection, texts, pace, hears, userId: me.id });
+    const outbox = new Outbox({ connection, texts, days: new Days(texts), pace, hears, userId: me.id });
     this.#subscriptions = subscriptions;
     this.#outbox = outbox;
     this.#marks = new ReadMarks(connection, pace);

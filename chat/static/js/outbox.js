@@ -20,16 +20,18 @@ const KEPT = 100;
 export class Outbox extends EventTarget {
   #connection;
   #texts;
+  #days;
   #pace;
   #hears;
   #kept;
   #entries = new Map();
   #pumpTimer = 0;
 
-  constructor({ connection, texts, pace, hears, userId }) {
+  constructor({ connection, texts, days, pace, hears, userId }) {
     super();
     this.#connection = connection;
     this.#texts = texts;
+    this.#days = days;
     this.#pace = pace;
     this.#hears = hears;
     this.#kept = new Kept("sessionStorage", `chat:${userId}:`);
@@ -77,7 +79,7 @@ export class Outbox extends EventTarget {
       entry.sentAt = 0;
       this.dispatchEvent(new CustomEvent("unheard", { detail: entry.conversation }));
     } else {
-      this.#fail(entry, data);
+      this.#fail(entry, code === "quota_exceeded" ? this.#quotaSentence(retryAfter) : data);
     }
     return true;
   }
@@ -127,6 +129,10 @@ export class Outbox extends EventTarget {
     entry.message.error = reason;
     this.#changed(entry);
     this.pump();
+  }
+
+  #quotaSentence(seconds) {
+    return this.#texts.get("quota", { time: this.#days.moment(Date.now() + seconds * 1000) });
   }
 
   #unanswered(entry, sentAt) {

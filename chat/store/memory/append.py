@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ...identity.addressing import Ambiguous, choose
 from ...identity.names import name_key
 from ...wire.envelope import Identity, direct_room
-from ..batch import is_named, storable_draft
-from ..history import DIRECT, MEMBER, Draft, Message, Result, RoomRow, Stored
+from ..batch import counted_bytes, is_named, storable_draft
+from ..history import DAY_MS, DIRECT, MEMBER, QUOTA_EXCEEDED, Draft, Message, Result, RoomRow, Stored
 from ..mentions import mentioned
 from ..models import now_ms
 from .tables import MemoryTables, transaction
@@ -39,10 +39,24 @@ class MemoryAppend(MemoryTables):
         to_id = to.id if to else None
         repeated = self._by_id.get((room.id, sender_id, draft.id))
         if repeated is None:
+            if not self._count(draft):
+                return QUOTA_EXCEEDED
             named = draft._replace(to=to.username if to else None)
             return Stored(self._store(room, named, sender_id, origin), True, to_id)
         is_same = (repeated.type, repeated.data) == (draft.type, draft.data)
         return Stored(repeated, False, to_id) if is_same else "id_conflict"
+
+    def _count(self, draft: Draft) -> bool:
+        """Count a new message against its sender's quota; return False, and count nothing, if it exceeds that."""
+        if not self.store_quota or draft.sender is None:
+            return True
+        id, today = draft.sender.id, now_ms() // DAY_MS
+        day, used = self._used.get(id, (today, 0))
+        used = counted_bytes(draft.data) + (used if day >= today else 0)
+        if used > self.store_quota:
+            return False
+        self._used[id] = max(day, today), used
+        return True
 
     def _find_receiver(self, draft: Draft) -> Identity | Ambiguous | None:
         if is_named(draft):

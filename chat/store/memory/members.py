@@ -92,6 +92,12 @@ class MemoryMembers(MemoryTables):
         return {name: count for name, count in counts.items() if any(count)}
 
     @transaction
+    def read_state(self, room_id: int, user_id: str) -> tuple[int, int, int] | None:
+        if self.role(room_id, user_id) is None:
+            return None
+        return (self._read(room_id, user_id), *self._count_unread(room_id, user_id))
+
+    @transaction
     def mark_read(self, room_id: int, user_id: str, seq: int) -> tuple[int, int, int] | None:
         if self.role(room_id, user_id) is None:
             return None

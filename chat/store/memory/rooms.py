@@ -59,11 +59,12 @@ class MemoryRooms(MemoryTables):
         row = self._rooms.get(room_id)
         if row is None:
             return None
-        values = {"title": None if row.kind == PUBLIC else title, "topic": topic}
+        given = {"title": None if row.kind == PUBLIC else title, "topic": topic}
+        values = {key: value for key, value in given.items() if value not in (None, getattr(row, key))}
+        if not values:
+            return row
         self._mark += 1
-        return self._change_room(
-            room_id, **{key: value for key, value in values.items() if value is not None}
-        )
+        return self._change_room(room_id, **values)
 
     @transaction
     def directory(self, query: str, after: str | None, limit: int) -> list[RoomRow]:

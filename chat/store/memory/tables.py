@@ -51,6 +51,9 @@ class MemoryTables:
         self._changed: dict[int, int] = {}
         self._batches: dict[int, int] = {}
         self._pk = 0
+        #: The bytes that one user may store a day, 0 for no limit; {user id: (day, bytes stored on it)}.
+        self.store_quota = 0
+        self._used: dict[str, tuple[int, int]] = {}
         #: While it is set, every method raises StoreUnavailable.
         self.down = False
         for user in users:

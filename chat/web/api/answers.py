@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,8 @@ STATUS: Mapping[str, int] = {
     "room_taken": 409,
     "too_large": 413,
     "not_json": 415,
+    "search_busy": 429,
+    "too_many_requests": 429,
     "store_unavailable": 503,
 }
 #: Headers of the responses with a status.
@@ -55,4 +58,8 @@ def refuse(error: ChatError, headers: Mapping[str, str] | None = None) -> Respon
     body: dict[str, Any] = {"error": FAILURES[error.code].sentence(language()), "code": error.code}
     if error.users:
         body["users"] = [user_json(user) for user in error.users]
-    return answer(body, status, {**_HEADERS.get(status, {}), **(headers or {})})
+    added = dict(headers or {})
+    if error.retry_after is not None:
+        body["retry_after"] = round(error.retry_after, 3)
+        added["Retry-After"] = str(math.ceil(error.retry_after))
+    return answer(body, status, {**_HEADERS.get(status, {}), **added})

@@ -69,7 +69,7 @@ def search(call: Call) -> Answer:
     text = fields.query(call.args, needed=True)
     limit, before = fields.limit(call.args), fields.cursor(call.args)
     room = call.args.get("room")
-    found = call.history.search(text, _room_ids(call, room), before, limit + 1)
+    found = call.chat.searches.search(call.user.id, text, _room_ids(call, room), before, limit + 1)
     page = pages.fitting([shapes.message(message) for message in found[:limit]])
     following = str(found[len(page) - 1].pk) if len(found) > len(page) else None
     return {"messages": page, "next": following}, 200

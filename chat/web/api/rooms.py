@@ -76,10 +76,12 @@ def change(call: Call, room: str) -> Answer:
     topic = fields.topic(body["topic"]) if "topic" in body else None
     if row.kind == PUBLIC and title not in (None, row.title):
         raise ChatError("fixed_title")
-    changed = call.history.update_room(row.id, title=title if row.kind == PRIVATE else None, topic=topic)
-    for user_id in {call.user.id} | call.chat.rooms.connected_ids(row.name):
-        call.chat.rooms.push_room_change(user_id, row.name, "updated")
-    return _view(call, changed or row), 200
+    title = title if row.kind == PRIVATE else None
+    if (title or row.title, row.topic if topic is None else topic) != (row.title, row.topic):
+        row = call.history.update_room(row.id, title=title, topic=topic) or row
+        concerned = {call.user.id} | call.chat.rooms.connected_ids(row.name)
+        call.chat.rooms.push_room_changes(concerned, row.name, "updated")
+    return _view(call, row), 200
 
 
 def join(call: Call, room: str) -> Answer:

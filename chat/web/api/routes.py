@@ -11,12 +11,14 @@ from typing import Any
 import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 
+from ...config import Settings
 from ...service import ChatService
 from ...store.history import StoreUnavailable
 from ...wire.errors import ChatError
 from . import members, messages, people, rooms
 from .answers import answer, refuse
 from .call import Call
+from .rates import Rates
 
 log = logging.getLogger("flask_chat")
 
@@ -47,10 +49,11 @@ ROUTES: tuple[tuple[str, str, Mapping[str, Action]], ...] = (
 )
 
 
-def add_routes(blueprint: Blueprint | Flask) -> None:
+def add_routes(blueprint: Blueprint | Flask, settings: Settings) -> None:
     """Serve the API on `blueprint`, below /chat/api."""
+    rates = Rates(settings)
     for rule, name, actions in ROUTES:
-        _add(blueprint, rule, name, _view(actions))
+        _add(blueprint, rule, name, _view(actions, rates))
     _add(blueprint, "/openapi.json", "openapi", openapi)
     _add(blueprint, "/", "root", not_found)
     _add(blueprint, "/<path:rest>", "nothing", not_found)
@@ -62,7 +65,7 @@ def _add(blueprint: Blueprint | Flask, rule: str, name: str, view: Callable[...,
     )
 
 
-def _view(actions: Mapping[str, Action]) -> Callable[..., Response]:
+def _view(actions: Mapping[str, Action], rates: Rates) -> Callable[..., Response]:
     """Return the view of one path."""
 
     def view(**parts: str) -> Response:
@@ -70,7 +73,7 @@ def _view(actions: Mapping[str, Action]) -> Callable[..., Response]:
         if action is None:
             return _wrong_method(actions)
         try:
-            return answer(*action(_call(), **parts))
+            return answer(*action(_call(rates), **parts))
         except ChatError as error:
             return refuse(error)
         except StoreUnavailable as error:
@@ -80,12 +83,16 @@ def _view(actions: Mapping[str, Action]) -> Callable[..., Response]:
     return view
 
 
-def _call() -> Call:
-    """Return the request's Call; raise ChatError for a request without a valid token."""
+def _call(rates: Rates) -> Call:
+    """Return the request's Call; raise ChatError for a request without a valid token, or beyond a rate."""
+    rates.count_address(
+        request.remote_addr
+    )  # before the token is checked, which is most of the work of a refusal
     chat: ChatService = current_app.extensions["chat"]
     chat.start()  # the guard learns of bans and revoked tokens when the runtime starts
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     identity = chat.guard.check(token.strip() if scheme.lower() == "bearer" else "").identity
+    rates.count_user(identity.id)
     if chat.load_claims is not None:
         chat.identities.ensure_users(identity)
     return Call(chat, identity, request)

@@ -5,6 +5,9 @@ import { Pace } from "../../../chat/static/js/pace.js";
 import { ANN, BEN, conversationsOf, ownMessage } from "./people.js";
 import { FakeConnection, heard, openPage, pass, texts } from "./page.js";
 
+const days = { moment: (ms) => `in ${(ms - Date.now()) / 1000} s` };
+const filled = { ...texts, get: (key, values) => [key, values?.time].filter(Boolean).join(" ") };
+
 let connection;
 let conversations;
 let joined;
@@ -20,7 +23,7 @@ beforeEach(() => {
 
 function newOutbox() {
   const hears = (conversation) => !conversation.isRoom || joined.has(conversation);
-  return new Outbox({ connection, texts, pace: new Pace(), hears, userId: ANN.id });
+  return new Outbox({ connection, texts: filled, days, pace: new Pace(), hears, userId: ANN.id });
 }
 
 function say(id, conversation = conversations.lobby) {
@@ -100,6 +103,13 @@ test("a message is retried with growing pauses while the store fails, then marke
   }
   outbox.refuse({ ref: "a", code: "store_unavailable", data: "the store is away" });
   assert.equal(message.state, "failed");
+});
+
+test("a message beyond the day's quota fails at once and says when one can write again", () => {
+  const message = say("a");
+  connection.take();
+  assert.ok(outbox.refuse({ ref: "a", code: "quota_exceeded", retry_after: 3_600, data: "tomorrow" }));
+  assert.deepEqual([message.state, message.error], ["failed", "quota in 3600 s"]);
 });
 
 test("not_joined makes the page join again, three times before the message fails", () => {

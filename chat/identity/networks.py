@@ -1,0 +1,16 @@
+"""What counts as one client's address where requests are counted."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def network_of(address: str) -> str:
+    """Return the address; for IPv6 its /64, which one customer has alone."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
