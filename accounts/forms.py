@@ -19,6 +19,7 @@ SENTENCES = {
     "name_scripts": _l(
         "Use letters from one alphabet only. Letters from different alphabets can look alike."
     ),
+    "name_reserved": _l("This name is reserved. Choose another one."),
     "name_taken": _l("This name is taken or looks too much like one that is."),
     "password_short": _l("Use at least %(count)d characters.", count=passwords.MIN_CHARS),
     "password_long": _l("Use at most %(count)d characters.", count=passwords.MAX_CHARS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chat import Chat, User
-from chat.identity.names import clean, name_key
+from chat.identity.names import name_key
 from chat.identity.networks import network_of
 from chat.identity.passwords import Passwords
 
@@ -97,7 +97,7 @@ class AccountService:
 
     def register(self, username: str, password: str, address: str) -> User:
         """Create a user; raise TooManyAttempts, BadName or NameTaken. The caller has validated the password."""
-        clean(username)  # an invalid name costs neither an attempt nor a hash
+        self._chat.check_new_name(username)  # an invalid name costs neither an attempt nor a hash
         if wait := self._registrations.take(network_of(address)):
             raise TooManyAttempts(wait)
         return self._chat.users.create(username, self._passwords.hash(password))
@@ -118,9 +118,8 @@ class AccountService:
         return True
 
     def delete(self, user: User) -> None:
-        """Delete the account, close its sockets and invalidate its tokens; the name stays taken."""
-        self._chat.users.delete(user.id)
-        self._chat.revoke(user.id)
+        """Delete the account, end its memberships and its sockets; the name stays taken."""
+        self._chat.delete_account(user.id)
 
     def _count(self, account: str, network: str) -> None:
         # Counted before the slow check; otherwise a hundred simultaneous guesses would all pass.

@@ -247,6 +247,39 @@ def reset_link(name: str, by_id: bool, hours: float, site: str) -> None:
     )
 
 
+@chat_cli.command("delete-user")
+@click.argument("name")
+@_by_id
+@reporting_errors
+def delete_user(name: str, by_id: bool) -> None:
+    """End NAME's account in the chat for good: connections, memberships, tokens. Rooms are handed on."""
+    chat = service()
+    user = find_user(chat.users, None if by_id else name, name if by_id else None)
+    chat.delete_account(user.id)
+    click.echo(f"Deleted {user.username} (id {user.id}).")
+
+
+@chat_cli.command("repair-owners")
+@click.option("--apply", is_flag=True, help="Change the rooms. Without it they are only listed.")
+@reporting_errors
+def repair_owners(apply: bool) -> None:
+    """List the rooms that have no owner, and with --apply hand them on.
+
+    A room that a user created goes to its longest-standing admin, else to its longest-standing member. Memberships of
+    deleted accounts end.
+    """
+    chat = service()
+    found = chat.history.ownerless_rooms()
+    for row in found:
+        heir = chat.rooms.repair_owner(row) if apply else None
+        outcome = f": {heir.username} (id {heir.id}) is the owner now" if heir else ""
+        click.echo(f"{row.title} ({row.name}){outcome}")
+    if not found:
+        click.echo("Every room has an owner.", err=True)
+    elif not apply:
+        click.echo("Nothing was changed. Run it with --apply to hand these rooms on.", err=True)
+
+
 @database_cli.command("upgrade")
 @reporting_errors
 def upgrade_database() -> None:

@@ -196,6 +196,14 @@ class Chat:
         """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
         self.service.rename(user_id, username)
 
+    def delete_account(self, user_id: str) -> bool:
+        """End a user's account in the chat for good, when the site deletes the user; return whether there was one."""
+        return self.service.delete_account(user_id)
+
+    def check_new_name(self, username: str) -> str:
+        """Return a name in the form in which a new user may register it; raise BadName, as for reserved names."""
+        return self.service.check_new_name(username)
+
     def log_out(self, everywhere: bool = False) -> None:
         """Close the sockets of this request's log-in session, or of all sessions of its user: for the log-out view."""
         self.service.log_out(everywhere)

@@ -79,6 +79,17 @@ def create_user(url, name):
         engine.dispose()
 
 
+def create_deleted_user(url, identity):
+    """Create a user of the site whose account has ended."""
+    engine = make_engine(url)
+    try:
+        users = Users(engine, lambda function: function())
+        users.ensure(identity)
+        users.delete(identity.id)
+    finally:
+        engine.dispose()
+
+
 def stored(url):
     """{room: its messages as Said, in order of seq} of a database; asserts that the seqs have no gap."""
     found = {room: [] for room, _ in query(url, LAST_SEQS)}

@@ -55,6 +55,8 @@ def check(settings: Settings) -> None:
         _check_origin(origin)
     if settings.assets not in ("built", "source"):
         raise ConfigError(f"CHAT_ASSETS is {settings.assets!r}. Set it to built or source.")
+    if settings.invitations not in ("ask", "direct"):
+        raise ConfigError(f"CHAT_INVITATIONS is {settings.invitations!r}. Set it to ask or direct.")
     if settings.home and not re.match("/|https?://", settings.home):
         raise ConfigError(
             f"CHAT_HOME is {settings.home!r}. Set it to a path such as /start, or https://host/path."

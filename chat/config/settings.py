@@ -70,6 +70,16 @@ class Settings:
     create_rooms: bool = True
     #: Rooms that one user may create.
     max_rooms_created: int = 100
+    #: What an invitation to a room does: `ask`, the invited user accepts or declines it; `direct`, the user is a member
+    #: at once.
+    invitations: str = "ask"
+    #: Invitations of one user that may wait for an answer at the same time.
+    invitations_open: int = 100
+    #: Invitations that one user may send in an hour.
+    invitations_per_hour: int = 60
+    #: Names that nobody may register and no room may be given, beside the chat's own (admin, everyone, 管理员, …), a
+    #: list.
+    reserved_names: tuple[str, ...] = ()
     #: Days for which messages are kept; 0 keeps them for ever.
     retention_days: float = 0.0
     #: Seconds between two checks for messages that other processes have stored.

@@ -22,7 +22,7 @@ _JOINERS = {0x200C: None, 0x200D: None}
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 #: Invisible characters of other categories: Default_Ignorable_Code_Point, the Braille blank, and replacement
 #: characters.
-_INVISIBLE = frozenset(
+INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\ufffd\U0001d159"
 )
 #: Phones add these to emoji; they are removed without an error.
@@ -107,7 +107,7 @@ def check_site_name(name: str) -> None:
         raise BadName("name_too_long", f"A name has at most {SITE_MAX_CHARS} characters.")
     if not is_printable(name):
         raise BadName("name_characters", "A name cannot hold characters that are not printable.")
-    if not any(char not in _INVISIBLE and not char.isspace() for char in name.translate(_JOINERS)):
+    if not any(char not in INVISIBLE and not char.isspace() for char in name.translate(_JOINERS)):
         raise BadName("name_empty", "A name needs at least one character that can be seen.")
 
 
@@ -150,7 +150,7 @@ def _check_characters(name: str) -> None:
 
 
 def _is_allowed(char: str, category: str) -> bool:
-    if category in _REFUSED_CATEGORIES or char in _INVISIBLE or 0xFE00 <= ord(char) <= 0xFE0F:
+    if category in _REFUSED_CATEGORIES or char in INVISIBLE or 0xFE00 <= ord(char) <= 0xFE0F:
         return False
     if category == "Zs":
         return char == " "

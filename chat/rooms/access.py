@@ -6,11 +6,12 @@ have the same answer, `unknown_room`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Flag, auto
 
 from ..config import Settings
-from ..store.history import ADMIN, DIRECT, MEMBER, OWNER, PUBLIC, Membership, RoomRow
+from ..identity.reserved import is_reserved
+from ..store.history import ADMIN, DIRECT, MEMBER, OWNER, PUBLIC, RoomRow
+from ..store.rules import AcceptanceFacts, InvitationFacts, Standing, TitleFacts
 from ..wire.envelope import other_participant
 from ..wire.errors import ChatError
 
@@ -71,20 +72,31 @@ def check_create(settings: Settings, created: int) -> None:
         raise ChatError("too_many_rooms")
 
 
+def check_creation(settings: Settings, facts: TitleFacts) -> None:
+    """Raise ChatError unless a user may create a room: as `check_create`, and `room_taken` for its title."""
+    check_create(settings, facts.created)
+    if facts.is_taken:
+        raise ChatError("room_taken")
+
+
+def check_change(facts: TitleFacts) -> None:
+    """Raise ChatError `forbidden` unless a user may change a room's title or topic, `room_taken` for the title."""
+    if facts.mine not in (OWNER, ADMIN):
+        raise ChatError("forbidden")
+    if facts.is_taken:
+        raise ChatError("room_taken")
+
+
+def check_title(settings: Settings, title: str) -> None:
+    """Raise ChatError `reserved_title` for a title that no user may give to a room."""
+    if is_reserved(title, settings.reserved_names):
+        raise ChatError("reserved_title")
+
+
 def check_leave(room: RoomRow) -> None:
     """Raise ChatError `forbidden` for a room that no user can leave: the lobby and direct conversations."""
     if room.name == LOBBY or room.kind == DIRECT:
         raise ChatError("forbidden")
-
-
-def successor(remaining: Sequence[Membership]) -> Membership | None:
-    """Return the member who becomes owner after one has left: the first admin, else the first member.
-
-    None where an owner remains, or no member.
-    """
-    if any(one.role == OWNER for one in remaining):
-        return None
-    return min(remaining, key=lambda one: (one.role != ADMIN, one.joined_at, one.user.id), default=None)
 
 
 # ---- roles -----------------------------------------------------------------------------------------------------
@@ -112,3 +124,54 @@ def check_last_owner(role: str, owners: int) -> None:
     """Raise ChatError `last_owner` where a member who gives up `role` is the only one of `owners` owners."""
     if role == OWNER and owners <= 1:
         raise ChatError("last_owner")
+
+
+# ---- rules that the store asks inside its transaction ----------------------------------------------------------
+
+
+def check_new_role(facts: Standing, wanted: str, is_self: bool) -> None:
+    """Raise ChatError unless a member's role may be changed: `unknown_user`, `forbidden`, `last_owner`."""
+    if facts.theirs is None:
+        raise ChatError("unknown_user")
+    if is_self:
+        check_own_role(facts.theirs, wanted)
+    else:
+        check_role(facts.mine, facts.theirs, wanted)
+    if wanted != OWNER:
+        check_last_owner(facts.theirs, facts.owners)
+
+
+def check_removal(facts: Standing, is_self: bool) -> None:
+    """Raise ChatError unless a member may be removed: `unknown_user`, `forbidden`."""
+    if is_self:
+        return
+    if facts.theirs is None:
+        raise ChatError("unknown_user")
+    check_role(facts.mine, facts.theirs, None)
+
+
+def check_invitation(settings: Settings, facts: InvitationFacts, role: str) -> None:
+    """Raise ChatError unless a user may invite another: `forbidden`, `invitation_declined`, `too_many_invitations`."""
+    check_role(facts.mine, None, role)
+    if facts.theirs is not None:
+        return
+    if facts.has_declined:
+        raise ChatError("invitation_declined")
+    if facts.open >= settings.invitations_open or facts.recent >= settings.invitations_per_hour:
+        raise ChatError("too_many_invitations")
+
+
+def check_withdrawal(facts: Standing) -> None:
+    """Raise ChatError `forbidden` unless a user may withdraw an invitation to the room."""
+    check_role(facts.mine, None, MEMBER)
+
+
+def check_acceptance(facts: AcceptanceFacts) -> None:
+    """Raise ChatError unless an invitation still holds: `unknown_invitation`, and `room_taken` for the room's title."""
+    try:
+        check_role(facts.inviter, None, facts.role)
+    except ChatError:
+        # Who invited may do so no more.
+        raise ChatError("unknown_invitation") from None
+    if facts.is_title_taken:
+        raise ChatError("room_taken")

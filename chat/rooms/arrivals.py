@@ -6,7 +6,9 @@ again, as new messages, what it has received there.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 
 from ..loop.reactor import Reactor
 from .users import ConnectedUsers
@@ -16,13 +18,14 @@ PATIENCE = 1.0
 
 
 class Arrival:
-    """A client of the user `user_id` that waits; `admit` is None once it was called."""
+    """A client of the user `user_id` that waits, at most until `end`; `admit` is None once it was called."""
 
-    __slots__ = ("user_id", "admit")
+    __slots__ = ("user_id", "admit", "end")
 
-    def __init__(self, user_id: str, admit: Callable[[], None]) -> None:
+    def __init__(self, user_id: str, admit: Callable[[], None], end: float) -> None:
         self.user_id = user_id
         self.admit: Callable[[], None] | None = admit
+        self.end = end
 
 
 class Arrivals:
@@ -31,7 +34,10 @@ class Arrivals:
     def __init__(self, users: ConnectedUsers, reactor: Reactor) -> None:
         self._users = users
         self._reactor = reactor
+        #: Those whose comparison has not begun, and all, the first that came first.
         self._waiting: list[Arrival] = []
+        self._all: deque[Arrival] = deque()
+        self._has_timer = False
         #: Called when there is a client to be served.
         self.wake: Callable[[], None] = lambda: None
 
@@ -42,11 +48,14 @@ class Arrivals:
 
     def put(self, user_id: str, admit: Callable[[], None]) -> None:
         """Call `admit()` as soon as everything is delivered that was stored before this call."""
-        arrival = Arrival(user_id, admit)
+        arrival = Arrival(user_id, admit, self._reactor.now + PATIENCE)
         # The comparison passes over conversations whose users are not expected here.
         self._users.add_absent(user_id)
         self._waiting.append(arrival)
-        self._reactor.call_later(PATIENCE, self._admit, arrival)
+        self._all.append(arrival)
+        if not self._has_timer:
+            self._has_timer = True
+            self._reactor.call_later(PATIENCE, self._end_patience)
         self.wake()
 
     def wait(self, user_id: str) -> None:
@@ -67,6 +76,16 @@ class Arrivals:
                 self._admit(arrival)
             except Exception as error:
                 self._reactor.report("a client could not be admitted", error)
+        while self._all and self._all[0].admit is None:
+            self._all.popleft()
+
+    def _end_patience(self) -> None:
+        """Admit those that have waited for long enough, and come back for the next."""
+        now = self._reactor.now
+        self.admit(list(takewhile(lambda arrival: arrival.end <= now, self._all)))
+        self._has_timer = bool(self._all)
+        if self._has_timer:
+            self._reactor.call_later(self._all[0].end - now, self._end_patience)
 
     def _admit(self, arrival: Arrival) -> None:
         admit, arrival.admit = arrival.admit, None

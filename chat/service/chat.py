@@ -21,11 +21,13 @@ from ..socketio.registry import Registry
 from ..socketio.resume import IoStore
 from ..store.history import History, RoomRow
 from ..wire.envelope import Identity
+from .accounts import AccountMethods
 from .bans import Bans
 from .control import ControlRequests
 from .database import choose_url, may_change
 from .hooks import AppHooks
 from .identities import Identities
+from .invitations import InvitationService
 from .io_clients import IOClients
 from .log_in_sessions import LogInSessions
 from .login import LoginView
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 2.0
 
 
-class ChatService:
+class ChatService(AccountMethods):
     """One app's chat. Every method may be called from any view, thread or script."""
 
     def __init__(self, app: Flask, settings: Settings, name: str = "chat") -> None:
@@ -70,6 +72,8 @@ class ChatService:
         self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
         #: Rooms, read marks, and the notices about them.
         self.rooms = RoomService(self.stores, self._processes, self._control)
+        #: Invitations to rooms.
+        self.invitations = InvitationService(settings, self.stores, self.rooms, self._messages)
         self._bans = Bans(self.guard, self.stores, self._processes, self._control)
         #: The log-in sessions of the site, and their ends.
         self.log_ins = LogInSessions(self.identities, self._bans, self.stores)
@@ -200,10 +204,6 @@ class ChatService:
         Raises BadIdentity where the site's loader returned something that the chat cannot use.
         """
         return self.identities.current()
-
-    def rename(self, user_id: str, username: str) -> None:
-        """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
-        self.identities.rename(Identity(user_id, username))
 
     # ---- messages ------------------------------------------------------------------------------------------------
 

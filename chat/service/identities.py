@@ -51,15 +51,13 @@ class Identities:
         """Create or rename this user's row; raise BadIdentity if another user has exactly this name."""
         if identity in self._ensured:
             return
-        holders = self._stores.open().users.named(identity.username)
-        others = (user for user in holders if user.username == identity.username and user.id != identity.id)
-        holder = next(others, None)
+        holder = self._stores.open().users.claim(identity)
         if holder is not None:
             with self._logging_faults():
                 raise BadIdentity(
                     "name_duplicate", self._loader_name(), value=repr(holder.username), other=holder.id
                 )
-        self.ensure_users(identity)
+        self._remember(identity)
 
     def ensure_users(self, *identities: Identity) -> None:
         """Create rows for users who have none: direct messages, kicks and bans reach only users with a row."""
@@ -67,9 +65,12 @@ class Identities:
         if not fresh:
             return
         self._stores.open().users.ensure_many(fresh)
+        self._remember(*fresh)
+
+    def _remember(self, *identities: Identity) -> None:
         if len(self._ensured) >= MAX_ENSURED:
             self._ensured.clear()
-        self._ensured.update(dict.fromkeys(fresh))
+        self._ensured.update(dict.fromkeys(identities))
 
     def ensure_site_user(self, identity: Identity) -> None:
         """Create a row for a user whose token the site may have issued itself."""

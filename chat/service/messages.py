@@ -49,7 +49,7 @@ class SystemMessages:
             raise AmbiguousUser(receiver or "", code.users)
         if code == "unknown_room":
             raise UnknownRoom(envelope.room)
-        if code == "unknown_user":
+        if code in ("unknown_user", "account_deleted"):
             raise UnknownUser(receiver)
         if code is not None:
             raise StoreUnavailable(code)

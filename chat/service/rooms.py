@@ -8,6 +8,7 @@ from typing import Any
 from ..rooms import access
 from ..rooms.access import Right
 from ..store.history import DIRECT, PRIVATE, PUBLIC, RoomRow
+from ..store.rules import Departure, MemberRule
 from ..wire.envelope import Identity, MessageType
 from ..wire.errors import ChatError
 from .control import ControlRequests
@@ -69,6 +70,44 @@ class RoomService:
     def push_room_changes(self, user_ids: Iterable[str], room: str, change: str) -> None:
         """Apply `push_room_change` to several users; the other servers are told once."""
         self._push(list(user_ids), MessageType.ROOMS, {"room": room, "change": change})
+
+    def push_invitation(
+        self, user_id: str, room: str, change: str, fields: dict[str, Any] | None = None
+    ) -> None:
+        """Tell a user's sockets what became of an invitation: invited, accepted, declined or withdrawn."""
+        self._push([user_id], MessageType.INVITATION, {"room": room, "change": change, **(fields or {})})
+
+    def leave(self, row: RoomRow, user_id: str, by: str, rule: MemberRule) -> bool:
+        """End a membership, if `rule` lets the user `by` do so, and tell whom it concerns; return if there was one."""
+        departure = self._stores.open().history.leave(row.id, user_id, by, rule)
+        if departure is not None:
+            self.announce_departure(user_id, departure)
+        return departure is not None
+
+    def announce_departure(self, user_id: str, departure: Departure) -> None:
+        """Tell a user who is no member any more, and the one who became owner by that."""
+        if departure.successor is not None:
+            self.push_room_change(departure.successor.id, departure.room, "updated")
+        self.push_room_change(user_id, departure.room, "left")
+        self.unsubscribe_user(user_id, departure.room)
+
+    def end_account(self, user_id: str) -> bool:
+        """End an account and its memberships, and tell those who talked with it; return whether there was one."""
+        ended = self._stores.open().history.end_account(user_id)
+        for departure in ended.departures if ended is not None else ():
+            if departure.successor is not None:
+                self.push_room_change(departure.successor.id, departure.room, "updated")
+        for room, other in ended.conversations if ended is not None else ():
+            self.push_room_change(other, room, "updated")
+        return ended is not None
+
+    def repair_owner(self, row: RoomRow) -> Identity | None:
+        """Give a room without an owner one, and tell that user; None where nobody is left, or nothing is wrong."""
+        departure = self._stores.open().history.repair_owner(row.id)
+        if departure is None or departure.successor is None:
+            return None
+        self.push_room_change(departure.successor.id, row.name, "updated")
+        return departure.successor
 
     def unsubscribe_user(self, user_id: str, room: str) -> None:
         """Unsubscribe a user's sockets from `room`."""

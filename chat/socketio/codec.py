@@ -28,6 +28,7 @@ EVENTS = {
     MessageType.AUTH: "auth",
     MessageType.READ: "read",
     MessageType.ROOMS: "rooms",
+    MessageType.INVITATION: "invitation",
 }
 #: The event that carries nothing but an offset.
 _OFFSET = Prepared(b'["chat_offset"]', [])

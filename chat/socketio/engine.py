@@ -19,6 +19,7 @@ from ..wire.frames import text_frame
 from . import engine_packets
 from .bad_request import BAD_REQUEST, UNKNOWN_SID, BadRequest
 from .engine_packets import PacketError
+from .packet_limits import PacketRate
 from .polling import NOOP, ClosingPollers, Poller, Waiter
 from .sessions import FORCED_CLOSE, PING_TIMEOUT, TRANSPORT_CLOSE, Layer, OpeningRequest, Session
 from .sids import Sids
@@ -45,6 +46,7 @@ class Engine:
         self.log = log
         #: `worker` is the random number of this process.
         self.sids = Sids(settings.node, worker)
+        self.packet_rate = PacketRate(settings)
         self.sessions: dict[str, Session] = {}
         #: Ids of sessions whose POST is being read: each may have one at a time.
         self.posting: set[str] = set()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 
 from ..config import Settings
-from ..rooms.limits import TokenBucket
 
 #: A session's packets may be so many times the messages of a user: a site's own events are small and frequent (cursors,
 #: progress), and cost less than stored messages.
@@ -22,24 +21,24 @@ HELD_IN_TOTAL = 128 * 1024 * 1024
 
 
 class PacketRate:
-    """The token bucket of one session: PACKETS_A_MESSAGE times CHAT_RATE_LIMIT and CHAT_RATE_BURST."""
+    """What each session may send: PACKETS_A_MESSAGE times CHAT_RATE_LIMIT and CHAT_RATE_BURST.
 
-    __slots__ = ("_bucket", "_burst", "_flood_limit")
+    One for all sessions, each of which keeps a single number: when its whole burst is available again.
+    """
 
-    def __init__(self, settings: Settings, now: float) -> None:
-        rate = PACKETS_A_MESSAGE * settings.rate_limit
+    def __init__(self, settings: Settings) -> None:
+        self._rate = PACKETS_A_MESSAGE * settings.rate_limit
         self._burst = PACKETS_A_MESSAGE * settings.rate_burst
-        self._flood_limit = settings.flood_limit
-        self._bucket = TokenBucket(rate, self._burst, now) if rate > 0 else None
+        #: Packets in a row that are refused before the session is closed.
+        self.flood_limit = settings.flood_limit
 
-    def take(self, now: float, packets: float = 1.0) -> float:
-        """Count so many packets and return 0, or return the seconds after which they would be allowed."""
-        return self._bucket.take(now, min(self._burst, packets)) if self._bucket is not None else 0.0
-
-    @property
-    def is_flooded(self) -> bool:
-        """Whether CHAT_FLOOD_LIMIT packets in a row were refused."""
-        return self._bucket is not None and self._bucket.refused >= self._flood_limit
+    def take(self, full_at: float, now: float, packets: float) -> tuple[float, float]:
+        """Return (0, the new `full_at`), or (the seconds until so many packets are allowed, `full_at`)."""
+        if self._rate <= 0:
+            return 0.0, full_at
+        whole = max(full_at, now) + min(self._burst, packets) / self._rate
+        wait = whole - now - self._burst / self._rate
+        return (wait, full_at) if wait > 0 else (0.0, whole)
 
 
 class HeldBytes:

@@ -89,6 +89,7 @@ class Owner(Protocol):
     settings: Settings
     layer: Layer
     sids: Sids
+    packet_rate: PacketRate
     #: Seconds between two pings, and seconds that a client has for the pong.
     ping_after: float
     pong_in: float
@@ -116,8 +117,9 @@ class Session:
         "reason",
         "connections",
         "assembly",
-        "rate",
         "has_connected",
+        "_full_at",
+        "_refused",
         "_pinged_at",
         "_awaits_pong",
     )
@@ -136,9 +138,11 @@ class Session:
         #: The layer's own: connections by namespace, and a packet that waits for attachments.
         self.connections: dict[str, Any] = {}
         self.assembly: Assembly | None = None
-        self.rate = PacketRate(engine.settings, engine.hub.now)
         #: Whether it has ever been connected to a namespace.
         self.has_connected = False
+        #: As `PacketRate.take` returned it, and the packets refused since the last one that was allowed.
+        self._full_at = 0.0
+        self._refused = 0
         self._pinged_at = self.opened_at
         self._awaits_pong = False
 
@@ -158,9 +162,11 @@ class Session:
 
         A client that goes on all the same is closed.
         """
-        wait = self.rate.take(self.engine.hub.now, packets)
-        if wait and self.rate.is_flooded:
-            self.close("forced close", CloseCode.FLOODING)
+        rate = self.engine.packet_rate
+        wait, self._full_at = rate.take(self._full_at, self.engine.hub.now, packets)
+        self._refused = self._refused + 1 if wait else 0
+        if wait and self._refused >= rate.flood_limit:
+            self.close(FORCED_CLOSE, CloseCode.FLOODING)
         return wait
 
     # ---- member.Wire -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
-from .batch import Batch, Key, LockedRoom, group_by_key
+from .batch import Batch, Key, LockedRoom, group_by_key, identities_by_id
 from .history import DAY_MS, DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
@@ -24,7 +24,7 @@ from .transactions import translated_errors
 from .usage import Usage
 
 _NAMED = "SELECT lookup_key, id, username FROM chat_users WHERE lookup_key = ANY(%s) AND deleted_at IS NULL"
-_KNOWN = "SELECT id, username FROM chat_users WHERE id = ANY(%s) AND deleted_at IS NULL"
+_KNOWN = "SELECT id, username, deleted_at IS NOT NULL FROM chat_users WHERE id = ANY(%s)"
 _LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %s, true)"
 _LOCK = (
     "SELECT name, id, last_seq, ephemeral FROM chat_rooms WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
@@ -198,8 +198,7 @@ def _named(driver: Driver, keys: Iterable[str]) -> dict[str, list[Identity]]:
 
 
 def _known(driver: Driver, ids: list[str]) -> dict[str, Identity]:
-    rows = driver.execute(_KNOWN, [ids]).fetchall() if ids else ()
-    return {id: Identity(id, name) for id, name in rows}
+    return identities_by_id(driver.execute(_KNOWN, [ids]).fetchall() if ids else ())
 
 
 def _key(message: Message) -> Key:

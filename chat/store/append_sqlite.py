@@ -20,7 +20,7 @@ from typing import NamedTuple
 from ..identity.names import name_key
 from ..wire.envelope import Identity
 from . import terms
-from .batch import Batch, Key, LockedRoom, group_by_key
+from .batch import Batch, Key, LockedRoom, group_by_key, identities_by_id
 from .history import DAY_MS, DIRECT, MEMBER, Draft, Message, Result, StoreUnavailable
 from .models import now_ms
 from .naming import new_epoch
@@ -38,7 +38,7 @@ _NAMED = (
     " WHERE lookup_key IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL"
 )
 _KNOWN = (
-    "SELECT id, username FROM chat_users WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL"
+    "SELECT id, username, deleted_at IS NOT NULL FROM chat_users WHERE id IN (SELECT value FROM json_each(?))"
 )
 _ROOMS = "SELECT name, id, last_seq, ephemeral FROM chat_rooms WHERE name IN (SELECT value FROM json_each(?))"
 # Two values, so that no number is assigned again after a room was deleted by hand.
@@ -229,8 +229,7 @@ def _named(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, lis
 
 
 def _known(connection: sqlite3.Connection, ids: list[str]) -> dict[str, Identity]:
-    rows = connection.execute(_KNOWN, [json.dumps(ids)]) if ids else ()
-    return {id: Identity(id, name) for id, name in rows}
+    return identities_by_id(connection.execute(_KNOWN, [json.dumps(ids)]) if ids else ())
 
 
 def _ensure_rooms(

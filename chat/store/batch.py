@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..identity.addressing import Ambiguous, choose
 from ..identity.names import name_key
-from ..wire.envelope import Identity, direct_room
+from ..wire.envelope import DeletedUser, Identity, deleted_user, direct_room
 from .history import QUOTA_EXCEEDED, Draft, Message, Result, Stored
 from .mentions import Find, choose_mentioned, find_candidates
 from .storable import is_storable, storable
@@ -88,7 +88,7 @@ class Batch:
         return {
             room: [user for user in dict.fromkeys((draft.sender, to)) if user]
             for draft, room, to in zip(self.drafts, self.rooms, self._receivers, strict=True)
-            if room is not None and isinstance(to, Identity)
+            if room is not None and isinstance(to, Identity) and not isinstance(to, DeletedUser)
         }
 
     def keys(self) -> Iterator[tuple[str, str, str]]:
@@ -128,8 +128,7 @@ class Batch:
         for draft, document, name, to in given:
             room = rooms.get(name) if name is not None else None
             if name is None or room is None or room.ephemeral:
-                unknown = "unknown_user" if draft.room is None else "unknown_room"
-                self.results.append(to if isinstance(to, Ambiguous) else unknown)
+                self.results.append(_refusal(draft, to))
                 continue
             assert not isinstance(to, Ambiguous)  # such a draft has no room
             key = room.id, draft.sender.id if draft.sender else "", draft.id
@@ -217,8 +216,22 @@ def _receiver(
     return choose(name, (*named.get(name_key(name), ()), *draft.connected))
 
 
+def _refusal(draft: Draft, to: Identity | Ambiguous | None) -> Result:
+    """Return the result of a draft that has no room."""
+    if isinstance(to, Ambiguous):
+        return to
+    if isinstance(to, DeletedUser):
+        return "account_deleted"
+    return "unknown_user" if draft.room is None else "unknown_room"
+
+
+def identities_by_id(rows: Iterable[tuple[str, str, bool]]) -> dict[str, Identity]:
+    """Return {id: user} of rows (id, username, whether the account has ended)."""
+    return {id: deleted_user(id) if is_gone else Identity(id, name) for id, name, is_gone in rows}
+
+
 def _room(draft: Draft, to: Identity | Ambiguous | None) -> str | None:
-    if draft.room is not None or not isinstance(to, Identity):
+    if draft.room is not None or not isinstance(to, Identity) or isinstance(to, DeletedUser):
         return draft.room
     return direct_room(draft.sender.id if draft.sender else "", to.id)
 

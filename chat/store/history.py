@@ -7,155 +7,60 @@ suite against all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from ..identity.addressing import Ambiguous
 from ..wire.envelope import Identity
+from .inviting import Inviting
+from .records import (
+    ADMIN,
+    DAY_MS,
+    DIRECT,
+    DIRECT_PREFIX,
+    MEMBER,
+    OWNER,
+    PRIVATE,
+    PUBLIC,
+    QUOTA_EXCEEDED,
+    BadRoomName,
+    Draft,
+    Membership,
+    Message,
+    Result,
+    RoomOf,
+    RoomRow,
+    RoomTaken,
+    SearchTooLong,
+    Stored,
+    StoreUnavailable,
+)
+from .rules import Departure, EndedAccount, MemberRule, TitleRule
 
-PUBLIC, PRIVATE, DIRECT = "public", "private", "direct"
-OWNER, ADMIN, MEMBER = "owner", "admin", "member"
-#: The prefix of the names of direct conversations. No other room's name may start with it.
-DIRECT_PREFIX = "dm:"
-
-
-class StoreUnavailable(Exception):
-    """The store does not respond or cannot store (disk full, locked, gone). Nothing was stored; a retry may succeed."""
-
-
-class SearchTooLong(Exception):
-    """A search was ended because it took longer than it may. One for rarer words may take less."""
-
-
-class RoomTaken(ValueError):
-    """Another room has this name, in any case or compatible form, or the name is reserved (`dm:`)."""
-
-    code = "room_taken"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The room name {name!r} is taken.")
-
-
-class BadRoomName(ValueError):
-    """The name is not valid: 1 to 64 printable characters, no slash, no space at either end."""
-
-    code = "bad_room"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"A room cannot be called {name[:80]!r}.")
-
-
-class RoomRow(NamedTuple):
-    """One room."""
-
-    id: int
-    #: The unique name, on the wire and in URLs. A public room's name is its title, a private room's is random.
-    name: str
-    #: The displayed title; empty for direct conversations.
-    title: str
-    topic: str
-    #: PUBLIC, PRIVATE or DIRECT.
-    kind: str
-    #: Whether messages have no seq and are not stored.
-    ephemeral: bool
-    #: Eight random characters that identify the numbering: seqs of different epochs cannot be compared.
-    epoch: str
-    #: The first seq that is still stored; last_seq + 1 if none is.
-    first_seq: int
-    #: 0 before the first message.
-    last_seq: int
-    #: Milliseconds: when the newest message was stored, or else the room was created.
-    last_at: int
-    created_by: str | None
-    created_at: int
+__all__ = [
+    "ADMIN",
+    "DAY_MS",
+    "DIRECT",
+    "DIRECT_PREFIX",
+    "MEMBER",
+    "OWNER",
+    "PRIVATE",
+    "PUBLIC",
+    "QUOTA_EXCEEDED",
+    "BadRoomName",
+    "Draft",
+    "Membership",
+    "Message",
+    "Result",
+    "RoomOf",
+    "RoomRow",
+    "RoomTaken",
+    "SearchTooLong",
+    "Stored",
+    "StoreUnavailable",
+    "History",
+]
 
 
-class Draft(NamedTuple):
-    """A message to be stored."""
-
-    #: 2 for a room, 3 for one user.
-    type: int
-    #: The room's name; None for a direct message, whose two users determine the room.
-    room: str | None
-    #: None for the server.
-    sender: Identity | None
-    id: str
-    #: Whether the client chose the id, so that it may send the same message again.
-    chosen: bool
-    data: str
-    #: A direct message's receiver: name and id of a known user; or one of them, which the store looks up.
-    to: str | None = None
-    to_id: str | None = None
-    #: The connected users whom the name may mean, beside those in the store: a site's own may have no row there.
-    connected: Sequence[Identity] = ()
-
-
-class Message(NamedTuple):
-    """One stored message."""
-
-    #: Primary key, ascending in the order of storing. On PostgreSQL, concurrent transactions may interleave.
-    pk: int
-    room: str
-    room_id: int
-    #: The message's number in its room: 1, 2, 3 without gaps.
-    seq: int
-    type: int
-    #: The sender, with the name of that time; None for the server.
-    user: Identity | None
-    #: The name of a direct message's receiver.
-    to: str | None
-    id: str
-    data: str
-    #: Milliseconds since 1970.
-    ts: int
-    #: The random number of the process that stored it.
-    origin: int
-
-
-class Stored(NamedTuple):
-    """The result of a draft: the stored message, and whether it is new (`fresh`) or was stored by an earlier draft."""
-
-    message: Message
-    fresh: bool
-    #: The id of a direct message's receiver.
-    to_id: str | None = None
-
-
-#: The result of a draft whose sender has stored as many bytes as one user may on one day (CHAT_STORE_QUOTA).
-QUOTA_EXCEEDED = "quota_exceeded"
-DAY_MS = 86_400_000
-
-#: The result of a draft: as it was stored, or the receivers that its name fits, or the code of another error.
-Result = Stored | Ambiguous | str
-
-
-class Membership(NamedTuple):
-    """A user's membership in a room."""
-
-    user: Identity
-    #: OWNER, ADMIN or MEMBER.
-    role: str
-    #: Seq of the last message that the user has read.
-    read_seq: int
-    joined_at: int
-
-
-class RoomOf(NamedTuple):
-    """A room as one of its members sees it."""
-
-    room: RoomRow
-    role: str
-    #: Seq of the last message that the user has read, or has sent with nothing unread before it.
-    read_seq: int
-    unread: int
-    #: Messages after read_seq that mention the user.
-    mentions: int
-    #: The other user of a direct conversation.
-    peer: Identity | None
-    #: The newest message that is still stored.
-    last: Message | None
-
-
-class History(Protocol):
+class History(Inviting, Protocol):
     """Rooms, members and messages. Every method blocks, is one transaction, and may raise StoreUnavailable.
 
     A `mark` is a position in the order of commits: an integer whose meaning only this store knows. Times are in
@@ -169,9 +74,10 @@ class History(Protocol):
 
         A room's new messages get the next seqs, in the order of the drafts. A draft whose id its sender has used before
         in that room is a repeat of that message, or `id_conflict` if its contents differ. `unknown_room`: no such room,
-        or an ephemeral one. `unknown_user`: no such receiver of a direct message. Ambiguous: its name fits several
-        users, by the rule of chat.identity.addressing. `quota_exceeded`: the sender may store no more until the next
-        day (UTC) begins. The first direct message between two users creates their room.
+        or an ephemeral one. `unknown_user`: no such receiver of a direct message. `account_deleted`: the receiver of
+        that id has ended the account. Ambiguous: its name fits several users, by the rule of chat.identity.addressing.
+        `quota_exceeded`: the sender may store no more until the next day (UTC) begins. The first direct message between
+        two users creates their room.
         After StoreUnavailable nothing is stored, or everything is, if the connection was lost during the commit: the
         same drafts are repeats then.
         """
@@ -232,22 +138,31 @@ class History(Protocol):
         topic: str = "",
         ephemeral: bool = False,
         name: str | None = None,
+        rule: TitleRule | None = None,
     ) -> RoomRow:
-        """Create a public or private room owned by its creator; raise RoomTaken or BadRoomName.
+        """Create a public or private room owned by its creator, if `rule` lets it pass; raise RoomTaken, BadRoomName.
 
         Without `name`, a public room is named like its title, and a private one at random. Two public rooms cannot have
-        the same name in another case or compatible form.
+        the same name in another case or compatible form. Raises ChatError account_deleted for a creator who has ended
+        the account.
         """
 
     def ensure_room(self, name: str, kind: str = PUBLIC) -> RoomRow:
         """Return the room of this name, creating it if it does not exist; raise RoomTaken or BadRoomName."""
 
     def update_room(
-        self, room_id: int, *, title: str | None = None, topic: str | None = None
+        self,
+        room_id: int,
+        *,
+        title: str | None = None,
+        topic: str | None = None,
+        by: str = "",
+        rule: TitleRule | None = None,
     ) -> RoomRow | None:
         """Set the given values and return the room, or None if there is none. A public room keeps its title.
 
         Nothing is written where the room has these values.
+        `rule` decides whether the user of the id `by` may.
         """
 
     def directory(self, query: str, after: str | None, limit: int) -> list[RoomRow]:
@@ -264,14 +179,44 @@ class History(Protocol):
     def roles(self, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
         """Return {(room id, user id): role} of the pairs that are memberships."""
 
-    def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
-        """Add a member who has read everything so far; return False, and keep the role, if the user already is one."""
+    def join(
+        self, room_id: int, user: Identity, role: str = MEMBER, by: str = "", rule: MemberRule | None = None
+    ) -> bool:
+        """Add a member who has read everything so far; return False, and keep the role, if the user already is one.
 
-    def set_role(self, room_id: int, user_id: str, role: str) -> bool:
-        """Change a member's role; return False if the user is not a member."""
+        False also for an account that has ended. The first member of a room that a user created and everybody left
+        becomes its owner. `rule` decides whether the user of the id `by` may add the member.
+        """
 
-    def leave(self, room_id: int, user_id: str) -> bool:
-        """Remove a member; return False if the user was not one."""
+    def set_role(
+        self, room_id: int, user_id: str, role: str, by: str = "", rule: MemberRule | None = None
+    ) -> bool:
+        """Change a member's role; return False if the user is not a member.
+
+        `rule` decides whether the user of the id `by` may; it is asked with the role of before.
+        """
+
+    def leave(
+        self, room_id: int, user_id: str, by: str = "", rule: MemberRule | None = None
+    ) -> Departure | None:
+        """Remove a member; return None if the user was not one.
+
+        A room whose last owner leaves gets another one at once: chat.store.succession. What the member has invited to
+        it is withdrawn. `rule` decides whether the user of the id `by` may remove the member.
+        """
+
+    def end_account(self, user_id: str) -> EndedAccount | None:
+        """End an account for good; None if it has ended already.
+
+        Its tokens and its memberships end, rooms get other owners as in `leave`, open invitations by it and to it are
+        withdrawn, and other users see chat.wire.envelope.DeletedUser in place of the user.
+        """
+
+    def ownerless_rooms(self) -> list[RoomRow]:
+        """Return the rooms that a user created and that have no owner, or an owner whose account has ended, by id."""
+
+    def repair_owner(self, room_id: int) -> Departure | None:
+        """Give such a room an owner; None if it has one. The successor is None where nobody is left."""
 
     def members(
         self, room_id: int, after: str | None, limit: int, after_id: str | None = None

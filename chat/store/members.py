@@ -1,8 +1,8 @@
-"""Memberships: roles, read positions, unread counts."""
+"""Memberships as they are: roles, read positions, unread counts. store/member_changes.py changes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import (
@@ -11,10 +11,8 @@ from sqlalchemy import (
     Select,
     and_,
     case,
-    delete,
     false,
     func,
-    literal,
     or_,
     select,
     tuple_,
@@ -22,12 +20,19 @@ from sqlalchemy import (
 )
 
 from ..identity.names import name_key
-from ..wire.envelope import Identity, direct_room
-from .engine import insert_of
-from .history import DIRECT, MEMBER, Membership, RoomOf, RoomRow
+from ..wire.envelope import Identity, deleted_user, direct_room
+from .history import DIRECT, Membership, RoomOf, RoomRow
 from .models import memberships as table
-from .models import mentions, messages, now_ms, rooms
-from .rows import MESSAGE_COLUMNS, ROOM_COLUMNS, to_message, to_room
+from .models import mentions, messages, rooms
+from .rows import (
+    MESSAGE_COLUMNS,
+    ROOM_COLUMNS,
+    deleted_among,
+    show_deleted,
+    to_message,
+    to_room,
+    user_ids,
+)
 from .storable import is_storable, storable
 from .transactions import Part, chunks
 
@@ -66,7 +71,7 @@ _MENTIONS = (
 
 
 class Members(Part):
-    """The methods of History for members."""
+    """The methods of History that read memberships, and `mark_read`."""
 
     def role(self, room_id: int, user_id: str) -> str | None:
         """Return the user's role in the room; None if the user is not a member."""
@@ -86,22 +91,6 @@ class Members(Part):
 
         return self._db.read(work)
 
-    def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
-        """Add a member who has read everything so far; return False if the user already is one."""
-        if self.role(room_id, user.id) is not None:
-            return False
-        return self._db.write(lambda connection: insert_member(connection, room_id, user, role))
-
-    def set_role(self, room_id: int, user_id: str, role: str) -> bool:
-        """Change a member's role; return False if the user is not a member."""
-        change = update(table).where(*_is(room_id, user_id)).values(role=role)
-        return self._db.write(lambda connection: connection.execute(change).rowcount == 1)
-
-    def leave(self, room_id: int, user_id: str) -> bool:
-        """Remove a member; return False if the user was not one."""
-        end = delete(table).where(*_is(room_id, user_id))
-        return self._db.write(lambda connection: connection.execute(end).rowcount == 1)
-
     def members(
         self, room_id: int, after: str | None, limit: int, after_id: str | None = None
     ) -> list[Membership]:
@@ -112,14 +101,24 @@ class Members(Part):
             namesakes = and_(table.c.name_key == key, table.c.user_id > after_id) if after_id else false()
             wanted = wanted.where(or_(table.c.name_key > key, namesakes))
         wanted = wanted.order_by(table.c.name_key, table.c.user_id).limit(limit)
-        rows = self._db.read(lambda connection: connection.execute(wanted).all())
-        return [Membership(Identity(id, name), *rest) for id, name, *rest in rows]
+
+        def work(connection: Connection) -> list[Membership]:
+            rows = connection.execute(wanted).all()
+            gone = deleted_among(connection, (row.user_id for row in rows))
+            return [Membership(_shown(Identity(id, name), gone), *rest) for id, name, *rest in rows]
+
+        return self._db.read(work)
 
     def rooms_of(self, user_id: str) -> list[RoomOf]:
         """Return the rooms that the user is a member of, the most recently active first."""
         wanted = _rooms_of(storable(user_id))
-        rows = self._db.read(lambda connection: connection.execute(wanted).all())
-        return [_room_of(row) for row in rows]
+
+        def work(connection: Connection) -> list[RoomOf]:
+            found = [_room_of(row) for row in connection.execute(wanted)]
+            gone = deleted_among(connection, (id for one in found for id in _ids_of(one)))
+            return [_without_deleted(one, gone) for one in found] if gone else found
+
+        return self._db.read(work)
 
     def unread(self, user_id: str) -> dict[str, tuple[int, int]]:
         """Return {name: (unread messages, unread mentions)} of the user's rooms that have any."""
@@ -150,30 +149,6 @@ class Members(Part):
 
         after = self._db.write(work)
         return after and after[:3]
-
-
-def insert_member(connection: Connection, room_id: int, user: Identity, role: str) -> bool:
-    """Add a member who has read everything so far; return False if the user is one, or the room does not exist."""
-    insert = insert_of(connection)
-    values = {
-        "user_id": storable(user.id),
-        "username": storable(user.username),
-        "name_key": name_key(user.username),
-        "role": role,
-        "joined_at": now_ms(),
-    }
-    columns = [table.c[name] for name in values]
-    given = [literal(value, column.type) for value, column in zip(values.values(), columns, strict=True)]
-    row = select(rooms.c.id, rooms.c.last_seq, *given).where(rooms.c.id == room_id)
-    made = insert(table).from_select([table.c.room_id, table.c.read_seq, *columns], row)
-    made = made.on_conflict_do_nothing()
-    return connection.execute(made.returning(table.c.user_id)).first() is not None
-
-
-def rename(connection: Connection, user: Identity) -> None:
-    """Change the user's name in all memberships."""
-    change = update(table).where(table.c.user_id == user.id)
-    connection.execute(change.values(username=user.username, name_key=name_key(user.username)))
 
 
 def _is(room_id: int, user_id: str) -> tuple[Any, Any]:
@@ -216,6 +191,23 @@ def _room_of(row: Row[Any]) -> RoomOf:
     peer = Identity(peer_id, peer_name) if peer_id is not None else _self(room, Identity(user_id, username))
     last = to_message(message) if message[0] is not None else None
     return RoomOf(room, role, read_seq, unread, mentioned, peer, last)
+
+
+def _ids_of(one: RoomOf) -> Iterator[str]:
+    """Yield the ids of the users whose names a room's entry in a list shows."""
+    if one.peer is not None:
+        yield one.peer.id
+    if one.last is not None:
+        yield from user_ids(one.last)
+
+
+def _without_deleted(one: RoomOf, gone: Collection[str]) -> RoomOf:
+    last = None if one.last is None else show_deleted(one.last, gone)
+    return one._replace(last=last, peer=None if one.peer is None else _shown(one.peer, gone))
+
+
+def _shown(user: Identity, gone: Collection[str]) -> Identity:
+    return deleted_user(user.id) if user.id in gone else user
 
 
 def _self(room: RoomRow, user: Identity) -> Identity | None:

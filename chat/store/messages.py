@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Select, func, literal_column, select
 from .history import Message, RoomRow
 from .models import messages as table
 from .models import rooms
-from .rows import ROOM_COLUMNS, fetch_messages, fetch_rooms, select_messages
+from .rows import ROOM_COLUMNS, fetch_messages, fetch_new_messages, fetch_rooms, select_messages
 from .transactions import Part
 
 #: Messages in a chunk of an export.
@@ -41,7 +41,7 @@ class Messages(Part):
             floors = _floors(connection, room_ids, table.c.batch < mark)
             is_new = _since(connection, table.c.batch, mark)
             return _by_pk(
-                fetch_messages(connection, _after(room_id, seq).where(*is_new))
+                fetch_new_messages(connection, _after(room_id, seq).where(*is_new))
                 for room_id, seq in floors.items()
             )
 

@@ -80,6 +80,8 @@ rooms = Table(
     #: chat.identity.names.name_key of a public room, which no two share. Null for other rooms.
     Column("name_key", _KEY, unique=True),
     Column("title", Text, nullable=False),
+    #: chat.identity.reserved.title_key of the title. Null for direct conversations, which have none.
+    Column("title_key", _KEY, index=True),
     Column("topic", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("ephemeral", Boolean, nullable=False),
@@ -107,6 +109,27 @@ memberships = Table(
     Column("joined_at", BigInteger, nullable=False),
     Index("ix_chat_memberships_name_key", "room_id", "name_key"),
     Index("ix_chat_memberships_user_id", "user_id"),
+)
+
+#: Invitations to rooms that wait for an answer, and for a while those that have had one or were withdrawn.
+invitations = Table(
+    "chat_invitations",
+    metadata,
+    Column("room_id", _SERIAL, ForeignKey("chat_rooms.id"), primary_key=True, autoincrement=False),
+    Column("user_id", _KEY, primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("inviter_id", _KEY, nullable=False),
+    Column("inviter_name", Text, nullable=False),
+    #: The role that the user gets.
+    Column("role", Text, nullable=False),
+    #: chat.store.inviting.State.
+    Column("state", Text, nullable=False),
+    #: When the user was invited last, and how often within an hour.
+    Column("created_at", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("answered_at", BigInteger),
+    Index("ix_chat_invitations_user_id", "user_id"),
+    Index("ix_chat_invitations_inviter_id", "inviter_id", "created_at"),
 )
 
 #: The columns are those of chat.store.history.Message. PostgreSQL has one more, `terms`, for search; SQLite has a table

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, false, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..identity.names import name_key
+from ..identity.reserved import title_key
 from ..wire.envelope import Identity
-from .history import OWNER, PUBLIC, RoomRow, RoomTaken
-from .members import insert_member
-from .models import now_ms
+from ..wire.errors import ChatError
+from .departures import is_deleted, lock_members, lock_titles, lock_user
+from .history import OWNER, PRIVATE, PUBLIC, RoomRow, RoomTaken
+from .member_changes import insert_member, standing
+from .models import memberships, now_ms
 from .models import rooms as table
 from .naming import check_kind, check_name, new_epoch, private_name
 from .rows import ROOM_COLUMNS, fetch_rooms, to_room, transaction_number
+from .rules import TitleFacts, TitleRule
 from .storable import is_storable, storable
 from .transactions import Part, chunks
 
@@ -45,8 +49,9 @@ class Rooms(Part):
         topic: str = "",
         ephemeral: bool = False,
         name: str | None = None,
+        rule: TitleRule | None = None,
     ) -> RoomRow:
-        """Create a public or private room owned by its creator; raise RoomTaken or BadRoomName."""
+        """Create a public or private room owned by its creator, if `rule` allows it; raise RoomTaken, BadRoomName."""
         is_public = check_kind(kind) == PUBLIC
         if name is None:
             name = title if is_public else private_name()
@@ -60,6 +65,13 @@ class Rooms(Part):
         }
 
         def work(connection: Connection) -> RoomRow:
+            if creator is not None:
+                lock_user(connection, creator.id)
+                _check_exists(connection, creator)
+                if rule is not None:
+                    lock_titles(connection)
+                    taken = is_title_taken(connection, None, title, [creator.id])
+                    rule(TitleFacts(None, count_created(connection, creator.id), taken))
             row = _insert(connection, values)
             if creator is not None:
                 insert_member(connection, row.id, creator, OWNER)
@@ -83,14 +95,20 @@ class Rooms(Part):
             raise
 
     def update_room(
-        self, room_id: int, *, title: str | None = None, topic: str | None = None
+        self,
+        room_id: int,
+        *,
+        title: str | None = None,
+        topic: str | None = None,
+        by: str = "",
+        rule: TitleRule | None = None,
     ) -> RoomRow | None:
-        """Set the given values and return the room, or None if there is none. A public room keeps its title."""
+        """Set the given values, if `rule` allows it, and return the room, or None if there is none."""
 
         def work(connection: Connection) -> RoomRow | None:
-            given = {table.c.topic: topic, table.c.title: title}
-            values = {column.name: storable(value) for column, value in given.items() if value is not None}
-            return _change(connection, room_id, values)
+            if rule is not None:
+                _check_change(connection, room_id, title, by, rule)
+            return _change(connection, room_id, title, topic)
 
         return self._db.write(work)
 
@@ -105,8 +123,7 @@ class Rooms(Part):
 
     def count_created(self, user_id: str) -> int:
         """Return how many rooms the user has created."""
-        wanted = select(func.count()).where(table.c.created_by == storable(user_id))
-        return self._db.read(lambda connection: connection.execute(wanted).scalar_one())
+        return self._db.read(lambda connection: count_created(connection, user_id))
 
 
 def _new_row(name: str, title: str, kind: str) -> dict[str, Any]:
@@ -115,6 +132,7 @@ def _new_row(name: str, title: str, kind: str) -> dict[str, Any]:
         "name": name,
         "name_key": name_key(name) if kind == PUBLIC else None,
         "title": title,
+        "title_key": title_key(title),
         "kind": kind,
         "epoch": new_epoch(),
         "first_seq": 1,
@@ -129,14 +147,61 @@ def _insert(connection: Connection, values: dict[str, Any]) -> RoomRow:
     return to_room(connection.execute(made).one())
 
 
-def _change(connection: Connection, room_id: int, values: dict[str, Any]) -> RoomRow | None:
+def _change(connection: Connection, room_id: int, title: str | None, topic: str | None) -> RoomRow | None:
     is_it = table.c.id == room_id
     kind = connection.execute(select(table.c.kind).where(is_it)).scalar()
-    if kind == PUBLIC:
-        values.pop("title", None)
+    values: dict[str, Any] = {} if topic is None else {"topic": storable(topic)}
+    if title is not None and kind != PUBLIC:
+        values |= {"title": storable(title), "title_key": title_key(storable(title))}
     differs = or_(false(), *(table.c[name] != value for name, value in values.items()))
     if connection.execute(select(table.c.id).where(is_it, differs)).first() is not None:
         number = transaction_number(connection)
         connection.execute(update(table).where(is_it).values(changed=number, **values))
     row = connection.execute(select(*ROOM_COLUMNS).where(is_it)).first()
     return to_room(row) if row else None
+
+
+# ---- rules -----------------------------------------------------------------------------------------------------
+
+
+def _check_exists(connection: Connection, creator: Identity) -> None:
+    if is_deleted(connection, creator.id):
+        raise ChatError("account_deleted")
+
+
+def _check_change(connection: Connection, room_id: int, title: str | None, by: str, rule: TitleRule) -> None:
+    lock_members(connection, room_id)
+    role, taken = standing(connection, room_id, by, by).mine, False
+    if title is not None:
+        lock_titles(connection)
+        members = connection.execute(select(memberships.c.user_id).where(memberships.c.room_id == room_id))
+        taken = is_title_taken(connection, room_id, title, members.scalars().all())
+    rule(TitleFacts(role, count_created(connection, by), taken))
+
+
+def count_created(connection: Connection, user_id: str) -> int:
+    """Return how many rooms the user has created."""
+    wanted = select(func.count()).where(table.c.created_by == storable(user_id))
+    return connection.execute(wanted).scalar_one()
+
+
+def is_title_taken(connection: Connection, room_id: int | None, title: str, user_ids: Sequence[str]) -> bool:
+    """Return whether another room that one of these users sees has a title that looks like this one.
+
+    Everybody sees the public rooms. Of the private ones a user sees those that the user is a member of.
+    """
+    alike = [table.c.title_key == title_key(storable(title))]
+    if room_id is not None:
+        alike.append(table.c.id != room_id)
+    wanted = select(table.c.id).where(*alike, table.c.kind == PUBLIC).limit(1)
+    return connection.execute(wanted).first() is not None or has_alike(connection, alike, user_ids)
+
+
+def has_alike(connection: Connection, alike: Sequence[Any], user_ids: Sequence[str]) -> bool:
+    """Return whether one of the users is in a private room of which the conditions `alike` are true."""
+    private = select(memberships.c.user_id).join_from(memberships, table, table.c.id == memberships.c.room_id)
+    private = private.where(*alike, table.c.kind == PRIVATE).limit(1)
+    for chunk in chunks(user_ids):
+        if connection.execute(private.where(memberships.c.user_id.in_(chunk))).first() is not None:
+            return True
+    return False

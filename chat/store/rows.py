@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, literal, literal_column, select
 
-from ..wire.envelope import Identity
+from ..wire.envelope import DELETED_NAME, Identity, deleted_user, other_participant, participants
 from .history import Message, RoomRow
-from .models import messages, now_ms, rooms
+from .models import messages, now_ms, rooms, users
+from .transactions import chunks
 
 ROOM_COLUMNS = tuple(rooms.c[name] for name in RoomRow._fields)
 #: The columns of `to_message`, in its order.
@@ -41,9 +42,38 @@ def to_message(row: Sequence[Any]) -> Message:
     return Message(pk, room, room_id, seq, type, user, to, id, data, ts, origin)
 
 
-def fetch_messages(connection: Connection, query: Select[Any]) -> list[Message]:
-    """Return the messages found by a query made from `select_messages`."""
+def fetch_new_messages(connection: Connection, query: Select[Any]) -> list[Message]:
+    """Return the messages found by a query made from `select_messages`, with their senders as of then."""
     return [to_message(row) for row in connection.execute(query)]
+
+
+def fetch_messages(connection: Connection, query: Select[Any]) -> list[Message]:
+    """Return the messages found by a query made from `select_messages`; accounts deleted since are shown as such."""
+    found = fetch_new_messages(connection, query)
+    gone = deleted_among(connection, (id for message in found for id in user_ids(message)))
+    return [show_deleted(message, gone) for message in found] if gone else found
+
+
+def user_ids(message: Message) -> tuple[str, ...]:
+    """Return the ids of the users whose names a message shows."""
+    return participants(message.room) or (() if message.user is None else (message.user.id,))
+
+
+def show_deleted(message: Message, gone: Collection[str]) -> Message:
+    """Return a message without the names of those of its users whose accounts are `gone`."""
+    user = message.user
+    if user is not None and message.to is not None and other_participant(message.room, user.id) in gone:
+        message = message._replace(to=DELETED_NAME)
+    return message if user is None or user.id not in gone else message._replace(user=deleted_user(user.id))
+
+
+def deleted_among(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Return those of `ids` whose accounts have ended."""
+    found: set[str] = set()
+    for chunk in chunks(list(dict.fromkeys(ids))):
+        wanted = select(users.c.id).where(users.c.id.in_(chunk), users.c.deleted_at.is_not(None))
+        found.update(connection.execute(wanted).scalars())
+    return found
 
 
 def fetch_rooms(connection: Connection, query: Select[Any]) -> list[RoomRow]:

@@ -12,6 +12,8 @@ from .append_postgresql import PostgresqlAppend
 from .append_sqlite import SqliteAppend
 from .engine import Run
 from .history import Draft, Result
+from .invitations import Invitations
+from .member_changes import MemberChanges
 from .members import Members
 from .messages import Messages
 from .models import rooms
@@ -30,7 +32,7 @@ class _Append(Protocol):
     def close(self) -> None: ...
 
 
-class SqlHistory(Messages, Rooms, Members, Search, Retention):
+class SqlHistory(Messages, Rooms, Members, MemberChanges, Invitations, Search, Retention):
     """A History in a database. `run(fn)` runs fn off the event loop; every method but `append` uses it.
 
     Call `append` where it may block. Searches run in `run_search`, which is `run` if it is not given, and each ends

@@ -12,8 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from ..identity.addressing import Ambiguous, choose
 from ..identity.names import NameTaken, clean, name_key, skeleton
 from ..wire.envelope import Identity
+from .departures import end_account
 from .engine import Run, insert_of, lock
-from .members import rename
+from .member_changes import rename
 from .models import now_ms
 from .models import users as table
 from .transactions import HistoryTransactions
@@ -65,8 +66,13 @@ class Users:
     def create(self, username: str, password_hash: str | None = None) -> User:
         """Create a user and return it; raise BadName or NameTaken. A user without a password cannot log in."""
         row = _new_row(clean(username)) | {"password_hash": password_hash}
+
+        def work(connection: Connection) -> None:
+            lock(connection, "users")
+            connection.execute(table.insert(), row)
+
         try:
-            self._db.write(lambda connection: connection.execute(table.insert(), row))
+            self._db.write(work)
         except IntegrityError:
             raise NameTaken(row["username"]) from None
         return User(row["id"], row["username"], password_hash, 0, False, row["created_at"], None)
@@ -90,9 +96,29 @@ class Users:
         here, or a deleted one, stays unchanged.
         """
         known = self._db.read(lambda connection: _find(connection, table.c.id == identity.id))
-        if known and (known.username == identity.username or known.password_hash or known.deleted_at):
+        if known is not None and _is_settled(known, identity):
             return known
         return self._db.write(lambda connection: _upsert(connection, identity))
+
+    def claim(self, identity: Identity) -> User | None:
+        """Apply `ensure`, and return None; or change nothing and return another user who has exactly this name."""
+
+        def holder(connection: Connection) -> User | None:
+            found = _find_named(connection, [name_key(identity.username)])
+            others = (user for users in found.values() for user in users if user.id != identity.id)
+            return next((user for user in others if user.username == identity.username), None)
+
+        def work(connection: Connection) -> User | None:
+            lock(connection, "users")
+            other = holder(connection)
+            if other is None:
+                _upsert(connection, identity)
+            return other
+
+        known = self._db.read(lambda connection: _find(connection, table.c.id == identity.id))
+        if known is not None and _is_settled(known, identity):
+            return self._db.read(holder)
+        return self._db.write(work)
 
     def rename(self, identity: Identity) -> User:
         """Apply `ensure`; no other user of the site is found by exactly this name then."""
@@ -122,11 +148,8 @@ class Users:
         return self._change(id, table.c.password_hash == old_hash, password_hash=new_hash)
 
     def delete(self, id: str) -> bool:
-        """End a user's tokens, delete the password and keep the name taken; return whether the user existed."""
-        now = now_ms()
-        return self._change(
-            id, _NOT_DELETED, password_hash=None, deleted_at=now, tokens_valid_after=_latest(now)
-        )
+        """End a user's account as History.end_account does, and keep the name taken; return if the user existed."""
+        return self._db.write(lambda connection: end_account(connection, id)) is not None
 
     def revoke(self, id: str, at_ms: int) -> bool:
         """End the user's tokens from before `at_ms`, which is never undone; return whether the user exists."""
@@ -221,8 +244,17 @@ def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
         yield keys[start : start + _CHUNK]
 
 
+def _is_settled(known: User, identity: Identity) -> bool:
+    """Return whether `ensure` has nothing to change in this user's row, or may not."""
+    return known.username == identity.username or bool(known.password_hash or known.deleted_at)
+
+
 def _upsert(connection: Connection, identity: Identity) -> User:
     lock(connection, "users")
+    # It may have been renamed or deleted since the caller looked.
+    known = _find(connection, table.c.id == identity.id)
+    if known is not None and _is_settled(known, identity):
+        return known
     key = _free_key(connection, identity)
     values = {"username": identity.username, "name_key": key, "lookup_key": name_key(identity.username)}
     change = update(table).where(table.c.id == identity.id).values(**values)

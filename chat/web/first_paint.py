@@ -66,7 +66,7 @@ class _Answers:
         """Collect the user's rooms, and return them by name."""
         answer, _ = rooms.mine(self._call())
         shown = [room | {"last": None} for room in answer["rooms"]]
-        self._add("rooms", {"rooms": shown, "next": answer["next"]})
+        self._add("rooms", answer | {"rooms": shown})
         return {room["name"]: room for room in shown}
 
     def _other(self, name: str) -> Answers:

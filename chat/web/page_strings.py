@@ -123,7 +123,8 @@ def _people(_: Translate) -> dict[str, str]:
         "role_admin": _("admin"),
         "manage": _("Manage {name}"),
         "the_house": _("System"),
-        "gone_user": _("Deleted user"),
+        "gone_user": _("Deleted account"),
+        "gone_peer": _("This account has been deleted. You can't send messages here any more."),
         "write_to_whom": _("New direct message"),
         "write": _("Message"),
         "invite_to": _("Invite people to {name}"),
@@ -148,6 +149,15 @@ def _rooms(_: Translate) -> dict[str, str]:
         "rooms_one": _("{n} room"),
         "rooms_other": _("{n} rooms"),
         "show_more": _("Show more"),
+        "invited_by": _("{name} invited you to {room}."),
+        "invited_you": _("{name} invited you"),
+        "accept": _("Accept"),
+        "decline": _("Decline"),
+        "accept_invitation": _("Accept {name}'s invitation to {room}"),
+        "decline_invitation": _("Decline {name}'s invitation to {room}"),
+        "you_declined": _("You declined the invitation to {name}."),
+        "invitations_one": _("{n} invitation"),
+        "invitations_other": _("{n} invitations"),
     }
 
 

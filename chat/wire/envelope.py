@@ -23,6 +23,7 @@ class MessageType(IntEnum):
     AUTH = 9
     READ = 10
     ROOMS = 11
+    INVITATION = 12
 
 
 class Identity(NamedTuple):
@@ -30,6 +31,21 @@ class Identity(NamedTuple):
 
     id: str
     username: str
+
+
+#: The name that a deleted account is shown with, in place of its own.
+DELETED_NAME = "deleted account"
+
+
+class DeletedUser(Identity):
+    """A user whose account was deleted, as other users see it."""
+
+    __slots__ = ()
+
+
+def deleted_user(id: str) -> DeletedUser:
+    """Return what other users see of a deleted account."""
+    return DeletedUser(id, DELETED_NAME)
 
 
 class Envelope:

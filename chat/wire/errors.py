@@ -94,6 +94,11 @@ FAILURES: dict[str, Failure] = {
         ),
         Failure("unknown_user", "There's no user with that name.", "没有叫这个名字的人。"),
         Failure(
+            "account_deleted",
+            "This account has been deleted. It can't receive messages.",
+            "该账号已注销，不能再接收消息。",
+        ),
+        Failure(
             "ambiguous_to",
             "Several users have that name. Choose one of them.",
             "有多个用户叫这个名字，请选择其中一个。",
@@ -159,7 +164,14 @@ FAILURES: dict[str, Failure] = {
             "来自你所在地址的连接太多了。",
             CloseCode.FULL,
         ),
-        Failure("room_taken", "There's already a room with that name.", "已经有叫这个名字的房间。"),
+        Failure(
+            "room_taken",
+            "There's already a room with that name, or one that looks like it.",
+            "已经有叫这个名字或名字看起来一样的房间。",
+        ),
+        Failure(
+            "reserved_title", "That name is reserved. Choose another one.", "这个名字是保留的，请换一个。"
+        ),
         Failure("rooms_closed", "Rooms can't be created here.", "这里不能新建房间。"),
         Failure(
             "forbidden", "You don't have permission to do that in this room.", "你无权在这个房间这样做。"
@@ -168,6 +180,21 @@ FAILURES: dict[str, Failure] = {
             "last_owner",
             "A room needs an owner. Make someone else an owner first.",
             "房间必须有房主，请先将他人设为房主。",
+        ),
+        Failure(
+            "unknown_invitation",
+            "This invitation doesn't exist or is no longer valid.",
+            "没有这个邀请，或者它已经失效。",
+        ),
+        Failure(
+            "invitation_declined",
+            "They declined an invitation to this room recently. Try again tomorrow.",
+            "对方最近拒绝了这个房间的邀请，请明天再试。",
+        ),
+        Failure(
+            "too_many_invitations",
+            "You've invited too many people. Wait until some have answered, or try again later.",
+            "你邀请的人太多了，请等待对方回复，或稍后再试。",
         ),
         Failure("fixed_title", "A public room can't be renamed.", "公开房间不能改名。"),
         Failure(

@@ -6,19 +6,23 @@ from typing import Any
 
 import orjson
 
-from .envelope import Envelope, Identity
+from .envelope import DeletedUser, Envelope, Identity
 from .errors import ChatError
 
 #: The original server's greeting.
 WELCOME = "欢迎欢迎,热烈欢迎,进入聊天室"
 
 
-def user_json(user: Identity | None) -> dict[str, str] | None:
-    """Return the user as other users see it, `{id, username}`, or None for the sender of a system message."""
+def user_json(user: Identity | None) -> dict[str, Any] | None:
+    """Return the user as other users see it, `{id, username}`, or None for the sender of a system message.
+
+    A deleted account has `deleted`: true too.
+    """
     if user is None:
         return None
     id, username = user
-    return {"id": id, "username": username}
+    shown: dict[str, Any] = {"id": id, "username": username}
+    return shown | {"deleted": True} if isinstance(user, DeletedUser) else shown
 
 
 def chat_json(envelope: Envelope) -> bytes:

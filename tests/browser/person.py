@@ -167,6 +167,15 @@ class Person:
         """Every entry of `name` among the people who are here."""
         return self.roster.get_by_title(name, exact=True)
 
+    def invitation(self, title):
+        """The entry of an invitation to a room."""
+        return self.page.get_by_test_id("invitation").filter(has_text=title)
+
+    def accept(self, title):
+        """Accept an invitation, which leads into the room."""
+        self.invitation(title).get_by_test_id("accept").click()
+        expect(self.title).to_have_text(title)
+
     def conversation(self, name):
         return self.page.get_by_test_id("conversation-list").get_by_title(name, exact=True)
 

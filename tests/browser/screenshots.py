@@ -191,6 +191,7 @@ class Album:
         for name in ("find-rooms", "make-room", "write-to"):
             self._open(name, f"room-{name}", in_drawer=True)
         self._private_room()
+        self._invited()
         self._nowhere()
 
     def _private_room(self):
@@ -198,6 +199,7 @@ class Album:
         title = self._stage.words({"en": "Surprise party", "zh": "生日惊喜"})
         room = reader.make_room(title, kind="private")
         reader.api("POST", f"rooms/{room}/members", {"username": "Clara"})
+        self._as("Clara", "POST", f"invitations/{room}/accept")
         reader.enter(room)
         self.take("room-private")
         if self._page.get_by_test_id("open-people").get_attribute("aria-expanded") == "false":
@@ -208,6 +210,37 @@ class Album:
         self.take("room-member")
         for _ in ("the dialog", "what lies below it"):
             self._page.keyboard.press("Escape")
+
+    def _as(self, name, method, path, body=None):
+        """Ask the API as a colleague."""
+        headers = {"Authorization": f"Bearer {token(name)}", "Content-Type": "application/json"}
+        status, _, answer = self._stage.site.request(
+            method, f"/chat/api/{path}", None if body is None else json.dumps(body), headers
+        )
+        assert status < 300, answer
+        return json.loads(answer) if answer else None
+
+    def _invited(self):
+        """Invitations that wait for an answer, and the conversation with somebody whose account was deleted."""
+        reader = self._stage.reader
+        for title in (
+            {"en": "Board", "zh": "理事会"},
+            {"en": "A room with quite a long name", "zh": "名字相当长的一个房间"},
+        ):
+            new = {"title": self._stage.words(title), "kind": "private"}
+            room = self._as("Clara", "POST", "rooms", new)["name"]
+            self._as("Clara", "POST", f"rooms/{room}/members", {"id": reader.id})
+        reader.enter()
+        expect(self._page.get_by_test_id("invitation")).to_have_count(2)
+        self.take("room-invited")
+        if self._stage.is_phone:
+            self._page.get_by_test_id("open-drawer").tap()
+            self.take("room-invited-drawer")
+            self._page.keyboard.press("Escape")
+        with Past(self._stage.site) as past:
+            past.users.delete(past.person("Clara").id)
+        reader.enter(f"dm:{min(reader.id, 'id-Clara')}:{max(reader.id, 'id-Clara')}")
+        self.take("chat-gone")
 
     def _nowhere(self):
         """What is shown where there is nothing to show, or not yet, or no more."""

@@ -99,3 +99,17 @@ def test_axe_finds_nothing_serious_in_rooms(scheme, axe, past, join):
     ann.page.get_by_test_id("invite").click()
     found += violations(ann.page, axe)
     assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_invitations(scheme, axe, join):
+    ann, ben = join("Ann", color_scheme=scheme), join("Ben")
+    for title in ("Invited to", "And to"):
+        room = ben.make_room(f"{title} {scheme}", kind="private")
+        ben.api("POST", f"rooms/{room}/members", {"id": ann.id})
+    expect(ann.page.get_by_test_id("invitation")).to_have_count(2)
+    found = violations(ann.page, axe)
+    ann.page.set_viewport_size({"width": 390, "height": 844})
+    ann.page.get_by_test_id("open-drawer").click()
+    found += violations(ann.page, axe)
+    assert found == []

@@ -5,6 +5,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from chat.identity.reserved import title_key
 from chat.store import migrate
 from chat.store.control import Control
 from chat.store.engine import make_engine
@@ -82,3 +83,25 @@ def test_users_of_the_third_revision_are_found_by_name(empty_url):
     migrate.upgrade(empty_url)
     assert Users(engine, run).addressed("BOB").id == "8"
     engine.dispose()
+
+
+def test_titles_of_the_fourth_revision_are_compared_too(empty_url):
+    migrate.upgrade(empty_url, "0004")
+    engine = make_engine(empty_url)
+    columns = "name, title, topic, kind, ephemeral, epoch, first_seq, last_seq, last_at, created_at, changed"
+    values = ":name, :title, '', :kind, false, 'e', 1, 0, 0, 0, 1"
+    rows = [{"name": f"p-{n}", "title": f"Room {n}", "kind": "private"} for n in range(2500)]
+    rows += [
+        {"name": "Plans", "title": "Plans", "kind": "public"},
+        {"name": "dm:1:2", "title": "", "kind": "direct"},
+    ]
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO chat_rooms ({columns}) VALUES ({values})"), rows)
+    migrate.upgrade(empty_url)
+    keys = text("SELECT count(*) FROM chat_rooms WHERE title_key IS NULL AND kind <> 'direct'")
+    with engine.begin() as connection:
+        assert connection.execute(keys).scalar() == 0
+        found = connection.execute(text("SELECT title_key FROM chat_rooms WHERE name = 'Plans'")).scalar()
+        assert found == title_key("PIans") == title_key("Plans")
+    engine.dispose()
+    migrate.downgrade(empty_url, "0004")

@@ -193,3 +193,32 @@ def test_deleted_users_are_not_found_by_name(users):
     high, low = users.create("Bob", "hash"), users.ensure(Identity("8", "bob"))
     users.delete(high.id)
     assert users.named("Bob") == [low]
+
+
+def test_a_name_is_claimed_by_one_user(users):
+    ada = Identity("7", "Ada")
+    assert users.claim(ada) is None and users.claim(ada) is None
+    assert users.claim(Identity("8", "Ada")).id == "7" and users.get("8") is None
+    assert users.claim(Identity("8", "ada")) is None  # another spelling
+    assert users.claim(Identity("7", "Bob")) is None and users.claim(Identity("8", "Ada")) is None
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_name_is_claimed_at_once(users, attempt):
+    claims = at_once(*(lambda id=id: users.claim(Identity(id, "Ada")) for id in ("7", "8", "9")))
+    assert len([one for one in claims if one is None]) == 1
+    assert len(users.named("Ada")) == 1
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_name_is_registered_while_a_site_gives_it(users, attempt):
+    made, given = at_once(lambda: users.create("ada"), lambda: users.ensure(Identity("7", "ada")))
+    assert given.id == "7"
+    assert isinstance(made, NameTaken) or made.username == "ada"
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_user_who_is_deleted_is_not_renamed(users, attempt):
+    users.ensure(Identity("7", "ada"))
+    at_once(lambda: users.delete("7"), lambda: users.ensure(Identity("7", "eve")))
+    assert users.get("7") is None and users.named("eve") == [] == users.named("ada")

@@ -88,9 +88,11 @@ class ApiUser:
         assert self.post(f"/rooms/{part(room)}/join")[0] == 200
 
     def add(self, room, other, role="member"):
-        """Add another user to a room; return the path of the membership."""
+        """Add another user to a room, who is asked and accepts; return the path of the membership."""
         status, member = self.post(f"/rooms/{part(room)}/members", {"username": other.name, "role": role})
-        assert status == 201, member
+        assert status in (201, 202), member
+        if status == 202:
+            assert other.post(f"/invitations/{part(room)}/accept")[0] == 200
         return f"/rooms/{part(room)}/members/{part(other.id)}"
 
     def say(self, room, *texts):

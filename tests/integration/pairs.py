@@ -26,6 +26,7 @@ def two_servers(database, redis_url, **env):
         "CHAT_REDIS_URL": redis_url,
         "CHAT_REDIS_PREFIX": f"pair-{uuid4().hex}",
         "CHAT_METRICS": 1,
+        "CHAT_INVITATIONS": "direct",
         **env,
     }
     with SocketIOServer(env=common) as one, SocketIOServer(env=common) as other:

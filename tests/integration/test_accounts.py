@@ -18,6 +18,7 @@ from accounts import service
 from accounts.redirects import is_own_path
 from app import create_app, stored_secret
 from chat import ChatError
+from chat.identity.passwords import Passwords
 from tests.databases import migrated_sqlite
 from tests.servers import SECRET
 from tests.wsclient import Closed
@@ -675,6 +676,25 @@ def test_guessing_the_password_while_logged_in_is_throttled(few_tries, make_app)
     register(client)
     codes = [change(client, f"wrong {n}").status_code for n in range(4)]
     assert codes == [400, 400, 400, 429]
+
+
+@pytest.mark.parametrize("name", ["admin", "ADM1N", "everyone", "系统", "管理员", "L0bby", "deleted account"])
+def test_reserved_names_cannot_be_registered(app, client, name):
+    answer = register(client, name)
+    assert answer.status_code == 400 and "reserved" in answer.text
+    assert app.extensions["chat"].users.by_name(name) is None
+
+
+def test_who_has_a_reserved_name_already_logs_in(app, client):
+    chat = app.extensions["chat"]
+    chat.users.create("admin", Passwords(chat.run_blocking).hash(PASSWORD))
+    assert log_in(client, "admin").status_code == 303
+
+
+def test_a_site_reserves_names_of_its_own(make_app):
+    client = make_app(CHAT_RESERVED_NAMES=["acme", "客户经理"]).test_client()
+    for name in ("Acme", "АCME", "客户经理"):
+        assert "reserved" in register(client, name).text
 
 
 def test_delete_asks_for_the_password(app, member):

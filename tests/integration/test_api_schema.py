@@ -126,4 +126,4 @@ def test_a_server_answers_as_documented(furnished, tmp_path):
         timeout=170,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "16 selected" in done.stdout
+    assert "21 selected" in done.stdout

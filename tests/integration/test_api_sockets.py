@@ -49,7 +49,7 @@ def until_fence(socket):
 
 @pytest.fixture(scope="module")
 def site():
-    with Server("gunicorn-gevent", {"CHAT_ROSTER_GRACE": "0.1"}) as server:
+    with Server("gunicorn-gevent", {"CHAT_ROSTER_GRACE": "0.1", "CHAT_INVITATIONS": "direct"}) as server:
         yield server
 
 

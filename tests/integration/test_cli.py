@@ -223,6 +223,43 @@ def test_a_text_too_long_is_refused(run):
     assert "10000" in result.stderr
 
 
+# Accounts and rooms
+
+
+def make_ownerless(app, title="tea"):
+    """A room whose owner was lowered without a rule, as by an older version."""
+    history, users = app.extensions["chat"].history, app.extensions["chat"].users
+    ada, bob = (user.identity for user in users.create_many(["Ada", "Bob"]))
+    room = history.create_room(title, "private", ada)
+    history.join(room.id, bob)
+    history.set_role(room.id, ada.id, "member")
+    return room
+
+
+def test_repair_owners_lists_first_and_changes_when_told(app, run):
+    room, history = make_ownerless(app), app.extensions["chat"].history
+    listed = run("repair-owners")
+    assert listed.stdout == f"tea ({room.name})\n" and "--apply" in listed.stderr
+    assert history.ownerless_rooms()
+    ada = app.extensions["chat"].users.by_name("ada")
+    assert (
+        run("repair-owners", "--apply").stdout == f"tea ({room.name}): Ada (id {ada.id}) is the owner now\n"
+    )
+    assert history.role(room.id, ada.id) == "owner"
+    assert run("repair-owners").stderr == "Every room has an owner.\n"
+
+
+def test_delete_user_hands_rooms_on(app, run, users):
+    room, history = make_ownerless(app), app.extensions["chat"].history
+    bob = users.by_name("bob")
+    run("repair-owners", "--apply")
+    assert run("delete-user", "ADA").stdout.startswith("Deleted Ada (id ")
+    assert users.by_name("ada") is None and history.role(room.id, bob.id) == "owner"
+    assert run("delete-user", "ada").exit_code == 1
+    assert run("delete-user", "--id", bob.id).exit_code == 0
+    assert history.members(room.id, None, 10) == []
+
+
 def closed_within(socket, seconds):
     end = time.monotonic() + seconds
     try:

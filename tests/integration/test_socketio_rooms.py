@@ -8,12 +8,13 @@ from itertools import count
 import pytest
 
 from chat.wire.errors import FAILURES
-from tests.integration.named_clients import entering
+from tests.integration.named_clients import ask, entering
 from tests.integration.socketio_raw import raw_clients
 from tests.integration.socketio_server import SocketIOServer
 from tests.integration.socketio_wire import Endpoint, PollingSession, probe
 from tests.socketio_node import connecting
 from tests.tokens import token
+from tests.waiting import until
 
 #: A client that reconnects only when the test says so.
 NO_RECONNECT = {"reconnection": False}
@@ -202,6 +203,27 @@ def test_a_client_that_loses_a_room_is_told(site, connect):
     say(bob, secret, "now that she is gone")
     assert say(ann, secret, "am I?")["error"] == "not_joined"
     assert texts(ann, room=secret) == []
+
+
+def test_a_client_is_told_of_an_invitation(site, connect):
+    ann, bob = connect("ann"), connect("bob")
+    wait_for_row(site, "ann")
+    room = ask(site, "POST", "/rooms", {"title": "Told of", "kind": "private"}, name="bob")["name"]
+    ask(site, "POST", f"/rooms/{room}/members", {"username": "ann"}, name="bob")
+    told = ann.recv("invitation")
+    assert (told["type"], told["room"], told["change"], told["title"]) == (12, room, "invited", "Told of")
+    assert told["inviter"] == {"id": "id-bob", "username": "bob"}
+    assert join(ann, room)["error"] == "unknown_room"
+    ask(site, "POST", f"/invitations/{room}/accept", name="ann")
+    assert ann.recv("invitation") == {"type": 12, "room": room, "change": "accepted"}
+    assert join(ann, room)["seq"] == 2
+    assert bob.received("invitation") == []
+
+
+def wait_for_row(site, name):
+    """Wait until the API finds somebody by name who has just come for the first time."""
+    headers = {"Authorization": f"Bearer {token(name)}"}
+    until(lambda: site.get(f"/chat/api/users/{name}", headers)[0] == 200)
 
 
 # -- the lobby

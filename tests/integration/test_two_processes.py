@@ -25,7 +25,7 @@ def database(request, fresh_database):
 
 @pytest.fixture(scope="module")
 def sites(database):
-    env = {"CHAT_DATABASE_URL": database, "CHAT_RATE_LIMIT": "0"}
+    env = {"CHAT_DATABASE_URL": database, "CHAT_RATE_LIMIT": "0", "CHAT_INVITATIONS": "direct"}
     with Server("gunicorn-gevent", env) as one, Server("gunicorn-gevent", env) as other:
         yield one, other
 

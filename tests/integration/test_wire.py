@@ -10,8 +10,10 @@ import time
 
 import pytest
 
+from chat.wire.envelope import Identity
 from chat.wire.errors import FAILURES
 from tests import wsclient
+from tests.databases import create_deleted_user
 from tests.integration.named_clients import (
     connect_as,
     entering,
@@ -503,6 +505,7 @@ BAD = [
     ({"type": 3, "data": "to nobody", "to": "nobody", "id": "x"}, "unknown_user", "x"),
     ({"type": 3, "data": "to nobody", "to_id": "nobody", "id": "x"}, "unknown_user", "x"),
     ({"type": 3, "data": "to nobody", "to": "bob", "to_id": "nobody", "id": "x"}, "unknown_user", "x"),
+    ({"type": 3, "data": "to nobody any more", "to_id": "gone-1", "id": "x"}, "account_deleted", "x"),
     *[
         ({"type": 3, "data": "to nobody", "to": "bob", "to_id": to_id, "id": "x"}, "bad_to", "x")
         for to_id in ("", 7, "a\nb", "n" * 251, False)
@@ -513,8 +516,9 @@ BAD = [
 ]
 
 
-def test_bad_input_of_every_kind_is_answered_and_affects_no_other_client(enter):
+def test_bad_input_of_every_kind_is_answered_and_affects_no_other_client(enter, site):
     ann, bob = enter("ann", "bob")
+    create_deleted_user(site.env["CHAT_DATABASE_URL"], Identity("gone-1", "gone"))
     for value, code, ref in BAD:
         if isinstance(value, bytes):
             ann.send_binary(value)
@@ -537,6 +541,10 @@ API_ALONE = {
         "not_json",
         "too_large",
         "not_found",
+        "reserved_title",
+        "unknown_invitation",
+        "invitation_declined",
+        "too_many_invitations",
     ),
     *("method_not_allowed", *(f"bad_{word}" for word in "title topic kind flag role username".split())),
     *(f"bad_{word}" for word in "limit cursor range query request".split()),

@@ -10,6 +10,7 @@ from chat.rooms import access
 from chat.rooms.access import LOBBY, Right, check, rights
 from chat.service import ChatService
 from chat.store.history import Membership, RoomRow
+from chat.store.succession import successor
 from chat.wire.envelope import Identity
 from chat.wire.errors import ChatError
 
@@ -154,7 +155,7 @@ def member(name, role, joined_at):
     ],
 )
 def test_the_successor_of_an_owner(members, name):
-    chosen = access.successor([member(*one) for one in members])
+    chosen = successor([member(*one) for one in members])
     assert (chosen and chosen.user.username) == name
 
 

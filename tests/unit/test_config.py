@@ -125,6 +125,8 @@ BAD = [
     ("CHAT_ALLOWED_ORIGINS", "https://a.example:"),
     ("CHAT_HOME", "javascript:alert(1)"),
     ("CHAT_HOME", "start"),
+    ("CHAT_INVITATIONS", "sometimes"),
+    ("CHAT_INVITATIONS_OPEN", "-1"),
     ("CHAT_NODE", "web-1"),
     ("CHAT_NODE", "机器"),
     ("CHAT_NODE", "x" * 17),

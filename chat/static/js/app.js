@@ -102,7 +102,7 @@ export class ChatApp extends EventTarget {
     const me = this.#me;
     const texts = this.#texts;
     const pace = new Pace();
-    const reader = new MessageReader(me);
+    const reader = new MessageReader(me, texts);
     const answers = new FirstAnswers(first?.answers);
     const headers = () => siteHeaders(tokenHeaders);
     const tokens = new TokenSource(tokenPath, me.id, first?.token, headers);
@@ -155,6 +155,7 @@ export class ChatApp extends EventTarget {
     on(this.#connection, "refused", () => this.#outbox.refuseSent());
     on(this.#outbox, "unheard", (conversation) => this.#hearAgain(conversation));
     on(this.#news, "rooms", () => this.#roomList.soon());
+    on(this.#news, "members", () => this.#readMembers());
     on(this.#news, "pick", (conversation) => this.#visits.turnTo(conversation));
     on(this.#view, "unread", (count) => this.dispatchEvent(new CustomEvent("unread", { detail: count })));
     on(this.#visits, "turned", (place) => this.#turned(place));
@@ -193,7 +194,9 @@ export class ChatApp extends EventTarget {
   }
 
   #listenToRooms() {
-    const { menu, people, joinBar, toasts } = this.#view;
+    const { menu, people, joinBar, toasts, invitations } = this.#view;
+    on(invitations, "accept", (invitation) => this.#actions.accept(invitation));
+    on(invitations, "decline", (invitation) => this.#actions.decline(invitation));
     on(menu, "copy", () => this.#copy(this.#links.to(this.#current.name)));
     on(menu, "about", () => this.#actions.describe(this.#current));
     on(menu, "invite", () => this.#actions.invite(this.#current));

@@ -54,14 +54,15 @@ export class ConversationRow {
     this.#name.textContent = title;
     const sign = kind === "private" ? this.#lock.content.cloneNode(true) : "#";
     const room = [el("span", { class: "fc-row__room", "aria-hidden": "true" }, sign)];
-    const face = () => [avatar(title, { small: true }), el("span", { class: "fc-presence" })];
+    const presence = person?.deleted ? [] : [el("span", { class: "fc-presence" })];
+    const face = () => [avatar(title, { small: true }), ...presence];
     this.#mark.replaceChildren(...(person ? face() : room));
   }
 
   #label(title, { person, kind, unread, mentions }, isPresent) {
     const label = [title];
-    if (person) label.push(this.#texts.get(isPresent ? "present" : "absent"));
-    else if (kind === "private") label.push(this.#texts.get("private_room"));
+    if (person && !person.deleted) label.push(this.#texts.get(isPresent ? "present" : "absent"));
+    else if (!person && kind === "private") label.push(this.#texts.get("private_room"));
     if (unread) label.push(this.#texts.count("unread", unread));
     if (mentions && !person) label.push(this.#texts.count("mentioned", mentions));
     return label;

@@ -1,4 +1,5 @@
 import { Conversation } from "./conversation.js";
+import { shownPerson } from "./message_reader.js";
 import { directRoom, isDirect, LOBBY, otherEnd } from "./protocol.js";
 
 /** All conversations that the page knows: the rooms one is in, the people one wrote with, and what one looks at. */
@@ -11,6 +12,11 @@ export class Conversations {
   #byName = new Map();
   /** Whether the server has told which ones there are. */
   known = false;
+  /**
+   * The invitations that wait for an answer, the newest first.
+   * @type {import("./types").Invitation[]}
+   */
+  invitations = [];
 
   constructor(me, texts, isWatched) {
     this.#me = me;
@@ -82,7 +88,7 @@ export class Conversations {
   /** Take a room as the API describes it. */
   take(view) {
     const conversation = this.#byName.get(view.name) ?? this.#add(view.name, this.#personOf(view));
-    if (view.peer) conversation.person = view.peer;
+    if (view.peer) conversation.person = shownPerson(view.peer, this.#texts);
     conversation.describe(view);
     return conversation;
   }
@@ -105,7 +111,8 @@ export class Conversations {
   #personOf({ name, peer }) {
     if (!isDirect(name)) return null;
     const id = otherEnd(name, this.#me.id);
-    return peer ?? { id, username: id === this.#me.id ? this.#me.username : this.#texts.get("gone_user") };
+    if (peer) return shownPerson(peer, this.#texts);
+    return { id, username: id === this.#me.id ? this.#me.username : this.#texts.get("gone_user") };
   }
 
   #add(name, person = null) {

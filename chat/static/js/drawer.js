@@ -42,13 +42,14 @@ export class Drawer {
     if (refocus && this.#narrow) this.#opener.focus();
   }
 
-  /** What is unread elsewhere, for the button that leads there. */
-  showUnread(count) {
+  /** What is unread elsewhere, and what one is invited to, for the button that leads there. */
+  showUnread(count, invitations = 0) {
     const badge = part(this.#opener, "drawer-badge");
-    badge.hidden = !count;
-    badge.textContent = this.#texts.badge(count);
-    const label = count ? this.#texts.count("open_menu", count) : this.#texts.get("open_menu");
-    this.#opener.setAttribute("aria-label", label);
+    badge.hidden = !count && !invitations;
+    badge.textContent = this.#texts.badge(count + invitations);
+    const label = [count ? this.#texts.count("open_menu", count) : this.#texts.get("open_menu")];
+    if (invitations) label.push(this.#texts.count("invitations", invitations));
+    this.#opener.setAttribute("aria-label", label.join(", "));
   }
 
   #set(open) {

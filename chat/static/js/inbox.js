@@ -8,7 +8,8 @@ const OF_THE_CONNECTION = /^(token_|kicked|banned|flooding|server_full|too_many_
  *
  * `take` gets a batch of server messages and returns what came of it: {conversations: Set of those in which something
  * was said, rosters: Set, marks: boolean, rooms: boolean (the list of rooms is another), lost: [conversation], arrivals:
- * [{conversation, message}], complaints: [sentence]}; the caller draws it once.
+ * [{conversation, message}], invitations: [message] of those that have just come, updated: Set of rooms'
+ * names that are other than before, complaints: [sentence]}; the caller draws it once.
  */
 export class Inbox {
   #conversations;
@@ -26,7 +27,8 @@ export class Inbox {
     [MessageType.LEAVE]: (message) => this.#leave(message),
     [MessageType.SYNCED]: (message) => this.#subscriptions.synced(message),
     [MessageType.READ]: (message) => this.#read(message),
-    [MessageType.ROOMS]: () => (this.#changes.rooms = true),
+    [MessageType.ROOMS]: (message) => this.#rooms(message),
+    [MessageType.INVITATION]: (message) => this.#invitation(message),
   };
 
   constructor({ conversations, outbox, subscriptions, reader }) {
@@ -44,6 +46,8 @@ export class Inbox {
       rooms: false,
       lost: [],
       arrivals: [],
+      invitations: [],
+      updated: new Set(),
       complaints: [],
     };
     for (const message of batch) this.#handlers[message.type]?.(message);
@@ -52,6 +56,8 @@ export class Inbox {
 
   #error(message) {
     const { ref, code, data } = message;
+    // The list of rooms says who that was.
+    if (code === "account_deleted") this.#changes.rooms = true;
     if (ref !== undefined && (this.#outbox.refuse(message) || this.#subscriptions.refuse(message))) return;
     if (!OF_THE_CONNECTION.test(code)) this.#changes.complaints.push(String(data));
   }
@@ -97,6 +103,16 @@ export class Inbox {
     this.#subscriptions.lost(room);
     const conversation = this.#conversations.get(room);
     if (conversation) this.#changes.lost.push(conversation);
+  }
+
+  #rooms({ room, change }) {
+    this.#changes.rooms = true;
+    if (change === "updated") this.#changes.updated.add(room);
+  }
+
+  #invitation(message) {
+    this.#changes.rooms = true;
+    if (message.change === "invited") this.#changes.invitations.push(message);
   }
 
   #read(message) {

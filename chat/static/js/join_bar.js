@@ -1,9 +1,14 @@
 import { part } from "./dom.js";
 
-/** In place of the composer, for who looks at a public room without being in it. Event: `join`. */
+/**
+ * In place of the composer, for who looks at a public room without being in it, and where the other account was deleted.
+ *
+ * Event: `join`.
+ */
 export class JoinBar extends EventTarget {
   #bar;
   #composer;
+  #button;
   #words;
   #texts;
 
@@ -13,12 +18,15 @@ export class JoinBar extends EventTarget {
     this.#composer = part(root, "composer");
     this.#words = part(root, "join-words");
     this.#texts = texts;
-    part(root, "join").addEventListener("click", () => this.dispatchEvent(new CustomEvent("join")));
+    this.#button = part(root, "join");
+    this.#button.addEventListener("click", () => this.dispatchEvent(new CustomEvent("join")));
   }
 
-  render({ isMember }, title) {
-    this.#bar.hidden = isMember;
-    this.#composer.hidden = !isMember;
-    this.#words.textContent = this.#texts.get("not_in_room", { name: title });
+  render({ isMember, person }, title) {
+    const isClosed = Boolean(person?.deleted);
+    this.#bar.hidden = isMember && !isClosed;
+    this.#composer.hidden = !isMember || isClosed;
+    this.#button.hidden = isClosed;
+    this.#words.textContent = isClosed ? this.#texts.get("gone_peer") : this.#texts.get("not_in_room", { name: title });
   }
 }

@@ -1,10 +1,12 @@
 /** Reads the server's messages, from the wire and from the history, as the one shape that the page works with. */
 export class MessageReader {
   #me;
+  #texts;
   #mention;
 
-  constructor(me) {
+  constructor(me, texts) {
     this.#me = me;
+    this.#texts = texts;
     this.#mention = mentionOf(me.username);
   }
 
@@ -16,7 +18,7 @@ export class MessageReader {
     const own = user?.id === this.#me.id;
     return {
       id,
-      user,
+      user: user ? shownPerson(user, this.#texts) : user,
       text: String(data),
       ts: Number.isFinite(ts) ? ts : Date.now(),
       seq,
@@ -26,6 +28,11 @@ export class MessageReader {
       mention: !own && this.#mention.test(data),
     };
   }
+}
+
+/** A user as the page calls them: of a deleted account the server tells no name. */
+export function shownPerson(user, texts) {
+  return user.deleted ? { ...user, username: texts.get("gone_user") } : user;
 }
 
 /** Matches @name, not @name2 nor @names; Chinese text may follow at once. */

@@ -3,7 +3,8 @@ import { on } from "./events.js";
 /**
  * What comes from the server: carries it into the conversations, has it drawn, and tells a reader who is elsewhere.
  *
- * Events: `pick` with the conversation of a notification that was clicked, `rooms` when the list of rooms is another.
+ * Events: `pick` with the conversation of a notification that was clicked, `rooms` when the list of rooms is another,
+ * `members` when the people of the one that one looks at may be others.
  */
 export class News extends EventTarget {
   #texts;
@@ -31,14 +32,19 @@ export class News extends EventTarget {
 
   /** A batch of the server's messages. */
   take(batch) {
-    const { conversations, rosters, marks, rooms, lost, arrivals, complaints } = this.#inbox.take(batch);
+    const changes = this.#inbox.take(batch);
+    const { conversations, rosters, marks, rooms, lost, arrivals, invitations, updated, complaints } = changes;
     const { current } = this.#conversations;
     for (const { conversation, message } of arrivals) this.#arrived(conversation, message);
+    for (const { inviter, title } of invitations) {
+      this.#view.toasts.show(this.#texts.get("invited_by", { name: inviter.username, room: title }));
+    }
     for (const sentence of complaints) this.#view.toasts.show(sentence);
     for (const conversation of conversations) this.#reading.tend(conversation);
     if (conversations.has(current)) this.#view.redraw("log");
     if (marks) this.#view.redraw("marks");
     if (rosters.size) this.#view.redraw("people", "marks");
+    if (updated.has(current.name)) this.dispatchEvent(new CustomEvent("members"));
     if (rooms || lost.length) this.dispatchEvent(new CustomEvent("rooms"));
     if (marks) this.#reading.look();
   }

@@ -12,6 +12,7 @@ export const MessageType = Object.freeze({
   AUTH: 9,
   READ: 10,
   ROOMS: 11,
+  INVITATION: 12,
 });
 
 export const LOBBY = "lobby";

@@ -49,6 +49,31 @@ export class RoomActions extends EventTarget {
     }
   }
 
+  /** Enter a room that one is invited to. */
+  async accept(invitation) {
+    await this.#answer(invitation, async ({ room }) => {
+      this.#entered(await this.#api.post(["invitations", room, "accept"]));
+    });
+  }
+
+  /** Decline an invitation. */
+  async decline(invitation) {
+    await this.#answer(invitation, async ({ room, title }) => {
+      await this.#api.post(["invitations", room, "decline"]);
+      this.#emit("say", this.#texts.get("you_declined", { name: title }));
+    });
+  }
+
+  async #answer(invitation, act) {
+    try {
+      await act(invitation);
+      this.#conversations.invitations = this.#conversations.invitations.filter(({ room }) => room !== invitation.room);
+    } catch (error) {
+      this.#emit("say", error.message);
+    }
+    this.#emit("changed");
+  }
+
   /** Find somebody to write to. */
   writeTo() {
     this.#person.open({

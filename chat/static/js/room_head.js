@@ -27,7 +27,8 @@ export class RoomHead extends EventTarget {
   render({ conversation, title, isPresent, atNewest }) {
     const { person, unread, roster, topic } = conversation;
     write(this.#title, title);
-    if (person) write(this.#here, this.#texts.get(isPresent(person) ? "present" : "absent"));
+    if (person?.deleted) write(this.#here, "");
+    else if (person) write(this.#here, this.#texts.get(isPresent(person) ? "present" : "absent"));
     else write(this.#here, roster.size ? this.#texts.count("here", roster.size) : "");
     write(this.#topic, topic ?? "");
     this.#topic.title = topic ?? "";

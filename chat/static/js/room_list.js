@@ -85,24 +85,27 @@ export class RoomList extends EventTarget {
     this.load();
   }
 
-  /** All pages of the list. */
+  /** All pages of the list, and the invitations, which come with the first. */
   async #all() {
     const rooms = [];
+    const invitations = [];
     let after = null;
     do {
       const page = await this.#api.get(["rooms"], { after });
       rooms.push(...page.rooms);
+      invitations.push(...(page.invitations ?? []));
       after = page.next;
     } while (after);
-    return rooms;
+    return { rooms, invitations };
   }
 
   async #read() {
     let gone = [];
     this.#outdated = false;
     try {
-      const rooms = await this.#all();
+      const { rooms, invitations } = await this.#all();
       if (this.#outdated) return;
+      this.#conversations.invitations = invitations;
       gone = this.#conversations.takeAll(rooms);
       this.failure = null;
       this.#backoff.reset();

@@ -4,6 +4,19 @@
 export interface Person {
   id: string;
   username: string;
+  /** Whether the account has been deleted. */
+  deleted?: boolean;
+}
+
+/** An invitation to a room, as the API lists it. */
+export interface Invitation {
+  room: string;
+  title: string;
+  topic: string;
+  kind: "public" | "private";
+  inviter: Person;
+  role: string;
+  at: number;
 }
 
 /** A message inside the page: MessageReader makes it from the wire's message, Writing from the user's text. */

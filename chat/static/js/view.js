@@ -3,6 +3,7 @@ import { ConnectionStatus } from "./connection_status.js";
 import { ConversationPanel } from "./conversation_panel.js";
 import { Drafts } from "./drafts.js";
 import { Drawer } from "./drawer.js";
+import { InvitationList } from "./invitation_list.js";
 import { JoinBar } from "./join_bar.js";
 import { MessageList } from "./message_list.js";
 import { Notice } from "./notice.js";
@@ -40,6 +41,7 @@ export class View extends EventTarget {
     this.composer = new Composer(root, { limit: maxChars, texts });
     this.joinBar = new JoinBar(root, { texts });
     this.panel = new ConversationPanel(root, { texts });
+    this.invitations = new InvitationList(root, { texts });
     this.people = new PeoplePanel(root, { texts, me });
     this.search = new SearchPanel(root, { texts, days, api, links, titleOf });
     this.side = new SidePanel(root, { userId: me.id, remembers });
@@ -115,7 +117,7 @@ export class View extends EventTarget {
   }
 
   #drawMarks() {
-    const { current, rooms, people, known, unread, lobby } = this.#conversations;
+    const { current, rooms, people, known, unread, lobby, invitations } = this.#conversations;
     const title = this.#conversations.titleOf(current);
     const isPresent = (person) => this.#isPresent(person);
     const describe = (one) => ({
@@ -124,11 +126,12 @@ export class View extends EventTarget {
     });
     const looked = this.isShown ? current : null;
     this.panel.render({ rooms, people, current: looked, describe, known, failure: this.#failure });
+    this.invitations.render(invitations);
     if (!looked) return;
     this.head.render({ conversation: current, title, isPresent, atNewest: this.list.atNewest });
     this.menu.render(current, current === lobby);
     this.joinBar.render(current, title);
-    this.drawer.showUnread(unread - current.unread);
+    this.drawer.showUnread(unread - current.unread, invitations.length);
     if (unread === this.#unread) return;
     this.#unread = unread;
     this.redraw("people");

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...identity.addressing import Ambiguous, choose
 from ...identity.names import name_key
-from ...wire.envelope import Identity, direct_room
+from ...wire.envelope import DeletedUser, Identity, direct_room
 from ..batch import counted_bytes, is_named, storable_draft
 from ..history import DAY_MS, DIRECT, MEMBER, QUOTA_EXCEEDED, Draft, Message, Result, RoomRow, Stored
 from ..mentions import mentioned
@@ -32,6 +32,8 @@ class MemoryAppend(MemoryTables):
                 return "unknown_room"
         else:
             receiver = self._find_receiver(draft)
+            if isinstance(receiver, DeletedUser):
+                return "account_deleted"
             if not isinstance(receiver, Identity):
                 return receiver or "unknown_user"
             to = receiver
@@ -64,7 +66,10 @@ class MemoryAppend(MemoryTables):
             key = name_key(name)
             return choose(name, (*self._named([key]).get(key, ()), *draft.connected))
         assert draft.to_id is not None
-        return self._users.get(draft.to_id) if draft.to is None else Identity(draft.to_id, draft.to)
+        if draft.to is not None:
+            return Identity(draft.to_id, draft.to)
+        known = self._users.get(draft.to_id)
+        return None if known is None else self._shown(known)
 
     def _ensure_direct_room(self, sender: Identity | None, to: Identity) -> RoomRow:
         name = direct_room(sender.id if sender else "", to.id)

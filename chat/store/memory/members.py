@@ -1,12 +1,13 @@
-"""Members of rooms in memory, and what they have read."""
+"""Members of rooms in memory as they are, and what they have read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ...identity.names import name_key
-from ...wire.envelope import Identity, direct_room
-from ..history import DIRECT, MEMBER, Membership, RoomOf
+from ...wire.envelope import direct_room
+from ..history import DIRECT, Membership, RoomOf
+from ..rows import show_deleted
 from .tables import MemoryTables, transaction
 
 
@@ -23,22 +24,6 @@ class MemoryMembers(MemoryTables):
         return {pair: role for pair in pairs if (role := self.role(*pair))}
 
     @transaction
-    def join(self, room_id: int, user: Identity, role: str = MEMBER) -> bool:
-        return self._add_member(room_id, user, role)
-
-    @transaction
-    def set_role(self, room_id: int, user_id: str, role: str) -> bool:
-        if self.role(room_id, user_id) is None:
-            return False
-        members = self._members[room_id]
-        members[user_id] = members[user_id]._replace(role=role)
-        return True
-
-    @transaction
-    def leave(self, room_id: int, user_id: str) -> bool:
-        return self._members.get(room_id, {}).pop(user_id, None) is not None
-
-    @transaction
     def members(
         self, room_id: int, after: str | None, limit: int, after_id: str | None = None
     ) -> list[Membership]:
@@ -50,7 +35,8 @@ class MemoryMembers(MemoryTables):
         def is_later(key: str, id: str) -> bool:
             return last is None or key > last or (key == last and after_id is not None and id > after_id)
 
-        return [row for key, id, row in keyed if is_later(key, id)][:limit]
+        page = [row for key, id, row in keyed if is_later(key, id)][:limit]
+        return [row._replace(user=self._shown(row.user)) for row in page]
 
     @transaction
     def rooms_of(self, user_id: str) -> list[RoomOf]:
@@ -68,7 +54,8 @@ class MemoryMembers(MemoryTables):
         peer = peers[0] if row.kind == DIRECT and peers else None
         unread, mentions = self._count_unread(room_id, user_id)
         mine, messages = members[user_id], self._messages[room_id]
-        last = messages[-1] if messages else None
+        last = show_deleted(messages[-1], self._deleted) if messages else None
+        peer = None if peer is None else self._shown(peer)
         return RoomOf(row, mine.role, self._read(room_id, user_id), unread, mentions, peer, last)
 
     def _read(self, room_id: int, user_id: str) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ...identity.names import name_key
-from ...wire.envelope import Identity
+from ...wire.envelope import Identity, deleted_user
 from ..batch import group_by_key
-from ..history import Membership, Message, RoomRow, StoreUnavailable
+from ..history import DIRECT, OWNER, Membership, Message, RoomRow, StoreUnavailable
+from ..inviting import OPEN_FOR_MS, State
 from ..models import now_ms
 from ..naming import new_epoch
+from ..rows import show_deleted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +30,22 @@ def transaction(method: F) -> F:
             return method(self, *args, **options)
 
     return cast(F, call)
+
+
+class StoredInvitation(NamedTuple):
+    """A row of the invitations."""
+
+    user: Identity
+    inviter: Identity
+    role: str
+    state: State
+    created_at: int
+    times: int
+    answered_at: int = 0
+
+    def is_open(self, now: int) -> bool:
+        """Return whether it waits for an answer."""
+        return self.state == State.OPEN and self.created_at > now - OPEN_FOR_MS
 
 
 class MemoryTables:
@@ -46,6 +64,10 @@ class MemoryTables:
         self._mentions: set[tuple[str, int, int]] = set()
         #: {id: user}
         self._users: dict[str, Identity] = {}
+        #: Ids of users whose accounts have ended.
+        self._deleted: set[str] = set()
+        #: {(room id, user id): invitation}
+        self._invitations: dict[tuple[int, str], StoredInvitation] = {}
         #: The number of the last write; the writes that changed each room last and that stored each pk.
         self._mark = 0
         self._changed: dict[int, int] = {}
@@ -66,7 +88,8 @@ class MemoryTables:
     def _named(self, keys: Iterable[str]) -> dict[str, list[Identity]]:
         """Return {name_key: its users} for those of `keys` that belong to users."""
         wanted = set(keys)
-        rows = ((name_key(user.username), *user) for user in self._users.values())
+        known = (user for user in self._users.values() if user.id not in self._deleted)
+        rows = ((name_key(user.username), *user) for user in known)
         return group_by_key(row for row in rows if row[0] in wanted)
 
     def _find_room(self, name: str) -> RoomRow | None:
@@ -88,12 +111,23 @@ class MemoryTables:
         return row
 
     def _add_member(self, room_id: int, user: Identity, role: str) -> bool:
-        if room_id not in self._rooms or user.id in self._members[room_id]:
+        if room_id not in self._rooms or user.id in self._members[room_id] or user.id in self._deleted:
             return False
+        if self._is_users_own(room_id) and not self._members[room_id]:
+            role = OWNER
         self._members[room_id][user.id] = Membership(user, role, self._rooms[room_id].last_seq, now_ms())
         return True
+
+    def _is_users_own(self, room_id: int) -> bool:
+        row = self._rooms[room_id]
+        return row.created_by is not None and row.kind != DIRECT
+
+    def _shown(self, user: Identity) -> Identity:
+        """Return a user as others see it."""
+        return deleted_user(user.id) if user.id in self._deleted else user
 
     def _messages_of(self, room_ids: Iterable[int]) -> list[Message]:
         """Return the messages of rooms, by pk."""
         found = [message for id in set(room_ids) for message in self._messages.get(id, [])]
-        return sorted(found, key=lambda message: message.pk)
+        shown = [show_deleted(message, self._deleted) for message in found]
+        return sorted(shown, key=lambda message: message.pk)

@@ -22,11 +22,15 @@ STATUS: Mapping[str, int] = {
     "fixed_title": 403,
     "forbidden": 403,
     "last_owner": 403,
+    "account_deleted": 403,
+    "invitation_declined": 403,
+    "reserved_title": 403,
     "not_joined": 403,
     "rooms_closed": 403,
     "too_many_rooms": 403,
     "not_found": 404,
     "unknown_room": 404,
+    "unknown_invitation": 404,
     "unknown_user": 404,
     "method_not_allowed": 405,
     "ambiguous_to": 409,
@@ -35,6 +39,7 @@ STATUS: Mapping[str, int] = {
     "not_json": 415,
     "search_busy": 429,
     "too_many_requests": 429,
+    "too_many_invitations": 429,
     "store_unavailable": 503,
 }
 #: Headers of the responses with a status.

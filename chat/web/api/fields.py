@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ...identity.names import SITE_MAX_CHARS, is_printable, name_key
+from ...identity.reserved import is_visible
 from ...rooms.access import ROLES
 from ...store.history import DIRECT_PREFIX, PRIVATE, PUBLIC
 from ...wire.decoding import has_control
@@ -70,7 +71,7 @@ def kind(value: Any) -> str:
 def title(value: Any, kind: str) -> str:
     """Return a room's title. A public room's title is its name, for which the store has stricter rules."""
     text = _line(value, MAX_TITLE)
-    if not text or not text.isprintable():
+    if not text or not text.isprintable() or not is_visible(text):
         raise ChatError("bad_title")
     if kind == PUBLIC and name_key(text).startswith((DIRECT_PREFIX, PRIVATE_PREFIX)):
         raise ChatError("bad_title")

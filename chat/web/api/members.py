@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from ...rooms.access import Right, check, check_last_owner, check_leave, check_own_role, check_role, successor
-from ...store.history import DIRECT, MEMBER, OWNER, History, Membership, RoomRow
+from ...rooms.access import Right, check, check_leave, check_new_role, check_removal, check_role
+from ...store.history import DIRECT, MEMBER, RoomRow
+from ...store.rules import Standing
 from ...wire.envelope import Identity
 from ...wire.errors import ChatError
-from . import fields, pages, shapes
+from . import fields, lines, pages, shapes
 from .call import NO_ID, Call, RoomAndRole
 
 Answer = tuple[Any, int]
-
-#: Members per query when all of them are read.
-CHUNK = 500
 
 
 def listing(call: Call, room: str) -> Answer:
@@ -40,23 +38,27 @@ def _participants(call: Call, row: RoomRow) -> list[Identity]:
 
 
 def add(call: Call, room: str) -> Answer:
-    """Add a user, given by id or name, as a member. A user who is a member already keeps the role."""
+    """Invite a user, given by id or name, or add the user at once (CHAT_INVITATIONS); a member keeps the role."""
     row, mine = call.room(room, Right.ADMINISTER)
     body = call.body()
-    id, role = body.get("id"), fields.role(body.get("role", MEMBER))
-    if id is None:
-        user = call.user_named(fields.username(body.get("username")))
-    else:
-        user = call.user_of_id(fields.username(id))
+    user, role = _user_to_add(call, body), fields.role(body.get("role", MEMBER))
     check_role(mine, None, role)
-    fresh = call.history.join(row.id, user, role)
-    if fresh:
-        call.chat.rooms.push_room_change(user.id, row.name, "joined")
-    else:
-        role = call.history.role(row.id, user.id) or role
-    return shapes.member(
-        user, role, user.id in call.chat.rooms.connected_ids(row.name)
-    ), 201 if fresh else 200
+    here = user.id in call.chat.rooms.connected_ids(row.name)
+    invitations = call.chat.invitations
+    if not invitations.ask:
+        added = invitations.add(row, call.user, user, role)
+        return shapes.member(user, added.role, here), 201 if added.is_fresh else 200
+    line = lines.invited(call.user, user)
+    invited = invitations.invite(row, call.user, user, role, line)
+    shape = shapes.member(user, invited.role, here)
+    return (shape, 200) if invited.is_member else (shape | {"invited": True}, 202)
+
+
+def _user_to_add(call: Call, body: dict[str, Any]) -> Identity:
+    given = {key: fields.username(body[key]) for key in ("id", "username") if key in body}
+    if "id" in given:
+        return call.user_of_id(given["id"])
+    return call.user_named(fields.username(given.get("username")))
 
 
 def give_role(call: Call, room: str, user_id: str) -> Answer:
@@ -64,13 +66,10 @@ def give_role(call: Call, room: str, user_id: str) -> Answer:
     place = call.room(room)
     theirs = _role_of_target(call, place, user_id)
     wanted = fields.role(call.body().get("role"))
-    if user_id == call.user.id:
-        check_own_role(theirs, wanted)
-    else:
-        check_role(place.role, theirs, wanted)
-    if theirs == OWNER != wanted:
-        check_last_owner(theirs, sum(one.role == OWNER for one in everyone(call.history, place.row.id)))
-    if wanted != theirs and call.history.set_role(place.row.id, user_id, wanted):
+    rule = partial(check_new_role, wanted=wanted, is_self=user_id == call.user.id)
+    if wanted == theirs:
+        rule(Standing(place.role, theirs, 1))  # nothing is written where nothing changes
+    elif call.history.set_role(place.row.id, user_id, wanted, call.user.id, rule):
         call.chat.rooms.push_room_change(user_id, place.row.name, "updated")
     return {"id": user_id, "role": wanted}, 200
 
@@ -78,12 +77,11 @@ def give_role(call: Call, room: str, user_id: str) -> Answer:
 def remove(call: Call, room: str, user_id: str) -> Answer:
     """Remove a member, or leave the room."""
     place = call.room(room)
-    theirs = _role_of_target(call, place, user_id)
+    _role_of_target(call, place, user_id)
     if user_id == call.user.id:
         check_leave(place.row)
-    else:
-        check_role(place.role, theirs, None)
-    end_membership(call, place.row, user_id, theirs)
+    rule = partial(check_removal, is_self=user_id == call.user.id)
+    call.chat.rooms.leave(place.row, user_id, call.user.id, rule)
     return None, 204
 
 
@@ -96,22 +94,3 @@ def _role_of_target(call: Call, place: RoomAndRole, user_id: str) -> str:
     if mine is None:
         raise ChatError("unknown_user")
     return mine
-
-
-def end_membership(call: Call, row: RoomRow, user_id: str, role: str) -> None:
-    """End the membership of a user with that role. A room whose last owner leaves gets another owner."""
-    if not call.history.leave(row.id, user_id):
-        return
-    if role == OWNER and (next_owner := successor(list(everyone(call.history, row.id)))) is not None:
-        call.history.set_role(row.id, next_owner.user.id, OWNER)
-        call.chat.rooms.push_room_change(next_owner.user.id, row.name, "updated")
-    call.chat.rooms.push_room_change(user_id, row.name, "left")
-    call.chat.rooms.unsubscribe_user(user_id, row.name)
-
-
-def everyone(history: History, room_id: int) -> Iterator[Membership]:
-    """Yield all members of a room by name."""
-    after = id = None
-    while page := history.members(room_id, after, CHUNK, id):
-        yield from page
-        id, after = page[-1].user

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from ...rooms.access import LOBBY, Right, check_create, check_leave
+from ...rooms.access import (
+    LOBBY,
+    Right,
+    check_change,
+    check_create,
+    check_creation,
+    check_leave,
+    check_removal,
+    check_title,
+)
 from ...store.history import DIRECT, MEMBER, PRIVATE, PUBLIC, BadRoomName, RoomOf, RoomRow, RoomTaken
 from ...wire.errors import ChatError
 from . import fields, pages, shapes
 from .call import Call
-from .members import end_membership
 from .pages import RoomCursor
 
 Answer = tuple[Any, int]
 
+#: The most invitations that a list shows; the newest.
+MOST_INVITATIONS = 200
+
 
 def mine(call: Call) -> Answer:
-    """A page of the rooms that the user is a member of, the one with the newest message first."""
+    """A page of the rooms that the user is a member of, the one with the newest message first.
+
+    The first page has the user's invitations too.
+    """
     found, text = call.rooms(), call.args.get("after")
-    began = max(one.room.last_at for one in found)
+    began = max((one.room.last_at for one in found), default=0)
     if text is not None:
         cursor = RoomCursor.read(text)
         began, found = cursor.began, [one for one in found if cursor.continues_with(one)]
@@ -27,7 +42,9 @@ def mine(call: Call) -> Answer:
     if len(page) < len(found):
         last = found[len(page) - 1].room
         following = str(RoomCursor(last.last_at, last.id, began))
-    return {"rooms": page, "next": following}, 200
+    waiting = call.history.invitations_of(call.user.id, MOST_INVITATIONS) if text is None else []
+    invitations = [shapes.invitation(one) for one in waiting]
+    return {"rooms": page, "next": following, "invitations": invitations}, 200
 
 
 def directory(call: Call) -> Answer:
@@ -47,14 +64,17 @@ def directory(call: Call) -> Answer:
 
 def create(call: Call) -> Answer:
     """Create a room; its creator becomes the owner."""
-    check_create(call.chat.settings, call.history.count_created(call.user.id))
+    settings = call.chat.settings
+    check_create(settings, 0)
     body = call.body()
     kind = fields.kind(body.get("kind"))
     title = fields.title(body.get("title"), kind)
     topic = fields.topic(body.get("topic", ""))
     ephemeral = fields.flag(body.get("ephemeral", False))
+    check_title(settings, title)
+    rule = partial(check_creation, settings)
     try:
-        row = call.history.create_room(title, kind, call.user, topic, ephemeral)
+        row = call.history.create_room(title, kind, call.user, topic, ephemeral, rule=rule)
     except RoomTaken:
         raise ChatError("room_taken") from None
     except BadRoomName:
@@ -76,9 +96,14 @@ def change(call: Call, room: str) -> Answer:
     topic = fields.topic(body["topic"]) if "topic" in body else None
     if row.kind == PUBLIC and title not in (None, row.title):
         raise ChatError("fixed_title")
-    title = title if row.kind == PRIVATE else None
-    if (title or row.title, row.topic if topic is None else topic) != (row.title, row.topic):
-        row = call.history.update_room(row.id, title=title, topic=topic) or row
+    renamed = title if row.kind == PRIVATE and title != row.title else None
+    if renamed is not None:
+        check_title(call.chat.settings, renamed)
+    if renamed is not None or topic not in (None, row.topic):
+        changed = call.history.update_room(
+            row.id, title=renamed, topic=topic, by=call.user.id, rule=check_change
+        )
+        row = changed or row
         concerned = {call.user.id} | call.chat.rooms.connected_ids(row.name)
         call.chat.rooms.push_room_changes(concerned, row.name, "updated")
     return _view(call, row), 200
@@ -97,7 +122,8 @@ def leave(call: Call, room: str) -> Answer:
     place = call.room(room)
     check_leave(place.row)
     if place.role is not None:
-        end_membership(call, place.row, call.user.id, place.role)
+        rule = partial(check_removal, is_self=True)
+        call.chat.rooms.leave(place.row, call.user.id, call.user.id, rule)
     return None, 204
 
 

@@ -15,7 +15,7 @@ from ...config import Settings
 from ...service import ChatService
 from ...store.history import StoreUnavailable
 from ...wire.errors import ChatError
-from . import members, messages, people, rooms
+from . import invitations, members, messages, people, rooms
 from .answers import answer, refuse
 from .call import Call
 from .rates import Rates
@@ -42,6 +42,11 @@ ROUTES: tuple[tuple[str, str, Mapping[str, Action]], ...] = (
     ),
     ("/rooms/<room>/messages", "messages", {"GET": messages.history}),
     ("/rooms/<room>/read", "read", {"POST": messages.mark_read}),
+    ("/rooms/<room>/invitations", "room_invitations", {"GET": invitations.of_room}),
+    ("/rooms/<room>/invitations/<user_id>", "room_invitation", {"DELETE": invitations.withdraw}),
+    ("/invitations", "invitations", {"GET": invitations.mine}),
+    ("/invitations/<room>/accept", "accept", {"POST": invitations.accept}),
+    ("/invitations/<room>/decline", "decline", {"POST": invitations.decline}),
     ("/directory", "directory", {"GET": rooms.directory}),
     ("/search", "search", {"GET": messages.search}),
     ("/unread", "unread", {"GET": messages.unread}),

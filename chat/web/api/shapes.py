@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...store.history import Message, RoomRow
+from ...store.inviting import Invitation
 from ...wire.envelope import Identity
 from ...wire.messages import user_json
 
@@ -55,7 +56,32 @@ def listed(row: RoomRow, joined: bool) -> Shape:
 
 def member(user: Identity, role: str, here: bool) -> Shape:
     """Return one member; `here` is whether the user is connected to the room now."""
-    return {"id": user.id, "username": user.username, "role": role, "here": here}
+    shown = user_json(user)
+    assert shown is not None
+    return shown | {"role": role, "here": here}
+
+
+def invitation(row: Invitation) -> Shape:
+    """Return an invitation for the user who is invited."""
+    return {
+        "room": row.room,
+        "title": row.title,
+        "topic": row.topic,
+        "kind": row.kind,
+        "inviter": user_json(row.inviter),
+        "role": row.role,
+        "at": row.created_at,
+    }
+
+
+def sent_invitation(row: Invitation) -> Shape:
+    """Return an invitation for those who administer the room."""
+    return {
+        "user": user_json(row.user),
+        "inviter": user_json(row.inviter),
+        "role": row.role,
+        "at": row.created_at,
+    }
 
 
 def message(row: Message) -> Shape:
