@@ -12,8 +12,8 @@ from ..socketio.server import Server
 from ..wire.envelope import MessageType
 from ..wire.errors import FAILURES, ChatError, CloseCode
 
-#: Milliseconds by which machines' clocks may differ.
-MAX_SKEW_MS = 60_000
+#: Milliseconds by which machines' clocks may differ, and by which a clock that was set back may have been ahead.
+MAX_SKEW_MS, MAX_AHEAD_MS = 60_000, 366 * 86_400_000
 
 
 class Revocation:
@@ -28,9 +28,10 @@ class Revocation:
     def revoke(self, user_id: str, at_ms: int, failure: str) -> None:
         """Refuse this user's tokens issued before `at_ms` and close their sockets with the Error `failure`."""
         self._guard.revoke(user_id, at_ms)
-        # A token from further ahead than that was issued before, by a clock that was set back since.
-        ahead_ms = max(at_ms, now_ms()) + MAX_SKEW_MS
-        self._hub.reactor.call(self._close, user_id, failure, lambda one: not at_ms < one.issued <= ahead_ms)
+        now = max(at_ms, now_ms())
+        self._hub.reactor.call(
+            self._close, user_id, failure, lambda one: one.issued <= at_ms or _is_from_clock_ahead(one, now)
+        )
 
     def end_session(self, user_id: str, sid: str) -> None:
         """Refuse the tokens of a user's session and close its sockets."""
@@ -61,3 +62,8 @@ class Revocation:
             if (room is not None and self._hub.rooms.leave(client, room)) or stopped:
                 client.enqueue(client.wire.codec.notice(MessageType.LEAVE, {"room": room_name}))
                 self._io.removed(client, room_name)
+
+
+def _is_from_clock_ahead(one: Admitted, now: int) -> bool:
+    """Tell whether a token was issued before `now` (ms) though its time is later: the clock was set back since."""
+    return MAX_SKEW_MS < one.issued - now <= MAX_AHEAD_MS
