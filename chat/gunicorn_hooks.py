@@ -94,7 +94,8 @@ def _limit_requests(worker: Any, chat: Any) -> None:
 
     def handle_limited(*args: Any) -> Any:
         sock, peer = (args[0].sock, args[0].client) if is_threaded else args[1:]
-        limits.begin_head(sock, peer[0] if isinstance(peer, tuple) else "")
+        if not limits.begin_head(sock, peer[0] if isinstance(peer, tuple) else "") and not is_threaded:
+            return sock.close()  # without a look at what it has sent: there may be thousands a second
         try:
             return handle(*args)
         finally:

@@ -15,6 +15,7 @@ class Owner:
     """What the Owner and Wire protocols of chat.rooms ask for, without rooms; `flush` ends a tick as the hub's does."""
 
     codec = NATIVE
+    largest = 0
 
     def __init__(self, outbox_bytes=1 << 20, settings=None):
         self.check_heartbeat = Heartbeat(settings or Settings()).check

@@ -110,6 +110,7 @@ class Client(Member):
     def _parse(self, data: bytes) -> list[tuple[int, bytes]]:
         owner = self._owner
         parser = self._parser or owner.parser
+        parser.max_message = self.wire.largest or owner.max_message
         messages = parser.feed(data, READ_MESSAGES)
         if parser.idle:
             self._parser = None

@@ -33,6 +33,10 @@ class Wire(Protocol):
     def codec(self) -> Codec:
         """Encodes messages for its clients."""
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest message that is taken at present; 0 for CHAT_MAX_MESSAGE_BYTES."""
+
     def on_text(self, member: Any, payload: bytes) -> None:
         """Serve one whole text message, whose UTF-8 is valid."""
 

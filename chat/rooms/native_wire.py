@@ -15,6 +15,7 @@ class NativeWire:
     """Decodes and dispatches messages. Whatever is wrong with one is answered to its sender with an Error."""
 
     codec = NATIVE
+    largest = 0
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher

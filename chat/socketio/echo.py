@@ -15,7 +15,7 @@ class Echo:
 
     def on_open(self, session: Session) -> None:
         """There is no namespace to connect to."""
-        session.has_connected = True
+        session.take_in()
 
     def on_text(self, session: Session, payload: bytes) -> None:
         """Send it back."""

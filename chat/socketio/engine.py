@@ -161,6 +161,8 @@ class Engine:
             session.close("parse error")
             raise BadRequest(*BAD_REQUEST) from None
         poller.seen = self.hub.now
+        if len(body) > (session.largest or len(body)):
+            session.close("parse error")
         for binary, payload in parts:
             if session.reason:
                 break
@@ -214,6 +216,8 @@ def _gets_reason(poller: Poller, reason: str) -> bool:
 
 class ClosingWire:
     """The wire of a socket that is being closed: it ignores what the client sends."""
+
+    largest = 0
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec

@@ -110,7 +110,8 @@ class Lifecycle:
     def _open(self, connection: Connection, granted: Grant | None, missed: list[bytes]) -> None:
         """Answer CONNECT, send what was missed, and add the connection to its rooms."""
         session, namespace, chat = connection.engine_session, connection.namespace, self._namespaces.chat
-        connection.accepted = session.has_connected = True
+        connection.accepted = True
+        session.take_in()
         self._recovery.cursor.catch_up()
         answer = {"sid": connection.id} | ({"pid": connection.pid} if self._recovery.enabled else {})
         session.send(encode(Packet(CONNECT, namespace, answer)))

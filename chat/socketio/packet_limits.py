@@ -13,6 +13,8 @@ from ..config import Settings
 #: A session's packets may be so many times the messages of a user: a site's own events are small and frequent (cursors,
 #: progress), and cost less than stored messages.
 PACKETS_A_MESSAGE = 5
+#: Bytes of the largest message of a client that has not connected to a namespace yet: a CONNECT with its token.
+BEFORE_CONNECT = 32 * 1024
 #: Attachments that count as much as one packet.
 ATTACHMENTS_A_PACKET = 4
 #: Bytes of unfinished events from one address and from all together; never less than one whole event.

@@ -17,7 +17,7 @@ from ..wire.errors import CloseCode
 from ..wire.frames import text_frame
 from . import engine_packets
 from .engine_packets import PacketError
-from .packet_limits import PacketRate
+from .packet_limits import BEFORE_CONNECT, PacketRate
 from .packets import Assembly
 from .polling import NOOP, Poller
 from .sids import Sids
@@ -117,7 +117,7 @@ class Session:
         "reason",
         "connections",
         "assembly",
-        "has_connected",
+        "largest",
         "_full_at",
         "_refused",
         "_pinged_at",
@@ -138,13 +138,22 @@ class Session:
         #: The layer's own: connections by namespace, and a packet that waits for attachments.
         self.connections: dict[str, Any] = {}
         self.assembly: Assembly | None = None
-        #: Whether it has ever been connected to a namespace.
-        self.has_connected = False
+        #: For the parser: strangers may send little.
+        self.largest = min(BEFORE_CONNECT, engine.settings.max_message_bytes)
         #: As `PacketRate.take` returned it, and the packets refused since the last one that was allowed.
         self._full_at = 0.0
         self._refused = 0
         self._pinged_at = self.opened_at
         self._awaits_pong = False
+
+    @property
+    def has_connected(self) -> bool:
+        """Whether it has ever been connected to a namespace."""
+        return not self.largest
+
+    def take_in(self) -> None:
+        """The client has connected to a namespace."""
+        self.largest = 0
 
     # ---- to the client ---------------------------------------------------------------------------------------
 

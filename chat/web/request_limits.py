@@ -74,16 +74,17 @@ class RequestLimits:
 
     # ---- heads: called by the server's hooks ---------------------------------------------------------------------
 
-    def begin_head(self, sock: Any, peer: str) -> None:
-        """Expect the head of a request; a peer that holds too many is cut off."""
+    def begin_head(self, sock: Any, peer: str) -> bool:
+        """Expect the head of a request; a peer that holds too many is cut off, and the answer is False."""
         # A proxy sends whole heads, for many clients.
         address = "" if self._proxies else network_of(peer)
         if self.held.is_full(address):
             shut(sock, _socket.SHUT_RDWR)
-            return
+            return False
         self.held.add(address)
         self._heads[id(sock)] = address
         self.deadlines.begin(sock)
+        return True
 
     def end_head(self, sock: Any) -> None:
         """The head has come, or the connection has ended."""

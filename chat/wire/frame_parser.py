@@ -38,10 +38,11 @@ class Parser:
     parsed. `more` is True if `limit` stopped a call with bytes left: call `feed(b"")` again.
     """
 
-    __slots__ = ("_ended", "_fragments", "_held", "_max", "_need", "_start", "error", "more")
+    __slots__ = ("_ended", "_fragments", "_held", "_need", "_start", "error", "max_message", "more")
 
     def __init__(self, max_message: int):
-        self._max = max_message
+        #: Bytes of the largest message; a larger frame is refused by its head alone.
+        self.max_message = max_message
         self._held: bytes | bytearray = _NOTHING  # a bytearray while a frame grows; bytes when `more`,
         self._start = 0  # of which those from here on are untaken
         self._need = 0  # bytes that the held frame must have before it is parsed again
@@ -104,7 +105,7 @@ class Parser:
 
     def _parse(self, data: bytes, start: int, messages: list, limit: int) -> int:
         """Take whole frames from `start` on; return the position of the first byte that was not taken."""
-        end, size_limit = len(data), self._max
+        end, size_limit = len(data), self.max_message
         while len(messages) < limit and not self._ended:
             # The fast path for nearly every frame: a whole text message with 7 or 16 bits of length.
             if end - start > 8 and data[start] == 0x81 and self._fragments is None:
@@ -171,7 +172,7 @@ class Parser:
     def _check_size(self, opcode: int, size: int) -> None:
         if opcode < CLOSE:
             held = len(self._fragments.body) if self._fragments is not None else 0
-            if held + size > self._max:
+            if held + size > self.max_message:
                 raise ProtocolError(TOO_BIG, "message too big")
 
     def _take(self, first: int, payload: bytes, messages: list) -> None:

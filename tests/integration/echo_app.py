@@ -48,6 +48,7 @@ def begin(hub, wire, taken):
 
 class Echo:
     codec = NATIVE
+    largest = 0
 
     def __init__(self, settings):
         self.check_heartbeat = Heartbeat(settings).check

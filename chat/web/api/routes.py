@@ -17,7 +17,7 @@ from ...store.history import StoreUnavailable
 from ...wire.errors import ChatError
 from . import invitations, members, messages, people, rooms
 from .answers import answer, refuse
-from .call import Call
+from .call import Call, discard_body
 from .rates import Rates
 
 log = logging.getLogger("flask_chat")
@@ -80,6 +80,7 @@ def _view(actions: Mapping[str, Action], rates: Rates) -> Callable[..., Response
         try:
             return answer(*action(_call(rates), **parts))
         except ChatError as error:
+            discard_body(request)
             return refuse(error)
         except StoreUnavailable as error:
             log.warning("the store is unavailable: %s", error)
