@@ -25,7 +25,9 @@ class Workers(SocketIOServer):
     COUNT = 3
 
     def __init__(self, kind="gunicorn-gevent", env=None):
-        options = ("--workers", self.COUNT, "--keep-alive", "60", "--config", CONF, *KINDS[kind])
+        # gunicorn would kill workers that the tests stop for longer than its timeout, which is 30 s.
+        times = ("--keep-alive", "60", "--timeout", "600")
+        options = ("--workers", self.COUNT, *times, "--config", CONF, *KINDS[kind])
         super().__init__(kind, {"CHAT_IO_CHAT_NAMESPACE": "", **CALM, **(env or {})}, options)
         self.env["TMPDIR"] = str(self.home)
 
