@@ -6,11 +6,11 @@ import ipaddress
 
 
 def network_of(address: str) -> str:
-    """Return the address; for IPv6 its /64, which one customer has alone."""
+    """Return the address, without a proxy's brackets; for IPv6 its /64, which one customer has alone."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.strip("[]").partition("%")[0])
     except ValueError:
         return address
-    if parsed.version == 4:
-        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
     return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))

@@ -14,6 +14,7 @@ from ..identity.guard import Guard
 from ..loop.pools import Pool
 from ..rooms.dispatcher import Handler
 from ..rooms.handlers import HANDLERS
+from ..rooms.rate import connect_rate
 from ..runtime import Runtime, Site, StoreAccess, WorkerLinks
 from ..runtime.control import SESSION_END
 from ..socketio.io import IO
@@ -70,6 +71,8 @@ class ChatService(AccountMethods):
         self.login = LoginView(app, settings.login_endpoint)
         self._control = ControlRequests(self.stores, self._processes)
         self._messages = SystemMessages(settings, self.stores, self._processes, self._control)
+        #: How fast one address may open connections.
+        self.connects = connect_rate(settings.max_connections_per_ip)
         #: Rooms, read marks, and the notices about them.
         self.rooms = RoomService(self.stores, self._processes, self._control)
         #: Invitations to rooms.

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-import ipaddress
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..config import Settings
+from ..identity.networks import network_of
 from .slow_sockets import Deadlines, reset, set_kernel_timeout, shut
 
 #: A response is sent in pieces of this size, each of which has CHAT_SEND_TIMEOUT.
@@ -252,19 +252,6 @@ def _with_end(file: Any, request: _Request) -> Any:
 
     file.close = close_and_end
     return file
-
-
-def network_of(address: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 of an IPv6 one, which a subscriber has whole."""
-    try:
-        parsed = ipaddress.ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def socket_of(environ: dict[str, Any]) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from flask import Request, Response, request
 
 from ..config import SEVERAL_WORKERS
 from ..identity.guard import Grant, origin_allowed
+from ..identity.networks import network_of
 from ..rooms.client import Taken
+from ..service import ChatService
 from ..wire.errors import FAILURES, ChatError
 from .context import language, service
 from .sockets import RefusedUpgrade, is_isolated_worker
@@ -24,6 +27,7 @@ EXCESS_SOCKETS = 100
 def check_socket(request: Request) -> None:
     """Raise RefusedUpgrade for a request that must not become a chat socket."""
     chat = service()
+    check_connect_rate(chat, request)
     if is_isolated_worker(request.environ, chat.settings.redis_url):
         log.error(SEVERAL_WORKERS)
         raise RefusedUpgrade(503, SEVERAL_WORKERS)
@@ -36,6 +40,15 @@ def check_socket(request: Request) -> None:
         raise RefusedUpgrade(503, "The server is restarting.", {"Retry-After": "1"})
     if len(hub.reactor) >= hub.limit + EXCESS_SOCKETS:
         raise RefusedUpgrade(503, FAILURES["server_full"].en, {"Retry-After": "30"})
+
+
+def check_connect_rate(chat: ChatService, request: Request) -> None:
+    """Raise RefusedUpgrade where a client's address opens connections too fast: CHAT_MAX_CONNECTIONS_PER_IP."""
+    try:
+        chat.connects.count(network_of(request.remote_addr or ""))
+    except ChatError as error:
+        wait = {"Retry-After": str(math.ceil(error.retry_after or 1))}
+        raise RefusedUpgrade(429, FAILURES[error.code].en, wait) from None
 
 
 def open_socket(taken: Taken) -> None:

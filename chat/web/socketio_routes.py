@@ -22,6 +22,7 @@ from ..socketio.forwarding.client import ForwardingClient
 from ..socketio.forwarding.sessions import LocalSession, SessionHandle
 from ..socketio.handshake import pack
 from ..socketio.sessions import OpeningRequest
+from .socket_route import check_connect_rate
 from .sockets import ParkingSock, RefusedUpgrade, is_isolated_worker
 
 log = logging.getLogger("flask_chat")
@@ -108,8 +109,10 @@ class Routes:
         engine = endpoint.engine
         if request.method != "GET":
             raise BadRequest(*bad_request.BAD_METHOD)
-        if not engine.has_place(request.remote_addr or ""):
-            return Response(NO_PLACE + "\n", 503, {"Retry-After": "5"}, mimetype="text/plain")
+        try:
+            _check_place(chat, engine)
+        except RefusedUpgrade as refused:
+            return refused.response
         if endpoint.forwarding is not None and _has_peers(chat):
             endpoint.forwarding.listen()
         opening = _opening(chat)
@@ -171,8 +174,8 @@ class Routes:
             raise RefusedUpgrade(
                 status, orjson.dumps({"code": bad.code, "message": bad.message}).decode()
             ) from None
-        if sid is None and not endpoint.engine.has_place(request.remote_addr or ""):
-            raise RefusedUpgrade(503, NO_PLACE, {"Retry-After": "5"})
+        if sid is None:
+            _check_place(chat, endpoint.engine)
 
     def socket(self, taken: Taken) -> None:
         """Open a session on a parked socket, or let the socket probe the upgrade of the session that it names."""
@@ -227,6 +230,13 @@ def opening_request(request: Request, is_kept: bool) -> OpeningRequest:
 
 def _cookie(request: Request) -> str:
     return sids.read_cookie(request.cookies.get(COOKIE))
+
+
+def _check_place(chat: ChatService, engine: Engine) -> None:
+    """Raise RefusedUpgrade where the client's address opens sessions too fast, or has too many."""
+    check_connect_rate(chat, request)
+    if not engine.has_place(request.remote_addr or ""):
+        raise RefusedUpgrade(503, NO_PLACE, {"Retry-After": "5"})
 
 
 def _check_query(request: Request, chat: ChatService) -> None:

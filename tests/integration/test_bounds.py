@@ -8,7 +8,7 @@ import pytest
 from tests.integration.named_clients import connect_as, entering, received_before, settle, wait_for_users
 from tests.servers import Server
 from tests.tokens import token
-from tests.wsclient import CLOSE, Closed, frame, text_frame
+from tests.wsclient import CLOSE, Closed, Refused, frame, text_frame
 
 # -- places
 
@@ -102,6 +102,20 @@ def test_without_a_trusted_proxy_a_forged_address_changes_nothing():
         enter("bob", headers={"X-Forwarded-For": "10.0.0.2"})
         with server.socket(token=token("cat"), headers={"X-Forwarded-For": "10.0.0.3"}) as third:
             assert turned_away(third) == "too_many_for_address"
+
+
+def test_an_address_that_opens_connections_too_fast_is_refused_for_a_moment(small):
+    def refusal(address):
+        try:
+            small.socket(token="none", headers={"X-Forwarded-For": address}).close()
+        except Refused as refused:
+            return refused
+
+    first = next(found for _ in range(1_000) if (found := refusal("10.0.9.1")))
+    assert (first.status, first.headers["retry-after"]) == (429, "1")
+    polling = small.get("/socket.io/?EIO=4&transport=polling", {"X-Forwarded-For": "10.0.9.1"})
+    assert polling[0] == 429
+    assert refusal("10.0.9.2") is None
 
 
 # -- speed

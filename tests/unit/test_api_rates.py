@@ -2,8 +2,8 @@
 
 import pytest
 
-from chat.web.api import rates
-from chat.web.api.rates import Rate
+from chat.rooms import rate as rates
+from chat.rooms.rate import Rate
 from chat.wire.errors import ChatError
 
 
