@@ -89,7 +89,7 @@ def _limit_requests(worker: Any, chat: Any) -> None:
     is_threaded = hasattr(worker, "tpool")
     capacity = worker.cfg.threads if is_threaded else worker.cfg.worker_connections
     proxies = chat.settings.trusted_proxies or proxies_of(worker.wsgi)
-    limits = worker.wsgi = RequestLimits(worker.wsgi, chat.settings, capacity, proxies)
+    limits = worker.wsgi = RequestLimits(worker.wsgi, chat.settings, capacity, proxies, chat.connects)
     handle = worker.handle
 
     def handle_limited(*args: Any) -> Any:
@@ -116,7 +116,7 @@ def _share_the_loop() -> None:
 
 
 #: Connections that a worker accepts in a row. At gevent's 100, a flood of new ones delays every message by 150 ms.
-ACCEPT = 8
+ACCEPT = 2
 
 
 def _is_no_timeout(record: logging.LogRecord) -> bool:

@@ -26,6 +26,10 @@ class TokenBucket:
         """Tell whether the whole burst is available again."""
         return self._tokens + (now - self._at) * self._rate >= self._burst
 
+    def wait(self, now: float) -> float:
+        """Return the seconds until a token is available, 0 or less where one is."""
+        return (1 - self._tokens) / self._rate + self._at - now
+
     def take(self, now: float, cost: float = 1.0) -> float:
         """Take `cost` tokens and return 0, or take none and return the seconds until they are available."""
         tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)

@@ -36,6 +36,12 @@ class Rate:
         if wait:
             raise ChatError("too_many_requests", retry_after=wait)
 
+    def is_exceeded(self, key: str) -> bool:
+        """Return whether `count` would raise now; it counts nothing."""
+        with self._lock:
+            bucket = self._buckets.get(key)
+            return bucket is not None and bucket.wait(self._clock()) > 0
+
     def _bucket(self, key: str) -> TokenBucket:
         bucket = self._buckets.get(key)
         if bucket is None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..config import Settings
 from ..identity.networks import network_of
+from ..rooms.rate import Rate
 from .slow_sockets import Deadlines, reset, set_kernel_timeout, shut
 
 #: A response is sent in pieces of this size, each of which has CHAT_SEND_TIMEOUT.
@@ -26,7 +27,9 @@ PIECE = 16_384
 #: connections.
 LEAST = 8
 KEY = "flask_chat.held"
-_REFUSED = b"Your address has too many unfinished requests. Try again in a few seconds.\n"
+_REFUSED = (
+    b"Your address sends too many requests, or leaves too many unfinished. Try again in a few seconds.\n"
+)
 
 
 class HeldRequests:
@@ -58,10 +61,12 @@ class RequestLimits:
     """A WSGI app around `app` with the limits of `settings`.
 
     `capacity` is how many requests the server serves at a time: one address may hold at most half of them.
-    `proxies` is the number of trusted proxies in front.
+    `proxies` is the number of trusted proxies in front. WebSockets of an address that has exceeded the rate `connects`
+    are refused before the site sees them, which makes a flood of them cheap.
     """
 
-    def __init__(self, app: Any, settings: Settings, capacity: int, proxies: int) -> None:
+    def __init__(self, app: Any, settings: Settings, capacity: int, proxies: int, connects: Rate) -> None:
+        self._connects = connects
         self._app = app
         #: As the app's, for who finds the chat by them.
         self.extensions = getattr(app, "extensions", {})
@@ -101,12 +106,14 @@ class RequestLimits:
         if sock is None or KEY in environ:
             return self._app(environ, start_response)
         self.end_head(sock)
+        address = self._address(environ)
         if is_websocket(environ):
+            if self._connects.is_exceeded(address):
+                return self._refuse(start_response, sock, "429 Too Many Requests")
             set_kernel_timeout(sock, 0)
             return self._app(environ, start_response)
-        address = self._address(environ)
         if self.held.is_full(address):
-            return self._refuse(start_response, sock)
+            return self._refuse(start_response, sock, "503 Service Unavailable")
         request = environ[KEY] = _Request(self, sock, address)
         if has_body(environ):
             request.begin_body(environ)
@@ -125,9 +132,9 @@ class RequestLimits:
             peer = chain[-self._proxies] if len(chain) >= self._proxies else peer
         return network_of(peer)
 
-    def _refuse(self, start_response: Callable[..., Any], sock: Any) -> Iterable[bytes]:
+    def _refuse(self, start_response: Callable[..., Any], sock: Any, status: str) -> Iterable[bytes]:
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_REFUSED)))]
-        start_response("503 Service Unavailable", [*headers, ("Retry-After", "5")])
+        start_response(status, [*headers, ("Retry-After", "5")])
         try:
             yield _REFUSED
         finally:
