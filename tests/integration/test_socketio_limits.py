@@ -76,6 +76,17 @@ def test_nothing_binary_is_taken_before_connect(session):
     session.wait_closed()
 
 
+def test_little_is_taken_before_connect(session):
+    session.send("40" + json.dumps({"token": "x" * 33_000}))
+    session.wait_closed()
+
+
+def test_a_message_before_connect_is_refused_by_its_head(endpoint):
+    session = WebSocketSession(endpoint)
+    session.ws.send_raw(wsclient.frame(wsclient.BINARY, bytes(100_000))[:14])
+    assert session.ws.wait_closed()[0] == 1009
+
+
 def test_an_event_whose_attachments_never_come_ends_its_session(talk):
     started = time.monotonic()
     talk.send(f'452-["message",{PLACEHOLDER},{PLACEHOLDER}]', b"the first of two")
