@@ -1,8 +1,8 @@
 """The log-in session: Flask-Login's, renewed at log-in, and ended together with the user's tokens.
 
 The server cannot revoke a cookie: a tab that requests a token while another tab logs out still sends the old cookie.
-So a session is valid only if the chat's list of log-in sessions does not say that it has ended, and if it began after
-the user's tokens_valid_after, which a log-out everywhere, a new password, kick and ban set.
+So a session is valid only while the chat's list of log-in sessions has it as open, and if it began after the user's
+tokens_valid_after, which a log-out everywhere, a new password, kick and ban set.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load(user_id: str) -> Member | None:
     user = chat.users.get(user_id)
     if user is None or user.banned or session.get(_SINCE, 0) < user.tokens_valid_after:
         return None
-    return None if chat.log_ins.current() is None or chat.log_ins.has_ended() else Member(user)
+    return Member(user) if chat.log_ins.is_open() else None
 
 
 def log_in(user: User) -> None:

@@ -80,6 +80,17 @@ class LogInSessions:
             return False
         return self._guard.has_ended(named.sid) or self._stores.open().log_in_sessions.has_ended(named.sid)
 
+    def is_open(self) -> bool:
+        """Return whether this request's session is listed and has not been ended.
+
+        For the user loader of a site that calls `begin` at each log-in. The list of a user has an end: a session that
+        has dropped out of it, ended or not, is not open.
+        """
+        named = sessions.current()
+        if named is None or self._guard.has_ended(named.sid):
+            return False
+        return self._stores.open().log_in_sessions.is_open(named.sid)
+
     def log_out(self, everywhere: bool = False) -> None:
         """End this request's session, or all sessions of its user."""
         ended = sessions.take()

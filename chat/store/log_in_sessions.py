@@ -63,6 +63,11 @@ class LogInSessionRows:
         wanted = select(table.c.id).where(table.c.id == id, ~_IS_OPEN)
         return self._db.read(lambda connection: connection.execute(wanted).first()) is not None
 
+    def is_open(self, id: str) -> bool:
+        """Return whether this session is listed and has not been ended."""
+        wanted = select(table.c.id).where(table.c.id == id, _IS_OPEN)
+        return self._db.read(lambda connection: connection.execute(wanted).first()) is not None
+
     def owner(self, id: str) -> str | None:
         """Return the id of the user whose session this is; None for an unknown one."""
         wanted = select(table.c.user_id).where(table.c.id == id)

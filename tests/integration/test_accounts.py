@@ -19,6 +19,7 @@ from accounts.redirects import is_own_path
 from app import create_app, stored_secret
 from chat import ChatError
 from chat.identity.passwords import Passwords
+from chat.store import log_in_sessions
 from tests.databases import migrated_sqlite
 from tests.servers import SECRET
 from tests.wsclient import Closed
@@ -503,6 +504,20 @@ def test_a_cookie_from_before_the_log_out_stays_invalid_after_a_restart(make_app
     register(client)
     cookie = client.get_cookie("session").value
     client.post("/logout")
+    late = make_app().test_client()
+    late.set_cookie("session", cookie)
+    assert not is_logged_in(late)
+
+
+def test_an_ended_session_stays_ended_after_many_others(make_app):
+    app = make_app()
+    client = app.test_client()
+    register(client)
+    cookie = client.get_cookie("session").value
+    client.post("/logout")
+    ada = users_of(app).by_name("ada").id
+    for number in range(log_in_sessions.MOST):
+        app.extensions["chat"].stores.open().log_in_sessions.use(f"later-{number}", ada, "")
     late = make_app().test_client()
     late.set_cookie("session", cookie)
     assert not is_logged_in(late)
