@@ -79,6 +79,10 @@ class Arrivals:
         while self._all and self._all[0].admit is None:
             self._all.popleft()
 
+    def admit_all(self) -> None:
+        """Admit all that wait now: the worker stops, and closes each of them as it does all other clients."""
+        self.admit(list(self._all))
+
     def _end_patience(self) -> None:
         """Admit those that have waited for long enough, and come back for the next."""
         now = self._reactor.now

@@ -24,6 +24,8 @@ class Admission:
         self._jobs = jobs
         self._guard = guard
         self._wire = wire
+        #: Sockets that wait to be admitted (rooms/arrivals.py), and that the reactor therefore does not count yet.
+        self.waiting = 0
 
     def admit(
         self, taken: Taken, verdict: Grant | ChatError, path: str, lobby: bool = True, **traits: Any
@@ -39,11 +41,16 @@ class Admission:
         self._hub.reactor.call(self._receive, taken, verdict, lobby, traits)
 
     def _receive(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
-        admit = partial(self._admit, taken, verdict, lobby, traits)
-        if isinstance(verdict, ChatError):
-            admit()
-        else:
-            self._hub.arrivals.put(verdict.identity.id, admit)
+        if isinstance(verdict, ChatError) or self._hub.draining:
+            self._admit(taken, verdict, lobby, traits)
+            return
+        self.waiting += 1
+        admit = partial(self._admit_arrival, taken, verdict, lobby, traits)
+        self._hub.arrivals.put(verdict.identity.id, admit)
+
+    def _admit_arrival(self, *args: Any) -> None:
+        self.waiting -= 1
+        self._admit(*args)
 
     def _admit(self, taken: Taken, verdict: Grant | ChatError, lobby: bool, traits: dict[str, Any]) -> None:
         hub = self._hub

@@ -38,6 +38,7 @@ class Shutdown:
 
         It returns at once, and is safe in a signal handler.
         """
+        self._hub.reactor.call_soon(self._hub.arrivals.admit_all)
         self._drain.start(self._drain_seconds if seconds is None else seconds)
         self._hub.reactor.call_soon(self._forwarding.release_polls)
 

@@ -35,10 +35,11 @@ def check_socket(request: Request) -> None:
         raise RefusedUpgrade(
             403, "Pages of that origin may not connect; CHAT_ALLOWED_ORIGINS says which may."
         )
-    hub = chat.start().hub
+    runtime = chat.start()
+    hub = runtime.hub
     if hub.draining:
         raise RefusedUpgrade(503, "The server is restarting.", {"Retry-After": "1"})
-    if len(hub.reactor) >= hub.limit + EXCESS_SOCKETS:
+    if len(hub.reactor) + runtime.admission.waiting >= hub.limit + EXCESS_SOCKETS:
         raise RefusedUpgrade(503, FAILURES["server_full"].en, {"Retry-After": "30"})
 
 

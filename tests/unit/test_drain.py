@@ -316,6 +316,28 @@ def take_steps(processes, rng, most):
         processes.step(rng.randrange(8))
 
 
+def test_a_client_that_waits_to_be_admitted_is_told_to_reconnect():
+    processes = Processes(1, quick_settings(), ["ann", "bob"])
+    lines = []
+    try:
+        processes.store.hangs = True
+        lines.append(processes.connect(0, "ann"))
+        processes.settle()
+        assert processes.runtimes[0].admission.waiting == 1
+        assert lines[0].read() == b""
+        processes.drain(0)
+        lines.append(processes.connect(0, "bob"))
+        processes.settle()
+        assert processes.runtimes[0].admission.waiting == 0
+        for line in lines:
+            assert list(frames(line.read())) == [(CLOSE, close_payload(1012))]
+    finally:
+        for line in lines:
+            line.close()
+        processes.store.hangs = False
+        processes.end()
+
+
 def test_messages_read_are_acknowledged_before_the_close():
     for number in range(ORDERS):
         rng = random.Random(number)
