@@ -7,6 +7,7 @@ from typing import Any
 
 from ..config import Settings
 from ..identity.addressing import NameIndex
+from ..identity.networks import network_of
 from ..loop.reactor import Reactor
 from ..wire.envelope import Identity
 from ..wire.errors import ChatError
@@ -42,7 +43,8 @@ class ConnectedUsers:
         self._users: dict[str, User] = {}
         #: The same by name.
         self._names = NameIndex()
-        self._addresses: Counter[str] = Counter()
+        #: Connections by the network of their address.
+        self._networks: Counter[str] = Counter()
         #: Disconnected users whose direct messages are kept for a resumption: how many of their sessions.
         self._absent: Counter[str] = Counter()
         #: Connections of all users together.
@@ -72,12 +74,13 @@ class ConnectedUsers:
         return user_id in self._users or user_id in self._absent
 
     def counts(self) -> tuple[list[tuple[Identity, int]], dict[str, int]]:
-        """Return the number of connections to this worker, by user and by address."""
-        return [(user.identity, len(user.clients)) for user in self._users.values()], dict(self._addresses)
+        """Return the number of connections to this worker, by user and by network."""
+        return [(user.identity, len(user.clients)) for user in self._users.values()], dict(self._networks)
 
     def connections_from(self, address: str) -> int:
-        """Return the number of connections from an address, to all workers."""
-        return self._addresses[address] + self.peers.sockets_from(address)
+        """Return the number of connections from an address (IPv6: from its /64), to all workers."""
+        network = network_of(address)
+        return self._networks[network] + self.peers.sockets_from(network)
 
     # ---- limits ------------------------------------------------------------------------------------------------
 
@@ -105,29 +108,31 @@ class ConnectedUsers:
 
     def add(self, client: Member, identity: Identity) -> None:
         """Add a connection of the user `identity`."""
+        network = network_of(client.address)
         with self._lock:
             user = self._users.get(identity.id) or self._create(identity)
             if user.identity != identity:
                 self._rename(user, identity)
             user.clients += (client,)
-            self._addresses[client.address] += 1
+            self._networks[network] += 1
             self.connections += 1
-        self._publish_counts(user, client.address)
+        self._publish_counts(user, network)
 
     def remove(self, client: Member) -> User | None:
         """Remove a connection and return its user; None where it is no user's connection."""
         user = self.get(client.user.id) if client.user is not None else None
         if user is None or client not in user.clients:
             return None
+        network = network_of(client.address)
         with self._lock:
             user.clients = tuple(one for one in user.clients if one is not client)
             if not user.clients:
                 self._forget(user)
-            self._addresses[client.address] -= 1
-            if not self._addresses[client.address]:
-                del self._addresses[client.address]
+            self._networks[network] -= 1
+            if not self._networks[network]:
+                del self._networks[network]
             self.connections -= 1
-        self._publish_counts(user, client.address)
+        self._publish_counts(user, network)
         return user
 
     def replace(self, old: Member, new: Member) -> bool:
@@ -175,5 +180,5 @@ class ConnectedUsers:
         user.identity = identity
         self._names.add(identity)
 
-    def _publish_counts(self, user: User, address: str) -> None:
-        self.peers.publish_counts(user.identity, len(user.clients), address, self._addresses[address])
+    def _publish_counts(self, user: User, network: str) -> None:
+        self.peers.publish_counts(user.identity, len(user.clients), network, self._networks[network])

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ..config import Settings
+from ..identity.networks import network_of
 from ..rooms.client import Taken
 from ..rooms.hub import Hub
 from ..rooms.member import Member
@@ -52,7 +53,8 @@ class Engine:
         self.posting: set[str] = set()
         #: Sessions that were closed while no poll waited; the next poll gets the reason.
         self._closing = ClosingPollers()
-        self._addresses: Counter[str] = Counter()
+        #: Sessions by the network of their address.
+        self._networks: Counter[str] = Counter()
         self._silent_until = 0.0
         slack = sweep_round(settings)
         #: Shorter by a round of the sweeper, which checks each session once a round.
@@ -80,7 +82,7 @@ class Engine:
         settings = self.settings
         if self.hub.draining or len(self.sessions) >= min(settings.max_connections, self.hub.limit):
             return False
-        return not address or self._addresses[address] < settings.max_connections_per_ip
+        return not address or self._networks[network_of(address)] < settings.max_connections_per_ip
 
     def open_polling(self, request: OpeningRequest) -> bytes:
         """Open a session on long-polling and return the payload of its first response."""
@@ -106,7 +108,7 @@ class Engine:
         member.diff = session.request.diff
         member.extended = True
         self.sessions[session.sid] = session
-        self._addresses[member.address] += 1
+        self._networks[session.request.network] += 1
         self.layer.on_open(session)
 
     def _open_packet(self, session: Session, upgrades: list[str]) -> bytes:
@@ -191,7 +193,7 @@ class Engine:
         session.reason = session.reason or TRANSPORT_CLOSE
         if self.sessions.pop(session.sid, None) is None:
             return
-        self._uncount(session.request.address)
+        self._uncount(session.request.network)
         if isinstance(session.member, Poller) and _gets_reason(session.member, session.reason):
             self._closing.add(session.sid, session.member, self.hub.now)
         # A client in the middle of the upgrade polls no more: it gets the reason over the WebSocket.
@@ -199,10 +201,10 @@ class Engine:
             session.probe.close(CloseCode.NORMAL)
         self.layer.on_close(session, session.reason)
 
-    def _uncount(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+    def _uncount(self, network: str) -> None:
+        self._networks[network] -= 1
+        if not self._networks[network]:
+            del self._networks[network]
 
 
 def _gets_reason(poller: Poller, reason: str) -> bool:

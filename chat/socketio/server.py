@@ -132,7 +132,7 @@ class Server:
         session.assembly = Assembly(text, packet.attachments, self.hub.now, is_wanted)
         if not is_wanted:
             self._log_dropped()
-        elif not self._held.add(session.request.address, len(text)):
+        elif not self._held.add(session.request.network, len(text)):
             session.assembly = None
             raise PacketError("too many unfinished events")
 
@@ -143,7 +143,7 @@ class Server:
             raise PacketError("an attachment of no packet")
         if assembly.size + len(payload) > self._largest:
             raise PacketError("attachments too big")
-        if assembly.is_wanted and not self._held.add(session.request.address, len(payload)):
+        if assembly.is_wanted and not self._held.add(session.request.network, len(payload)):
             raise PacketError("too many unfinished events")
         assembly.add(payload)
         if not assembly.missing:
@@ -154,7 +154,7 @@ class Server:
     def _end_assembly(self, session: Session) -> None:
         assembly, session.assembly = session.assembly, None
         if assembly is not None:
-            self._held.remove(session.request.address, assembly.held)
+            self._held.remove(session.request.network, assembly.held)
 
     def on_close(self, session: Session, reason: str) -> None:
         """End all connections of a session."""

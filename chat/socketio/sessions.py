@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..config import Settings
+from ..identity.networks import network_of
 from ..rooms.client import Client
 from ..rooms.hub import Hub
 from ..rooms.member import Member
@@ -60,6 +61,11 @@ class OpeningRequest:
         self.packed = packed
         #: What the session's id is bound to; "" for a client that keeps no cookies.
         self.cookie = cookie
+
+    @property
+    def network(self) -> str:
+        """What its limits count as one address: the address, or for IPv6 its /64."""
+        return network_of(self.address)
 
 
 class Layer(Protocol):

@@ -72,6 +72,13 @@ def test_sockets_of_an_address_are_limited_whoever_the_users_are(sit):
     assert is_in(sit("neighbour4", "10.0.0.1"))
 
 
+def test_the_addresses_of_one_ipv6_network_count_as_one(sit):
+    clients = [sit(f"neighbour{i}", f"2001:db8:0:7::{i}") for i in range(3)]
+    assert all(map(is_in, clients))
+    assert turned_away(sit("neighbour3", "2001:db8:0:7:ffff::1")) == "too_many_for_address"
+    assert is_in(sit("neighbour3", "2001:db8:0:8::1"))
+
+
 def test_only_the_address_seen_by_the_proxy_counts(sit):
     forged = [f"192.0.2.{i}, 10.0.0.1" for i in range(4)]
     assert all(is_in(sit(f"liar{i}", address)) for i, address in enumerate(forged[:3]))
