@@ -193,7 +193,7 @@ class Chat:
         self.service.revoke(user_id)
 
     def rename(self, user_id: str, username: str) -> None:
-        """Give a user of the site this name from now on, and take it from any other: for a renamed or deleted user."""
+        """Give a user of the site this name from now on, and take it from any other: for a renamed user."""
         self.service.rename(user_id, username)
 
     def delete_account(self, user_id: str) -> bool:

@@ -30,15 +30,15 @@ class TokenBucket:
         """Return the seconds until a token is available, 0 or less where one is."""
         return (1 - self._tokens) / self._rate + self._at - now
 
-    def take(self, now: float, cost: float = 1.0) -> float:
-        """Take `cost` tokens and return 0, or take none and return the seconds until they are available."""
+    def take(self, now: float) -> float:
+        """Take one token and return 0, or take none and return the seconds until one is available."""
         tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        if tokens < cost:
+        if tokens < 1:
             self._tokens = tokens
             self.refused += 1
-            return (cost - tokens) / self._rate
-        self._tokens = tokens - cost
+            return (1 - tokens) / self._rate
+        self._tokens = tokens - 1
         self.refused = 0
         return 0
 

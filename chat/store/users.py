@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, case, select, update
@@ -17,14 +17,12 @@ from .engine import Run, insert_of, lock
 from .member_changes import rename
 from .models import now_ms
 from .models import users as table
-from .transactions import HistoryTransactions
+from .transactions import HistoryTransactions, chunks
 from .user import User
 
 #: Random bytes of an id: 12 characters instead of a UUID's 32 in every roster entry and message.
 ID_BYTES = 9
 _COLUMNS = tuple(table.c[name] for name in User._fields)
-#: Values in one statement: SQLite accepts some thousands at most.
-_CHUNK = 500
 
 
 class Users:
@@ -216,7 +214,7 @@ def _find_or_create(connection: Connection, rows: dict[str, dict[str, Any]]) -> 
 
 def _find_names(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         wanted = select(table.c.id, table.c.username).where(table.c.id.in_(chunk))
         found |= {row.id: row.username for row in connection.execute(wanted)}
     return found
@@ -224,7 +222,7 @@ def _find_names(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
 
 def _find_keys(connection: Connection, keys: Sequence[str]) -> dict[str, User]:
     found: dict[str, User] = {}
-    for chunk in _chunks(keys):
+    for chunk in chunks(keys):
         wanted = select(table.c.name_key, *_COLUMNS).where(table.c.name_key.in_(chunk), _NOT_DELETED)
         found |= {key: User(*row) for key, *row in connection.execute(wanted)}
     return found
@@ -232,16 +230,11 @@ def _find_keys(connection: Connection, keys: Sequence[str]) -> dict[str, User]:
 
 def _find_named(connection: Connection, keys: Sequence[str]) -> dict[str, list[User]]:
     found: dict[str, list[User]] = {}
-    for chunk in _chunks(list(dict.fromkeys(keys))):
+    for chunk in chunks(list(dict.fromkeys(keys))):
         wanted = select(table.c.lookup_key, *_COLUMNS).where(table.c.lookup_key.in_(chunk), _NOT_DELETED)
         for key, *row in connection.execute(wanted):
             found.setdefault(key, []).append(User(*row))
     return found
-
-
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), _CHUNK):
-        yield keys[start : start + _CHUNK]
 
 
 def _is_settled(known: User, identity: Identity) -> bool:

@@ -91,9 +91,8 @@ def _view(actions: Mapping[str, Action], rates: Rates) -> Callable[..., Response
 
 def _call(rates: Rates) -> Call:
     """Return the request's Call; raise ChatError for a request without a valid token, or beyond a rate."""
-    rates.count_address(
-        request.remote_addr
-    )  # before the token is checked, which is most of the work of a refusal
+    # Before the token is checked, which is most of the work of a refusal.
+    rates.count_address(request.remote_addr)
     chat: ChatService = current_app.extensions["chat"]
     chat.start()  # the guard learns of bans and revoked tokens when the runtime starts
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
