@@ -22,27 +22,25 @@ from ..wire.errors import FAILURES
 from . import packets
 from .admission import INVALID_NAMESPACE, Admission
 from .answers import Collector
+from .attachments import Attachments
 from .chat_namespace import ChatNamespace
 from .codec import SocketIOCodec
 from .connection import Connection
 from .engine_packets import PacketError
 from .lifecycle import Lifecycle
 from .namespaces import Namespaces
-from .packet_limits import ATTACHMENTS_A_PACKET, HeldBytes
 from .packets import CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Assembly, Packet, Prepared
 from .recovery import Recovery
-from .registry import NO_ACK, Chain, Handler, Registry, SiteNamespace
+from .registry import Registry
 from .replay import OpenRooms, Replay
 from .resume import IoStore, Resumer
 from .rooms import Rooms
 from .selection import Selection
 from .sessions import Session, connection_of
+from .site_events import SiteEvents
 from .subscriptions import SubscriptionStore
 
 log = logging.getLogger("flask_chat")
-
-#: Attachments of one packet together, as a multiple of the largest message.
-MAX_ASSEMBLY = 10
 
 #: Seconds between two log lines about events that are dropped.
 LOG_EVERY = 60.0
@@ -76,10 +74,9 @@ class Server:
         self._ack_numbers = itertools.count()
         self._rooms = Rooms(self.recovery)
         self._subscriptions: SubscriptionStore | None = None
-        self._call_site = call_site
         self._silent_until = 0.0
-        self._largest = MAX_ASSEMBLY * hub.settings.max_message_bytes
-        self._held = HeldBytes(self._largest + hub.settings.max_message_bytes)
+        self._attachments = Attachments(hub, self._log_dropped)
+        self._site_events = SiteEvents(jobs, call_site, self.run)
         self._resumer = Resumer(hub, guard, self._namespaces, self.recovery, self.codec)
         admission = Admission(hub, guard, self._namespaces, self._resumer, call_site, remember)
         self._lifecycle = Lifecycle(
@@ -119,46 +116,22 @@ class Server:
             raise PacketError("attachments are due")
         packet = packets.decode(payload)
         if packet.attachments:
-            self._await_attachments(session, packet, payload)
+            self._connection(session, packet)  # so nothing is kept of a client that has not connected
+            self._attachments.begin(session, packet, payload)
         elif packet.type in (packets.BINARY_EVENT, packets.BINARY_ACK):
             self._serve(session, Assembly(payload, 0).finish())
         else:
             self._serve(session, packet)
 
-    def _await_attachments(self, session: Session, packet: Packet, text: bytes) -> None:
-        """Begin to assemble a packet; PacketError where its client has not connected to its namespace yet."""
-        self._connection(session, packet)
-        is_wanted = not session.count(packet.attachments / ATTACHMENTS_A_PACKET)
-        session.assembly = Assembly(text, packet.attachments, self.hub.now, is_wanted)
-        if not is_wanted:
-            self._log_dropped()
-        elif not self._held.add(session.request.network, len(text)):
-            session.assembly = None
-            raise PacketError("too many unfinished events")
-
     def on_binary(self, session: Session, payload: bytes) -> None:
         """Serve an attachment."""
-        assembly = session.assembly
-        if assembly is None:
-            raise PacketError("an attachment of no packet")
-        if assembly.size + len(payload) > self._largest:
-            raise PacketError("attachments too big")
-        if assembly.is_wanted and not self._held.add(session.request.network, len(payload)):
-            raise PacketError("too many unfinished events")
-        assembly.add(payload)
-        if not assembly.missing:
-            self._end_assembly(session)
-            if assembly.is_wanted:
-                self._serve(session, assembly.finish())
-
-    def _end_assembly(self, session: Session) -> None:
-        assembly, session.assembly = session.assembly, None
-        if assembly is not None:
-            self._held.remove(session.request.network, assembly.held)
+        packet = self._attachments.add(session, payload)
+        if packet is not None:
+            self._serve(session, packet)
 
     def on_close(self, session: Session, reason: str) -> None:
         """End all connections of a session."""
-        self._end_assembly(session)
+        self._attachments.end(session)
         self._lifecycle.closed(session, reason)
 
     # ---- packets ---------------------------------------------------------------------------------------------
@@ -175,7 +148,7 @@ class Server:
         if packet.type == DISCONNECT:
             self._lifecycle.disconnected(connection)
         elif not wait:
-            self._ack(connection, packet)
+            self._site_events.take_ack(connection, packet)
 
     def _connection(self, session: Session, packet: Packet) -> Connection:
         """Return the connection that a packet belongs to; PacketError before it is accepted."""
@@ -206,40 +179,13 @@ class Server:
         if connection.engine_session.count():
             self._log_dropped()
             return
-        site = connection.site
-        if site is None or not (site.chains[Chain.INCOMING] or site.find(name)):
-            return
-        if not self.jobs.put(connection.engine_session, self._handle, connection, site, packet):
-            self.jobs.put("log", log.warning, "an event was dropped: its client's queue is full")
+        self._site_events.serve(connection, packet)
 
     def _log_dropped(self) -> None:
         """Log, from time to time, that events are dropped: any client can cause any number."""
         if self.hub.now >= self._silent_until:
             self._silent_until = self.hub.now + LOG_EVERY
             self.jobs.put("log", log.warning, DROPPED)
-
-    def _handle(self, connection: Connection, site: SiteNamespace, packet: Packet) -> None:
-        """Call the site's listeners and its handler, and send the ack; in a job."""
-        for listener in list(site.chains[Chain.INCOMING]):
-            self._call_site(listener, connection, *packet.data)
-        handler = site.find(packet.data[0])
-        if handler is None:
-            return
-        answer = self._call_site(handler, connection, *packet.data[1:])
-        if packet.id is None or answer is NO_ACK:
-            return
-        if answer is None:
-            answer = ()
-        prepared = packets.prepare(list(answer) if isinstance(answer, tuple) else [answer])
-        self.run(connection.send_ack, packet.id, prepared)
-
-    def _ack(self, connection: Connection, packet: Packet) -> None:
-        assert packet.id is not None
-        receiver = connection.take_ack(packet.id)
-        if callable(receiver):
-            self.jobs.put((connection.engine_session, "ack"), self._call_site, receiver, *packet.data)
-        elif receiver is not None:
-            receiver.answered(connection.id, packet.data)
 
     # ---- connection.Owner ------------------------------------------------------------------------------------
 
@@ -253,18 +199,7 @@ class Server:
 
     def notify_outgoing(self, receivers: list[Connection], prepared: Prepared) -> None:
         """Have the site's listeners hear of an event that is sent to clients of one namespace; in the loop."""
-        site = receivers[0].site if receivers else None
-        if site is not None and (listeners := site.chains[Chain.OUTGOING]):
-            queue = "outgoing", receivers[0].namespace
-            self.jobs.put(queue, self._tell_listeners, list(listeners), receivers, prepared)
-
-    def _tell_listeners(
-        self, listeners: list[Handler], receivers: list[Connection], prepared: Prepared
-    ) -> None:
-        event = packets.restore(prepared)
-        for connection in receivers:
-            for listener in listeners:
-                self._call_site(listener, connection, *event)
+        self._site_events.notify_outgoing(receivers, prepared)
 
     def encode_for(self, connection: Connection, prepared: Prepared) -> bytes:
         """Return the frames of an event for one client; they are kept in case that it is cut off."""
