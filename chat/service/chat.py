@@ -26,6 +26,7 @@ from .accounts import AccountMethods
 from .bans import Bans
 from .control import ControlRequests
 from .database import choose_url, may_change
+from .draining import DrainMethods
 from .hooks import AppHooks
 from .identities import Identities
 from .invitations import InvitationService
@@ -43,11 +44,8 @@ if TYPE_CHECKING:
     from ..store.control import Control
     from ..store.users import Users
 
-#: Seconds that `drain` waits for the last socket to close.
-DRAIN_SECONDS = 2.0
 
-
-class ChatService(AccountMethods):
+class ChatService(AccountMethods, DrainMethods):
     """One app's chat. Every method may be called from any view, thread or script."""
 
     def __init__(self, app: Flask, settings: Settings, name: str = "chat") -> None:
@@ -279,26 +277,3 @@ class ChatService(AccountMethods):
     def unban(self, username: str | None = None, *, user_id: str | None = None) -> None:
         """Admit a banned user again. Raises UnknownUser, AmbiguousUser."""
         self._bans.unban(username, user_id)
-
-    # ---- the end -------------------------------------------------------------------------------------------------
-
-    def begin_drain(self, seconds: float | None = None) -> None:
-        """Start to close all clients with 1012 within `seconds` (CHAT_DRAIN_SECONDS), and admit no more.
-
-        It returns at once, and is safe in a signal handler.
-        """
-        if self.runtime is not None:
-            self.runtime.shutdown.begin(seconds)
-
-    def finish_drain(self, seconds: float) -> bool:
-        """Wait until all clients have gone, at most `seconds` after the drain began; return whether all have."""
-        return self.runtime is None or self.runtime.shutdown.finish(seconds)
-
-    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
-        """Close all clients with 1012 and wait until they have gone, at most `seconds`; return whether all have."""
-        return self.runtime is None or self.runtime.shutdown.drain(seconds)
-
-    def drain_at_exit(self) -> None:
-        """Drain at the interpreter's exit, for a server that never called `drain`."""
-        if self.runtime is not None:
-            self.runtime.shutdown.drain_at_exit()

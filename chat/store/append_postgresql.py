@@ -85,9 +85,8 @@ Driver = Any
 class PostgresqlAppend:
     """Appends on connections of the engine, waiting at most `busy_seconds` for a room's lock; from any thread.
 
-    Under gevent it waits cooperatively. Its greenlet must not be killed meanwhile. `quota` is the number of bytes that
-    one user may store a day; 0 is no limit. Two appends at the same moment, to different rooms, may each fill what is
-    left of it.
+    `quota` is the number of bytes that one user may store a day; 0 is no limit. Two appends at the same moment, to
+    different rooms, may each fill what is left of it.
     """
 
     def __init__(self, engine: Engine, busy_seconds: float, quota: int = 0) -> None:
