@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from typing import Any
 
 
@@ -120,8 +121,14 @@ ACCEPT = 2
 
 
 def _is_no_timeout(record: logging.LogRecord) -> bool:
-    """Let gunicorn log no traceback for a response that its client did not take in time."""
-    return not (record.exc_info and isinstance(record.exc_info[1], TimeoutError))
+    """Let gunicorn log no traceback for a response that its client did not take in time, but those of the site."""
+    if not record.exc_info or not isinstance(record.exc_info[1], TimeoutError):
+        return True
+    from .web import request_limits
+
+    # gunicorn calls the site through it, and sends by itself.
+    frames = traceback.walk_tb(record.exc_info[2])
+    return any(frame.f_globals.get("__name__") == request_limits.__name__ for frame, _ in frames)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
