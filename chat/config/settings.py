@@ -142,8 +142,8 @@ class Settings:
     max_connections: int = 10_000
     #: Sockets of one user.
     max_connections_per_user: int = 20
-    #: Sockets from one address (IPv6: from one /64). An address may open a fifth of them a second, in bursts of twice
-    #: as many.
+    #: Sockets from one address (IPv6: from one /64). An address may open a fifth of this number a second, and twice
+    #: this number at once.
     max_connections_per_ip: int = 200
 
     #: Seconds that a client has to send the head of a request, and from then on its body.
