@@ -8,6 +8,7 @@ import pytest
 from tests.integration.named_clients import connect_as, entering, received_before, settle, wait_for_users
 from tests.servers import Server
 from tests.tokens import token
+from tests.waiting import until
 from tests.wsclient import CLOSE, Closed, Refused, frame, text_frame
 
 # -- places
@@ -40,6 +41,7 @@ def sit(small):
         if client.closed is None:
             client.close()
         client.sock.close()
+    until(lambda: json.loads(small.get("/healthz")[2])["connections"] == 0)  # the next test has all places
 
 
 def turned_away(client):
