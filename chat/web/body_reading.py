@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-#: Bytes read in one turn, before other greenlets run. A chunk and a call count as so many at least: for each call gunicorn
-#: copies what it has received beyond it, up to a megabyte.
+#: Bytes read in one turn, before other greenlets run. A chunk and a call count as so many at least: for each call
+#: gunicorn copies what it has received beyond it, up to a megabyte.
 TURN, CHUNK, CALL = 65_536, 1_024, 16_384
 #: Chunks that a body may have, and one more for each so many of its bytes.
 MAX_CHUNKS, BYTES_PER_CHUNK = 1_024, 256

@@ -12,6 +12,7 @@ from __future__ import annotations
 import _socket
 import contextlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -30,9 +31,7 @@ LEAST = 8
 #: Characters of an Accept-Language that is read: browsers send a hundred, and 30 KB take a tenth of a second.
 MAX_LANGUAGES = 1_000
 KEY = "flask_chat.held"
-_REFUSED = (
-    b"Your address sends too many requests, or leaves too many unfinished. Try again in a few seconds.\n"
-)
+_REFUSED = b"Your address sends too many requests, or leaves too many unfinished. Try again soon.\n"
 
 
 class HeldRequests:
@@ -94,12 +93,13 @@ class RequestLimits:
         self.deadlines.begin(sock)
         return True
 
-    def end_head(self, sock: Any) -> None:
-        """The head has come, or the connection has ended."""
+    def end_head(self, sock: Any) -> bool:
+        """The head has come, or the connection has ended; False where it is not the connection's first."""
         address = self._heads.pop(id(sock), None)
         if address is not None:
             self.deadlines.end(sock)
             self.held.remove(address)
+        return address is not None
 
     # ---- requests ------------------------------------------------------------------------------------------------
 
@@ -108,7 +108,8 @@ class RequestLimits:
         sock = socket_of(environ)
         if sock is None or KEY in environ:
             return self._app(environ, start_response)
-        self.end_head(sock)
+        if not self.end_head(sock):
+            time.sleep(0)  # gevent's: thousands of requests sent at once would run before anything else
         if len(environ.get("HTTP_ACCEPT_LANGUAGE", "")) > MAX_LANGUAGES:
             del environ["HTTP_ACCEPT_LANGUAGE"]
         address = self._address(environ)

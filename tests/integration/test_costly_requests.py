@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.servers import Server
+from tests.waiting import until
 
 WORKERS = ("gunicorn-gevent", "gunicorn-gthread")
 FORM = "application/x-www-form-urlencoded"
@@ -60,6 +61,25 @@ def test_a_head_that_a_browser_may_send_is_served(site):
 def test_an_endless_list_of_languages_is_not_read(site):
     assert b'<html lang="zh' in answer_to(site, login_head("Accept-Language: zh"))
     assert b'<html lang="en' in answer_to(site, login_head("Accept-Language: zh," + "aa;q=0.1," * 900))
+
+
+def test_others_are_served_while_a_connection_sends_thousands_of_requests_at_once(site):
+    count, answered = 2_000, []
+    with socket.create_connection(("127.0.0.1", site.port), timeout=15) as sock:
+
+        def read():
+            with contextlib.suppress(OSError):
+                while piece := sock.recv(65_536):
+                    answered.append(piece.count(b"HTTP/1.1 "))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: chat\r\n\r\n" * count)
+        until(lambda: answered)
+        assert status_of(site, login_head()) == 200
+        assert sum(answered) < count / 2
+        sock.shutdown(socket.SHUT_RDWR)
+        reader.join()
 
 
 # -- bodies
