@@ -102,11 +102,24 @@ def _limit_requests(worker: Any, chat: Any) -> None:
         finally:
             limits.end_head(sock)
 
+    _limit_heads()
     if is_threaded or GEVENT in sys.modules:
         worker.handle = handle_limited
     if GEVENT in sys.modules:
         _share_the_loop()
     worker.log.error_log.addFilter(_is_no_timeout)
+
+
+#: Bytes that the head of a request may have, about: nginx's default. gunicorn's own is 820 KB, in which a view would
+#: parse cookies for a second, and which gunicorn would copy for each further byte that arrives.
+MAX_HEAD = 32_768
+
+
+def _limit_heads() -> None:
+    """Have gunicorn answer longer heads with an error; it computes its own limit for each request."""
+    from gunicorn.http.message import Request
+
+    Request.max_buffer_headers = property(lambda request: MAX_HEAD, lambda request, computed: None)
 
 
 def _share_the_loop() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..store.history import History
+from ..store.history import History, Message
 from .hub import Hub
 from .join_request import JoinRequest
 from .member import Member
 from .room import Room
 from .stored_messages import envelope_of
+
+#: Messages that are read first. Their size tells how many of the older ones can be sent, too.
+FIRST_READ = 50
 
 
 class MissedMessages:
@@ -19,6 +22,8 @@ class MissedMessages:
         self._hub = hub
         self._history = history
         self._replay_max = hub.settings.replay_max
+        #: As join_replies.py: what fills an outbox is too much for a client.
+        self._most_bytes = hub.settings.outbox_bytes // 2
 
     # ---- where they end; in the loop -----------------------------------------------------------------------------
 
@@ -71,18 +76,33 @@ class MissedMessages:
     # ---- what they are; it blocks --------------------------------------------------------------------------------
 
     def read(self, wanted: dict[str, list[JoinRequest]]) -> None:
-        """Set `missed` of these requests, given by room."""
+        """Set `missed` of these requests, given by room; not `recovered` are those that have missed too much."""
         for requests in wanted.values():
             row = requests[0].row
             assert row is not None
             since = min(request.since or 0 for request in requests)
             upto = max(request.upto for request in requests)
-            messages = [
-                (one.seq, envelope_of(one)) for one in self._history.after(row.id, since, upto - since, upto)
-            ]
+            messages = [(one.seq, envelope_of(one)) for one in self._newest(row.id, since, upto)]
             for request in requests:
                 assert request.since is not None
                 request.missed = [one for seq, one in messages if request.since < seq <= request.upto]
-                # Retention may have deleted some meanwhile.
+                # Retention may have deleted some meanwhile, or they are too long.
                 if len(request.missed) != request.upto - request.since:
                     request.recovered, request.missed = False, []
+
+    def _newest(self, room_id: int, since: int, upto: int) -> list[Message]:
+        """Return the messages after `since` up to `upto`, without the oldest where they are too long for a client.
+
+        A thousand may have 30 MB: whoever asks again and again for what is not sent then must not have it read.
+        """
+        found: list[Message] = []
+        size, limit = 0, FIRST_READ
+        while upto > since and size <= self._most_bytes:
+            page = self._history.before(room_id, upto + 1, min(limit, upto - since))
+            if not page:
+                break
+            found = page + found
+            size += sum(len(one.data.encode()) for one in page)
+            upto = page[0].seq - 1
+            limit = max(1, self._most_bytes * len(found) // max(1, size) - len(found) + 1)
+        return found

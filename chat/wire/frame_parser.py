@@ -24,8 +24,9 @@ from .frames import (
 )
 from .masking import unmask
 
-#: Empty fragments that one message may have; the message's size limits the others.
-MAX_EMPTY_FRAGMENTS = 1024
+#: Fragments that one message may have, and one more for each so many bytes that a message may have: each costs as much
+#: as a message, but only the whole message counts for its sender's rate.
+MAX_FRAGMENTS, BYTES_PER_FRAGMENT = 1024, 256
 
 _KNOWN = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 _NOTHING = b""
@@ -62,7 +63,7 @@ class Parser:
         return self._fragments is not None or (bool(self._held) and not self.more)
 
     def feed(self, data: bytes, limit: int = 64) -> list[tuple[int, bytes]]:
-        """Return at most `limit` complete messages as (opcode, payload), with control frames in their place."""
+        """Take at most `limit` frames; return what they complete as (opcode, payload): messages, control frames."""
         if self._ended:
             return []
         start = 0
@@ -77,13 +78,13 @@ class Parser:
             self._held = _NOTHING
         messages: list[tuple[int, bytes]] = []
         try:
-            start = self._parse(data, start, messages, limit)
+            start, more = self._parse(data, start, messages, limit)
         except ProtocolError as error:
             self.error = error
             self._end()
         else:
             if start < len(data) and not self._ended:
-                self._hold(data, start, len(messages) >= limit)
+                self._hold(data, start, more)
         return messages
 
     def _resume(self, data: bytes) -> tuple[bytes, int]:
@@ -103,10 +104,12 @@ class Parser:
         self._ended = True
         self._fragments = None
 
-    def _parse(self, data: bytes, start: int, messages: list, limit: int) -> int:
-        """Take whole frames from `start` on; return the position of the first byte that was not taken."""
+    def _parse(self, data: bytes, start: int, messages: list, limit: int) -> tuple[int, bool]:
+        """Take whole frames from `start` on; return the first byte not taken, and whether `limit` has stopped this."""
         end, size_limit = len(data), self.max_message
-        while len(messages) < limit and not self._ended:
+        for _ in range(limit):
+            if self._ended:
+                break
             # The fast path for nearly every frame: a whole text message with 7 or 16 bits of length.
             if end - start > 8 and data[start] == 0x81 and self._fragments is None:
                 size, begin = data[start + 1] - 0x80, start + 6
@@ -124,9 +127,9 @@ class Parser:
                     continue
             stop = self._take_frame(data, start, end, messages)
             if stop < 0:
-                break
+                return start, False
             start = stop
-        return start
+        return start, True
 
     def _take_frame(self, data: bytes, start: int, end: int, messages: list) -> int:
         """Take the frame at `start` and return its end, or -1 if it needs more bytes: `_need` in total."""
@@ -189,7 +192,8 @@ class Parser:
         else:
             fragments = self._fragments
             if fragments is None:  # _check_head has made sure that this is the first of a message
-                fragments = self._fragments = _Fragments(opcode)
+                limit = MAX_FRAGMENTS + self.max_message // BYTES_PER_FRAGMENT
+                fragments = self._fragments = _Fragments(opcode, limit)
             fragments.add(payload, final)
             if final:
                 messages.append((fragments.opcode, bytes(fragments.body)))
@@ -197,27 +201,23 @@ class Parser:
 
 
 class _Fragments:
-    """A message without its last fragment: one growing buffer for any number of fragments."""
+    """A message without its last fragment: one growing buffer for at most `limit` fragments."""
 
-    __slots__ = ("body", "empty", "opcode", "tail")
+    __slots__ = ("body", "left", "opcode", "tail")
 
-    def __init__(self, opcode: int):
+    def __init__(self, opcode: int, limit: int):
         self.opcode = opcode
         self.body = bytearray()
-        self.empty = 0
+        self.left = limit
         self.tail = _NOTHING  # the first bytes of a character that continues in the next fragment
 
     def add(self, payload: bytes, final: bool) -> None:
-        if not payload:
-            self._count_empty()
+        self.left -= 1
+        if self.left < 0:
+            raise ProtocolError(TOO_BIG, "too many fragments")
         if self.opcode == TEXT:
             self._check_text(payload, final)
         self.body += payload
-
-    def _count_empty(self) -> None:
-        self.empty += 1
-        if self.empty > MAX_EMPTY_FRAGMENTS:
-            raise ProtocolError(TOO_BIG, "too many empty fragments")
 
     def _check_text(self, payload: bytes, final: bool) -> None:
         payload = self.tail + payload

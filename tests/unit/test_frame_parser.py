@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from chat.wire.frame_parser import MAX_EMPTY_FRAGMENTS, Parser
+from chat.wire.frame_parser import BYTES_PER_FRAGMENT, MAX_FRAGMENTS, Parser
 from chat.wire.frames import (
     BINARY,
     CLOSE,
@@ -156,7 +156,7 @@ BAD = {
     "too big together": (sent(LONG, fin=False) + sent(b"x", CONTINUATION), 1009),
     "too big by far": (sent(size=(1 << 63) - 1), 1009),
     "too many empty fragments": (
-        sent(fin=False) + sent(opcode=CONTINUATION, fin=False) * MAX_EMPTY_FRAGMENTS,
+        sent(fin=False) + sent(opcode=CONTINUATION, fin=False) * (MAX_FRAGMENTS + MAX // BYTES_PER_FRAGMENT),
         1009,
     ),
     "invalid UTF-8": (sent(b"a\xffb"), 1007),
@@ -313,16 +313,29 @@ def test_partial_is_true_for_half_a_message():
     assert not parser.partial
 
 
-def test_the_maximum_number_of_empty_fragments():
+def fragmented(count):
+    return (
+        sent(b"a", fin=False) + sent(b"a", CONTINUATION, fin=False) * (count - 2) + sent(b"a", CONTINUATION)
+    )
+
+
+@pytest.mark.parametrize("size", [2_000, 131_072])
+def test_a_message_has_a_maximum_of_fragments(size):
+    most = MAX_FRAGMENTS + size // BYTES_PER_FRAGMENT
+    assert fed(Parser(size), fragmented(most)) == [(TEXT, b"a" * most)]
+    parser = Parser(size)
+    assert fed(parser, fragmented(most + 1)) == []
+    assert parser.error.code == 1009
+
+
+def test_the_limit_of_a_call_counts_fragments_too():
     parser = Parser(MAX)
-    stream = sent(b"a", fin=False) + sent(opcode=CONTINUATION, fin=False) * MAX_EMPTY_FRAGMENTS
-    assert parser.feed(stream + sent(b"b", CONTINUATION)) == [(TEXT, b"ab")]
-
-
-def test_a_message_may_come_in_fragments_of_one_byte():
-    parser = Parser(131072)
-    stream = sent(b"a", fin=False) + sent(b"a", CONTINUATION, fin=False) * 20000 + sent(b"a", CONTINUATION)
-    assert parser.feed(stream) == [(TEXT, b"a" * 20002)]
+    assert parser.feed(fragmented(9), limit=4) == []
+    assert parser.more
+    assert parser.feed(b"", limit=4) == []
+    assert parser.more
+    assert parser.feed(b"", limit=4) == [(TEXT, b"a" * 9)]
+    assert parser.idle
 
 
 def test_single_bytes_cost_no_more_than_their_size():
