@@ -95,7 +95,8 @@ def _limit_requests(worker: Any, chat: Any) -> None:
 
     def handle_limited(*args: Any) -> Any:
         sock, peer = (args[0].sock, args[0].client) if is_threaded else args[1:]
-        if not limits.begin_head(sock, peer[0] if isinstance(peer, tuple) else "") and not is_threaded:
+        address = peer[0] if isinstance(peer, tuple) else ""
+        if not limits.begin_head(sock, address, PATIENCE if is_threaded else 0.0) and not is_threaded:
             return sock.close()  # without a look at what it has sent: there may be thousands a second
         try:
             return handle(*args)
@@ -129,6 +130,8 @@ def _share_the_loop() -> None:
     BaseServer.max_accept = min(BaseServer.max_accept, ACCEPT)
 
 
+#: Seconds that a thread waits for the head of a client whose address holds too many requests.
+PATIENCE = 0.1
 #: Connections that a worker accepts in a row. At gevent's 100, a flood of new ones delays every message by 150 ms.
 ACCEPT = 2
 

@@ -151,7 +151,7 @@ class Settings:
     #: Seconds after which a response ends of which its client takes nothing.
     send_timeout: float = 20.0
     #: Requests from one address (IPv6: one /64) to one worker that are being received or sent at the same time; at most
-    #: half of what the worker serves at a time. A request that waits for the site does not count.
+    #: three quarters of what the worker serves at a time. A request that waits for the site does not count.
     max_requests_per_ip: int = 200
 
     #: Bytes that may wait for a client that reads too slowly. More closes the socket with 4408.

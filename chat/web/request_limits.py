@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import io
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from ..config import Settings
 from ..identity.networks import network_of
 from ..rooms.rate import Rate
 from .body_reading import read_in_turns
-from .slow_sockets import Deadlines, reset, set_kernel_timeout, shut
+from .slow_sockets import Deadlines, peek, reset, set_kernel_timeout, shut, wait_readable
 
 #: A response is sent in pieces of this size, each of which has CHAT_SEND_TIMEOUT.
 PIECE = 16_384
@@ -30,6 +31,8 @@ PIECE = 16_384
 LEAST = 8
 #: Characters of an Accept-Language that is read: browsers send a hundred, and 30 KB take a tenth of a second.
 MAX_LANGUAGES = 1_000
+#: Bytes of a head or body that may have come already.
+MAX_PEEK = 16_384
 KEY = "flask_chat.held"
 _REFUSED = b"Your address sends too many requests, or leaves too many unfinished. Try again soon.\n"
 
@@ -62,7 +65,7 @@ class HeldRequests:
 class RequestLimits:
     """A WSGI app around `app` with the limits of `settings`.
 
-    `capacity` is how many requests the server serves at a time: one address may hold at most half of them.
+    `capacity` is how many requests the server serves at a time: one address may hold at most three quarters of them.
     `proxies` is the number of trusted proxies in front. WebSockets of an address that has exceeded the rate `connects`
     are refused before the site sees them, which makes a flood of them cheap.
     """
@@ -75,17 +78,27 @@ class RequestLimits:
         self._send_timeout = settings.send_timeout
         self._proxies = proxies
         self.deadlines = Deadlines(settings.receive_timeout)
-        self.held = HeldRequests(min(settings.max_requests_per_ip, max(LEAST, capacity // 2)))
-        #: {id of a socket whose first head has yet to come: its address}
-        self._heads: dict[int, str] = {}
+        self.held = HeldRequests(min(settings.max_requests_per_ip, max(LEAST, capacity * 3 // 4)))
+        #: {id of a socket whose first head has not been read yet: its address, None where the head has come whole}
+        self._heads: dict[int, str | None] = {}
 
     # ---- heads: called by the server's hooks ---------------------------------------------------------------------
 
-    def begin_head(self, sock: Any, peer: str) -> bool:
-        """Expect the head of a request; a peer that holds too many is cut off, and the answer is False."""
+    def begin_head(self, sock: Any, peer: str, patience: float = 0.0) -> bool:
+        """Expect the head of a request; a peer that holds too many is cut off, and the answer is False.
+
+        A head that has come already holds nothing: an office behind one address may send many at the same moment. A
+        server with threads may wait for it with some `patience`, in seconds.
+        """
         # A proxy sends whole heads, for many clients.
         address = "" if self._proxies else network_of(peer)
-        if self.held.is_full(address):
+        is_full = self.held.is_full(address)
+        if is_full and patience:
+            wait_readable(sock, patience)
+        if b"\r\n\r\n" in peek(sock, MAX_PEEK):
+            self._heads[id(sock)] = None
+            return True
+        if is_full:
             shut(sock, _socket.SHUT_RDWR)
             return False
         self.held.add(address)
@@ -95,11 +108,12 @@ class RequestLimits:
 
     def end_head(self, sock: Any) -> bool:
         """The head has come, or the connection has ended; False where it is not the connection's first."""
+        is_first = id(sock) in self._heads
         address = self._heads.pop(id(sock), None)
         if address is not None:
             self.deadlines.end(sock)
             self.held.remove(address)
-        return address is not None
+        return is_first
 
     # ---- requests ------------------------------------------------------------------------------------------------
 
@@ -180,10 +194,11 @@ class _Request:
         self._awaits_body = False
 
     def begin_body(self, environ: dict[str, Any]) -> None:
-        """The client holds the request until its body has been read."""
-        self._awaits_body = True
-        self._held.add(self._address)
-        self._deadlines.begin(self.sock)
+        """The client holds the request until its body has been read, unless all of it has come."""
+        if not has_come(environ, self.sock):
+            self._awaits_body = True
+            self._held.add(self._address)
+            self._deadlines.begin(self.sock)
         read_in_turns(environ["wsgi.input"])
         length = environ.get("CONTENT_LENGTH", "")
         environ["wsgi.input"] = Body(
@@ -279,6 +294,16 @@ def socket_of(environ: dict[str, Any]) -> Any:
 def has_body(environ: dict[str, Any]) -> bool:
     """Return whether a request has a body."""
     return environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def has_come(environ: dict[str, Any], sock: Any) -> bool:
+    """Return whether all of a short body has come: gunicorn has read it with the head, or it waits in the kernel."""
+    length = environ.get("CONTENT_LENGTH", "")
+    read = getattr(getattr(getattr(environ["wsgi.input"], "reader", None), "unreader", None), "buf", None)
+    if not length.isdigit() or int(length) > MAX_PEEK or not isinstance(read, io.BytesIO):
+        return False
+    missing = int(length) - read.getbuffer().nbytes
+    return missing <= 0 or len(peek(sock, missing)) == missing
 
 
 def is_websocket(environ: dict[str, Any]) -> bool:

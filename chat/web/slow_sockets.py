@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import contextlib
 import os
+import select
 import struct
 import threading
 import time
@@ -56,6 +57,25 @@ class Deadlines:
                 time.sleep(wait)
             else:
                 shut(sock, _socket.SHUT_RD)
+
+
+def wait_readable(sock: Any, seconds: float) -> None:
+    """Wait in this thread until something comes, for so many seconds at most."""
+    with contextlib.suppress(OSError, ValueError):
+        poller = select.poll()
+        poller.register(sock.fileno(), select.POLLIN)
+        poller.poll(1000 * seconds)
+
+
+def peek(sock: Any, size: int) -> bytes:
+    """Return at most `size` bytes of what has come of a connection and was not read; of a TLS one, encrypted."""
+    with contextlib.suppress(OSError):
+        copy = _socket.socket(fileno=os.dup(sock.fileno()))
+        try:
+            return copy.recv(size, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        finally:
+            copy.close()
+    return b""
 
 
 def shut(sock: Any, how: int) -> None:

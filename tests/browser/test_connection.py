@@ -188,7 +188,7 @@ def test_another_user_in_the_same_browser_does_not_take_over_the_page(site, meet
     stop_the_clock(ann)
     other = ann.page.context.new_page()
     other.goto(f"{site.url}/account")
-    other.get_by_role("button", name="Log out").click()
+    other.get_by_role("button", name="Log out", exact=True).click()
     zoe.log_in(other)
     ann.page.clock.resume()
     ann.wait_state("other_user")
@@ -209,7 +209,7 @@ def test_messages_sent_too_fast_are_held_and_then_sent(make_server, join):
     expect(ann.messages.locator(".fc-message__text")).to_have_text(texts)
 
 
-def test_a_message_to_an_unknown_user_shows_an_error_and_can_be_discarded(past, ann, ben):
+def test_a_message_to_a_deleted_account_shows_an_error_and_can_be_discarded(past, ann, ben):
     ann.turn_to(ben.name)
     nobody_any_more(past, ben)
     expect(ann.page.locator("[data-part=here]")).to_have_text("Offline")
@@ -217,7 +217,7 @@ def test_a_message_to_an_unknown_user_shows_an_error_and_can_be_discarded(past, 
         ann.say(text)
         failed = ann.message(text)
         expect(failed).to_have_attribute("data-state", "failed")
-        expect(failed.get_by_role("alert")).to_contain_text("Not sent. There's no user with that name.")
+        expect(failed.get_by_role("alert")).to_contain_text("Not sent. This account has been deleted.")
     failed.get_by_role("button", name="Discard").click()
     expect(failed).to_have_count(0)
     expect(ann.input).to_be_focused()

@@ -46,7 +46,7 @@ def test_the_log_in_page_works_by_keyboard_alone(site, meet):
     page.keyboard.type(ann.name)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
-    assert tab_through(page, 2) == ["Log in", "Create an account"]
+    assert tab_through(page, 3) == ["ShowShow what I typed", "Log in", "Create an account"]
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     ann.wait_here()
@@ -136,7 +136,7 @@ def test_escape_closes_the_menu_and_gives_the_focus_back(ann):
     summary.focus()
     ann.page.keyboard.press("Enter")
     expect(ann.page.get_by_test_id("log-out")).to_be_visible()
-    tab_through(ann.page, 3)
+    tab_through(ann.page, 4)
     expect(ann.page.get_by_test_id("log-out")).to_be_focused()
     ann.page.keyboard.press("Escape")
     expect(ann.page.get_by_test_id("log-out")).to_be_hidden()

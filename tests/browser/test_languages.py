@@ -42,7 +42,9 @@ def test_server_texts_are_chinese_for_a_chinese_reader(past, join, console):
     nobody_any_more(past, ben)
     expect(ann.page.locator("[data-part=here]")).to_have_text("离线")
     ann.say("你好")
-    expect(ann.message("你好").get_by_role("alert")).to_contain_text("未发送。 没有叫这个名字的人。")
+    expect(ann.message("你好").get_by_role("alert")).to_contain_text(
+        "未发送。 该账号已注销，不能再接收消息。"
+    )
     expect(ann.message("你好").get_by_role("button", name="重新发送")).to_be_visible()
     ann.page.get_by_test_id("write-to").click()
     ann.page.keyboard.type("没有的人")

@@ -41,7 +41,7 @@ def url(request, fresh_database):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, url):
-    return make_site(tmp_path_factory, CHAT_DATABASE_URL=url)
+    return make_site(tmp_path_factory, CHAT_DATABASE_URL=url, CHAT_INVITATIONS="direct")
 
 
 @pytest.fixture
