@@ -16,7 +16,7 @@ from tests.wsclient import WSClient
 
 CONF = Path(__file__).with_name("several.conf.py")
 #: Under gthread each poll that waits holds a thread.
-KINDS = {"gunicorn-gevent": (), "gunicorn-gthread": ("--threads", "40")}
+KINDS = {"gunicorn-gevent": (), "gunicorn-gthread": ("--threads", "80")}
 
 
 class Workers(SocketIOServer):

@@ -301,7 +301,7 @@ def check(text):
         assert not has_control(envelope.data)
         NATIVE.chat(envelope)  # what was decoded can be encoded
     if envelope.type == 3:
-        assert envelope.to.strip()
+        assert (envelope.to or envelope.to_id).strip()
 
 
 def outcome(text):
