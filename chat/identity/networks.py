@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 
+@lru_cache(maxsize=4_096)  # asked several times for each connection and request
 def network_of(address: str) -> str:
     """Return the address, without a proxy's brackets; for IPv6 its /64, which one customer has alone."""
     try:

@@ -122,7 +122,7 @@ class RequestLimits:
         sock = socket_of(environ)
         if sock is None or KEY in environ:
             return self._app(environ, start_response)
-        if not self.end_head(sock):
+        if not (is_first := self.end_head(sock)):
             time.sleep(0)  # gevent's: thousands of requests sent at once would run before anything else
         if len(environ.get("HTTP_ACCEPT_LANGUAGE", "")) > MAX_LANGUAGES:
             del environ["HTTP_ACCEPT_LANGUAGE"]
@@ -130,7 +130,8 @@ class RequestLimits:
         if is_websocket(environ):
             if self._connects.is_exceeded(address):
                 return self._refuse(start_response, sock, "429 Too Many Requests")
-            set_kernel_timeout(sock, 0)
+            if not is_first:
+                set_kernel_timeout(sock, 0)  # a response before it has set one
             return self._app(environ, start_response)
         if self.held.is_full(address):
             return self._refuse(start_response, sock, "503 Service Unavailable")

@@ -68,13 +68,11 @@ def wait_readable(sock: Any, seconds: float) -> None:
 
 
 def peek(sock: Any, size: int) -> bytes:
-    """Return at most `size` bytes of what has come of a connection and was not read; of a TLS one, encrypted."""
-    with contextlib.suppress(OSError):
-        copy = _socket.socket(fileno=os.dup(sock.fileno()))
-        try:
-            return copy.recv(size, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
-        finally:
-            copy.close()
+    """Return at most `size` bytes that have come and were not read, without waiting; over TLS they are of no use."""
+    raw = getattr(sock, "_sock", sock)  # gevent's own would wait
+    with contextlib.suppress(OSError, ValueError):  # ValueError: ssl's takes no flags
+        data: bytes = raw.recv(size, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        return data
     return b""
 
 
